@@ -1,0 +1,67 @@
+"""Where things are on this machine: read from the environment (`MUSTER_*`) and from `.env`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The checkout that this file stands in: the folder of `dags/`, `jobs/` and `include/`."""
+
+
+class Settings(BaseSettings):
+    """One value for each thing that differs between machines.
+
+    A value is looked for in the process's environment (`MUSTER_HOME=...`), then in the file `.env` of the
+    project, then here.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MUSTER_", env_file=PROJECT / ".env", extra="ignore", frozen=True)
+
+    home: Path = Field(default=PROJECT / ".muster", description="Folder of everything that running Muster makes.")
+    store: str = Field(default="", description="Root of tables, landing files and packs. Default: HOME/store.")
+    workloads: Path = Field(
+        default=PROJECT / "include" / "workloads", description="Folder of the workloads' YAML files."
+    )
+    backend: Literal["connect", "submit"] = Field(default="connect", description="Which backend runs the Spark jobs.")
+    host: str = Field(default="127.0.0.1", description="Address that the local services bind to.")
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    airflow_log_port: int = Field(
+        default=8793, ge=1, le=65535, description="Airflow's task logs; the triggerer's is the next port."
+    )
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    spark_port: int = Field(default=15002, ge=1, le=65535, description="The Spark Connect server.")
+    spark_ui_port: int = Field(default=4040, ge=1, le=65535)
+    spark_cores: int = Field(default=2, ge=1, description="Cores of the local Spark server.")
+    spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="Heap of the local Spark server.")
+    mlflow_uri: str = Field(default="", description="MLflow tracking server. Default: the local one.")
+
+    @property
+    def store_root(self) -> str:
+        """The store's root as a path or URI without a trailing slash."""
+        return (self.store or str(self.home.resolve() / "store")).rstrip("/")
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """The MLflow server that runs and packs go to."""
+        return self.mlflow_uri or f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def spark_remote(self) -> str:
+        """The local Spark Connect server's address."""
+        return f"sc://{self.host}:{self.spark_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        """The local Airflow's address."""
+        return f"http://{self.host}:{self.airflow_port}"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,4 @@
+"""The features of flight_delays."""
+
+
+def features(rows): ...

@@ -1,0 +1,127 @@
+"""What every job shares: its arguments, its Spark session, its result and its end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from muster.errors import MusterError
+from muster.settings import Settings, settings
+from muster.tables import PARTITIONED_BY, Store
+from muster.workload.load import load_workload
+from muster.workload.spec import Workload
+from muster.workload.windows import PartitionWindows, partition_windows
+
+TASKS_PER_CORE = 3
+"""Bins planned for a core: enough that an early end is filled, few enough that starting them costs nothing."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of one workload for one partition."""
+
+    stage: str
+    workload: Workload
+    folder: Path
+    windows: PartitionWindows
+    store: Store
+    settings: Settings
+    attempt: str
+
+    @property
+    def tag(self) -> str:
+        """The Spark tag that this job's work bears, in every attempt."""
+        return f"muster-{self.workload.name}-{self.stage}-{self.windows.key}"
+
+    @property
+    def bins(self) -> int:
+        """How many tasks a stage over buckets is planned for."""
+        return self.settings.spark_cores * TASKS_PER_CORE
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The session: a Connect client where `SPARK_REMOTE` is set, else the one spark-submit made."""
+        remote = os.environ.get("SPARK_REMOTE")
+        builder = SparkSession.builder
+        if remote:
+            session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"muster/{self.store.root}/{self.workload.name}")
+            builder = builder.remote(f"{remote}/;session_id={session_id}")
+        else:
+            builder = builder.appName(self.tag)
+        session = builder.getOrCreate()
+        session.interruptTag(self.tag)
+        session.addTag(self.tag)
+        signal.signal(signal.SIGTERM, self._stop)
+        return session
+
+    def _stop(self, *_: object) -> None:
+        self.spark.interruptTag(self.tag)
+        os._exit(128 + signal.SIGTERM)
+
+    def replace(self, rows: DataFrame | pa.Table, table: str, where: str) -> None:
+        """Replace the rows of `table` for which `where` holds with `rows`, in one Delta commit."""
+        frame = self.spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows
+        writer = frame.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        by = PARTITIONED_BY[table]
+        (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
+
+    def over_bins(
+        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+    ) -> pa.Table:
+        """Run `function(bucket)` for every bucket, a task a bin, in the order given; return all rows."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        planned = [list(buckets) for buckets in bins]
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for number in batch.column(0).to_pylist():
+                    for bucket in planned[number]:
+                        yield from function(bucket).cast(schema).to_batches()
+
+        numbers = self.spark.range(0, len(planned), 1, len(planned))
+        return numbers.mapInArrow(run, from_arrow_schema(schema)).toArrow().cast(schema)
+
+
+def main(stage: str, run: Callable[[Job], dict[str, Any]]) -> None:
+    """Run a job from the command line: arguments in, result file out, one line for bad input."""
+    about = f"The {stage} stage of one workload for one partition."
+    parser = argparse.ArgumentParser(prog=f"jobs/{stage}.py", description=about)
+    parser.add_argument("--workload", required=True, type=Path, help="the workload's YAML file")
+    parser.add_argument("--partition", required=True, help="the partition's date, 2013-05-06")
+    parser.add_argument("--attempt", default="by-hand", help="names this attempt in results and logs")
+    parser.add_argument("--result", type=Path, help="where the result is written as JSON; printed when left out")
+    arguments = parser.parse_args()
+    try:
+        workload = load_workload(arguments.workload)
+        job = Job(
+            stage=stage,
+            workload=workload,
+            folder=arguments.workload.parent,
+            windows=partition_windows(workload, arguments.partition),
+            store=Store(settings().store_root, workload.name),
+            settings=settings(),
+            attempt=arguments.attempt,
+        )
+        result = json.dumps(run(job), indent=1, default=str)
+    except MusterError as error:
+        sys.exit(f"error: {error}")
+    if arguments.result is None:
+        print(result)  # noqa: T201 - run by hand
+        return
+    arguments.result.parent.mkdir(parents=True, exist_ok=True)
+    part = arguments.result.with_suffix(".tmp")
+    part.write_text(result, encoding="utf-8")
+    part.replace(arguments.result)
