@@ -1,0 +1,1 @@
+"""Benchmarks: one file a question, each with `run(settings, quick=False) -> list[Figure]`; see README.md."""
