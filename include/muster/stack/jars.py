@@ -1,0 +1,85 @@
+"""Delta's jars: fetched once by Spark's own resolver, pinned by digest, then used without the network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from muster.stack import process
+from muster.stack.errors import JarMismatch
+
+DELTA = "4.4.0"
+JARS = {
+    "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+    "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+    "delta-kernel-api": "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11",
+    "delta-kernel-defaults": "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b",
+}
+"""Artifact of `io.delta` -> sha256 of its jar."""
+
+NOT_NEEDED = ("com.*:*", "org.*:*", "javax.*:*", "commons*:*", "io.airlift:*", "io.unitycatalog:*", "io.delta:delta-kernel-unitycatalog")
+"""What the jars declare beyond each other: Spark brings it already, or a catalog that is not used."""
+
+
+def jars(home: Path) -> list[Path]:
+    """Return where the jars are, fetched or not."""
+    return [home / "jars" / f"io.delta_{artifact}-{DELTA}.jar" for artifact in JARS]
+
+
+def ensure_jars(home: Path, env: Mapping[str, str]) -> None:
+    """Fetch the jars that are missing or not the pinned ones.
+
+    Raises `JarMismatch` for a jar with another digest than the pinned one, which stays out of `HOME/jars`.
+    """
+    if not all(jar.exists() and _digest(jar) == pin for jar, pin in _pinned(home)):
+        _fetch(home, env)
+
+
+def spark_home() -> Path:
+    """Return the folder of pip's pyspark without importing it."""
+    found = importlib.util.find_spec("pyspark")
+    assert found and found.origin, "pyspark is in the lock"
+    return Path(found.origin).parent
+
+
+def _fetch(home: Path, env: Mapping[str, str]) -> None:
+    """Let `spark-submit` resolve the packages on its way to a script that does nothing."""
+    work = home / "jars" / "ivy"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    root = os.environ.get("DEFAULT_ARTIFACT_REPOSITORY")
+    (work / "settings.xml").write_text(
+        '<ivysettings><settings defaultResolver="central"/><resolvers>'
+        f'<ibiblio name="central" m2compatible="true"{f" root={quoteattr(root)}" if root else ""}/></resolvers></ivysettings>'
+    )
+    (work / "nothing.py").touch()
+    confs = {
+        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA}" for artifact in JARS),
+        "spark.jars.excludes": ",".join(NOT_NEEDED),
+        "spark.jars.ivy": str(work),
+        "spark.jars.ivySettings": str(work / "settings.xml"),
+    }
+    options = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
+    submit = str(spark_home() / "bin" / "spark-submit")
+    process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env={**env, "PYSPARK_PYTHON": sys.executable})
+    for jar, pin in _pinned(home):
+        fetched = work / "jars" / jar.name
+        if (found := _digest(fetched)) != pin:
+            raise JarMismatch(fetched, found, pin)
+        fetched.replace(jar)
+    shutil.rmtree(work)
+
+
+def _pinned(home: Path) -> list[tuple[Path, str]]:
+    return list(zip(jars(home), JARS.values(), strict=True))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""The local stack as one: start it, stop it, ask how it is."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from muster.settings import Settings
+from muster.stack import airflow_services, mlflow_server, process, spark_server
+from muster.stack.environment import environment
+from muster.stack.errors import AlreadyStarting
+from muster.stack.jars import ensure_jars
+from muster.stack.service import Part, Service, Starter
+
+PARTS = ("mlflow", "spark", "airflow")
+
+
+def start(settings: Settings, parts: Sequence[str] = PARTS, tell: Callable[[str, str], None] = lambda *_: None) -> None:
+    """Start the parts side by side and return when all are healthy; what runs already is left alone.
+
+    On any error, and on an interrupt, what was started stays for the caller to `stop`.
+    """
+    home = settings.home.resolve()
+    with _alone(home):
+        abort = threading.Event()
+        env = environment(settings)
+        starter = Starter(home, settings.host, env, abort, tell)
+        chosen = [part for part in _parts(settings, env) if part.name in parts]
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            futures = [pool.submit(starter.start, part) for part in chosen]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+                failed = next((future for future in futures if future.done() and future.exception()), None)
+            finally:
+                abort.set()
+        if failed:
+            failed.result()
+
+
+def stop(settings: Settings) -> int:
+    """Stop every process of this home, recorded or not, and return how many there were."""
+    home = settings.home.resolve()
+    stopped = process.stop(home)
+    for file in (home / "run").glob("*.json"):
+        file.unlink(missing_ok=True)
+    return stopped
+
+
+@dataclass(frozen=True)
+class State:
+    """How a service is."""
+
+    service: str
+    title: str
+    pid: int | None
+    healthy: bool
+    url: str
+    memory: int
+    """Bytes of its processes' own memory (shared pages counted once for each)."""
+
+
+def status(settings: Settings) -> list[State]:
+    """Ask every service how it is, all at the same time."""
+    services = [service for part in _parts(settings, {}) for service in part.services]
+    with ThreadPoolExecutor(len(services)) as pool:
+        return list(pool.map(lambda service: _state(settings.home.resolve(), service), services))
+
+
+def _state(home: Path, service: Service) -> State:
+    record = process.read(home, service.name)
+    running = record.process() if record else None
+    if running is None:
+        return State(service.name, service.title, None, False, service.url, 0)
+    return State(service.name, service.title, running.pid, service.healthy(), service.url, _memory(running))
+
+
+def _memory(parent: psutil.Process) -> int:
+    total = 0
+    for one in (parent, *parent.children(recursive=True)):
+        try:
+            total += one.memory_info().rss
+        except psutil.Error:
+            continue
+    return total
+
+
+def _parts(settings: Settings, env: dict[str, str]) -> list[Part]:
+    home = settings.home.resolve()
+    return [
+        mlflow_server.part(settings),
+        spark_server.part(settings, lambda: ensure_jars(home, env)),
+        airflow_services.part(settings, lambda: _migrate(home, env)),
+    ]
+
+
+def _migrate(home: Path, env: dict[str, str]) -> None:
+    """Bring Airflow's database to this Airflow's schema, once a version."""
+    done = home / "airflow" / f"migrated-{importlib.metadata.version('apache-airflow-core')}"
+    if not done.exists():
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        process.run("airflow-migrate", [airflow, "db", "migrate"], home=home, env=env)
+        done.touch()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home's lock: two at once would start everything twice."""
+    (home / "run").mkdir(parents=True, exist_ok=True)
+    with (home / "run" / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyStarting(home) from None
+        yield

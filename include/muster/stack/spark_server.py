@@ -1,0 +1,57 @@
+"""The local Spark Connect server: warm for all jobs, with Delta, on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from muster.settings import Settings
+from muster.stack.jars import jars, spark_home
+from muster.stack.ports import Port, accepts
+from muster.stack.service import Part, Service, get
+
+
+def confs(settings: Settings) -> dict[str, str]:
+    """Return the server's configuration."""
+    home = settings.home.resolve()
+    return {
+        "spark.connect.grpc.binding.address": settings.host,
+        "spark.connect.grpc.binding.port": str(settings.spark_port),
+        "spark.connect.session.manager.defaultSessionTimeout": "24h",
+        "spark.driver.bindAddress": settings.host,
+        "spark.driver.host": settings.host,
+        "spark.driver.memory": settings.spark_memory,
+        "spark.jars": ",".join(map(str, jars(home))),
+        "spark.local.dir": str(home / "spark" / "local"),
+        "spark.port.maxRetries": "0",
+        "spark.python.daemon.module": "jobs.worker_daemon",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(2 * settings.spark_cores),
+        "spark.sql.warehouse.dir": str(home / "spark" / "warehouse"),
+        "spark.ui.port": str(settings.spark_ui_port),
+        "spark.ui.showConsoleProgress": "false",
+        # Delta's default of 50 makes every small write slow on few cores.
+        "spark.databricks.delta.snapshotPartitions": "1",
+    }
+
+
+def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
+    """Describe the Spark Connect server, which needs its jars first."""
+    url = f"http://{settings.host}:{settings.spark_ui_port}"
+    command = [
+        str(spark_home() / "bin" / "spark-submit"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *("--master", f"local[{settings.spark_cores}]", "--name", "muster"),
+        *(part for key, value in confs(settings).items() for part in ("--conf", f"{key}={value}")),
+        "spark-internal",
+    ]
+    server = Service(
+        "spark",
+        "Spark Connect",
+        command,
+        healthy=lambda: accepts(settings.host, settings.spark_port) and get(f"{url}/api/v1/version") is not None,
+        ports=[Port(settings.spark_port, "MUSTER_SPARK_PORT"), Port(settings.spark_ui_port, "MUSTER_SPARK_UI_PORT")],
+        url=url,
+    )
+    return Part("spark", [server], prepare=fetch_jars)
