@@ -29,7 +29,11 @@ class WorkloadError(MusterError):
         super().__init__("\n".join(lines))
 
 
-class UnknownName(MusterError):
+class WrongArgument(MusterError):
+    """Raised when what was asked for cannot be meant; the command line then ends with code 2, as for bad usage."""
+
+
+class UnknownName(WrongArgument):
     """Raised when a name is none of those that exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:

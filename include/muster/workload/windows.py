@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from muster.errors import MusterError
+from muster.errors import WrongArgument
 from muster.workload.spec import Workload
 
 
-class NotAPartition(MusterError):
+class NotAPartition(WrongArgument):
     """Raised when a date does not start a slice of the workload's schedule."""
 
     def __init__(self, workload: Workload, text: str) -> None:
