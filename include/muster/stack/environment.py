@@ -15,23 +15,30 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with all that the services and their jobs need."""
     home = settings.home.resolve()
     return {
-        **os.environ,
+        **toolchain(settings),
         **_muster(settings, home),
         **airflow_services.environment(settings, home),
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONUNBUFFERED": "1",
+        # Process titles are otherwise written over the environment by which a home's processes are found.
+        "SPT_NOENV": "1",
+    }
+
+
+def toolchain(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with this Python, Java and Spark found first; Java is installed if need be."""
+    return {
+        **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "JAVA_HOME": str(java.java_home()),
         "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": settings.host,
         "SPARK_NO_DAEMONIZE": "1",
         "PYSPARK_PYTHON": sys.executable,
-        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), settings.host, "localhost"])),
-        "PYTHONUNBUFFERED": "1",
-        # Process titles are otherwise written over the environment by which a home's processes are found.
-        "SPT_NOENV": "1",
     }
 
 

@@ -1,0 +1,59 @@
+"""Where a workload stands, read from what the jobs left in the store: no service is asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muster.settings import Settings
+from muster.tables import Store
+
+STAGES = ("ingest", "features", "train", "evaluate", "promote", "score")
+"""The stages in the order in which a partition passes them."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a workload has come."""
+
+    workload: str
+    partitions: dict[str, str]
+    """Stage -> the last partition that ended well."""
+    champion: str | None
+    """The version that the alias `Champion` was last moved to."""
+
+
+def standing(settings: Settings) -> list[Standing]:
+    """Return where every declared workload stands."""
+    from muster.workload.load import workload_files
+
+    found = []
+    for file in workload_files(settings.workloads):
+        store = Store(settings.store_root, file.stem)
+        last = {stage: partitions[-1] for stage in STAGES if (partitions := ended(store, stage))}
+        found.append(Standing(file.stem, last, champion(store)))
+    return found
+
+
+def ended(store: Store, stage: str) -> list[str]:
+    """Return the partitions that a stage has brought to an end, in order."""
+    return sorted({file.name[:10] for file in Path(store.results(stage)).glob("????-??-??-*.json")})
+
+
+def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
+    """Return what a stage's last attempt on a partition reported."""
+    files = Path(store.results(stage)).glob(f"{partition}-*.json")
+    latest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+    return json.loads(latest.read_text()) if latest else None
+
+
+def champion(store: Store) -> str | None:
+    """Return the version that `Champion` points to, by the journal."""
+    journal = store.open("alias_journal")
+    if journal is None:
+        return None
+    moves = journal.to_pyarrow_table(columns=["at", "alias", "to_version"]).to_pylist()
+    versions = [move["to_version"] for move in sorted(moves, key=lambda move: move["at"]) if move["alias"] == "Champion"]
+    return versions[-1] if versions else None

@@ -1,0 +1,53 @@
+"""`./muster status`: what runs, and where each workload stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+
+def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the services of this home and each workload's last partitions and champion."""
+    from dataclasses import asdict
+
+    from muster.cli.standing import standing
+    from muster.settings import settings
+    from muster.stack import local
+
+    services = [asdict(state) for state in local.status(settings())]
+    workloads = [asdict(found) for found in standing(settings())]
+    if json:
+        import json as writer
+
+        typer.echo(writer.dumps({"home": str(settings().home.resolve()), "services": services, "workloads": workloads}, indent=2))
+        return
+    _show(services, workloads)
+
+
+def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("service", "state", "pid", "memory", "url", box=None, header_style="bold")
+    for one in services:
+        state = "stopped" if one["pid"] is None else "healthy" if one["healthy"] else "[red]not healthy[/]"
+        memory = f"{one['memory'] / 2**20:.0f} MiB" if one["pid"] else ""
+        table.add_row(one["title"], state, str(one["pid"] or ""), memory, one["url"] if one["pid"] else "")
+    console.print(table)
+    if workloads:
+        console.print()
+        console.print(_standings(workloads))
+
+
+def _standings(workloads: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    from muster.cli.standing import STAGES
+
+    table = Table("workload", *STAGES, "champion", box=None, header_style="bold")
+    for one in workloads:
+        version = f"version {one['champion']}" if one["champion"] else "-"
+        table.add_row(one["workload"], *(one["partitions"].get(stage) or "-" for stage in STAGES), version)
+    return table
