@@ -10,29 +10,36 @@ from muster.stack.ports import Port, accepts
 from muster.stack.service import Part, Service, get
 
 
+def delta_confs(settings: Settings) -> dict[str, str]:
+    """Return what any Spark needs for Muster's jobs: Delta and UTC, on a server or a cluster."""
+    return {
+        "spark.jars": ",".join(map(str, jars(settings.home.resolve()))),
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(2 * settings.spark_cores),
+        "spark.ui.showConsoleProgress": "false",
+        # Delta's default of 50 makes every small write slow on few cores.
+        "spark.databricks.delta.snapshotPartitions": "1",
+    }
+
+
 def confs(settings: Settings) -> dict[str, str]:
     """Return the server's configuration."""
     home = settings.home.resolve()
     return {
+        **delta_confs(settings),
         "spark.connect.grpc.binding.address": settings.host,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         "spark.connect.session.manager.defaultSessionTimeout": "24h",
         "spark.driver.bindAddress": settings.host,
         "spark.driver.host": settings.host,
         "spark.driver.memory": settings.spark_memory,
-        "spark.jars": ",".join(map(str, jars(home))),
         "spark.local.dir": str(home / "spark" / "local"),
         "spark.port.maxRetries": "0",
         "spark.python.daemon.module": "jobs.worker_daemon",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": str(2 * settings.spark_cores),
         "spark.sql.warehouse.dir": str(home / "spark" / "warehouse"),
         "spark.ui.port": str(settings.spark_ui_port),
-        "spark.ui.showConsoleProgress": "false",
-        # Delta's default of 50 makes every small write slow on few cores.
-        "spark.databricks.delta.snapshotPartitions": "1",
     }
 
 
