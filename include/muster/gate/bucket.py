@@ -1,0 +1,170 @@
+"""Judge every group of one bucket: Arrow tables in, decisions out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from muster import groups
+from muster.feature_files import group_slices
+from muster.gate.metrics import METRICS, value
+from muster.gate.verdict import Judgement, Opponent, judge, why_hold
+from muster.pack.reader import CorruptModel, decode, read_bytes, scores
+from muster.tables import DECISIONS
+from muster.workload.spec import Workload
+
+CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
+"""The reason with which `decisions.reconcile` refuses a whole run: what is in production must be put right first."""
+
+Row = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Incumbents:
+    """The champion pack's models of one bucket."""
+
+    version: str
+    folder: Path
+    manifest: pa.Table
+
+
+@dataclass(frozen=True)
+class Held:
+    """A group's labelled rows, held out from training."""
+
+    features: NDArray[np.float64]
+    labels: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A group before the gate: its row of the ledger, what it is judged on, and where its two models are stored."""
+
+    entry: Row
+    held: Held
+    candidate: Row | None
+    incumbent: Row | None
+    """None when the champion pack has no model of this group: then the baseline is the opponent."""
+
+    @property
+    def against(self) -> Opponent:
+        """Who the candidate must beat."""
+        return "baseline" if self.incumbent is None else "champion"
+
+
+class _CannotScore(Exception):
+    """Carries the reason why a model gave no scores."""
+
+
+def judge_bucket(
+    workload: Workload,
+    rows: pa.Table,
+    ledger: pa.Table,
+    models: pa.Table,
+    root: Path,
+    champion: Incumbents | None,
+) -> pa.Table:
+    """Return one row of `decisions` for every group of `ledger`, sorted by group.
+
+    `rows`: the bucket's features in the evaluate window, sorted by group. `ledger`, `models`: its rows of the run.
+    `root`: the folder below which the candidates' shards stand. A candidate that cannot be loaded or cannot score is
+    held, and so is one whose champion cannot score these rows; the others go on.
+    """
+    held = _held_rows(workload, rows)
+    nothing = Held(np.empty((0, len(workload.features.columns))), np.empty(0, dtype=np.bool_))
+    candidates = _by_group(models)
+    incumbents = _by_group(champion.manifest) if champion else {}
+    decisions = []
+    for entry in ledger.sort_by("group").to_pylist():
+        group = entry["group"]
+        case = Case(entry, held.get(group, nothing), candidates.get(group), incumbents.get(group))
+        decisions.append(_decision(workload, case, _judge_group(workload, case, root, champion), champion))
+    return pa.Table.from_pylist(decisions, schema=DECISIONS)
+
+
+def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbents | None) -> Judgement:
+    held, gate = case.held, workload.gate
+    rows, positives = len(held.labels), int(held.labels.sum())
+    state = case.entry["state"]
+    unusable = why_hold(rows, positives, gate.min_positives) if state == "trained" else f"the candidate is {state}"
+    if unusable is not None:
+        return Judgement("hold", unusable, case.against, rows=rows, positives=positives)
+    try:
+        opponent = baseline(workload, held)
+        if champion is not None and case.incumbent is not None:
+            opponent = _scores("champion", champion.folder, case.incumbent, held.features)
+        candidate = _scores("candidate", root, case.candidate, held.features)
+    except _CannotScore as unable:
+        return Judgement("hold", str(unable), case.against, rows=rows, positives=positives)
+    seed = groups.seed(case.entry["group"], workload.seed)
+    return judge(held.labels, candidate, opponent, case.against, gate, seed)
+
+
+def _scores(role: str, folder: Path, stored: Row | None, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scores of a stored model, its bytes verified before they are loaded."""
+    if stored is None:
+        raise _CannotScore(f"the {role} has no stored model")
+    group, shard = stored["group"], stored["shard"]
+    try:
+        data = read_bytes(folder / shard, stored["offset"], stored["length"])
+        found = scores(decode(data, stored["sha256"], group, shard), features)
+        if found.shape != (len(features),):
+            raise ValueError(f"{len(features)} rows gave scores of shape {found.shape}")
+    except Exception as error:  # whatever a model's own code raises stays its own group's matter
+        log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
+        if role == "champion" and isinstance(error, CorruptModel | OSError):
+            raise _CannotScore(CORRUPT_CHAMPION) from error
+        raise _CannotScore(f"the {role} could not score: {type(error).__name__}") from error
+    return found
+
+
+def baseline(workload: Workload, held: Held) -> NDArray[np.float64]:
+    """Return the declared baseline's score of each row: higher for likelier positives.
+
+    `prior` is one constant for all (AUC 0.5). Rows for which a baseline feature is missing get the median of the
+    group's other rows: nothing is known of them, so they are ranked in the middle.
+    """
+    if workload.gate.baseline == "prior":
+        return np.zeros(len(held.labels))
+    column = held.features[:, workload.features.columns.index(workload.gate.baseline)]
+    known = np.isfinite(column)
+    return np.where(known, column, np.median(column[known]) if known.any() else 0.0)
+
+
+def _held_rows(workload: Workload, rows: pa.Table) -> dict[str, Held]:
+    """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
+    labelled = rows.filter(pc.is_finite(rows["label"]))
+    features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
+    labels = labelled["label"].to_numpy() == 1
+    return {group: Held(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)}
+
+
+def _by_group(table: pa.Table) -> dict[str, Row]:
+    return {row["group"]: row for row in table.to_pylist()}
+
+
+def _decision(workload: Workload, case: Case, judgement: Judgement, champion: Incumbents | None) -> Row:
+    evidence = asdict(judgement)
+    opponent_score = evidence.pop("opponent_score")
+    return {
+        **{name: case.entry[name] for name in ("partition", "run", "group", "bucket", "parent")},
+        **evidence,
+        "metric": workload.gate.metric,
+        "champion_version": champion.version if champion else None,
+        "champion_run": case.incumbent["origin_run"] if case.incumbent else None,
+        "champion_score": opponent_score if case.incumbent else None,
+        "baseline_score": _baseline_score(workload, case.held) if judgement.verdict != "hold" else None,
+    }
+
+
+def _baseline_score(workload: Workload, held: Held) -> float:
+    metric = METRICS[workload.gate.metric](held.labels, baseline(workload, held))
+    return value(metric, len(held.labels))
