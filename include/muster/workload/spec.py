@@ -99,7 +99,6 @@ class Gate(Section):
     resamples: int = Field(1000, ge=100, le=100_000)
     win_rate: float = Field(0.9, gt=0.5, le=1.0)
     min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
-    max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails the run.")
 
 
 class Parent(Section):
@@ -145,6 +144,7 @@ class Workload(Section):
     gate: Gate = Gate()
     pack: Pack = Pack()
     schedule: Schedule
+    max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails training.")
     retries: int = Field(1, ge=0, le=10)
     seed: int = 0
     landing: str = Field("", description="`module:name` or `name` of a function that delivers the files; see docs.")
