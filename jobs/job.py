@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from muster import mlflow_calls
 from muster.errors import MusterError
 from muster.settings import Settings, settings
 from muster.tables import PARTITIONED_BY, Store
@@ -115,7 +117,10 @@ def main(stage: str, run: Callable[[Job], dict[str, Any]]) -> None:
             settings=settings(),
             attempt=arguments.attempt,
         )
-        result = json.dumps(run(job), indent=1, default=str)
+        started = time.monotonic()
+        counts = run(job)
+        measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": mlflow_calls.count()}
+        result = json.dumps({**counts, **measured}, indent=1, default=str)
     except MusterError as error:
         sys.exit(f"error: {error}")
     if arguments.result is None:
