@@ -1,0 +1,80 @@
+"""`./muster show`: rows of any table, for people or for programs, without Spark."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from muster.errors import UnknownName
+from muster.rows import Rows, read_rows
+from muster.settings import settings
+from muster.tables import PARTITIONED_BY, Store
+from muster.workload.load import find_workload
+
+ROWS_OF_A_SCREEN = 20
+"""Rows shown to a person who named no limit; csv and json then hold every row."""
+
+
+def show(
+    workload: Annotated[str, typer.Argument(help="A workload: a file of include/workloads/ without .yaml.")],
+    table: Annotated[str, typer.Argument(help=f"One of {', '.join(PARTITIONED_BY)}.")],
+    partition: Annotated[str | None, typer.Option(help="Only this partition: the first day of its slice.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only this group: its keys as a CSV row, UA,EWR,ORD.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows, the newest first.")] = None,
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+) -> None:
+    """Show rows of a table, newest first, without Spark: 20 as a table, or all of them as csv or json."""
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    found = find_workload(workload, settings().workloads)
+    if limit is None and format == "table":
+        limit = ROWS_OF_A_SCREEN
+    rows = read_rows(found, Store(settings().store_root, found.name), table, partition, group, limit)
+    try:
+        FORMATS[format](rows, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough: `| head`
+        sys.stdout = None
+
+
+def _as_table(rows: Rows, out: TextIO) -> None:
+    from muster.cli.table_view import view
+
+    view(rows, out)
+
+
+def _as_csv(rows: Rows, out: TextIO) -> None:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(rows.table.column_names)
+    writer.writerows([_plain(value) for value in record.values()] for record in rows.records())
+
+
+def _as_json(rows: Rows, out: TextIO) -> None:
+    """Write one array, an object a line."""
+    separator = "[\n"
+    for record in rows.records():
+        values = {name: _plain(value) for name, value in record.items()}
+        out.write(separator + json.dumps(values, ensure_ascii=False, allow_nan=False))
+        separator = ",\n"
+    out.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as text where JSON has no such type: ISO 8601 dates and times, null for a NaN."""
+    if isinstance(value, datetime):
+        return f"{value.isoformat()}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+FORMATS: dict[str, Callable[[Rows, TextIO], None]] = {"table": _as_table, "csv": _as_csv, "json": _as_json}

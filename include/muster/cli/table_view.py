@@ -1,0 +1,94 @@
+"""Rows for a person: columns that say something, within the terminal's width."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, datetime
+from typing import Any, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from muster.rows import Rows
+
+LONGEST = 48
+"""Cells of a text before it is cut: group names may have hundreds of characters."""
+
+GAP = 2
+"""Cells between two columns."""
+
+
+def view(rows: Rows, out: TextIO) -> None:
+    """Print rows as a table, or a single row as its fields; piped, no line is cut to a width."""
+    width = shutil.get_terminal_size().columns if out.isatty() else 100_000
+    console = Console(file=out, width=width, highlight=False)
+    found = list(rows.records())
+    if len(found) == 1:
+        console.print(_fields(found[0]))
+    elif found:
+        _print_columns(console, {name: [record[name] for record in found] for name in found[0]})
+    console.print(Text(_count(len(found), rows.total), style="dim"))
+
+
+def _print_columns(console: Console, columns: dict[str, list[Any]]) -> None:
+    """Print the columns that differ from row to row; what all rows share is said once, above."""
+    shared = {name: values[0] for name, values in columns.items() if all(value == values[0] for value in values)}
+    told = [f"{name} {_cell(value)}" for name, value in shared.items() if value is not None]
+    if told:
+        console.print(Text("  ".join(told), style="dim"))
+    texts = {name: [_cell(value) for value in values] for name, values in columns.items() if name not in shared}
+    shown, hidden = _fitting(texts, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for name in shown:
+        right = any(isinstance(value, (int, float)) for value in columns[name])
+        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    for row in zip(*(texts[name] for name in shown), strict=True):
+        table.add_row(*(Text(text) for text in row))
+    console.print(table)
+    if hidden:
+        console.print(Text(f"too narrow for {', '.join(hidden)}: --format csv has all", style="dim"))
+
+
+def _fitting(texts: dict[str, list[str]], width: int) -> tuple[list[str], list[str]]:
+    """Divide columns into those that fit side by side, in order, and those that do not; the first is always shown."""
+    shown: list[str] = []
+    hidden: list[str] = []
+    for name, cells in texts.items():
+        needed = max(cell_len(text) for text in (name, *cells)) + GAP
+        if shown and needed > width:
+            hidden.append(name)
+        else:
+            shown.append(name)
+            width -= needed
+    return shown, hidden
+
+
+def _fields(row: dict[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, value in row.items():
+        table.add_row(Text(name), Text(_cell(value, longest=10_000)))
+    return table
+
+
+def _cell(value: Any, longest: int = LONGEST) -> str:
+    """Return a value as one line of printable text: what a landed text holds must not steer the terminal."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, date):
+        return value.isoformat()
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _count(shown: int, total: int) -> str:
+    if shown == total:
+        return "no rows" if total == 0 else f"{total:,} row{'s' * (total != 1)}"
+    return f"the newest {shown:,} of {total:,} rows; --limit shows more"
