@@ -1,0 +1,8 @@
+"""No DAG: fails to import, on purpose, with every problem of the workloads that airflow could not be given DAGs for."""
+
+from __future__ import annotations
+
+from muster.settings import settings
+from muster_airflow.dags import refuse_unsound_workloads
+
+refuse_unsound_workloads(settings().workloads)

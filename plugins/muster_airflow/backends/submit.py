@@ -1,0 +1,70 @@
+"""`spark-submit` to a cluster, in client mode: the driver runs here, so that it ends with its task.
+
+The Airflow connection `spark_default` names the master, and in its extra `conf` (a mapping), `jars` (a list), `ui`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from muster.settings import settings
+from muster.stack import jars, spark_server
+from muster_airflow.backends.code import packed_code
+from muster_airflow.backends.command import Command, JobCall
+from muster_airflow.exceptions import ConnectionRefused
+
+CONN_ID = "spark_default"
+RULE = 'give it a master: {"conn_type": "spark", "host": "spark://master", "port": 7077}, or "local[2]", "yarn", "k8s://https://..."'
+MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
+
+
+def command(job: JobCall) -> Command:
+    """Return the command that submits a job, with Muster's own code for the executors."""
+    try:
+        connection = BaseHook.get_connection(CONN_ID)
+    except AirflowNotFoundException:
+        raise ConnectionRefused(CONN_ID, "does not exist", RULE) from None
+    extra = connection.extra_dejson
+    if extra.get("deploy-mode", "client") != "client":
+        rule = "only 'client' ends with its task: leave it out"
+        raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
+    return Command(
+        [
+            str(jars.spark_home() / "bin" / "spark-submit"),
+            *("--master", master(connection), "--name", f"{job.file.rsplit('/')[-1]} {job.workload} {job.partition}"),
+            *(part for key, value in configuration(extra).items() for part in ("--conf", f"{key}={value}")),
+            *("--py-files", str(packed_code(settings().home / "code"))),
+            job.file,
+            *job.arguments,
+        ],
+        {"PYSPARK_PYTHON": sys.executable, "SPARK_REMOTE": ""},
+        spark_ui=extra.get("ui", ""),
+    )
+
+
+def master(connection: Connection) -> str:
+    """Return the master's address.
+
+    Raises:
+        ConnectionRefused: where the connection names none: Airflow's own operator would then take YARN in silence.
+    """
+    host, port = connection.host or "", f":{connection.port}" if connection.port else ""
+    if connection.conn_type == "spark" and host and port and "://" not in host:
+        host = f"spark://{host}"
+    found = f"{host}{port}"
+    if connection.conn_type != "spark" or not MASTER.match(found):
+        problem = f"has the type '{connection.conn_type}' and the host '{host}', which is no Spark master"
+        raise ConnectionRefused(CONN_ID, problem, RULE)
+    return found
+
+
+def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
+    """Return the Spark configuration: Delta's, then the connection's own."""
+    own = {"spark.jars": ",".join(map(str, extra["jars"]))} if "jars" in extra else {}
+    return {**spark_server.delta_confs(settings()), **own, **{k: str(v) for k, v in extra.get("conf", {}).items()}}

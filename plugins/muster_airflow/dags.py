@@ -1,0 +1,130 @@
+"""A workload's six DAGs, joined by assets with a partition key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronPartitionTimetable,
+    Param,
+    PartitionedAssetTimetable,
+    PartitionedAtRuntime,
+)
+
+from muster.errors import WorkloadError
+from muster.workload.load import load_workload, workload_files
+from muster.workload.spec import Workload
+from muster_airflow.backfill import ALLOW
+from muster_airflow.explain import dag_doc, task_doc
+from muster_airflow.operators.spark_job import SparkJobOperator
+from muster_airflow.stages import STAGES, StageInfo
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.timetable import BaseTimetable
+
+RETRY_DELAY = timedelta(seconds=30)
+KEY_FORMAT = "%Y-%m-%d"
+
+
+def asset(workload: Workload, table: str) -> Asset:
+    """Return the asset of a table (or the champion): its events carry the partition as their key."""
+    return Asset(name=f"{workload.name}.{table}", uri=f"muster://{workload.name}/{table}", group="muster")
+
+
+def sound_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
+    """Yield every workload of `folder` whose YAML holds."""
+    for path in workload_files(folder):
+        try:
+            yield load_workload(path), path
+        except WorkloadError:
+            continue  # dags/refused_workloads.py says why
+
+
+def refuse_unsound_workloads(folder: Path) -> None:
+    """Raise the problems of all workloads whose YAML does not hold, if there are any."""
+    problems: list[str] = []
+    for path in workload_files(folder):
+        try:
+            load_workload(path)
+        except WorkloadError as error:
+            problems += [f"{path.name}: {where}: {problem}" for where, problem in error.problems]
+    if problems:
+        raise WorkloadsRefused(problems)
+
+
+class WorkloadsRefused(Exception):
+    """Raised so that Airflow shows an import error; the DAGs of every other workload are there."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(["the DAGs of these workloads are missing until their YAML is mended:", *problems]))
+
+
+def workload_dags(workload: Workload, path: Path) -> list[DAG]:
+    """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates."""
+    upstream = [None, *STAGES[:-1]]
+    return [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+
+
+def _stage_dag(workload: Workload, path: Path, stage: StageInfo, before: StageInfo | None) -> DAG:
+    schedule = workload.schedule
+    guarded = stage.name == "promote"
+    dag = DAG(
+        dag_id=f"{workload.name}.{stage.name}",
+        description=stage.does,
+        doc_md=dag_doc(workload, stage, before),
+        schedule=_first_timetable(workload) if before is None else _timetable_after(workload, before),
+        start_date=datetime.combine(schedule.start, datetime.min.time(), UTC),
+        end_date=_last_tick(workload) if before is None else None,
+        catchup=False,
+        max_active_runs=1,
+        tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
+        params=_guard_params() if guarded else None,
+        default_args={
+            "owner": workload.owner,
+            "retries": workload.retries,
+            "retry_delay": RETRY_DELAY,
+            "retry_exponential_backoff": 2,
+            "max_retry_delay": timedelta(minutes=10),
+        },
+    )
+    SparkJobOperator(
+        dag=dag,
+        task_id=stage.name,
+        stage=stage.name,
+        job=stage.job,
+        workload=str(path),
+        spark=stage.spark,
+        guard_backfill=guarded,
+        outlets=[asset(workload, stage.writes)],
+        doc_md=task_doc(workload, stage),
+    )
+    return dag
+
+
+def _first_timetable(workload: Workload) -> BaseTimetable:
+    """Return when partitions are due: one tick late, since a slice has landed only when the next begins."""
+    if workload.schedule.cron is None:
+        return PartitionedAtRuntime()
+    return CronPartitionTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
+
+
+def _timetable_after(workload: Workload, before: StageInfo) -> BaseTimetable:
+    return PartitionedAssetTimetable(assets=asset(workload, before.writes))
+
+
+def _last_tick(workload: Workload) -> datetime | None:
+    """Return the end of the day on which the last partition's slice has landed."""
+    schedule = workload.schedule
+    if schedule.end is None:
+        return None
+    return datetime.combine(schedule.end + timedelta(days=schedule.every + 1), datetime.min.time(), UTC)
+
+
+def _guard_params() -> dict[str, Any]:
+    about = "Promote even though a backfill caused this run."
+    return {ALLOW: Param(False, type="boolean", title="Allow a backfilled partition", description=about)}

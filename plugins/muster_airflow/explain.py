@@ -1,0 +1,47 @@
+"""The pages that Airflow shows beside a DAG and a task, made from the workload."""
+
+from __future__ import annotations
+
+from muster.workload.spec import Workload
+from muster_airflow.stages import StageInfo
+
+
+def dag_doc(workload: Workload, stage: StageInfo, before: StageInfo | None) -> str:
+    """Return the page of one stage's DAG."""
+    schedule, windows = workload.schedule, workload.windows
+    until = f" up to {schedule.end}" if schedule.end else ""
+    slices = f"{schedule.start} and every {schedule.every} days on{until}"
+    if before:
+        due = f"when `{workload.name}.{before.name}` has updated `{before.writes}`, with the same partition key"
+    elif schedule.cron:
+        due = f"by `{schedule.cron}` (UTC), for the slice that has just ended"
+    else:
+        due = "by hand, or by an API call, with a partition key"
+    return f"""### {workload.name}: {stage.name}
+
+{workload.description}
+
+**{stage.does}** One model for each `{", ".join(workload.keys)}`.
+
+| | |
+|---|---|
+| Runs | {due} |
+| Partition key | the first day of a slice of {schedule.every} days: {slices} |
+| Trains on | {windows.train} days that end {windows.evaluate} days before the partition |
+| Judges on | the {windows.evaluate} days before the partition |
+| Scores | the {schedule.every} days of the partition |
+| Owner | {workload.owner} |
+
+By hand: *Trigger*, with a partition key such as `{schedule.start}`. Running a partition again replaces its rows.
+"""
+
+
+def task_doc(workload: Workload, stage: StageInfo) -> str:
+    """Return the page of one stage's task."""
+    return f"""{stage.does}
+
+- **Reads** {stage.reads}.
+- **Writes** `{stage.writes}` of `{workload.name}`.
+- **When it fails**: {stage.on_failure}
+- The log ends with what was counted; the same numbers are the task's XCom and stand on the asset's event.
+"""

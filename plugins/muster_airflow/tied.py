@@ -1,0 +1,25 @@
+"""Become a command that gets SIGTERM when the process that started it dies, however that dies.
+
+Run as `python -I -S tied.py PARENT COMMAND...`. The tie survives exec, so it holds for spark-submit's JVM too. Only
+Linux has it; elsewhere the command just runs.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def tie(parent: int) -> None:
+    """Ask the kernel for the signal; end at once when the parent is gone already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    tie(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - the arguments come from the operator
