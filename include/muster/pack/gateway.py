@@ -1,0 +1,63 @@
+"""The pack as one MLflow model: rows of any groups in, scores out. MLflow runs this file alone, without Muster."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel
+
+
+def _module(name: str, path: str) -> ModuleType:
+    """Load a file that came with the pack, under a name that cannot meet another module's."""
+    spec = importlib.util.spec_from_file_location(f"_muster_pack_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"'{path}' is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Gateway(PythonModel):
+    """Route each row to its group's model; models are loaded when first asked for."""
+
+    def load_context(self, context: Any) -> None:
+        """Open the pack: its manifest is checked here, each model before it is first used."""
+        config, artifacts = context.model_config, context.artifacts
+        if "workload" in artifacts:
+            # Estimators of the workload's own file are pickled by its name; it is imported only if one is met.
+            sys.path.append(str(Path(artifacts["workload"]).parent))
+        self._groups, reader = _module("groups", artifacts["groups"]), _module("reader", artifacts["reader"])
+        self._unknown = reader.UnknownGroups
+        self.pack = reader.Pack(Path(artifacts["pack"]), config["manifest_sha256"], config["cache_bytes"])
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Score rows of keys and features: `score`, the `origin_run` of the model, the `fallback` reason or null."""
+        names, features = self._names(model_input), self.pack.about["features"]
+        matrix = model_input[features].to_numpy(np.float64)
+        try:
+            answers = self.pack.answer(names, matrix, self._parent)
+        except self._unknown as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
+        return pd.DataFrame(answers._asdict(), index=model_input.index)
+
+    def _names(self, rows: pd.DataFrame) -> list[str]:
+        values = list(zip(*(rows[key].tolist() for key in self.pack.about["keys"]), strict=True))
+        named = {value: self._groups.name(value) for value in set(values)}
+        return [named[value] for value in values]
+
+    def _parent(self, group: str) -> str:
+        about = self.pack.about
+        parent: str = self._groups.parent_name(list(about["keys"]), self._groups.values(group), about["parent_keys"])
+        return parent
+
+
+set_model(Gateway())
