@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from muster.settings import Settings
+from muster.stack.line import STAGES
 from muster.tables import Store
-
-STAGES = ("ingest", "features", "train", "evaluate", "promote", "score")
-"""The stages in the order in which a partition passes them."""
+from muster.workload.spec import Stage
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Standing:
     """How far a workload has come."""
 
     workload: str
-    partitions: dict[str, str]
+    partitions: dict[Stage, str]
     """Stage -> the last partition that ended well."""
     champion: str | None
     """The version that the alias `Champion` was last moved to."""
@@ -55,5 +54,5 @@ def champion(store: Store) -> str | None:
     if journal is None:
         return None
     moves = journal.to_pyarrow_table(columns=["at", "alias", "to_version"]).to_pylist()
-    versions = [move["to_version"] for move in sorted(moves, key=lambda move: move["at"]) if move["alias"] == "Champion"]
-    return versions[-1] if versions else None
+    to_champion = [move for move in moves if move["alias"] == "Champion"]
+    return max(to_champion, key=lambda move: move["at"])["to_version"] if to_champion else None

@@ -10,6 +10,7 @@ import typer
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show the services of this home and each workload's last partitions and champion."""
     from dataclasses import asdict
+    from json import dumps
 
     from muster.cli.standing import standing
     from muster.settings import settings
@@ -18,11 +19,10 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     services = [asdict(state) for state in local.status(settings())]
     workloads = [asdict(found) for found in standing(settings())]
     if json:
-        import json as writer
-
-        typer.echo(writer.dumps({"home": str(settings().home.resolve()), "services": services, "workloads": workloads}, indent=2))
-        return
-    _show(services, workloads)
+        found = {"home": str(settings().home.resolve()), "services": services, "workloads": workloads}
+        typer.echo(dumps(found, indent=2))
+    else:
+        _show(services, workloads)
 
 
 def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> None:
@@ -44,7 +44,7 @@ def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> No
 def _standings(workloads: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    from muster.cli.standing import STAGES
+    from muster.stack.line import STAGES
 
     table = Table("workload", *STAGES, "champion", box=None, header_style="bold")
     for one in workloads:

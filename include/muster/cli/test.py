@@ -24,6 +24,6 @@ def test(context: typer.Context) -> None:
     env = toolchain(settings())
     for command in (*CHECKS, ("pytest", *context.args)):
         program = str(Path(sys.executable).with_name(command[0]))
-        code = subprocess.run([program, *command[1:]], cwd=PROJECT, env=env).returncode
+        code = subprocess.run([program, *command[1:]], cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment
         if code:
             raise typer.Exit(code)

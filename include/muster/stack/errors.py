@@ -8,14 +8,18 @@ from pathlib import Path
 from muster.errors import MusterError
 
 
-class PortInUse(MusterError):
+class StackError(MusterError):
+    """Raised when the local services cannot be brought up or down."""
+
+
+class PortInUse(StackError):
     """Raised when a service's port is taken by something else."""
 
     def __init__(self, port: int, service: str, setting: str, holder: str) -> None:
         super().__init__(f"port {port} of {service} is in use{holder}; stop that, or set {setting} to a free port")
 
 
-class ServiceDied(MusterError):
+class ServiceDied(StackError):
     """Raised when a service or a preparing command ends before it did its work."""
 
     def __init__(self, service: str, code: int | None, log: Path) -> None:
@@ -24,35 +28,35 @@ class ServiceDied(MusterError):
         super().__init__(f"{service} {ended}: {last_line(log)} (log: {log})")
 
 
-class NotHealthy(MusterError):
+class NotHealthy(StackError):
     """Raised when a service runs but does not answer in time."""
 
     def __init__(self, service: str, seconds: float, log: Path) -> None:
         super().__init__(f"{service} was not healthy after {seconds:.0f} s: {last_line(log)} (log: {log})")
 
 
-class JavaMissing(MusterError):
+class JavaMissing(StackError):
     """Raised when there is no Java that Spark can use and none can be installed."""
 
     def __init__(self, needed: int, tried: str) -> None:
-        super().__init__(f"no Java {needed} or newer in JAVA_HOME or on PATH, and {tried}; install one and set JAVA_HOME")
+        super().__init__(f"no Java {needed} or newer in JAVA_HOME or on PATH, and {tried}: install one, set JAVA_HOME")
 
 
-class JarMismatch(MusterError):
+class JarMismatch(StackError):
     """Raised when a downloaded jar is not the one that was pinned."""
 
     def __init__(self, jar: Path, found: str, pinned: str) -> None:
         super().__init__(f"{jar} has sha256 {found[:12]}..., not the pinned {pinned[:12]}...; it was not used")
 
 
-class AlreadyStarting(MusterError):
+class AlreadyStarting(StackError):
     """Raised when another command is starting or stopping the same home's services."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(f"another ./muster up is at work on {home}; wait for it, or ./muster down")
 
 
-class StillRunning(MusterError):
+class StillRunning(StackError):
     """Raised when processes outlive even SIGKILL."""
 
     def __init__(self, pids: Iterable[int]) -> None:

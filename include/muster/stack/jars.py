@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -23,7 +23,8 @@ JARS = {
 }
 """Artifact of `io.delta` -> sha256 of its jar."""
 
-NOT_NEEDED = ("com.*:*", "org.*:*", "javax.*:*", "commons*:*", "io.airlift:*", "io.unitycatalog:*", "io.delta:delta-kernel-unitycatalog")
+OTHERS = ("com.*", "org.*", "javax.*", "commons*", "io.airlift", "io.unitycatalog")
+NOT_NEEDED = (*(f"{group}:*" for group in OTHERS), "io.delta:delta-kernel-unitycatalog")
 """What the jars declare beyond each other: Spark brings it already, or a catalog that is not used."""
 
 
@@ -44,7 +45,8 @@ def ensure_jars(home: Path, env: Mapping[str, str]) -> None:
 def spark_home() -> Path:
     """Return the folder of pip's pyspark without importing it."""
     found = importlib.util.find_spec("pyspark")
-    assert found and found.origin, "pyspark is in the lock"
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("pyspark is not installed, though it is in the lock")
     return Path(found.origin).parent
 
 
@@ -53,10 +55,9 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     work = home / "jars" / "ivy"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    root = os.environ.get("DEFAULT_ARTIFACT_REPOSITORY")
     (work / "settings.xml").write_text(
-        '<ivysettings><settings defaultResolver="central"/><resolvers>'
-        f'<ibiblio name="central" m2compatible="true"{f" root={quoteattr(root)}" if root else ""}/></resolvers></ivysettings>'
+        '<ivysettings><settings defaultResolver="central"/>'
+        f'<resolvers><ibiblio name="central" m2compatible="true"{_mirror()}/></resolvers></ivysettings>'
     )
     (work / "nothing.py").touch()
     confs = {
@@ -67,13 +68,28 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     }
     options = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
     submit = str(spark_home() / "bin" / "spark-submit")
-    process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env={**env, "PYSPARK_PYTHON": sys.executable})
+    try:
+        process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env=env)
+    finally:
+        _forget_addresses(process.log_of(home, "jars"))
     for jar, pin in _pinned(home):
         fetched = work / "jars" / jar.name
         if (found := _digest(fetched)) != pin:
             raise JarMismatch(fetched, found, pin)
         fetched.replace(jar)
     shutil.rmtree(work)
+
+
+def _mirror() -> str:
+    """Return where Maven Central is to be read from, if the environment names a mirror as Spark knows it."""
+    root = os.environ.get("DEFAULT_ARTIFACT_REPOSITORY")
+    return f" root={quoteattr(root)}" if root else ""
+
+
+def _forget_addresses(log: Path) -> None:
+    """Strike the addresses out of Ivy's log: that of a mirror may hold a token."""
+    if log.exists():
+        log.write_text(re.sub(r"https?://\S+", "<address>", log.read_text(errors="replace")))
 
 
 def _pinned(home: Path) -> list[tuple[Path, str]]:

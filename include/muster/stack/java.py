@@ -15,7 +15,10 @@ NEEDED = 17
 """The oldest Java that Spark 4 runs on."""
 
 INSTALLERS: dict[str, list[list[str]]] = {
-    "apt-get": [["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "openjdk-17-jre-headless"]],
+    "apt-get": [
+        ["apt-get", "update"],
+        ["apt-get", "install", "-y", "--no-install-recommends", "openjdk-17-jre-headless"],
+    ],
     "dnf": [["dnf", "install", "-y", "java-17-openjdk-headless"]],
     "apk": [["apk", "add", "openjdk17-jre-headless"]],
     "brew": [["brew", "install", "openjdk@17"]],
@@ -45,11 +48,16 @@ def find() -> Path | None:
 def version(home: Path) -> int:
     """Return the major version of the Java in a folder, 0 where there is none that runs."""
     try:
-        told = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30, check=True)
+        told = _run(str(home / "bin" / "java"), "-version")
     except (OSError, subprocess.SubprocessError):
         return 0
     number = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
     return int(number[1]) if number else 0
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=env, timeout=600)  # noqa: S603 - fixed commands
 
 
 def _install() -> Path:
@@ -59,8 +67,8 @@ def _install() -> Path:
     sudo = [] if os.geteuid() == 0 or manager == "brew" else ["sudo", "-n"]
     for command in INSTALLERS[manager]:
         try:
-            subprocess.run([*sudo, *command], check=True, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        except (OSError, subprocess.CalledProcessError):
+            _run(*sudo, *command)
+        except (OSError, subprocess.SubprocessError):
             raise JavaMissing(NEEDED, f"`{' '.join([*sudo, *command])}` failed") from None
     found = find()
     if found is None:

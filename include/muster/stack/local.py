@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -27,23 +28,33 @@ PARTS = ("mlflow", "spark", "airflow")
 def start(settings: Settings, parts: Sequence[str] = PARTS, tell: Callable[[str, str], None] = lambda *_: None) -> None:
     """Start the parts side by side and return when all are healthy; what runs already is left alone.
 
-    On any error, and on an interrupt, what was started stays for the caller to `stop`.
+    On any error or interrupt nothing of the home is left running.
     """
     home = settings.home.resolve()
     with _alone(home):
-        abort = threading.Event()
         env = environment(settings)
+        abort = threading.Event()
         starter = Starter(home, settings.host, env, abort, tell)
         chosen = [part for part in _parts(settings, env) if part.name in parts]
-        with ThreadPoolExecutor(len(chosen)) as pool:
-            futures = [pool.submit(starter.start, part) for part in chosen]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-                failed = next((future for future in futures if future.done() and future.exception()), None)
-            finally:
-                abort.set()
-        if failed:
-            failed.result()
+        try:
+            _side_by_side([partial(starter.start, part) for part in chosen], abort)
+        except BaseException:
+            stop(settings)
+            raise
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -> None:
+    """Run the tasks in threads; when one fails or this thread is interrupted, tell the others to give up."""
+    pool = ThreadPoolExecutor(len(tasks))
+    futures = [pool.submit(task) for task in tasks]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done():
+                future.result()
+    finally:
+        abort.set()
+        pool.shutdown(wait=False)
 
 
 def stop(settings: Settings) -> int:

@@ -53,7 +53,7 @@ def _holder(port: int) -> str:
     """Name the process that listens on the port, where the system tells."""
     try:
         for held in psutil.net_connections("tcp"):
-            if held.status == psutil.CONN_LISTEN and held.laddr.port == port and held.pid:
+            if held.status == psutil.CONN_LISTEN and held.laddr and held.laddr.port == port and held.pid:
                 return f" by process {held.pid} ({psutil.Process(held.pid).name()})"
     except psutil.Error:
         pass

@@ -7,9 +7,10 @@ in turn: Spark's Python workers, Airflow's tasks and their jobs. That mark, not 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def start(service: str, command: Sequence[str], *, home: Path, env: Mapping[str,
     """Start a service in a session of its own, its output in its log, and record it."""
     log_of(home, service).parent.mkdir(parents=True, exist_ok=True)
     with log_of(home, service).open("wb") as log:
-        started = subprocess.Popen(
+        started = subprocess.Popen(  # noqa: S603 - the stack's own commands
             list(command),
             env={**env, "MUSTER_HOME": str(home), "MUSTER_SERVICE": service},
             cwd=home,
@@ -122,14 +123,14 @@ def stop(home: Path, service: str | None = None, *, grace: float = GRACE) -> int
     first = _family(home, service)
     for process in first:
         _signal(process, kill=False)
-    psutil.wait_procs(first, timeout=grace)
+    _wait(first, grace)
     for _ in range(5):
         left = _family(home, service)
         if not left:
             return len(first)
         for process in left:
             _signal(process, kill=True)
-        psutil.wait_procs(left, timeout=grace)
+        _wait(left, grace)
     raise StillRunning(process.pid for process in left)
 
 
@@ -159,8 +160,13 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
+def _wait(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait for the processes to end, without taking their exit codes from whoever started them."""
+    deadline = time.monotonic() + seconds
+    while any(map(_runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def _signal(process: psutil.Process, *, kill: bool) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.kill() if kill else process.terminate()
-    except psutil.NoSuchProcess:
-        pass
