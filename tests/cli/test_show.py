@@ -1,0 +1,244 @@
+"""`./muster show`: what is read, what is printed, what a wrong argument gets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from muster.cli import main
+from muster.settings import settings
+from muster.tables import ALIAS_JOURNAL, PARTITIONED_BY, PREDICTIONS, QUARANTINE, Store, features_schema
+from muster.workload.load import load_workload
+
+FLIGHTS = """
+keys: [carrier, origin, dest]
+time: dep
+unique: [carrier, origin, dest, dep]
+columns: {carrier: string, origin: string, dest: string, dep: timestamp, delay: "float?"}
+label: {column: delay, above: 15}
+features: {columns: [hour], buckets: 16}
+estimator: sklearn.linear_model.LogisticRegression
+windows: {train: 28, evaluate: 28}
+schedule: {start: 2013-04-29}
+"""
+WEIRD = 'UA,"[red]E""WR[/red],\x1b[2J","../../ü"'
+Show = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    (folder / "flights.yaml").write_text(FLIGHTS)
+    (folder / "flights.py").write_text("def features(rows): ...")
+    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("MUSTER_WORKLOADS", str(folder))
+    settings.cache_clear()
+    yield Store(str(tmp_path / "store"), "flights")
+    settings.cache_clear()
+
+
+@pytest.fixture
+def show(store: Store, capsys: pytest.CaptureFixture[str]) -> Show:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["show", *arguments])
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def write(store: Store, table: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
+    by = list(PARTITIONED_BY[table])
+    write_deltalake(store.table(table), pa.Table.from_pylist(rows, schema), mode="append", partition_by=by or None)
+
+
+def prediction(partition: str, group: str, minute: int, score: float = 0.5) -> dict[str, Any]:
+    time = datetime.fromisoformat(partition).replace(tzinfo=UTC) + timedelta(minutes=minute)
+    ids = {"partition": partition, "group": group, "bucket": 0, "row_id": f"{group}-{minute}", "time": time}
+    return {**ids, "score": score, "model_version": "1", "origin_run": "r", "features_version": 1, "scored_at": time}
+
+
+@pytest.fixture
+def predictions(store: Store) -> list[dict[str, Any]]:
+    """Two partitions, the older one last, of three groups and ten minutes."""
+    rows = [
+        prediction(partition, group, minute)
+        for partition in ("2013-06-10", "2013-06-03")
+        for group in (WEIRD, "UA,EWR,ORD", "AA,JFK,LAX")
+        for minute in range(10)
+    ]
+    for partition in ("2013-06-10", "2013-06-03"):
+        write(store, "predictions", PREDICTIONS, [row for row in rows if row["partition"] == partition])
+    return rows
+
+
+@pytest.mark.usefixtures("predictions")
+def test_json_holds_every_row_with_its_values(show: Show, predictions: list[dict[str, Any]]) -> None:
+    code, out, _ = show("flights", "predictions", "--format", "json")
+    read = json.loads(out)
+    assert code == 0
+    assert {(row["partition"], row["row_id"]) for row in read} == {(r["partition"], r["row_id"]) for r in predictions}
+    assert read[0]["time"] == "2013-06-10T00:00:00Z"
+    assert read[0]["fallback"] is None
+
+
+@pytest.mark.usefixtures("predictions")
+def test_csv_reads_back_with_group_names_of_any_text(show: Show) -> None:
+    _, out, _ = show("flights", "predictions", "--format", "csv", "--group", WEIRD)
+    read = list(csv.DictReader(io.StringIO(out)))
+    assert [row["group"] for row in read] == [WEIRD] * 20
+    assert datetime.fromisoformat(read[0]["time"]) == datetime(2013, 6, 10, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("predictions")
+def test_newest_partition_comes_first_and_then_group_and_time(show: Show) -> None:
+    _, out, _ = show("flights", "predictions", "--format", "json", "--limit", "31")
+    keys = [(row["partition"], row["group"], row["time"]) for row in json.loads(out)]
+    assert [partition for partition, _, _ in keys] == ["2013-06-10"] * 30 + ["2013-06-03"]
+    assert keys[:30] == sorted(keys[:30])
+
+
+@pytest.mark.usefixtures("predictions")
+def test_partition_and_group_filters_hold_together(show: Show) -> None:
+    _, out, _ = show("flights", "predictions", "--partition", "2013-06-03", "--group", "UA,EWR,ORD", "--format", "json")
+    assert {(row["partition"], row["group"]) for row in json.loads(out)} == {("2013-06-03", "UA,EWR,ORD")}
+    assert len(json.loads(out)) == 10
+
+
+@pytest.mark.usefixtures("predictions")
+def test_quote_in_a_group_is_a_value_not_sql(show: Show) -> None:
+    code, out, _ = show("flights", "predictions", "--group", "x' OR 'a'='a,b,c", "--format", "json")
+    assert (code, json.loads(out)) == (0, [])
+
+
+def test_partition_of_a_table_by_date_means_the_days_of_its_slice(show: Show, store: Store) -> None:
+    days = [date(2013, 6, 2) + timedelta(days=n) for n in range(9)]
+    rows = [{"date": day, "file": f"{day}.csv.gz", "row": "{}", "reason": "x"} for day in days]
+    write(store, "quarantine", QUARANTINE, rows)
+    _, out, _ = show("flights", "quarantine", "--partition", "2013-06-03", "--format", "json")
+    assert [row["date"] for row in json.loads(out)] == [f"2013-06-{day:02}" for day in range(9, 2, -1)]
+
+
+def test_features_of_a_group_are_found_in_its_bucket(show: Show, store: Store) -> None:
+    from muster import groups
+
+    workload = load_workload(settings().workloads / "flights.yaml")
+    names = [f"UA,EWR,{n}" for n in range(20)]
+    rows = [
+        {"group": name, "row_id": name, "partition": "2013-06-03", "bucket": groups.bucket(name, 16)} for name in names
+    ]
+    write(store, "features", features_schema(workload), rows)
+    _, out, _ = show("flights", "features", "--group", "UA,EWR,7", "--format", "json")
+    assert [row["row_id"] for row in json.loads(out)] == ["UA,EWR,7"]
+
+
+def test_journal_is_read_latest_move_first(show: Show, store: Store) -> None:
+    moves = [{"at": datetime(2013, 6, day, tzinfo=UTC), "to_version": str(day)} for day in (3, 17, 10)]
+    write(store, "alias_journal", ALIAS_JOURNAL, moves)
+    _, out, _ = show("flights", "alias_journal", "--format", "json")
+    assert [row["to_version"] for row in json.loads(out)] == ["17", "10", "3"]
+
+
+def test_json_has_null_for_what_is_no_number(show: Show, store: Store) -> None:
+    write(store, "predictions", PREDICTIONS, [prediction("2013-06-03", "UA,EWR,ORD", 0, float("nan"))])
+    _, out, _ = show("flights", "predictions", "--format", "json")
+    assert json.loads(out, parse_constant=pytest.fail)[0]["score"] is None
+
+
+@pytest.mark.usefixtures("predictions")
+def test_table_shows_a_screen_and_says_how_much_more_there_is(show: Show) -> None:
+    _, out, _ = show("flights", "predictions")
+    assert out.splitlines()[-1] == "the newest 20 of 60 rows; --limit shows more"
+    assert "partition 2013-06-10" in out.splitlines()[0]
+
+
+@pytest.mark.usefixtures("predictions")
+def test_group_names_are_neither_markup_nor_control_codes(show: Show) -> None:
+    _, out, _ = show("flights", "predictions", "--limit", "40")
+    assert '"[red]E""WR[/red],\\x1b[2J"' in out
+    assert "\x1b" not in out
+
+
+def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
+    from muster.cli.table_view import view
+    from muster.rows import Rows
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    columns = {f"column_{n}": [f"value {n} {row}" * 3 for row in range(3)] for n in range(8)}
+    out = Terminal()
+    view(Rows(pa.Table.from_pydict(columns), 3), out)
+    lines = out.getvalue().splitlines()
+    assert "too narrow for" in out.getvalue()
+    assert "column_7" in out.getvalue()
+    assert all(len(line) <= 80 for line in lines if "value" in line)
+
+
+@pytest.mark.usefixtures("predictions")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nights", "ledger"], "no workload 'nights'; there is: flights"),
+        (["flights", "legder"], "no table 'legder'; there is: alias_journal, decisions, features, ledger"),
+        (["flights", "predictions", "--partition", "2013-06-04"], "every 7 days from 2013-04-29"),
+        (["flights", "predictions", "--partition", "monday"], "'monday' is no partition of flights"),
+        (["flights", "predictions", "--format", "yaml"], "no format 'yaml'; there is: csv, json, table"),
+        (["flights", "predictions", "--group", "UA"], "one value a key, as a CSV row: carrier,origin,dest"),
+        (["flights", "predictions", "--group", ""], "'' is no group of flights"),
+        (["flights", "quarantine", "--group", "UA,EWR,ORD"], "belong to no group"),
+        (["flights", "predictions", "--limit", "-1"], "--limit"),
+        (["flights"], "Missing argument 'table'"),
+    ],
+)
+def test_wrong_argument_is_one_line_and_code_2(show: Show, arguments: list[str], told: str) -> None:
+    code, out, err = show(*arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert told in err
+
+
+@pytest.mark.usefixtures("store")
+def test_table_not_yet_written_names_the_stage_that_writes_it(show: Show) -> None:
+    code, _, err = show("flights", "decisions")
+    assert code != 0
+    assert err == "error: flights has no table 'decisions' yet: its stage 'evaluate' writes it\n"
+
+
+@pytest.mark.usefixtures("predictions")
+def test_neither_pandas_nor_spark_is_imported() -> None:
+    heavy = "{'pandas', 'pyspark', 'sklearn', 'mlflow', 'airflow'} & set(sys.modules)"
+    program = f"""
+import sys
+from muster.cli import main
+try:
+    main(["show", "flights", "predictions"])
+finally:
+    sys.stderr.write(f"imported: {{sorted({heavy})}}")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == "imported: []"
+
+
+@pytest.mark.usefixtures("predictions")
+def test_reader_that_stops_early_is_no_error() -> None:
+    program = "from muster.cli import main; main(['show', 'flights', 'predictions', '--format', 'csv'])"
+    reading = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert reading.stdout is not None
+    assert reading.stderr is not None
+    reading.stdout.close()
+    assert reading.wait() == 0
+    assert reading.stderr.read() == b""
