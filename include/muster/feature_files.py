@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +38,8 @@ class FeatureFiles:
     """Absolute paths or URIs, by bucket, in order of their slice."""
     rows: dict[int, int]
     """Rows of a bucket's files: its cost."""
+    content: str = ""
+    """A digest of what the files hold, the same when `features` writes equal rows again under other names."""
 
 
 def list_features(workload: Workload, store: Store, days: DateRange, version: int | None = None) -> FeatureFiles:
@@ -47,20 +52,28 @@ def list_features(workload: Workload, store: Store, days: DateRange, version: in
     if table is None:
         raise NoFeatures(workload.name, days)
     every = workload.schedule.every
-    columns = ["path", "num_records", "partition.partition", "partition.bucket"]
-    found = pa.table(table.get_add_actions(flatten=True)).select(columns)
+    found = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     files: dict[int, list[str]] = {}
     rows: dict[int, int] = {}
-    for item in sorted(found.to_pylist(), key=lambda item: (item["partition.partition"], item["path"])):
+    held: list[str] = []
+    for item in sorted(found, key=lambda item: (item["partition.partition"], item["path"])):
         first = date.fromisoformat(item["partition.partition"])
         if first >= days.stop or (days.start - first).days >= every:
             continue
         bucket = int(item["partition.bucket"])
         files.setdefault(bucket, []).append(f"{store.table('features')}/{item['path']}")
         rows[bucket] = rows.get(bucket, 0) + int(item["num_records"])
+        held.append(_held(item))
     if not files:
         raise NoFeatures(workload.name, days)
-    return FeatureFiles(table.version(), files, rows)
+    content = hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()
+    return FeatureFiles(table.version(), files, rows, content)
+
+
+def _held(item: Mapping[str, Any]) -> str:
+    """Return what the Delta log tells of a file's content: its slice, bucket, rows, bytes, and its columns' extremes."""
+    told = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
+    return json.dumps({key: value for key, value in item.items() if key.startswith(told)}, sort_keys=True, default=str)
 
 
 def read_bucket(

@@ -1,0 +1,100 @@
+"""Train every group of one bucket: an Arrow table in, a shard of models and an Arrow table of outcomes out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from threadpoolctl import threadpool_limits
+
+from muster.feature_files import group_slices, read_bucket
+from muster.pack.shard import ShardWriter
+from muster.training.fit import Plan, fit_group
+from muster.training.outcomes import OUTCOMES
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange, PartitionWindows
+
+
+def entering(windows: PartitionWindows) -> DateRange:
+    """Return the days in which a row makes its group enter the run: all that training and judging look at."""
+    return DateRange(windows.train.start, windows.partition)
+
+
+def read_entering(workload: Workload, files: Sequence[str], windows: PartitionWindows) -> pa.Table:
+    """Read the rows of every group that enters, sorted by group and time, without the columns that no file has."""
+    held: set[str] = set()
+    for fragment in ds.dataset(list(files), format="parquet").get_fragments():
+        held.update(fragment.physical_schema.names)
+    columns = [name for name in workload.features.columns if name in held]
+    return read_bucket(workload, files, entering(windows), ["group", "parent", "date", "label", *columns])
+
+
+def train_bucket(plan: Plan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
+    """Fit group after group on one thread; return an OUTCOMES row for each.
+
+    Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown) and the plan's columns. Only
+    labelled rows within the plan's training days are learnt from. The models go to `<folder>/<bucket>-<sha256>.bin`.
+    """
+    learnt = _learnt(plan, rows)
+    missing = [name for name in plan.columns if name not in rows.column_names]
+    features, labels = _arrays(plan, rows.filter(pa.array(learnt)), missing)
+    before = np.concatenate([[0], np.cumsum(learnt)]).tolist()
+    slices = group_slices(rows)
+    outcomes, stored = [], []
+    with ShardWriter(folder, str(bucket)) as shard, threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # thousands of groups that do not converge would fill the logs
+        for group, start, stop in slices:
+            part = slice(before[start], before[stop])
+            outcome = fit_group(plan, group, features[part], labels[part], missing)
+            outcomes.append(outcome[:-1])
+            stored.append(shard.add(outcome.model) if outcome.model else (None, None, None))
+    parents = rows["parent"].take(pa.array([start for _, start, _ in slices], pa.int64()))
+    return _table(bucket, slices, parents, outcomes, stored, shard.path)
+
+
+def _learnt(plan: Plan, rows: pa.Table) -> np.ndarray:
+    """Return which rows are learnt from, (rows,) bool: labelled, and of the training days."""
+    date = rows["date"]
+    within = pc.and_(pc.greater_equal(date, plan.train.start), pc.less(date, plan.train.stop))
+    labelled = pc.fill_null(pc.invert(pc.is_nan(rows["label"])), False)
+    return pc.and_(within, labelled).to_numpy()
+
+
+def _arrays(plan: Plan, rows: pa.Table, missing: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (rows, columns) and labels (rows,) as float64; unknown values are NaN."""
+    columns = [rows[name].to_numpy() for name in plan.columns if name not in missing]
+    features = np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))
+    return features.astype(np.float64, copy=False), rows["label"].to_numpy()
+
+
+def _table(
+    bucket: int,
+    slices: Sequence[tuple[str, int, int]],
+    parents: pa.ChunkedArray,
+    outcomes: Sequence[tuple[object, ...]],
+    stored: Sequence[tuple[object, ...]],
+    shard: Path | None,
+) -> pa.Table:
+    states, reasons, errors, rows, positives, seconds = zip(*outcomes, strict=True) if outcomes else [()] * 6
+    offsets, lengths, digests = zip(*stored, strict=True) if stored else [()] * 3
+    columns = {
+        "group": [group for group, _, _ in slices],
+        "bucket": [bucket] * len(slices),
+        "parent": parents,
+        "state": states,
+        "reason": reasons,
+        "error_class": errors,
+        "rows": rows,
+        "positives": positives,
+        "seconds": seconds,
+        "shard": [None if offset is None or shard is None else shard.name for offset in offsets],
+        "offset": offsets,
+        "length": lengths,
+        "sha256": digests,
+    }
+    return pa.table(columns, schema=OUTCOMES)

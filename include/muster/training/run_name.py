@@ -1,0 +1,44 @@
+"""A run's name: the same whenever the same models would come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from muster.workload.functions import function
+from muster.workload.spec import Workload
+from muster.workload.windows import PartitionWindows
+
+LIBRARIES = ("numpy", "scikit-learn", "scipy")
+"""Another version of these may give another model of the same data."""
+
+
+def run_name(workload: Workload, windows: PartitionWindows, folder: Path, content: str) -> str:
+    """Return `<partition>-<8 hex digits>` of all that decides the models.
+
+    That is: the estimator with its own code, the feature columns, the windows, the seed, the libraries' versions, and
+    `content`, a digest of the features read. A description, an owner or a gate's threshold changes no model, so no run.
+    """
+    decides = {
+        "workload": workload.name,
+        "estimator": [step.model_dump(mode="json") for step in workload.estimator],
+        "code": sorted({_source(workload, folder, step.name) for step in workload.estimator if ":" in step.name}),
+        "columns": workload.features.columns,
+        "days": [windows.train.start, windows.train.stop, windows.partition],
+        "min_rows": workload.windows.min_rows,
+        "seed": workload.seed,
+        "versions": [sys.version_info[:2], *((name, version(name)) for name in LIBRARIES)],
+        "features": content,
+    }
+    canonical = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
+    return f"{windows.key}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+def _source(workload: Workload, folder: Path, reference: str) -> str:
+    """Return the text of the file that defines a function of one's own, what else it calls there included."""
+    file = inspect.getsourcefile(inspect.unwrap(function(workload, folder, reference)))
+    return Path(file).read_text(encoding="utf-8") if file else reference
