@@ -1,42 +1,30 @@
-"""Links from a task to what its job made. The UI shows a link once it is stored, so Spark's is stored at the start."""
+"""Links from a task to what its job made.
+
+Airflow asks for them once, in the task's own process when it ends, and stores the answer for the UI.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
-from airflow.sdk.execution_time.xcom import XCom
 
 from muster.settings import settings
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-
-def _stored(key: TaskInstanceKey, name: str) -> Any:
-    return XCom.get_value(ti_key=key, key=name)
-
-
-def _result(key: TaskInstanceKey) -> dict[str, Any]:
-    result = _stored(key, "return_value")
-    return result if isinstance(result, dict) else {}
+    from muster_airflow.operators.spark_job import SparkJobOperator
 
 
 class SparkLink(BaseOperatorLink):
-    """Where Spark shows the job's work."""
+    """Where Spark shows the job's work: known, and stored by the operator, before the job starts."""
 
-    key = "spark_ui"
     name = "Spark UI"
 
-    @property
-    def xcom_key(self) -> str:
-        """Where the operator stores the link when it starts the job."""
-        return self.key
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return what the operator stored."""
-        return _stored(ti_key, self.key) or ""
+    def get_link(self, operator: SparkJobOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address, or nothing where the connection tells none."""
+        return operator.spark_ui
 
 
 class MlflowRunLink(BaseOperatorLink):
@@ -44,9 +32,9 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the run's page, or nothing for a stage without one."""
-        run = _result(ti_key).get("mlflow_run_id")
+    def get_link(self, operator: SparkJobOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the run's page, or nothing without one."""
+        run = operator.result.get("mlflow_run_id")
         return f"{settings().mlflow_tracking_uri}/#/runs/{run}" if run else ""
 
 
@@ -55,11 +43,9 @@ class ModelVersionLink(BaseOperatorLink):
 
     name = "Model version"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the version's page, or nothing for a stage without one."""
-        result = _result(ti_key)
-        version = next(
-            (result[key] for key in ("to_version", "model_version", "champion_version") if result.get(key)), ""
-        )
-        model = ti_key.dag_id.partition(".")[0]
+    def get_link(self, operator: SparkJobOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the version's page, or nothing without one."""
+        keys = ("to_version", "model_version", "champion_version")
+        version = next((operator.result[key] for key in keys if operator.result.get(key)), "")
+        model = operator.dag_id.partition(".")[0]
         return f"{settings().mlflow_tracking_uri}/#/models/{model}/versions/{version}" if version else ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from muster_airflow.backends import connect, submit
-from muster_airflow.backends.command import Command, JobCall
+from muster_airflow.backends.command import Command, JobCall, plain
+
+__all__ = ["BACKENDS", "Command", "JobCall", "plain"]
 
 BACKENDS: dict[str, Callable[[JobCall], Command]] = {"connect": connect.command, "submit": submit.command}
 """Name, as in `MUSTER_BACKEND` -> how a job is started."""

@@ -48,6 +48,8 @@ class SparkJobOperator(BaseOperator):
         self.workload = workload
         self.spark = spark
         self.guard_backfill = guard_backfill
+        self.spark_ui = ""
+        self.result: dict[str, Any] = {}
         self._process: JobProcess | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -63,14 +65,14 @@ class SparkJobOperator(BaseOperator):
             self.log.warning("Stopped what an earlier attempt left: processes %s", left)
         result_file = self._result_file(workload, partition, context)
         command = self._command(partition, result_file)
-        if command.spark_ui:
-            context["ti"].xcom_push(SparkLink.key, command.spark_ui)
-        result = self._run(command, {RUN_KEY: run_key}, result_file)
-        self.log.info("%s", summary(self.stage, workload, partition, result))
-        extra = {**result, "backfill": comes_from_backfill(context)}
+        self.spark_ui = command.spark_ui
+        context["ti"].xcom_push(SparkLink().xcom_key, self.spark_ui)
+        self.result = self._run(command, {RUN_KEY: run_key}, result_file)
+        self.log.info("%s", summary(self.stage, workload, partition, self.result))
+        extra = {**self.result, "backfill": comes_from_backfill(context)}
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
-        return result
+        return self.result
 
     def on_kill(self) -> None:
         """Stop the job; it interrupts its own work on the Spark server first."""
