@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,9 +31,6 @@ class Gateway(PythonModel):
     def load_context(self, context: Any) -> None:
         """Open the pack: its manifest is checked here, each model before it is first used."""
         config, artifacts = context.model_config, context.artifacts
-        if "workload" in artifacts:
-            # Estimators of the workload's own file are pickled by its name; it is imported only if one is met.
-            sys.path.append(str(Path(artifacts["workload"]).parent))
         self._groups, reader = _module("groups", artifacts["groups"]), _module("reader", artifacts["reader"])
         self._unknown = reader.UnknownGroups
         self.pack = reader.Pack(Path(artifacts["pack"]), config["manifest_sha256"], config["cache_bytes"])

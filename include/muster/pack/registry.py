@@ -1,0 +1,153 @@
+"""Packs in MLflow: the champion's, and one registered version for each; with few calls, and none twice."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muster.errors import MusterError
+from muster.pack.build import BuiltPack
+from muster.pack.bundle import save_bundle
+from muster.runs import connect
+from muster.tables import Store
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+ALIAS = "Champion"
+DIGEST, FOLDER, PARTITION = "muster.manifest_sha256", "muster.pack", "muster.partition"
+"""Tags of a version: the pack's digest, its folder below the store's root, and the partition that it came of."""
+
+
+class NotAPack(MusterError):
+    """Raised when a version is met that Muster did not register."""
+
+    def __init__(self, name: str, version: str, tag: str) -> None:
+        super().__init__(
+            f"version {version} of the registered model '{name}' has no tag '{tag}', so it is no pack of Muster; "
+            f"point the alias '{ALIAS}' to a version that Muster registered"
+        )
+
+
+class NotReady(MusterError):
+    """Raised when a registered version does not become ready."""
+
+    def __init__(self, name: str, version: str, status: str) -> None:
+        super().__init__(
+            f"version {version} of '{name}' is {status}, not READY; the alias was not moved: run promote again"
+        )
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered pack by reference. Plain data: it travels to the executors."""
+
+    version: str
+    folder: Path
+    manifest_sha256: str
+    partition: str
+
+
+def current(workload: Workload, store: Store) -> Champion | None:
+    """Return the pack behind the alias, or None where none was promoted yet. One call.
+
+    Raises:
+        MlflowException: when the server does not answer, or answers anything but that there is no such alias.
+        NotAPack: when the alias is at a version that Muster did not register.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _champion(store, connect().get_model_version_by_alias(workload.name, ALIAS))
+    except MlflowException as error:
+        if _says_no_alias(error):
+            return None
+        raise
+
+
+def version(workload: Workload, store: Store, number: str) -> Champion:
+    """Return the pack registered as version `number`. One call."""
+    return _champion(store, connect().get_model_version(workload.name, number))
+
+
+def _says_no_alias(error: Any) -> bool:
+    """Tell "there is no such model or alias" from everything else: throttling and outages are never that."""
+    missing_alias = error.error_code == "INVALID_PARAMETER_VALUE" and f"alias {ALIAS} not found" in error.message
+    return missing_alias or error.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def _champion(store: Store, found: ModelVersion) -> Champion:
+    tags = dict(found.tags)
+    for tag in (DIGEST, FOLDER, PARTITION):
+        if tag not in tags:
+            raise NotAPack(found.name, str(found.version), tag)
+    return Champion(str(found.version), Path(store.root) / tags[FOLDER], tags[DIGEST], tags[PARTITION])
+
+
+def register(workload: Workload, store: Store, pack: BuiltPack, run_id: str, tags: Mapping[str, str]) -> str:
+    """Log a pack and register it as one version, READY and tagged; return the version.
+
+    A pack whose digest is registered already keeps its version, and an upload that was broken off is taken up again
+    under the model it had begun: running this twice leaves one of each.
+
+    Raises:
+        NotReady: when the version is not READY in the end.
+    """
+    client = connect()
+    found = client.search_model_versions(f"name = '{workload.name}' AND tag.`{DIGEST}` = '{pack.sha256}'")
+    ready = [item for item in found if item.status == "READY"]
+    if ready:
+        return str(min(int(item.version) for item in ready))
+    folder = pack.folder.relative_to(store.root).as_posix()
+    tagged = {**tags, DIGEST: pack.sha256, FOLDER: folder}
+    model_id = _log(client, workload, pack, run_id, tagged)
+    _ensure_registered_model(client, workload)
+    made = client.create_model_version(
+        workload.name, f"models:/{model_id}", run_id, tags=tagged, await_creation_for=300, model_id=model_id
+    )
+    _link(client, model_id, made)
+    if made.status != "READY" and (now := client.get_model_version(workload.name, made.version)).status != "READY":
+        raise NotReady(workload.name, str(made.version), now.status)
+    return str(made.version)
+
+
+def _log(client: MlflowClient, workload: Workload, pack: BuiltPack, run_id: str, tags: Mapping[str, str]) -> str:
+    """Upload the pack as a logged model of the run; return its id."""
+    from mlflow.models import Model
+
+    experiment = client.get_run(run_id).info.experiment_id
+    found = client.search_logged_models([experiment], f"tags.`{DIGEST}` = '{pack.sha256}'", max_results=1)
+    model = found[0] if found else client.create_logged_model(experiment, pack.folder.name, run_id, dict(tags))
+    if model.status == "READY":
+        return str(model.model_id)
+    with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".bundle-") as scratch:
+        bundle = Path(scratch) / "model"
+        described = Model(
+            artifact_path=model.artifact_location, run_id=run_id, model_uuid=model.model_id, model_id=model.model_id
+        )
+        save_bundle(workload, pack.folder, pack.sha256, bundle, described)
+        client.log_model_artifacts(model.model_id, str(bundle))
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _ensure_registered_model(client: MlflowClient, workload: Workload) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(workload.name, description=workload.description)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+            raise
+
+
+def _link(client: MlflowClient, model_id: str, made: ModelVersion) -> None:
+    """Show the version on the logged model's page, as MLflow's own `register_model` does."""
+    versions = [{"name": made.name, "version": str(made.version)}]
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(versions)})
