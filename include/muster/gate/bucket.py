@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from muster import groups
 from muster.feature_files import group_slices
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Incumbents:
-    """The champion pack's models of one bucket."""
+    """The champion pack's models of one bucket's groups."""
 
     version: str
     folder: Path
@@ -83,10 +85,12 @@ def judge_bucket(
     candidates = _by_group(models)
     incumbents = _by_group(champion.manifest) if champion else {}
     decisions = []
-    for entry in ledger.sort_by("group").to_pylist():
-        group = entry["group"]
-        case = Case(entry, held.get(group, nothing), candidates.get(group), incumbents.get(group))
-        decisions.append(_decision(workload, case, _judge_group(workload, case, root, champion), champion))
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # thousands of models that complain would fill the logs
+        for entry in ledger.sort_by("group").to_pylist():
+            group = entry["group"]
+            case = Case(entry, held.get(group, nothing), candidates.get(group), incumbents.get(group))
+            decisions.append(_decision(workload, case, _judge_group(workload, case, root, champion), champion))
     return pa.Table.from_pylist(decisions, schema=DECISIONS)
 
 
