@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 from collections.abc import Iterator
+from contextlib import suppress
+from inspect import isclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from muster.errors import UnknownName, WorkloadError
-from muster.workload.spec import RESERVED, Parent, Workload
-from muster.workload.windows import slice_of
+from muster.workload import checks
+from muster.workload.spec import Section, Workload
+from muster.workload.wording import Problem, shape_problems
 
-Problem = tuple[str, str]
+S = TypeVar("S", bound=Section)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -24,7 +25,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key_node.start_mark)
+            key = key_node.value
             if key in seen:
                 problem = f"the key '{key}' stands here twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
@@ -64,97 +67,38 @@ def load_workload(path: Path) -> Workload:
         raise WorkloadError(str(path), [("(file)", f"holds {type(declared).__name__}, not the sections of a workload")])
     try:
         workload = Workload.model_validate({"name": path.stem, **declared})
+        problems = list(_broken_promises(workload, path))
     except ValidationError as error:
-        raise WorkloadError(str(path), list(_shape_problems(error))) from error
-    problems = [*_column_problems(workload), *_feature_problems(workload), *_schedule_problems(workload)]
-    problems += list(_function_problems(workload, path.parent))
-    if workload.name != path.stem:
-        problems.append(("name", f"'{workload.name}' is not the file's name '{path.stem}'; leave it out"))
+        rest = _broken_promises(_salvaged(Workload, {"name": path.stem, **declared}), path, AttributeError)
+        problems = [*shape_problems(error), *rest]
     if problems:
         raise WorkloadError(str(path), problems)
     return workload
 
 
-def _shape_problems(error: ValidationError) -> Iterator[Problem]:
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "(file)"
-        value = repr(item["input"])
-        shown = "" if item["type"] == "missing" else f" (got {value if len(value) <= 60 else value[:57] + '...'})"
-        yield where, item["msg"].removeprefix("Value error, ") + shown
+def _broken_promises(workload: Workload, path: Path, *excused: type[Exception]) -> Iterator[Problem]:
+    """Find what the sections promise each other and do not keep; a check that meets an `excused` error ends there."""
+    for check in checks.OF_SECTIONS:
+        with suppress(*excused):
+            yield from check(workload)
+    for find in checks.OF_FUNCTIONS:
+        with suppress(*excused):
+            yield from find(workload, path.with_suffix(".py"))
+    if getattr(workload, "name", path.stem) != path.stem:
+        yield "name", f"'{workload.name}' is not the file's name '{path.stem}'; leave it out"
 
 
-def _column_problems(workload: Workload) -> Iterator[Problem]:
-    columns = workload.columns
-    for name in RESERVED & columns.keys() - {workload.time}:
-        yield f"columns.{name}", "is a name that Muster writes itself; land the column under another name"
-    named = [("keys", workload.keys), ("unique", workload.unique)]
-    named += [("time", (workload.time,)), ("label.column", (workload.label.column,))]
-    for path, names in named:
-        for name in names:
-            if name not in columns:
-                yield path, f"'{name}' is none of the declared columns"
-    for name in (*workload.keys, *workload.unique, workload.time):
-        if name in columns and columns[name].optional:
-            yield f"columns.{name}", "may not be missing ('?'): it is a key, the time or part of 'unique'"
-    if workload.time in columns and columns[workload.time].type != "timestamp":
-        yield f"columns.{workload.time}", "is the time, so its type is 'timestamp'"
-    if workload.label.column in columns and columns[workload.label.column].type not in ("int", "float", "bool"):
-        yield f"columns.{workload.label.column}", "is the label's column, so its type is int, float or bool"
-    for key in workload.keys:
-        if key in columns and columns[key].type not in ("string", "int", "date"):
-            yield f"columns.{key}", "is a key, so its type is string, int or date"
+def _salvaged(section: type[S], declared: dict[str, Any]) -> S:
+    """Return the section with what is sound in it, so that the rest of a file is checked too.
 
-
-def _feature_problems(workload: Workload) -> Iterator[Problem]:
-    features, fallback = workload.features, workload.pack.fallback
-    for number, name in enumerate(features.columns):
-        if name in RESERVED | set(workload.keys) or name in features.columns[:number]:
-            yield f"features.columns.{number}", f"'{name}' is taken; give the feature another name"
-    if workload.gate.baseline not in ("prior", *features.columns):
-        yield "gate.baseline", f"'{workload.gate.baseline}' is neither 'prior' nor one of features.columns"
-    if isinstance(fallback, Parent):
-        for key in fallback.keys:
-            if key not in workload.keys:
-                yield "pack.fallback.keys", f"'{key}' is none of the keys"
-        if set(fallback.keys) >= set(workload.keys):
-            yield "pack.fallback.keys", "must leave out at least one key to pool over"
-
-
-def _schedule_problems(workload: Workload) -> Iterator[Problem]:
-    schedule = workload.schedule
-    if schedule.end is not None and schedule.end < schedule.start:
-        yield "schedule.end", f"{schedule.end} is before the start {schedule.start}"
-    for number, day in enumerate(schedule.demo):
-        outside = day < schedule.start or (schedule.end is not None and day > schedule.end)
-        if outside or slice_of(workload, day) != day:
-            yield f"schedule.demo.{number}", f"{day} starts no slice of {schedule.every} days from {schedule.start}"
-    if schedule.cron is not None and len(schedule.cron.split()) != 5:
-        yield "schedule.cron", f"'{schedule.cron}' is no cron expression of five fields"
-
-
-def _function_problems(workload: Workload, folder: Path) -> Iterator[Problem]:
-    references = [("features.function", workload.features.function)]
-    references += [("landing", workload.landing)] if workload.landing else []
-    references += [(f"estimator.{n}.name", step.name) for n, step in enumerate(workload.estimator) if ":" in step.name]
-    for path, reference in references:
-        module, _, attribute = reference.rpartition(":")
-        if module:
-            if importlib.util.find_spec(module.split(".")[0]) is None:
-                yield path, f"'{reference}': no module '{module}' is installed"
-            continue
-        file = folder / f"{workload.name}.py"
-        if not file.is_file():
-            yield path, f"'{attribute}': there is no file '{file.name}' beside the YAML to define it"
-        elif attribute not in _defined(file):
-            yield path, f"'{attribute}': '{file.name}' defines no such function"
-
-
-def _defined(file: Path) -> set[str]:
-    """Return the names of a file's top-level functions and imports, without running it."""
-    try:
-        body = ast.parse(file.read_text(encoding="utf-8")).body
-    except (SyntaxError, UnicodeDecodeError):
-        return set()
-    functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
-    imported = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    return functions | imported
+    What is not sound is left out: to read it is an AttributeError.
+    """
+    sound: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        value, kind = declared.get(name), field.annotation
+        try:
+            sound[name] = TypeAdapter(field.rebuild_annotation()).validate_python(value)
+        except ValidationError:
+            if isclass(kind) and issubclass(kind, Section) and isinstance(value, dict):
+                sound[name] = _salvaged(kind, value)
+    return cast("S", section.model_construct(**sound))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag
 
 STAGES = ("ingest", "features", "train", "evaluate", "promote", "score")
 Stage = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
@@ -35,15 +36,26 @@ class Column(Section):
 
 
 def _column(text: object) -> object:
-    if not isinstance(text, str):
+    if isinstance(text, dict):
         return text
-    match = _COLUMN.match(text.strip())
+    match = _COLUMN.match(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"'{text}' is no column: write a type, '?' if it may be missing, a range: 'float? [0, 100]'")
-    limits = {side: float(match[side]) for side in ("low", "high") if match[side] and match[side].strip()}
+    if match["type"] not in get_args(ColumnType):
+        raise ValueError(f"'{match['type']}' is no type of a column; there is: {', '.join(get_args(ColumnType))}")
+    return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}
+
+
+def _limits(match: re.Match[str]) -> dict[str, float]:
+    try:
+        limits = {side: float(match[side]) for side in ("low", "high") if match[side] and match[side].strip()}
+    except ValueError:
+        raise ValueError(f"'{match[0]}': a range is of two numbers: [0, 100], or of one: [0, ]") from None
     if limits and match["type"] not in ("int", "float"):
-        raise ValueError(f"'{text}': only int and float columns have a range")
-    return {"type": match["type"], "optional": bool(match["optional"]), **limits}
+        raise ValueError(f"'{match[0]}': only int and float columns have a range")
+    if limits.get("low", -math.inf) > limits.get("high", math.inf):
+        raise ValueError(f"'{match[0]}': the range ends before it begins")
+    return limits
 
 
 class Label(Section):
@@ -70,8 +82,7 @@ class Step(Section):
 
 
 def _steps(value: object) -> object:
-    items = value if isinstance(value, list) else [value]
-    return [_step(item) for item in items]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _step(item: object) -> object:
@@ -79,7 +90,9 @@ def _step(item: object) -> object:
         return {"name": item}
     if isinstance(item, dict) and len(item) == 1 and "name" not in item:
         ((name, params),) = item.items()
-        return {"name": name, "params": params or {}}
+        item = {"name": name, "params": {} if params is None else params}
+    if not (isinstance(item, dict) and item.keys() <= {"name", "params"} and isinstance(item.get("params", {}), dict)):
+        raise ValueError(f"'{item}' is no estimator: write its dotted name, or {{name: {{parameter: value}}}}")
     return item
 
 
@@ -108,10 +121,18 @@ class Parent(Section):
     share: float = Field(0.1, gt=0, le=1)
 
 
+def _kind_of_fallback(value: object) -> str:
+    return "(parent)" if isinstance(value, (dict, Parent)) else "(word)"
+
+
+Word = Annotated[Literal["baseline", "error"], Tag("(word)")]
+Fallback = Annotated[Word | Annotated[Parent, Tag("(parent)")], Discriminator(_kind_of_fallback)]
+
+
 class Pack(Section):
     """How the models of all groups are kept together, and what answers for a group without one."""
 
-    fallback: Literal["baseline", "error"] | Parent = "baseline"
+    fallback: Fallback = Field("baseline", description="`baseline`, `error`, or a parent's `keys` and `share`.")
     cache_bytes: int = Field(256 * 2**20, ge=2**20, description="Bytes of loaded models a server keeps.")
     shard_bytes: int = Field(256 * 2**20, ge=2**20, description="Largest shard of a champion pack.")
 
@@ -139,7 +160,9 @@ class Workload(Section):
     unique: tuple[Name, ...] = Field(min_length=1, description="Columns that tell one observation from another.")
     label: Label
     features: Features
-    estimator: Annotated[tuple[Step, ...], BeforeValidator(_steps)] = Field(min_length=1)
+    estimator: Annotated[tuple[Annotated[Step, BeforeValidator(_step)], ...], BeforeValidator(_steps)] = Field(
+        min_length=1
+    )
     windows: Windows
     gate: Gate = Gate()
     pack: Pack = Pack()

@@ -1,0 +1,234 @@
+"""Reading a workload's YAML: every problem at once, each with its file, its dotted path and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from muster.errors import UnknownName, WorkloadError
+from muster.settings import PROJECT
+from muster.workload.load import find_workload, load_workload, workload_files
+from muster.workload.spec import Column, Parent, Step
+
+FLIGHTS: dict[str, Any] = yaml.safe_load("""
+keys: [carrier, origin]
+time: dep
+unique: [carrier, origin, dep]
+columns: {carrier: string, origin: string, dep: timestamp, delay: "float? [-200, 2000]"}
+label: {column: delay, above: 15}
+features: {columns: [hour, record], lookback: 7}
+estimator: [sklearn.preprocessing.StandardScaler, {sklearn.linear_model.LogisticRegression: {C: 0.1}}]
+windows: {train: 28, evaluate: 28}
+schedule: {start: 2013-04-29}
+""")
+Declare = Callable[..., Path]
+
+
+@pytest.fixture
+def declare(tmp_path: Path) -> Declare:
+    """Write `flights.yaml` with some dotted paths set otherwise (None: left out), and its Python file."""
+
+    def write(changes: dict[str, Any] | None = None, code: str | None = "def features(rows): ...") -> Path:
+        declared = yaml.safe_load(yaml.safe_dump(FLIGHTS))
+        for path, value in (changes or {}).items():
+            *parents, last = path.split("/")
+            section = declared
+            for name in parents:
+                section = section.setdefault(name, {})
+            if value is None:
+                del section[last]
+            else:
+                section[last] = value
+        if code is not None:
+            (tmp_path / "flights.py").write_text(code)
+        file = tmp_path / "flights.yaml"
+        file.write_text(yaml.safe_dump(declared, sort_keys=False))
+        return file
+
+    return write
+
+
+def problems(file: Path) -> dict[str, str]:
+    with pytest.raises(WorkloadError) as caught:
+        load_workload(file)
+    return dict(caught.value.problems)
+
+
+@pytest.mark.parametrize("file", workload_files(PROJECT / "include" / "workloads"), ids=lambda file: file.stem)
+def test_every_workload_of_the_project_holds(file: Path) -> None:
+    assert load_workload(file).name == file.stem
+
+
+def test_name_and_defaults_need_not_be_written(declare: Declare) -> None:
+    workload = load_workload(declare())
+    assert (workload.name, workload.gate.baseline, workload.pack.fallback) == ("flights", "prior", "baseline")
+
+
+def test_column_is_read_from_its_short_form(declare: Declare) -> None:
+    assert load_workload(declare()).columns["delay"] == Column(type="float", optional=True, low=-200, high=2000)
+
+
+def test_range_may_be_open_on_one_side(declare: Declare) -> None:
+    column = load_workload(declare({"columns/delay": "int [, 9]"})).columns["delay"]
+    assert (column.low, column.high) == (None, 9)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "sklearn.linear_model.LogisticRegression",
+        ["sklearn.linear_model.LogisticRegression"],
+        {"sklearn.linear_model.LogisticRegression": {}},
+        [{"name": "sklearn.linear_model.LogisticRegression", "params": {}}],
+    ],
+)
+def test_estimator_may_be_written_short_or_long(declare: Declare, written: object) -> None:
+    step = Step(name="sklearn.linear_model.LogisticRegression")
+    assert load_workload(declare({"estimator": written})).estimator == (step,)
+
+
+def test_parent_may_be_the_fallback(declare: Declare) -> None:
+    workload = load_workload(declare({"pack/fallback": {"keys": ["origin"], "share": 0.2}}))
+    assert workload.pack.fallback == Parent(keys=("origin",), share=0.2)
+
+
+def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> None:
+    changes = {
+        "retrys": 3,  # unknown key
+        "windows/train": "four weeks",  # wrong type
+        "label": None,  # missing section
+        "features/function": "feetures",  # missing function
+        "features/lookback": -1,
+        "gate/baseline": "weather",
+        "estimator": [":mine", {"a": 1, "b": 2}],
+        "schedule/demo": [date(2013, 5, 1)],
+    }
+    found = problems(declare(changes))
+    assert set(found) == {
+        *("retrys", "windows.train", "label", "features.function", "features.lookback", "gate.baseline"),
+        *("estimator.1", "schedule.demo.0"),
+    }
+
+
+def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> None:
+    file = declare({"retrys": 3, "seed": "x"})
+    with pytest.raises(WorkloadError) as caught:
+        load_workload(file)
+    assert str(caught.value).splitlines() == [
+        f"{file}: seed: 'x' is no whole number",
+        f"{file}: retrys: is no key of this section; did you mean 'retries'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told_at", "told"),
+    [
+        ("flavour", 1, "flavour", "is no key of this section; there is: name, description"),
+        ("windows/evalute", 7, "windows.evalute", "did you mean 'evaluate'?"),
+        ("pack/fallback", {"key": ["origin"], "keys": ["origin"]}, "pack.fallback.key", "did you mean 'keys'?"),
+        ("windows", None, "windows", "is missing, and has no default"),
+        ("windows/train", 28.5, "windows.train", "28.5 is no whole number"),
+        ("windows/train", 0, "windows.train", "0 is too small: more than 0"),
+        ("gate/win_rate", 1.5, "gate.win_rate", "1.5 is too large: 1.0 at most"),
+        ("gate/metric", "auc", "gate.metric", "'auc' is none of"),
+        ("label/above", "x", "label.above", "'x' is no number"),
+        ("keys", "carrier", "keys", "'carrier' is no list; write it in brackets"),
+        ("keys", [], "keys", "is empty; 1 at least"),
+        ("keys", ["carrier", "carrier"], "keys", "'carrier' stands there twice"),
+        ("keys", ["carrier", "dest"], "keys", "'dest' is none of the declared columns"),
+        ("columns/origin", "string?", "columns.origin", "may not be missing ('?')"),
+        ("time", "origin", "columns.origin", "is the time, so its type is 'timestamp'"),
+        ("label/column", "carrier", "columns.carrier", "is the label's column, so its type is int, float or bool"),
+        ("columns/delay", "flot", "columns.delay", "'flot' is no type of a column; there is: string, int"),
+        ("columns/delay", 3, "columns.delay", "'3' is no column: write a type"),
+        ("columns/delay", "float [a, b]", "columns.delay", "a range is of two numbers"),
+        ("columns/delay", "float [9, 1]", "columns.delay", "the range ends before it begins"),
+        ("columns/carrier", "string [1, 2]", "columns.carrier", "only int and float columns have a range"),
+        ("columns/bad name", "int", "columns.bad name", "'bad name' is no name: letters, digits and '_'"),
+        ("columns/bucket", "int", "columns.bucket", "is a name that Muster writes itself"),
+        ("features", 3, "features", "3 is no section"),
+        ("features/columns", [], "features.columns", "is empty; 1 at least"),
+        ("features/columns", ["hour", "hour"], "features.columns.1", "'hour' is taken"),
+        ("features/columns", ["label"], "features.columns.0", "'label' is taken"),
+        ("features/function", "nosuch:f", "features.function", "no module 'nosuch' is installed"),
+        ("landing", "deliver", "landing", "'deliver': 'flights.py' defines no such function"),
+        ("estimator", "LogisticRegression", "estimator.0", "is no class by its dotted name"),
+        ("estimator", "nosuch.Model", "estimator.0", "no module 'nosuch' is installed"),
+        ("estimator", [], "estimator", "is empty"),
+        ("estimator", {"sklearn.svm.SVC": 3}, "estimator.0", "write its dotted name, or {name: {parameter: value}}"),
+        ("pack/fallback", "baselin", "pack.fallback", "'baselin' is none of 'baseline' or 'error'"),
+        ("pack/fallback", {"keys": ["origin"], "share": 2}, "pack.fallback.share", "2 is too large"),
+        ("pack/fallback", {"keys": ["dest"]}, "pack.fallback.keys", "'dest' is none of the keys"),
+        ("pack/fallback", {"keys": ["carrier", "origin"]}, "pack.fallback.keys", "must leave out at least one key"),
+        ("schedule/start", "2013-4-29", "schedule.start", "'2013-4-29' is no date; write it as 2013-05-06"),
+        ("schedule/end", date(2013, 1, 1), "schedule.end", "is before the start 2013-04-29"),
+        ("schedule/demo", [date(2013, 5, 1)], "schedule.demo.0", "starts no slice of 7 days from 2013-04-29"),
+        ("schedule/cron", "0 6 * *", "schedule.cron", "is no cron expression of five fields"),
+        ("name", "nights", "name", "'nights' is not the file's name 'flights'; leave it out"),
+    ],
+)
+def test_problem_is_told_where_it_is_and_how_to_mend_it(
+    declare: Declare, path: str, value: object, told_at: str, told: str
+) -> None:
+    found = problems(declare({path: value}))
+    assert list(found) == [told_at]
+    assert told in found[told_at]
+
+
+def test_missing_python_file_is_told(declare: Declare) -> None:
+    found = problems(declare(code=None))
+    assert found == {"features.function": "'features': there is no file 'flights.py' beside the YAML to define it"}
+
+
+def test_python_file_that_does_not_parse_is_told_with_its_line(declare: Declare) -> None:
+    found = problems(declare(code="import os\ndef features(rows:\n"))
+    assert "'flights.py' is no Python" in found["features.function"]
+    assert "line 2" in found["features.function"]
+
+
+def test_workloads_code_is_not_run(declare: Declare) -> None:
+    load_workload(declare(code="def features(rows): ...\nraise SystemExit('was run')"))
+
+
+def test_imported_function_counts_as_defined(declare: Declare) -> None:
+    load_workload(declare(code="from somewhere import calendar as features"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed: 1\nseed: 2\n", "the key 'seed' stands here twice"),
+        ("windows: {train: 1, train: 2}\n", "the key 'train' stands here twice"),
+        ("keys: [", "expected the node content"),
+        ("? [a]\n: 1\n", "a key is a single word"),
+        ("a: !!python/object:os.system 1", "could not determine a constructor"),
+        ("", "holds NoneType, not the sections of a workload"),
+        ("- a\n", "holds list, not the sections of a workload"),
+    ],
+)
+def test_file_that_is_no_mapping_is_told(declare: Declare, text: str, told: str) -> None:
+    file = declare()
+    file.write_text(text)
+    assert told in problems(file)["(file)"]
+
+
+def test_file_in_another_encoding_is_told(declare: Declare) -> None:
+    file = declare()
+    file.write_bytes("description: Flüge\n".encode("latin-1"))
+    assert "utf-8" in problems(file)["(file)"]
+
+
+def test_anchors_and_merges_may_be_used(declare: Declare) -> None:
+    file = declare()
+    file.write_text(file.read_text().replace("windows:", "windows:\n  <<: {min_rows: 99}"))
+    assert load_workload(file).windows.min_rows == 99
+
+
+def test_unknown_workload_names_those_there_are(declare: Declare) -> None:
+    with pytest.raises(UnknownName, match=r"no workload '\.\./flights'; there is: flights"):
+        find_workload("../flights", declare().parent)
