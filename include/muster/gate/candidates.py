@@ -73,7 +73,7 @@ def read_candidates(workload: Workload, store: Store, windows: PartitionWindows)
 
 def _partition(store: Store, table: str, partition: str) -> PartitionRows:
     delta = store.open(table)
-    files = delta.file_uris(partition_filters=[("partition", "=", partition)]) if delta else []
+    files = delta.file_uris(file_pruning_predicate=[("partition", "=", partition)]) if delta else []
     return PartitionRows({"ledger": LEDGER, "models": MODELS}[table], partition, tuple(sorted(files)))
 
 
