@@ -67,9 +67,10 @@ def _run(workload: Workload, wanted: list[str], settings: Settings, console: Con
     store = Store(settings.store_root, workload.name)
     waiting = [partition for partition in wanted if partition not in ended(store, "score")]
     if waiting:
-        with console.status(f"Landing the files of {workload.name}"):
-            landed = land(workload, settings)
-        console.print(f"[green]✓[/] {landed}")
+        if workload.landing:
+            with console.status(f"Landing the files of {workload.name}"):
+                landed = land(workload, settings.workloads, store)
+            console.print(f"[green]✓[/] {landed.written} files landed, {landed.days} days are there")
         with console.status("Waiting for the DAGs") as spinner:
 
             def tell(stage: str, state: str, seconds: float | None) -> None:
