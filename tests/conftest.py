@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from muster.settings import PROJECT, Settings
 from muster.stack import local
 from muster.stack.jars import jars
