@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.session import connected, submitted
 from muster import mlflow_calls
 from muster.errors import MusterError
 from muster.settings import Settings, settings
@@ -56,21 +55,7 @@ class Job:
     def spark(self) -> SparkSession:
         """The session: a Connect client where `SPARK_REMOTE` is set, else the one spark-submit made."""
         remote = os.environ.get("SPARK_REMOTE")
-        builder = SparkSession.builder
-        if remote:
-            session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"muster/{self.store.root}/{self.workload.name}")
-            builder = builder.remote(f"{remote}/;session_id={session_id}")
-        else:
-            builder = builder.appName(self.tag)
-        session = builder.getOrCreate()
-        session.interruptTag(self.tag)
-        session.addTag(self.tag)
-        signal.signal(signal.SIGTERM, self._stop)
-        return session
-
-    def _stop(self, *_: object) -> None:
-        self.spark.interruptTag(self.tag)
-        os._exit(128 + signal.SIGTERM)
+        return connected(remote, f"{self.store.root}/{self.workload.name}", self.tag) if remote else submitted(self.tag)
 
     def replace(self, rows: DataFrame | pa.Table, table: str, where: str) -> None:
         """Replace the rows of `table` for which `where` holds with `rows`, in one Delta commit."""

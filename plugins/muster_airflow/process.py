@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from muster_airflow import tied
+from muster import tied
 from muster_airflow.exceptions import StillAtWork
 
 RUN_KEY = "MUSTER_RUN_KEY"

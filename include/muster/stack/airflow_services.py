@@ -88,7 +88,12 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
 def connections(settings: Settings) -> dict[str, dict[str, object]]:
     """Return Airflow's connections: JSON, because the URI form of a Spark master is misread."""
     return {
-        "spark_connect": {"conn_type": "spark_connect", "host": f"sc://{settings.host}", "port": settings.spark_port},
+        "spark_connect": {
+            "conn_type": "spark_connect",
+            "host": f"sc://{settings.host}",
+            "port": settings.spark_port,
+            "extra": {"ui": f"http://{settings.host}:{settings.spark_ui_port}/connect/"},
+        },
         "spark_default": {"conn_type": "spark", "host": f"local[{settings.spark_cores}]"},
     }
 

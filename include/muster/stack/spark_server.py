@@ -31,6 +31,8 @@ def confs(settings: Settings) -> dict[str, str]:
         **delta_confs(settings),
         "spark.connect.grpc.binding.address": settings.host,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
+        # Work whose client died without a word (SIGKILL, a lost host) ends after this.
+        "spark.connect.execute.manager.detachedTimeout": "30s",
         "spark.connect.session.manager.defaultSessionTimeout": "24h",
         "spark.driver.bindAddress": settings.host,
         "spark.driver.host": settings.host,

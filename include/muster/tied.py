@@ -1,7 +1,7 @@
-"""Become a command that gets SIGTERM when the process that started it dies, however that dies.
+"""Tie a process to the one that started it: it gets SIGTERM when that one dies, however it dies.
 
-Run as `python -I -S tied.py PARENT COMMAND...`. The tie survives exec, so it holds for spark-submit's JVM too. Only
-Linux has it; elsewhere the command just runs.
+Run as `python -I -S tied.py PARENT COMMAND...` it becomes that command. The tie survives exec, so it holds for
+spark-submit's JVM too. Only Linux has it; elsewhere the command just runs.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+"""Of `<linux/prctl.h>`; the signal comes when the parent's thread that started this process ends."""
 
 
 def tie(parent: int) -> None:
