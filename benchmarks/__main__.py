@@ -7,29 +7,32 @@ import contextlib
 import importlib
 import json
 import sys
+from types import ModuleType
+from typing import Any
 
 from muster.errors import MusterError
 from muster.settings import settings
 
 
 def main() -> None:
-    """Print `{"name", "title", "figures"}`; exit 1 with one line when the benchmark cannot run here."""
+    """Print `{"name", "title", "figures"}`, with "error" where the benchmark cannot run here."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("name", help="a file of benchmarks/ without .py")
     parser.add_argument("--quick", action="store_true", help="small sizes: proves that it runs")
     arguments = parser.parse_args()
     module = importlib.import_module(f"benchmarks.{arguments.name}")
     _pickle_by_value(module)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            figures = module.run(settings(), quick=arguments.quick)
-    except MusterError as error:
-        sys.exit(f"error: {error}")
     title = (module.__doc__ or arguments.name).strip().splitlines()[0].rstrip(".")
-    print(json.dumps({"name": arguments.name, "title": title, "figures": [figure.as_json() for figure in figures]}))
+    told: dict[str, Any] = {"name": arguments.name, "title": title, "figures": []}
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            told["figures"] = [figure.as_json() for figure in module.run(settings(), quick=arguments.quick)]
+        except MusterError as error:
+            told["error"] = str(error)
+    print(json.dumps(told))
 
 
-def _pickle_by_value(module: object) -> None:
+def _pickle_by_value(module: ModuleType) -> None:
     """Let Spark's Python workers, which cannot import this folder, receive a benchmark's functions whole."""
     from pyspark import cloudpickle
 

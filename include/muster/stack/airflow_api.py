@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -39,6 +40,9 @@ class DagRun:
     state: str
     seconds: float | None
     """How long it ran, once it has ended."""
+    queued_at: datetime | None = None
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
 
     @property
     def active(self) -> bool:
@@ -95,7 +99,8 @@ class Airflow:
         found = self._ask("GET", "/dags/~/dagRuns", params=params)
         for run in found["dag_runs"]:
             if run["partition_key"] == partition:
-                yield DagRun(run["dag_id"], run["dag_run_id"], run["state"], run["duration"])
+                times = (_time(run[name]) for name in ("queued_at", "start_date", "end_date"))
+                yield DagRun(run["dag_id"], run["dag_run_id"], run["state"], run["duration"], *times)
 
     def tasks(self, run: DagRun) -> list[TaskInstance]:
         """Return the task instances of a run."""
@@ -127,6 +132,10 @@ class Airflow:
         if not answer.ok:
             raise AirflowRefused(method, path, answer)
         return answer.json()
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _busy(error: BaseException, *, repeatable: bool) -> bool:
