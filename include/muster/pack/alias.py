@@ -86,7 +86,10 @@ def move_alias(workload: Workload, store: Store, move: Move) -> None:
     table = DeltaTable.create(store.table("alias_journal"), ALIAS_JOURNAL, mode="ignore")
     moves = _moves(table)
     found = _current_version(workload, store)
-    if not (moves and _same(moves[-1], move)):
+    if moves and _same(moves[-1], move):
+        if found not in (move.from_version, move.to_version):
+            raise AliasMoved(workload.name, move.from_version, found, "it was moved, but not by Muster")
+    else:
         _compare(workload, move, moves, found)
         _write_down(workload, table, move, moves)
     if found != move.to_version:
@@ -122,4 +125,6 @@ def _write_down(workload: Workload, table: DeltaTable, move: Move, moves: list[d
     try:
         write_deltalake(table, pa.Table.from_pylist([row], ALIAS_JOURNAL), mode="append", commit_properties=numbered)
     except CommitFailedError as error:
-        raise AliasMoved(workload.name, move.from_version, None, "another promotion came first") from error
+        table.update_incremental()
+        winner = _moves(table)[-1]["to_version"]
+        raise AliasMoved(workload.name, move.from_version, winner, "another promotion came first") from error

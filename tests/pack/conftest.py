@@ -1,0 +1,178 @@
+"""A workload's tables made by hand, without Spark, and a real MLflow server to promote against."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from sklearn.linear_model import LogisticRegression
+
+from muster import groups
+from muster.pack.build import BuiltPack, build_pack
+from muster.pack.shard import ShardWriter, encode
+from muster.runs import training_run
+from muster.settings import settings
+from muster.tables import DECISIONS, MODELS, Store, features_schema
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+DECLARED = {
+    "keys": ["carrier", "origin"],
+    "time": "at",
+    "columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"},
+    "unique": ["carrier", "origin", "at"],
+    "label": {"column": "delay", "above": 0},
+    "features": {"columns": ["a", "b", "record"], "buckets": 4},
+    "estimator": "sklearn.linear_model.LogisticRegression",
+    "windows": {"train": 14, "evaluate": 7},
+    "gate": {"baseline": "record"},
+    "schedule": {"start": "2024-01-01"},
+}
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server, which the settings of this process then name."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "art")]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env=os.environ | quiet, stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, server, folder / "log")
+        os.environ["MUSTER_MLFLOW_URI"] = url
+        settings.cache_clear()
+        yield url
+    finally:
+        os.environ.pop("MUSTER_MLFLOW_URI", None)
+        settings.cache_clear()
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 90
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(log.read_text())
+
+
+@dataclass
+class Line:
+    """What train and evaluate leave behind, made by hand for a workload of its own."""
+
+    first, second, third = "2024-02-05", "2024-02-12", "2024-02-19"
+
+    root: Path
+    declared: dict[str, Any] = field(default_factory=dict)
+    name: str = field(default_factory=lambda: f"made_{uuid.uuid4().hex[:8]}")
+
+    @property
+    def workload(self) -> Workload:
+        return Workload.model_validate({"name": self.name, **DECLARED, **self.declared})
+
+    @property
+    def store(self) -> Store:
+        return Store(str(self.root), self.name)
+
+    @staticmethod
+    def model(slope: float) -> LogisticRegression:
+        """Return a fitted model whose score rises with `slope * a`."""
+        made = LogisticRegression()
+        made.classes_, made.coef_, made.intercept_ = np.array([0, 1]), np.array([[slope, 0.0, 0.0]]), np.zeros(1)
+        made.n_features_in_, made.n_iter_ = 3, np.array([1])
+        return made
+
+    def train(self, partition: str, slopes: Mapping[str, Any], logged: bool = True) -> str:
+        """Write a run's shards, its rows of `models` and its MLflow run; return its name."""
+        run = f"{partition}-{groups.seed(self.name, len(slopes)):016x}"[:19]
+        windows, buckets = partition_windows(self.workload, partition), self.workload.features.buckets
+        run_id = training_run(self.workload, run, {"made": True}, {"groups": len(slopes)}, {}) if logged else "none"
+        rows = []
+        for bucket in range(buckets):
+            mine = [group for group in sorted(slopes) if groups.bucket(group, buckets) == bucket]
+            with ShardWriter(Path(self.store.packs()) / run, str(bucket)) as shard:
+                stored = [(group, shard.add(encode(self._model(slopes[group])))) for group in mine]
+            for group, place in stored:
+                row = {"partition": partition, "run": run, "group": group, "bucket": bucket, **place._asdict()}
+                row |= {"parent": "*" in group, "shard": shard.path.relative_to(self.root).as_posix()}
+                row |= {"rows": 100, "positives": 25, "prior": 0.25, "features_version": 3, "mlflow_run_id": run_id}
+                rows.append(row | {"train_from": windows.train.start, "train_to": windows.train.stop})
+        self._replace("models", pa.Table.from_pylist(rows, MODELS), partition)
+        return run
+
+    def _model(self, slope: Any) -> Any:
+        return self.model(slope) if isinstance(slope, int | float) else slope
+
+    def decide(self, partition: str, run: str, verdicts: Mapping[str, str], against: str | None = None) -> None:
+        """Write a run's `decisions`, judged against version `against`."""
+        rows = [
+            {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": against}
+            | {"candidate_score": 0.75, "metric": "roc_auc", "parent": "*" in group}
+            | {"bucket": groups.bucket(group, self.workload.features.buckets)}
+            for group, verdict in verdicts.items()
+        ]
+        self._replace("decisions", pa.Table.from_pylist(rows, DECISIONS), partition)
+
+    def features(self, partition: str, rows: list[dict[str, Any]]) -> None:
+        """Write a slice of `features`: rows of `group` and features; the day is the partition's first."""
+        at = datetime.fromisoformat(partition).replace(tzinfo=UTC)
+        buckets = self.workload.features.buckets
+        filled = [
+            {"parent": "*" in row["group"], "row_id": f"{number:05}", "time": at, "date": at.date()}
+            | {"partition": partition, "bucket": groups.bucket(row["group"], buckets)}
+            | row
+            for number, row in enumerate(rows)
+        ]
+        table = pa.Table.from_pylist(filled, features_schema(self.workload))
+        write_deltalake(self.store.table("features"), table, mode="append", partition_by=["partition", "bucket"])
+
+    def pack(self, slopes: Mapping[str, Any], partition: str = first) -> BuiltPack:
+        """Build the pack of a run in which every group won."""
+        run = self.train(partition, slopes, logged=False)
+        self.decide(partition, run, dict.fromkeys(slopes, "promote"))
+        winners = pa.table({"group": list(slopes), "score": [0.75] * len(slopes)})
+        models = self.store.open("models").to_pyarrow_table(filters=[("partition", "=", partition)])
+        return build_pack(self.workload, self.store, date.fromisoformat(partition), models, winners, None)
+
+    def _replace(self, table: str, rows: pa.Table, partition: str) -> None:
+        where = {"predicate": f"partition = '{partition}'"} if self.store.open(table) else {}
+        write_deltalake(self.store.table(table), rows, mode="overwrite", partition_by=["partition"], **where)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """A workload with tables of its own and no MLflow."""
+    return Line(tmp_path)
+
+
+@pytest.fixture
+def served(line: Line, mlflow_server: str) -> Line:
+    """A workload with tables of its own, and a real MLflow server."""
+    return line
