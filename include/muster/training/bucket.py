@@ -37,8 +37,8 @@ def read_entering(workload: Workload, files: Sequence[str], windows: PartitionWi
 def train_bucket(plan: Plan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
     """Fit group after group on one thread; return an OUTCOMES row for each.
 
-    Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown) and the plan's columns. Only
-    labelled rows within the plan's training days are learnt from. The models go to `<folder>/<bucket>-<sha256>.bin`.
+    Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown) and the plan's columns.
+    Only labelled rows of the plan's training days are learnt from. The models go to `<folder>/<bucket>-<sha256>.bin`.
     """
     learnt = _learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]
@@ -62,7 +62,7 @@ def _learnt(plan: Plan, rows: pa.Table) -> np.ndarray:
     date = rows["date"]
     within = pc.and_(pc.greater_equal(date, plan.train.start), pc.less(date, plan.train.stop))
     labelled = pc.fill_null(pc.invert(pc.is_nan(rows["label"])), False)
-    return pc.and_(within, labelled).to_numpy()
+    return np.asarray(pc.and_(within, labelled), dtype=bool)
 
 
 def _arrays(plan: Plan, rows: pa.Table, missing: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

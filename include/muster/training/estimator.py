@@ -83,11 +83,10 @@ class _Problem(Exception):
 
 def _maker(workload: Workload, folder: Path, step: Step) -> StepMaker:
     make = _own(workload, folder, step) if ":" in step.name else _class(step)
-    parameters = inspect.signature(make).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = _parameters(make)
     for name in step.params:
-        if name not in parameters and not takes_any:
-            raise _Problem(f"has no parameter '{name}'; it has: {bounded(parameters) or 'none'}")
+        if known is not None and name not in known:
+            raise _Problem(f"has no parameter '{name}'; it has: {bounded(known) or 'none'}")
     try:
         made = make(**step.params)
     except Exception as error:
@@ -116,6 +115,15 @@ def _class(step: Step) -> Callable[..., Any]:
     if not inspect.isclass(found):
         raise _Problem(f"the module '{module_name}' has no class '{name}'")
     return found
+
+
+def _parameters(make: Callable[..., Any]) -> list[str] | None:
+    """Return the names of the parameters, or None where any is taken or Python cannot tell."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except ValueError:
+        return None
+    return None if any(one.kind is one.VAR_KEYWORD for one in parameters) else [one.name for one in parameters]
 
 
 def _unseeded(estimator: Any) -> Iterator[str]:

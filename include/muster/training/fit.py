@@ -80,13 +80,11 @@ def plan(workload: Workload, windows: PartitionWindows, folder: Path) -> Plan:
     return Plan(chosen, workload.features.columns, windows.train, workload.windows.min_rows, workload.seed)
 
 
-def fit_group(
-    plan: Plan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()
-) -> Outcome:
+def fit_group(plan: Plan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()) -> Outcome:
     """Fit the group's model on its labelled rows.
 
-    Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1; `missing` are
-    columns of the plan that its data does not have. Raises nothing: every error is the outcome `failed`.
+    Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1; `missing`
+    are columns of the plan that its data does not have. Raises nothing: every error is the outcome `failed`.
     """
     started = perf_counter()
     rows, positives = len(labels), int(np.count_nonzero(labels == 1))

@@ -22,7 +22,9 @@ class NotReconciled(MusterError):
 
     def __init__(self, run: str, entered: int, rows: int, wrong: Mapping[str, Iterable[str]]) -> None:
         told = "; ".join(f"{what}: {bounded(names)}" for what, names in wrong.items() if names)
-        super().__init__(f"run {run}: {entered} groups entered, the ledger has {rows} rows: {told}; nothing was written")
+        super().__init__(
+            f"run {run}: {entered} groups entered, the ledger has {rows} rows: {told}; nothing was written"
+        )
 
 
 class TooManyFailed(MusterError):

@@ -1,0 +1,113 @@
+"""A workload to train, and the rows of one bucket, made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from muster import groups
+from muster.tables import features_schema
+from muster.training.fit import Plan, plan
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+PARTITION = "2024-02-05"
+TRAIN_FROM, CUTOFF = date(2024, 1, 15), date(2024, 1, 29)
+DECLARED = {
+    "name": "made",
+    "keys": ["place"],
+    "time": "at",
+    "columns": {"place": "string", "at": "timestamp", "delay": "float?"},
+    "unique": ["place", "at"],
+    "label": {"column": "delay", "above": 0},
+    "features": {"columns": ["signal", "noise"], "buckets": 4},
+    "estimator": "sklearn.linear_model.LogisticRegression",
+    "windows": {"train": 14, "evaluate": 7},
+    "schedule": {"start": "2024-01-01"},
+}
+OWN_FILE = """
+import functools
+import threading
+
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+
+def logistic(strength=1.0):
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength))
+
+
+def not_an_estimator():
+    return "logistic"
+
+
+def double(values):
+    return 2 * values
+
+
+def doubling():
+    return make_pipeline(FunctionTransformer(double), LogisticRegression())
+
+
+def locked():
+    made = LogisticRegression()
+    made.lock = threading.Lock()
+    return made
+"""
+
+
+@pytest.fixture
+def declare() -> Callable[..., Workload]:
+    """Return the workload, with sections changed."""
+    return lambda **changes: Workload.model_validate(DECLARED | changes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of workloads with the own Python file of `made`."""
+    (tmp_path / "made.py").write_text(OWN_FILE)
+    return tmp_path
+
+
+@pytest.fixture
+def planned(declare: Callable[..., Workload], folder: Path) -> Callable[..., Plan]:
+    """Return the plan of the workload with sections changed."""
+
+    def make(**changes: Any) -> Plan:
+        workload = declare(**changes)
+        return plan(workload, partition_windows(workload, PARTITION), folder)
+
+    return make
+
+
+@pytest.fixture
+def group_rows() -> Callable[..., pa.Table]:
+    """Return rows of one group, `signal` telling the label; any column replaced by the values given."""
+
+    def make(group: str, rows: int = 60, first: date = TRAIN_FROM, days: int = 14, **columns: Any) -> pa.Table:
+        random = np.random.default_rng(groups.seed(group, 0))
+        labels = np.arange(rows) % 2.0
+        when = [first + timedelta(days=number * days // max(rows, 1)) for number in range(rows)]
+        made = {
+            "group": [group] * rows,
+            "parent": [False] * rows,
+            "row_id": [f"{group}-{number:05d}" for number in range(rows)],
+            "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in when],
+            "date": when,
+            "label": labels,
+            "signal": random.normal(size=rows) + labels,
+            "noise": random.normal(size=rows),
+            "partition": [(day - timedelta(days=day.weekday())).isoformat() for day in when],
+            "bucket": [0] * rows,
+        }
+        return pa.table(made | columns, schema=features_schema(Workload.model_validate(DECLARED)))
+
+    return make

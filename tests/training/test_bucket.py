@@ -1,0 +1,260 @@
+"""One bucket: every group ends in one state, learns only from its own labelled rows before the cutoff."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info
+
+from muster.pack.reader import decode, read_bytes
+from muster.training.bucket import entering, read_entering, train_bucket
+from muster.training.estimator import Recipe, StepMaker
+from muster.training.fit import Plan
+from muster.training.outcomes import OUTCOMES
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+NASTY = [
+    "../../x",
+    "/etc/passwd",
+    "a'; drop table ledger; --",
+    '"quoted ""twice"""',
+    "Zürich,東京,🛫",
+    "x" * 300,
+    " ",
+    "null",
+    "nul\0within",
+    "line\nbreak",
+    "%s {} ${HOME} $(id)",
+]
+BROKEN = {
+    "too few rows": {"rows": 19},
+    "one class": {"label": [1.0] * 60},
+    "unlabelled": {"label": [None] * 60},
+    "infinite": {"noise": [np.inf] + [0.0] * 59},
+    "all unknown": {"signal": [None] * 60, "noise": [None] * 60},
+    "odd label": {"label": [2.0, 0.0] * 30},
+}
+ENDS = {
+    "too few rows": ("skipped", "too few labelled rows", None),
+    "one class": ("skipped", "one class only", None),
+    "unlabelled": ("skipped", "too few labelled rows", None),
+    "infinite": ("failed", "infinite values in noise", "InfiniteValues"),
+    "all unknown": ("failed", None, "ValueError"),
+    "odd label": ("failed", "the label 2 is neither 0 nor 1", "NotALabel"),
+}
+
+
+@pytest.fixture
+def train(planned: Callable[..., Plan], folder: Path) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Return the outcomes by group of training the given groups' rows."""
+
+    def run(*parts: pa.Table, plan: Plan | None = None, bucket: int = 0) -> dict[str, dict[str, Any]]:
+        rows = pa.concat_tables(parts).sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
+        outcomes = train_bucket(plan or planned(), rows, bucket, folder / "shards")
+        assert outcomes.schema == OUTCOMES
+        found = {row["group"]: row for row in outcomes.to_pylist()}
+        assert len(found) == outcomes.num_rows
+        return found
+
+    return run
+
+
+@pytest.fixture
+def model_of(folder: Path) -> Callable[[dict[str, Any]], Any]:
+    def load(row: dict[str, Any]) -> Any:
+        shard = folder / "shards" / row["shard"]
+        data = read_bytes(shard, row["offset"], row["length"])
+        return decode(data, row["sha256"], row["group"], row["shard"])
+
+    return load
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_group_is_recorded_and_the_others_go_on(
+    fault: str, train: Callable[..., Any], group_rows: Callable[..., pa.Table]
+) -> None:
+    found = train(group_rows("a"), group_rows("b", **BROKEN[fault]), group_rows("c"))
+    assert [found["a"]["state"], found["c"]["state"]] == ["trained", "trained"]
+    state, reason, error = ENDS[fault]
+    assert (found["b"]["state"], found["b"]["error_class"]) == (state, error)
+    assert found["b"]["reason"] == reason or (reason is None and found["b"]["reason"])
+    assert found["b"]["shard"] is None
+    assert found["b"]["length"] is None
+
+
+def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
+    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+) -> None:
+    class Picky(LogisticRegression):
+        def fit(self, features: np.ndarray, labels: np.ndarray) -> Any:
+            if features[0, 1] == 13:
+                raise ArithmeticError("thirteen")
+            return LogisticRegression.fit(self, features, labels)
+
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(Picky())
+        made[-1].__class__.__reduce__ = lambda self: (LogisticRegression, ())  # a local class is not pickled by name
+        return made[-1]
+
+    plan = replace(planned(), recipe=Recipe((StepMaker(make, {}),)))
+    found = train(group_rows("a"), group_rows("b", noise=[13.0] * 60), group_rows("c"), plan=plan)
+    assert {group: row["state"] for group, row in found.items()} == {"a": "trained", "b": "failed", "c": "trained"}
+    assert (found["b"]["error_class"], found["b"]["reason"]) == ("ArithmeticError", "thirteen")
+
+
+def test_a_bucket_without_a_declared_column_fails_every_group_by_name(
+    train: Callable[..., Any], group_rows: Callable[..., pa.Table]
+) -> None:
+    rows = [group_rows(group).drop_columns("noise") for group in "ab"]
+    found = train(*rows)
+    assert {row["error_class"] for row in found.values()} == {"MissingColumn"}
+
+
+def test_a_bucket_in_which_nothing_trains_leaves_no_shard(
+    train: Callable[..., Any], group_rows: Callable[..., pa.Table], folder: Path
+) -> None:
+    assert train(group_rows("a", rows=3))["a"]["state"] == "skipped"
+    assert list((folder / "shards").iterdir()) == []
+
+
+def test_an_empty_bucket_has_no_outcome(
+    planned: Callable[..., Plan], group_rows: Callable[..., pa.Table], folder: Path
+) -> None:
+    assert train_bucket(planned(), group_rows("a").slice(0, 0), 0, folder / "shards").num_rows == 0
+
+
+def test_any_name_is_a_group_like_any_other(
+    train: Callable[..., Any], model_of: Callable[..., Any], group_rows: Callable[..., pa.Table], folder: Path
+) -> None:
+    found = train(*(group_rows(name) for name in NASTY))
+    assert set(found) == set(NASTY)
+    assert {row["state"] for row in found.values()} == {"trained"}
+    for row in found.values():
+        assert model_of(row).coef_.shape == (1, 2)
+    assert [file.parent for file in folder.rglob("*.bin")] == [folder / "shards"]
+
+
+def test_a_group_learns_from_its_own_rows(
+    train: Callable[..., Any], model_of: Callable[..., Any], group_rows: Callable[..., pa.Table]
+) -> None:
+    found = train(group_rows("a"), group_rows("b", label=[None] * 30 + [0.0, 1.0] * 15), group_rows("c", rows=44))
+    own = group_rows("b").slice(30)
+    expected = LogisticRegression().fit(np.column_stack([own["signal"], own["noise"]]), [0, 1] * 15)
+    np.testing.assert_array_equal(model_of(found["b"]).coef_, expected.coef_)
+    assert (found["b"]["rows"], found["b"]["positives"]) == (30, 15)
+
+
+def test_no_row_from_the_cutoff_on_is_learnt_from(
+    train: Callable[..., Any],
+    model_of: Callable[..., Any],
+    planned: Callable[..., Plan],
+    group_rows: Callable[..., pa.Table],
+) -> None:
+    plan = planned()
+    early = group_rows("a", rows=40)
+    late = group_rows("a", rows=40, first=plan.train.stop, days=7, label=[1.0, 0.0] * 20, signal=[9.0, -9.0] * 20)
+    before = group_rows("a", rows=40, first=plan.train.start - timedelta(days=7), days=7, signal=[-9.0, 9.0] * 20)
+    assert pc.min(late["date"]).as_py() == plan.train.stop
+    assert pc.max(before["date"]).as_py() == plan.train.start - timedelta(days=1)
+    alone, among = train(early), train(before, early, late)
+    assert among["a"]["rows"] == 40
+    assert model_of(among["a"]).coef_.tolist() == model_of(alone["a"]).coef_.tolist()
+
+
+def test_a_group_seen_only_from_the_cutoff_on_enters_and_is_skipped(
+    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+) -> None:
+    found = train(group_rows("a"), group_rows("new", first=planned().train.stop, days=7))
+    assert (found["new"]["state"], found["new"]["rows"]) == ("skipped", 0)
+
+
+def test_a_models_bytes_do_not_depend_on_the_groups_beside_it(
+    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+) -> None:
+    plan = planned(estimator={"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}})
+    parts = [group_rows(f"g{number}", rows=40 + number) for number in range(9)]
+    together = train(*parts, plan=plan)
+    for part in parts:
+        group = part["group"][0].as_py()
+        assert train(part, plan=plan, bucket=5)[group]["sha256"] == together[group]["sha256"]
+
+
+def test_a_bucket_again_is_the_same_shard(
+    train: Callable[..., Any], group_rows: Callable[..., pa.Table], folder: Path
+) -> None:
+    parts = [group_rows(group) for group in "abc"]
+    first, second = train(*parts), train(*parts)
+    assert [row["shard"] for row in first.values()] == [row["shard"] for row in second.values()]
+    assert len(list((folder / "shards").iterdir())) == 1
+
+
+def test_a_parent_group_is_marked(train: Callable[..., Any], group_rows: Callable[..., pa.Table]) -> None:
+    found = train(group_rows("*,b", parent=[True] * 60), group_rows("a,b"))
+    assert {group: row["parent"] for group, row in found.items()} == {"*,b": True, "a,b": False}
+
+
+def test_fits_run_on_one_thread(
+    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+) -> None:
+    seen: list[int] = []
+
+    def make() -> Any:
+        seen.extend(library["num_threads"] for library in threadpool_info())
+        return LogisticRegression()
+
+    train(group_rows("a"), plan=replace(planned(), recipe=Recipe((StepMaker(make, {}),))))
+    assert set(seen) == {1}
+
+
+def test_models_that_do_not_converge_fill_no_log(
+    train: Callable[..., Any],
+    planned: Callable[..., Plan],
+    group_rows: Callable[..., pa.Table],
+    recwarn: pytest.WarningsRecorder,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    plan = planned(estimator={"sklearn.linear_model.LogisticRegression": {"max_iter": 1}})
+    assert train(group_rows("a"), group_rows("b"), plan=plan)["a"]["state"] == "trained"
+    assert (list(recwarn), caplog.text, capfd.readouterr()) == ([], "", ("", ""))
+
+
+def test_a_group_enters_by_its_rows_of_the_windows_only(
+    declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    windows = partition_windows(declare(), "2024-02-05")
+    assert (entering(windows).start, entering(windows).stop) == (windows.train.start, windows.partition)
+    day = timedelta(days=1)
+    firsts = {"early": windows.train.start - day, "first": windows.train.start}
+    firsts |= {"last": windows.partition - day, "late": windows.partition}
+    parts = [group_rows(group, first=first, days=1) for group, first in firsts.items()]
+    pq.write_table(pa.concat_tables(parts), tmp_path / "part.parquet")
+    found = read_entering(declare(), [str(tmp_path / "part.parquet")], windows)
+    assert set(found["group"].to_pylist()) == {"first", "last"}
+
+
+def test_a_column_is_missing_only_where_no_file_has_it(
+    declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    windows = partition_windows(declare(), "2024-02-05")
+    without, whole = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pq.write_table(group_rows("a").drop_columns("noise"), without)
+    pq.write_table(group_rows("b"), whole)
+    assert "noise" not in read_entering(declare(), [str(without)], windows).column_names
+    both = read_entering(declare(), [str(without), str(whole)], windows)
+    assert both["noise"].null_count == 60

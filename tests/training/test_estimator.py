@@ -1,0 +1,88 @@
+"""The declared estimator: what is refused before any group is fitted, and what each group gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+
+from muster.errors import WorkloadError
+from muster.training.estimator import Recipe, recipe
+from muster.workload.spec import Workload
+
+
+@pytest.fixture
+def made(declare: Callable[..., Workload], folder: Path) -> Callable[[Any], Recipe]:
+    return lambda estimator: recipe(declare(estimator=estimator), folder)
+
+
+def test_one_step_is_the_estimator_itself(made: Callable[[Any], Recipe]) -> None:
+    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 7}}).make(1)
+    assert isinstance(estimator, RandomForestClassifier)
+    assert estimator.n_estimators == 7
+
+
+def test_several_steps_are_a_pipeline_in_their_order(made: Callable[[Any], Recipe]) -> None:
+    estimator = made(["sklearn.impute.SimpleImputer", {":logistic": {"strength": 0.5}}]).make(1)
+    assert isinstance(estimator, Pipeline)
+    assert [name for name, _ in estimator.steps] == ["simpleimputer", "pipeline"]
+    assert estimator.get_params()["pipeline__logisticregression__C"] == 0.5
+
+
+def test_each_group_gets_an_estimator_of_its_own(made: Callable[[Any], Recipe]) -> None:
+    chosen = made(["sklearn.impute.SimpleImputer", ":logistic"])
+    first, second = chosen.make(1), chosen.make(1)
+    assert first is not second
+    assert first.steps[0][1] is not second.steps[0][1]
+
+
+@pytest.mark.parametrize("estimator", ["sklearn.linear_model.LogisticRegression", ":logistic"])
+def test_a_random_state_left_unset_is_the_groups_seed(estimator: str, made: Callable[[Any], Recipe]) -> None:
+    params = made(["sklearn.impute.SimpleImputer", estimator]).make(2**40 + 11).get_params()
+    seeds = {value for name, value in params.items() if name.endswith("random_state")}
+    assert seeds == {11}
+
+
+def test_a_random_state_that_is_set_stays(made: Callable[[Any], Recipe]) -> None:
+    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"random_state": 3}}).make(11)
+    assert estimator.random_state == 3
+
+
+@pytest.mark.parametrize(
+    ("estimator", "problem"),
+    [
+        ("sklearn.linear_model.LogisticRegresion", "has no class 'LogisticRegresion'"),
+        ("sklearn.linear.LogisticRegression", "its module cannot be imported"),
+        ("LogisticRegression", "write the class with its module"),
+        ("sklearn.base.clone", "has no class 'clone'"),
+        ({"sklearn.linear_model.LogisticRegression": {"Cc": 1}}, "has no parameter 'Cc'; it has: penalty, C, "),
+        ({"sklearn.linear_model.LogisticRegression": {"C": "1e-3"}}, "The 'C' parameter of LogisticRegression must be"),
+        ("datetime.datetime", "cannot be made with {}"),
+        ("collections.Counter", "is no estimator: it has no method 'fit'"),
+        ("sklearn.linear_model.LinearRegression", "gives no scores"),
+        (":nowhere", "no function ':nowhere'"),
+        ("nowhere_at_all:make", "no function 'nowhere_at_all:make'"),
+        (":not_an_estimator", "gives a str, which is no estimator"),
+        ({":logistic": {"power": 2}}, "has no parameter 'power'; it has: strength"),
+        (":doubling", "of the workload's own file"),
+        (":locked", "cannot be pickled"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_fit(
+    estimator: Any, problem: str, made: Callable[[Any], Recipe]
+) -> None:
+    with pytest.raises(WorkloadError) as refused:
+        made(estimator)
+    assert [path for path, _ in refused.value.problems] == ["estimator.0"]
+    assert problem in str(refused.value)
+
+
+def test_every_step_that_cannot_work_is_told_at_once(made: Callable[[Any], Recipe]) -> None:
+    with pytest.raises(WorkloadError) as refused:
+        made(["sklearn.linear_model.LogisticRegression", "sklearn.nothing.X", ":logistic"])
+    assert [path for path, _ in refused.value.problems] == ["estimator.0", "estimator.1"]
+    assert "no method 'transform'" in str(refused.value)
