@@ -8,7 +8,11 @@ import pytest
 from muster.training.ledger import REASONS_SHOWN, NotReconciled, TooManyFailed, check_failed, counts, reasons, reconcile
 
 
-def ledger(*rows: tuple[str, str | None, str | None, str | None]) -> pa.Table:
+Row = tuple[str, str | None, str | None, str | None]
+"""Group, state, reason, error class."""
+
+
+def ledger(*rows: Row) -> pa.Table:
     names = ["group", "state", "reason", "error_class"]
     schema = pa.schema([(name, pa.string()) for name in names])
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
@@ -33,9 +37,7 @@ def test_every_group_once_reconciles() -> None:
         ([], "missing: a, b, c;"),
     ],
 )
-def test_what_does_not_reconcile_is_named(
-    rows: list[tuple[str, str | None, str | None, str | None]], told: str
-) -> None:
+def test_what_does_not_reconcile_is_named(rows: list[Row], told: str) -> None:
     with pytest.raises(NotReconciled) as error:
         reconcile("r", ["a", "b", "c"], ledger(*rows))
     assert told in str(error.value)

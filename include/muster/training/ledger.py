@@ -33,8 +33,8 @@ class TooManyFailed(MusterError):
     def __init__(self, run: str, failed: int, entered: int, allowed: float, reasons: Mapping[str, int]) -> None:
         most = bounded((f"{reason} ({count})" for reason, count in reasons.items()), shown=5)
         super().__init__(
-            f"run {run}: {failed} of {entered} groups failed, more than the share {allowed:g} that 'max_failed' allows: "
-            f"{most}; the ledger has every group's reason"
+            f"run {run}: {failed} of {entered} groups failed, more than the share {allowed:g} that 'max_failed' "
+            f"allows: {most}; the ledger has every group's reason"
         )
 
 
@@ -45,7 +45,10 @@ def counts(ledger: pa.Table) -> dict[str, int]:
 
 
 def reasons(ledger: pa.Table) -> dict[str, int]:
-    """Return how many groups were not trained, by reason: the text of a skip, the class of an error; the commonest first."""
+    """Return how many groups were not trained, by reason, the commonest first.
+
+    A reason is the text of a skip or the class of an error: an error's text may be another for every group.
+    """
     causes = pc.coalesce(ledger["error_class"], ledger["reason"]).drop_null()
     found = Counter(causes.to_pylist())
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -54,7 +54,7 @@ def models_rows(
 
 
 def _rows(outcomes: pa.Table, schema: pa.Schema, **added: object) -> pa.Table:
-    """Return `outcomes` with the columns of `schema`: those of its own, and `added` ones: an array, or one value for all."""
+    """Return the columns of `schema`: those of `outcomes`, and the `added` ones, each an array or one value for all."""
     columns = {name: outcomes[name] for name in outcomes.column_names}
     for name, value in added.items():
         whole = isinstance(value, (pa.Array, pa.ChunkedArray))
