@@ -71,16 +71,16 @@ def _keys(path: Sequence[str | int]) -> list[str]:
     section: type[BaseModel] = Workload
     for part in path:
         if part in section.model_fields:
-            section = next(iter(_sections(section.model_fields[str(part)].annotation)), section)
+            section = next(iter(sections(section.model_fields[str(part)].annotation)), section)
     return list(section.model_fields)
 
 
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+def sections(annotation: Any) -> Iterator[type[BaseModel]]:
     """Return the sections that a field's type is, or is made of."""
     if isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _sections(part)
+        yield from sections(part)
 
 
 def _path(loc: Sequence[str | int]) -> list[str | int]:
