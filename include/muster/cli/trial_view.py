@@ -1,0 +1,72 @@
+"""A trial for a person: what was read, what the features are, what came of fit and gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {"promote": "bold green", "reject": "bold yellow", "hold": "bold cyan", "failed": "bold red"}
+
+
+def view(trial: dict[str, Any], out: TextIO) -> None:
+    """Print a trial as `muster.cli.attempt.as_dict` gives it."""
+    console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
+    console.print(Text(f"{trial['group']}  partition {trial['partition']}", style="bold"))
+    refused = "".join(f", {count} refused ({reason})" for reason, count in trial["refused"].items())
+    console.print(Text(f"{trial['observations']} observations from {trial['source']}{refused}", style="dim"))
+    windows = [[name, *window.values()] for name, window in trial["windows"].items()]
+    console.print(_table(["window", "from", "up to", "rows", "labelled", "positives"], windows))
+    features = [[name, *described.values()] for name, described in trial["features"].items()]
+    console.print(_table(["feature", "mean", "std", "min", "max", "missing"], features))
+    console.print(_point_in_time(trial["point_in_time"]))
+    console.print(_training(trial["training"], trial["failed_at"]))
+    console.print(_decision(trial["decision"]))
+    console.print(Text(f"{trial['seconds']:.2f} s, nothing was written to a table", style="dim"))
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _point_in_time(found: dict[str, Any]) -> Text:
+    if not found["leaks"]:
+        days = len(found["days"])
+        return Text(f"point in time: the features of {days} days know neither their outcomes nor later rows")
+    leaks = (f"\n  '{leak['feature']}' on {leak['day']} knows {leak['knows']}" for leak in found["leaks"])
+    return Text(f"point in time: broken{''.join(leaks)}", style=STYLES["failed"])
+
+
+def _training(row: dict[str, Any], failed_at: str | None) -> Text:
+    if row["state"] == "trained":
+        size = f"{row['bytes']:,} bytes in {row['seconds'] * 1000:.0f} ms"
+        return Text(f"training: trained on {row['rows']} rows, {row['positives']} positives, {size}")
+    error = f"{row['error_class']}: " if row.get("error_class") else ""
+    place = f"\n  {failed_at}" if failed_at else ""
+    return Text(f"training: {row['state']}: {error}{row['reason']}{place}", style=STYLES.get(row["state"], "bold"))
+
+
+def _decision(row: dict[str, Any]) -> Text:
+    text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"]]).append(f": {row['reason']}")
+    if row["verdict"] != "hold":
+        scores = f"{row['candidate_score']:.4f} against {row['baseline_score']:.4f}"
+        wins = f"wins on {row['win_rate']:.1%} of {row['resamples']} resamples"
+        interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"
+        text.append(
+            f"\n  {row['metric']} {scores}; {wins}; {interval}; {row['rows']} rows, {row['positives']} positives"
+        )
+    return text.append(f"\n  judged against the {row['against']}: which champion there is only MLflow knows")

@@ -1,0 +1,1 @@
+"""One group tried on this machine: the functions that the Spark jobs run, without Spark, Airflow or MLflow."""

@@ -1,0 +1,140 @@
+"""The observations of one group: from the table where it has the days, else from the landed files."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster import groups
+from muster.errors import WrongArgument, bounded
+from muster.landing import land, landed_days
+from muster.rows import NotAGroup
+from muster.tables import Store, observations_schema
+from muster.trial.landed_rows import GROUP, check_rows, landed_texts
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange, slice_of
+
+
+class UnknownGroup(WrongArgument):
+    """Raised when the rows that were read hold no row of a group."""
+
+    def __init__(self, workload: str, group: str, days: DateRange, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(group, names, n=5, cutoff=0.5) or names
+        nearest = bounded((f"'{name}'" for name in near), shown=5) or "none"
+        super().__init__(
+            f"no row of group '{group}' in {workload} from {days.start} up to {days.stop}; "
+            f"of {len(names)} groups the nearest are: {nearest}"
+        )
+
+
+class ParentGroup(WrongArgument):
+    """Raised when a parent group is asked for: its rows are other groups'."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"'{group}' pools the rows of other groups; try one of those")
+
+
+class NothingLanded(WrongArgument):
+    """Raised when there is neither a table nor a landed file with the days asked for."""
+
+    def __init__(self, workload: str, days: DateRange, folder: str) -> None:
+        super().__init__(f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{folder}'")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The observations of one group, and where they were read."""
+
+    rows: pa.Table
+    source: str
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Rows that the checks refused, by reason; the table has none."""
+
+
+def canonical_group(workload: Workload, text: str) -> str:
+    """Return a group's canonical name from what a person typed.
+
+    Raises:
+        NotAGroup: when it has not one value a key.
+        ParentGroup: when it is a parent's.
+    """
+    try:
+        values = groups.values(text)
+    except (csv.Error, StopIteration):
+        values = ()
+    if len(values) != len(workload.keys):
+        raise NotAGroup(workload, text)
+    if groups.WILDCARD in text.split(","):
+        raise ParentGroup(text)
+    return groups.name(values)
+
+
+def deliver_if_none(workload: Workload, folder: Path, store: Store) -> int:
+    """Land the workload's files where there is neither a file nor a table yet; return how many were written."""
+    if landed_days(store) or store.open("observations") is not None:
+        return 0
+    return land(workload, folder, store).written
+
+
+def usual_partition(workload: Workload, store: Store) -> date:
+    """Return the partition to try when none is named: the last that `./muster up` runs, else the latest with its data.
+
+    Raises:
+        NothingLanded: when the workload names none and no day is known.
+    """
+    schedule = workload.schedule
+    if schedule.demo:
+        return schedule.demo[-1]
+    known = landed_days(store) | _table_days(store)
+    if not known:
+        raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), store.landing())
+    first = slice_of(workload, max(known) + timedelta(days=1))
+    return max(min(first, schedule.end or first), schedule.start)
+
+
+def observe(workload: Workload, store: Store, group: str, days: DateRange) -> Observed:
+    """Return the group's observations of `days`.
+
+    The table answers when it has every landed day of them; else the landed files do, each row checked as ingest checks.
+
+    Raises:
+        UnknownGroup: naming the nearest groups that there are.
+        NothingLanded: when no day of them is known.
+        BadFile: for a landed file that ingest would refuse.
+    """
+    wanted = set(days.days())
+    landed, in_table = landed_days(store) & wanted, _table_days(store) & wanted
+    if not landed and not in_table:
+        raise NothingLanded(workload.name, days, store.landing())
+    if in_table and landed <= in_table:
+        return _from_table(workload, store, group, days)
+    texts = landed_texts(workload, store, sorted(landed))
+    found = check_rows(workload, texts[texts[GROUP] == group])
+    if found.rows.num_rows == 0 and not found.refused:
+        raise UnknownGroup(workload.name, group, days, texts[GROUP].dropna().unique())
+    return Observed(found.rows, f"{len(landed)} landed files", found.refused)
+
+
+def _table_days(store: Store) -> set[date]:
+    table = store.open("observations")
+    return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
+
+
+def _from_table(workload: Workload, store: Store, group: str, days: DateRange) -> Observed:
+    table = store.open("observations")
+    assert table is not None  # noqa: S101 - it was just found to have days
+    dataset = table.to_pyarrow_dataset()
+    within = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
+    rows = dataset.to_table(filter=within & (pc.field("group") == group))
+    if rows.num_rows == 0:
+        known = dataset.to_table(columns=["group"], filter=within)["group"].unique().to_pylist()
+        raise UnknownGroup(workload.name, group, days, known)
+    return Observed(rows.select(observations_schema(workload).names), f"observations, version {table.version()}")
