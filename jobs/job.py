@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
-from jobs.session import connected, submitted
 from muster import mlflow_calls
 from muster.errors import MusterError
 from muster.settings import Settings, settings
@@ -24,6 +22,9 @@ from muster.tables import PARTITIONED_BY, Store
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows, partition_windows
+
+if TYPE_CHECKING:  # a job that asks for no session does not wait for pyspark
+    from pyspark.sql import DataFrame, SparkSession
 
 TASKS_PER_CORE = 3
 """Bins planned for a core: enough that an early end is filled, few enough that starting them costs nothing."""
@@ -54,6 +55,8 @@ class Job:
     @cached_property
     def spark(self) -> SparkSession:
         """The session: a Connect client where `SPARK_REMOTE` is set, else the one spark-submit made."""
+        from jobs.session import connected, submitted
+
         remote = os.environ.get("SPARK_REMOTE")
         return connected(remote, f"{self.store.root}/{self.workload.name}", self.tag) if remote else submitted(self.tag)
 
@@ -68,6 +71,12 @@ class Job:
         self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
     ) -> pa.Table:
         """Run `function(bucket)` for every bucket, a task a bin, in the order given; return all rows."""
+        return self.frame_over_bins(bins, function, schema).toArrow().cast(schema)
+
+    def frame_over_bins(
+        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+    ) -> DataFrame:
+        """Plan `over_bins` without running it: rows that are written go from the executors to the table."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
         planned = [list(buckets) for buckets in bins]
@@ -79,7 +88,7 @@ class Job:
                         yield from function(bucket).cast(schema).to_batches()
 
         numbers = self.spark.range(0, len(planned), 1, len(planned))
-        return numbers.mapInArrow(run, from_arrow_schema(schema)).toArrow().cast(schema)
+        return numbers.mapInArrow(run, from_arrow_schema(schema))
 
 
 def main(stage: str, run: Callable[[Job], dict[str, Any]]) -> None:

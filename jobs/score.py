@@ -1,0 +1,24 @@
+"""Score: predict every row of the partition's slice with the champion and write `predictions`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from jobs.job import Job, main
+from muster.score import count_predictions, prepare, score_bucket
+from muster.tables import PREDICTIONS
+from muster.training.bins import balance
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Score bucket by bucket; the rows go from the executors to the table, not through here."""
+    scoring = prepare(job.workload, job.store, job.windows)
+    bins = balance(scoring.features.rows, job.bins)
+    rows = job.frame_over_bins(bins, partial(score_bucket, job.workload, scoring), PREDICTIONS)
+    job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
+    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.champion.version}
+
+
+if __name__ == "__main__":
+    main("score", run)
