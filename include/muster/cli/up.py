@@ -89,8 +89,9 @@ def _run(workload: Workload, wanted: list[str], settings: Settings, console: Con
                     line.run(partition)
             except LineStopped as stopped:
                 for text in stopped.log:
-                    console.print(f"  | {text}", markup=False)
-                raise
+                    console.print(f"  | {text}", markup=False, soft_wrap=True)
+                typer.echo(f"error: {stopped}", err=True)
+                raise typer.Exit(1) from None
     for partition in wanted:
         console.print()
         console.print(summary(store, partition))

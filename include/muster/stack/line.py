@@ -116,7 +116,8 @@ class Line:
         """Return the last lines of the first task that failed."""
         for task in self.airflow.tasks(run):
             if task.state == "failed":
-                return [line for line in self.airflow.log(run, task) if line.strip()][-LOG_LINES:]
+                lines = self.airflow.log(run, task)
+                return [line for line in lines if line.strip() and not line.startswith("::")][-LOG_LINES:]
         return []
 
 
