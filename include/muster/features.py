@@ -9,12 +9,15 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from muster import groups
 from muster.errors import MusterError, bounded
 from muster.tables import features_schema
-from muster.workload.spec import Workload
+from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
 FeatureFunction = Callable[[pd.DataFrame], pd.DataFrame]
+PARENT = "parent_name"
+"""The column, on the way into the table, that names the parent of a row's group."""
 
 
 class BadFeatures(MusterError):
@@ -48,6 +51,18 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
         }
     )[wanted]
     return pa.Table.from_pandas(kept, schema=row_schema(workload), preserve_index=False)
+
+
+def with_parent_names(workload: Workload, rows: pa.Table) -> pa.Table:
+    """Add the name of the parent that pools each row's group, as `PARENT`; null where the workload has no parents."""
+    fallback = workload.pack.fallback
+    if not isinstance(fallback, Parent):
+        return rows.append_column(PARENT, pa.nulls(rows.num_rows, pa.string()))
+    of = rows["group"].combine_chunks().dictionary_encode()
+    names = [
+        groups.parent_name(workload.keys, groups.values(name), fallback.keys) for name in of.dictionary.to_pylist()
+    ]
+    return rows.append_column(PARENT, pa.array(names, pa.string()).take(of.indices))
 
 
 def row_schema(workload: Workload) -> pa.Schema:

@@ -1,0 +1,47 @@
+"""Which slices of `features` a partition has to build, and from which days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from muster.errors import MusterError
+from muster.observations import days_of
+from muster.tables import Store
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange, PartitionWindows, slice_of
+
+
+class NoObservations(MusterError):
+    """Raised when a slice is to be built of which nothing was ingested."""
+
+    def __init__(self, workload: Workload, windows: PartitionWindows) -> None:
+        super().__init__(f"{workload.name}: observations hold no day of the slice from {windows.key}; run ingest first")
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The slices to build, and the days that are read for them."""
+
+    firsts: list[date]
+    """The first day of each slice, in order: the values of `partition`."""
+    days: DateRange
+    observed: DateRange
+    """`days` and the lookback before them."""
+
+
+def slices_to_build(workload: Workload, windows: PartitionWindows, store: Store) -> Slices:
+    """Return the partition's own slice, and every earlier one of its windows that has observations but no features.
+
+    Raises:
+        NoObservations: when the own slice has none.
+    """
+    observed = {slice_of(workload, day) for day in days_of(store)}
+    if windows.partition not in observed:
+        raise NoObservations(workload, windows)
+    built = store.open("features")
+    have = {date.fromisoformat(values["partition"]) for values in built.partitions()} if built else set()
+    earlier = {day for day in observed if windows.history.start <= day < windows.partition}
+    firsts = [*sorted(earlier - have), windows.partition]
+    days = DateRange(firsts[0], windows.score.stop)
+    return Slices(firsts, days, DateRange(days.start - timedelta(days=workload.features.lookback), days.stop))
