@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 
 import typer
@@ -39,8 +38,7 @@ def app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
     for name in names:
         module, function = COMMANDS[name].split(":")
         passing = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name in PASSING_ON else {}
-        with suppress(ModuleNotFoundError):
-            made.command(name, context_settings=passing)(getattr(import_module(f"muster.cli.{module}"), function))
+        made.command(name, context_settings=passing)(getattr(import_module(f"muster.cli.{module}"), function))
     return made
 
 
