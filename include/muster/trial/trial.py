@@ -131,4 +131,5 @@ def _described(values: np.ndarray) -> Row:
     if len(known) == 0:
         return {"mean": None, "std": None, "min": None, "max": None, "missing": missing}
     found = {"mean": known.mean(), "std": known.std(), "min": known.min(), "max": known.max()}
-    return {**{name: float(value) for name, value in found.items()}, "missing": missing}
+    told = {name: float(value) if np.isfinite(value) else str(value) for name, value in found.items()}
+    return {**told, "missing": missing}
