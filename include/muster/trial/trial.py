@@ -21,7 +21,7 @@ from muster.training.bucket import train_bucket
 from muster.training.fit import Plan, plan
 from muster.training.outcomes import ledger_rows, models_rows
 from muster.trial.observed import Observed, observe
-from muster.trial.own_code import OwnCodeFailed, place_of
+from muster.trial.own_code import OwnCodeFailed, estimator_files, place_of
 from muster.trial.point_in_time import PointInTime, check_point_in_time
 from muster.workload.functions import function
 from muster.workload.spec import Workload
@@ -43,7 +43,7 @@ class Trial:
     point_in_time: PointInTime
     training: Row
     failed_at: str | None
-    """File, line and function of the workload's own code at which the training failed."""
+    """File, line and function of an estimator of one's own at which the training failed."""
     decision: Row
 
     def rows(self) -> dict[str, Row]:
@@ -74,7 +74,7 @@ def try_group(workload: Workload, folder: Path, store: Store, windows: Partition
     checked = _guarded(own, lambda: check_point_in_time(workload, own, observed.rows, features))
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
         training, decision = _train_and_judge(workload, planned, windows, features, Path(scratch))
-    failed_at = _failed_at(workload, folder, planned, group, features) if training["state"] == "failed" else None
+    failed_at = _failed_at(workload, planned, group, features) if training["state"] == "failed" else None
     return Trial(group, windows, observed, features, checked, training, failed_at, decision)
 
 
@@ -103,16 +103,16 @@ def _train_and_judge(
     return ledger.to_pylist()[0], decisions.to_pylist()[0]
 
 
-def _failed_at(workload: Workload, folder: Path, planned: Plan, group: str, features: pa.Table) -> str | None:
-    """Fit once more without the net, to learn where in the workload's own file it failed."""
+def _failed_at(workload: Workload, planned: Plan, group: str, features: pa.Table) -> str | None:
+    """Fit once more without the net, to learn where in an estimator of one's own it failed."""
     rows = features.filter(pc.less(features["date"], planned.train.stop))
     rows = rows.filter(pc.is_finite(rows["label"]))
     values = np.column_stack([rows[name].to_numpy() for name in planned.columns])
     try:
         estimator = planned.recipe.make(groups.seed(group, planned.seed))
         estimator.fit(values, rows["label"].to_numpy().astype(np.int64))
-    except Exception as error:
-        return place_of(error, str(folder / f"{workload.name}.py"))
+    except (Exception, SystemExit) as error:
+        return place_of(error, *estimator_files(workload))
     return None
 
 

@@ -1,0 +1,180 @@
+"""`./muster try`: a group's features, fit and verdict on a home where nothing runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from deltalake import write_deltalake
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+
+from muster.trial.landed_rows import GROUP, check_rows, landed_texts
+from muster.workload.load import load_workload
+
+
+def landed(home: Any) -> pd.DataFrame:
+    files = sorted(Path(home.store.landing()).glob("*.csv.gz"))
+    return pd.concat([pd.read_csv(file, parse_dates=["at"]) for file in files], ignore_index=True)
+
+
+def test_on_a_fresh_home_it_lands_the_files_and_judges_the_group(home: Any) -> None:
+    code, out, err = home.run()
+    assert code == 0
+    assert "landed 42 files" in err
+    assert "north,1  partition 2024-02-05" in out
+    assert "gate: promote: beats the baseline" in out
+    assert "judged against the baseline" in out
+
+
+def test_the_figures_equal_an_independent_computation(home: Any) -> None:
+    found = home.tried()
+    rows = landed(home).query("place == 'north' and line == 1").sort_values("at").reset_index(drop=True)
+    rows["label"] = (rows["delay"] > 10).astype(float)
+    day = rows["at"].dt.normalize()
+    rows["before"] = day.map(rows.groupby(day)["label"].mean().shift(1))
+    rows["hour"] = rows["at"].dt.hour.astype(float)
+    train, later = (
+        rows[(rows["at"] >= start) & (rows["at"] < stop)]
+        for start, stop in (("2024-01-15", "2024-01-29"), ("2024-01-29", "2024-02-05"))
+    )
+    columns = ["warm", "hour", "before"]
+    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(train[columns].to_numpy(), train["label"])
+    expected = roc_auc_score(later["label"], model.predict_proba(later[columns].to_numpy())[:, 1])
+    assert found["decision"]["candidate_score"] == pytest.approx(expected, abs=1e-12)
+    assert found["decision"]["baseline_score"] == pytest.approx(roc_auc_score(later["label"], later["hour"]), abs=1e-12)
+    assert (found["windows"]["train"]["rows"], found["windows"]["evaluate"]["rows"]) == (14 * 16, 7 * 16)
+    assert found["windows"]["evaluate"]["positives"] == found["decision"]["positives"] == later["label"].sum()
+    both = pd.concat([train, later])
+    assert found["features"]["warm"]["mean"] == pytest.approx(both["warm"].mean())
+
+
+def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
+    from_files = home.tried()
+    workload = load_workload(home.folder / "trains.yaml")
+    days = pd.date_range("2024-01-01", "2024-02-11").date
+    texts = landed_texts(workload, home.store, days)
+    good = [check_rows(workload, texts[texts[GROUP] == group]).rows for group in texts[GROUP].unique()]
+    for rows in good:
+        write_deltalake(home.store.table("observations"), rows, mode="append", partition_by=["date"])
+    from_table = home.tried()
+    assert from_files["source"] == "28 landed files"
+    assert from_table["source"] == "observations, version 3"
+    untimed = [found | {"seconds": 0, "source": "", "training": None} for found in (from_files, from_table)]
+    assert untimed[0] == untimed[1]
+
+
+def test_neither_spark_nor_airflow_nor_mlflow_is_imported(home: Any) -> None:
+    home.run()
+    code = (
+        "import sys; from muster.cli import main\n"
+        "try: main(['try', 'trains', '--group', 'north,1'])\n"
+        "finally: print({'pyspark', 'airflow', 'mlflow'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().endswith("set()")
+
+
+def test_an_unknown_group_is_told_its_nearest(home: Any) -> None:
+    code, _, err = home.run(group="nort,1")
+    assert code == 2
+    assert "no row of group 'nort,1' in trains" in err
+    assert "of 4 groups the nearest are: 'north,1', 'north,2'" in err
+
+
+@pytest.mark.parametrize(("group", "problem"), [("north", "write one value a key"), ("*,1", "pools the rows of other")])
+def test_what_is_no_group_of_its_own_is_refused(home: Any, group: str, problem: str) -> None:
+    code, _, err = home.run(group=group)
+    assert (code, problem in err, err.count("\n")) == (2, True, 1)
+
+
+def test_a_date_that_is_no_partition_is_refused(home: Any) -> None:
+    code, _, err = home.run("--partition", "2024-02-06")
+    assert (code, "'2024-02-06' is no partition of trains" in err) == (2, True)
+
+
+def test_an_error_of_the_feature_function_is_told_with_its_line(home: Any) -> None:
+    home.declare(code=lambda code: code.replace('rows["warm"], "hour"', 'rows["wram"], "hour"'))
+    code, out, err = home.run()
+    assert (code, out) == (2, "")
+    assert "function 'features' raised KeyError: 'wram'" in err
+    line = next(n for n, text in enumerate((home.folder / "trains.py").read_text().splitlines(), 1) if "wram" in text)
+    assert f"trains.py:{line}, in features: return pd.DataFrame" in err
+
+
+def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home.folder / "my_estimators.py").write_text(
+        "class Mine:\n"
+        "    def fit(self, features, labels):\n"
+        "        return self.weigh(features)\n"
+        "    def weigh(self, features):\n"
+        "        raise ValueError('cannot weigh')\n"
+        "    def predict_proba(self, features): ...\n"
+    )
+    monkeypatch.syspath_prepend(home.folder)
+    home.declare(yaml=lambda yaml: yaml.replace("sklearn.linear_model.LogisticRegression", '"my_estimators:Mine"'))
+    code, out, _ = home.run()
+    assert code == 1
+    assert "training: failed: ValueError: cannot weigh" in out
+    assert "my_estimators.py:5, in weigh: raise ValueError('cannot weigh')" in out
+    assert "gate: hold: the candidate is failed" in out
+
+
+def test_a_group_of_one_class_is_skipped_and_held(home: Any) -> None:
+    found = home.tried(group="calm,1")
+    assert (found["training"]["state"], found["training"]["reason"]) == ("skipped", "one class only")
+    assert (found["decision"]["verdict"], found["decision"]["reason"]) == ("hold", "the candidate is skipped")
+
+
+@pytest.mark.parametrize(
+    ("feature", "knows"),
+    [
+        ('rows["label"]', "that day's outcomes or later rows"),
+        ('rows.groupby("group")["warm"].transform("mean")', "that day's outcomes or later rows"),
+        (
+            'rows.groupby("group")["warm"].transform(lambda warm: warm.expanding().sum())',
+            "rows from before the lookback",
+        ),
+    ],
+)
+def test_a_feature_that_knows_too_much_is_found(home: Any, feature: str, knows: str) -> None:
+    home.declare(code=lambda code: code.replace('{"warm": rows["warm"]', f'{{"warm": {feature}'))
+    code, out, _ = home.run()
+    assert code == 1
+    assert re.search(rf"'warm' on 2024-..-.. knows {knows}", out)
+    assert "'before'" not in out
+
+
+def test_rows_that_ingest_would_refuse_are_left_out_and_counted(home: Any) -> None:
+    home.declare(
+        code=lambda code: code.replace(
+            "yield day.date(), pd.concat(parts)",
+            'parts[0].loc[3, "warm"] = 99.0\n        yield day.date(), pd.concat([*parts, parts[0].iloc[:1]])',
+        )
+    )
+    found = home.tried()
+    assert found["refused"] == {"warm: above 50": 28, "repeats a row": 28}
+    assert found["windows"]["train"]["rows"] == 14 * 15
+
+
+def test_a_partition_with_nothing_to_judge_on_is_held(home: Any) -> None:
+    found = home.tried("--partition", "2024-02-19")
+    assert (found["windows"]["evaluate"]["rows"], found["decision"]["verdict"]) == (0, "hold")
+
+
+def test_a_partition_beyond_all_data_is_refused(home: Any) -> None:
+    code, _, err = home.run("--partition", "2025-02-03")
+    assert (code, "trains has no data from" in err) == (2, True)
+
+
+def test_the_store_is_left_without_any_table(home: Any) -> None:
+    home.run()
+    assert not Path(home.store.table("models")).parent.exists()
+    assert not Path(home.store.packs()).exists()
