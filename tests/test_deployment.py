@@ -1,0 +1,111 @@
+"""docker-compose.yaml, Dockerfile and .env.example, as far as they can be checked without a container engine."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+
+from muster.settings import PROJECT, Settings
+
+COMPOSE = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
+DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("muster:")}
+AIRFLOW = {"airflow-api": "api-server", "airflow-scheduler": "scheduler", "airflow-dags": "dag-processor"}
+AIRFLOW["airflow-triggerer"] = "triggerer"
+
+
+def environment(service: str) -> dict[str, str]:
+    return SERVICES[service].get("environment", {})
+
+
+def test_services_are_those_of_the_system() -> None:
+    assert set(SERVICES) == {"postgres", "mlflow", "spark", "airflow-migrate", *AIRFLOW}
+
+
+@pytest.mark.parametrize(("service", "component"), AIRFLOW.items())
+def test_each_airflow_component_runs_after_the_migration(service: str, component: str) -> None:
+    assert SERVICES[service]["command"] == ["airflow", component]
+    assert SERVICES[service]["depends_on"]["airflow-migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_airflow_keeps_its_metadata_in_postgres() -> None:
+    assert environment("airflow-scheduler")["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("postgresql+psycopg2://")
+    assert environment("airflow-scheduler")["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+
+
+def test_components_share_one_configuration() -> None:
+    assert all(environment(service) == environment("airflow-migrate") for service in AIRFLOW)
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_spark_connect_which_knows_no_sign_on_is_not_published() -> None:
+    assert not [port for port in SERVICES["spark"]["ports"] if "15002" in port]
+
+
+def test_no_secret_has_a_default() -> None:
+    named = re.findall(r"\$\{(\w*(?:PASSWORD|SECRET|KEY|ADMIN)\w*)(\S*?)[ }]", COMPOSE)
+    assert {name for name, _ in named} == {
+        *("POSTGRES_PASSWORD", "AIRFLOW_SECRET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_FERNET_KEY", "AIRFLOW_ADMIN")
+    }
+    assert all(rule.startswith(":?") for _, rule in named)
+
+
+def test_no_secret_is_written_down() -> None:
+    secrets = {
+        name: value
+        for service in SERVICES
+        for name, value in environment(service).items()
+        if re.search(r"PASSWORD$|SECRET|FERNET", name)
+    }
+    assert secrets
+    assert all(value.startswith("${") for value in secrets.values())
+
+
+def test_images_are_pinned() -> None:
+    images = {service["image"] for service in SERVICES.values()} | set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M))
+    assert all(re.search(r":\d+\.\d+", image) for image in images)
+
+
+def test_dockerfile_ends_as_another_user_than_root_and_installs_the_lock() -> None:
+    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.M) == ["muster"]
+    assert "--require-hashes --requirement requirements.txt" in DOCKERFILE
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_containers_have_no_capabilities_and_gain_none(service: str) -> None:
+    assert SERVICES[service]["cap_drop"] == ["ALL"]
+    assert SERVICES[service]["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_service_sees_the_one_store(service: str) -> None:
+    assert SERVICES[service]["volumes"] == ["data:/var/lib/muster"]
+    assert "MUSTER_STORE=/var/lib/muster/store" in DOCKERFILE
+
+
+def test_mlflow_answers_to_named_hosts_only() -> None:
+    assert re.search(r"--allowed-hosts \$\{MLFLOW_ALLOWED_HOSTS:-mlflow:5000,", COMPOSE)
+
+
+def test_what_compose_requires_stands_empty_in_the_example() -> None:
+    required = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
+    assert {name for name, value in dotenv_values(PROJECT / ".env.example").items() if value == ""} == required
+
+
+def test_example_names_every_setting_with_its_default() -> None:
+    told = dict(re.findall(r"^# MUSTER_(\w+)=([^ \n]*)", EXAMPLE, re.M))
+    settings = Settings(_env_file=None)
+    below = {"home": ".muster", "workloads": "include/workloads"}
+    expected = {name.upper(): below.get(name, str(getattr(settings, name))) for name in Settings.model_fields}
+    assert {name: value for name, value in told.items() if name != "PUBLIC_URL"} == expected
