@@ -37,7 +37,7 @@ def app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
     made.callback()(lambda: None)
     for name in names:
         module, function = COMMANDS[name].split(":")
-        passing = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name in PASSING_ON else {}
+        passing = {"ignore_unknown_options": True, "allow_extra_args": True} if name in PASSING_ON else {}
         made.command(name, context_settings=passing)(getattr(import_module(f"muster.cli.{module}"), function))
     return made
 
