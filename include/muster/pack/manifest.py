@@ -77,7 +77,7 @@ def write_manifest(folder: Path, rows: pa.Table, said: dict[str, Any]) -> str:
 
     It holds the sha256 of every model, so the digest vouches for all of them.
     """
-    text = json.dumps(said, sort_keys=True)
+    text = json.dumps(said)  # in its own order: a group's name follows that of the keys
     table = rows.select(MANIFEST.names).cast(MANIFEST).replace_schema_metadata({ABOUT: text})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
