@@ -1,14 +1,7 @@
-"""A workload's tables made by hand, without Spark, and a real MLflow server to promote against."""
+"""What train and evaluate leave behind, made by hand without Spark."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,44 +36,6 @@ DECLARED = {
     "gate": {"baseline": "record"},
     "schedule": {"start": "2024-01-01"},
 }
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server, which the settings of this process then name."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "art")]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, env=os.environ | quiet, stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(url, server, folder / "log")
-        os.environ["MUSTER_MLFLOW_URI"] = url
-        settings.cache_clear()
-        yield url
-    finally:
-        os.environ.pop("MUSTER_MLFLOW_URI", None)
-        settings.cache_clear()
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(log.read_text())
 
 
 @dataclass
@@ -173,6 +128,9 @@ def line(tmp_path: Path) -> Line:
 
 
 @pytest.fixture
-def served(line: Line, mlflow_server: str) -> Line:
-    """A workload with tables of its own, and a real MLflow server."""
-    return line
+def served(line: Line, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A workload with tables of its own, and a real MLflow server that the settings name."""
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
+    settings.cache_clear()
+    yield line
+    settings.cache_clear()
