@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import cloudpickle
 
 from jobs.job import Job, main
@@ -35,7 +36,7 @@ def run(job: Job) -> dict[str, Any]:
     folder = Path(job.store.packs()) / name
     outcomes = _train(job, planned, found, folder)
     states = ledger_rows(outcomes, name, windows)
-    ledger.reconcile(name, _entered(job, found.version), states)
+    ledger.reconcile(name, groups_entering(job, found.version), states)
     mlflow_run_id = _mlflow_run(job, name, found.version, states)
     models = models_rows(outcomes, name, windows, _below_root(job, folder), found.version, mlflow_run_id)
     job.replace(models, "models", f"partition = '{windows.key}'")
@@ -73,7 +74,7 @@ def _train_bucket(
     return train_bucket(planned, read_entering(workload, files[bucket], windows), bucket, folder)
 
 
-def _entered(job: Job, version: int) -> list[str]:
+def groups_entering(job: Job, version: int) -> list[str]:
     """Return the names of the groups that enter, as Spark finds them in the table: not by the files' list."""
     days = entering(job.windows)
     table = job.spark.read.format("delta").option("versionAsOf", version).load(job.store.table("features"))
@@ -86,7 +87,7 @@ def _mlflow_run(job: Job, name: str, version: int, states: pa.Table) -> str:
     days, workload = job.windows.train, job.workload
     estimator = json.dumps([step.model_dump(mode="json") for step in workload.estimator])
     params = {"estimator": estimator[:6000], "seed": workload.seed, "train_from": days.start, "train_to": days.stop}
-    sums = {name: float(sum(states[name].to_pylist())) for name in ("rows", "positives", "bytes")}
+    sums = {column: float(pc.sum(states[column]).as_py()) for column in ("rows", "positives", "bytes")}
     metrics = {"groups": float(states.num_rows), **ledger.counts(states), **sums}
     tags = {"muster.partition": job.windows.key, "muster.features_version": str(version)}
     return runs.training_run(workload, name, params, metrics, tags)

@@ -7,7 +7,6 @@ import pytest
 
 from muster.training.ledger import REASONS_SHOWN, NotReconciled, TooManyFailed, check_failed, counts, reasons, reconcile
 
-
 Row = tuple[str, str | None, str | None, str | None]
 """Group, state, reason, error class."""
 

@@ -1,0 +1,294 @@
+"""The train job on a small store: every group in one state, the same again, the same however it is divided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from sklearn.linear_model import LogisticRegression
+
+from jobs import train
+from jobs.job import Job
+from muster import groups
+from muster.errors import WorkloadError
+from muster.pack.reader import decode, read_bytes
+from muster.settings import Settings
+from muster.tables import LEDGER, MODELS, PARTITIONED_BY, Store, features_schema
+from muster.training.ledger import NotReconciled, TooManyFailed
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+PARTITION = "2024-02-05"
+DECLARED = {
+    "name": "made",
+    "keys": ["place"],
+    "time": "at",
+    "columns": {"place": "string", "at": "timestamp", "delay": "float?"},
+    "unique": ["place", "at"],
+    "label": {"column": "delay", "above": 0},
+    "features": {"columns": ["signal", "noise"], "buckets": 4},
+    "estimator": ":logistic",
+    "windows": {"train": 14, "evaluate": 7},
+    "schedule": {"start": "2024-01-01"},
+}
+OWN_FILE = """
+from sklearn.linear_model import LogisticRegression
+
+STRENGTH = 0.5
+
+
+def logistic():
+    return LogisticRegression(C=STRENGTH)
+"""
+TRAINED = ["a", "b", "../../x", 'ü"q,', "x" * 300]
+GROUPS = [*TRAINED, "few", "one class", "infinite"]
+
+
+@dataclass(frozen=True)
+class LocalJob(Job):
+    """The job with its bins run here in any order, and Delta written without Spark."""
+
+    reverse: bool = False
+    losing: str = ""
+    """A group whose outcome is lost on the way."""
+    planned: list[Sequence[Sequence[int]]] = field(default_factory=list)
+
+    @property
+    def bins(self) -> int:
+        return 2 if self.reverse else 6
+
+    def over_bins(
+        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+    ) -> pa.Table:
+        self.planned.append(bins)
+        buckets = [bucket for some in bins for bucket in some]
+        tables = [function(bucket) for bucket in (reversed(buckets) if self.reverse else buckets)]
+        outcomes = pa.concat_tables([schema.empty_table(), *tables])
+        return outcomes.filter(pa.array([group != self.losing for group in outcomes["group"].to_pylist()]))
+
+    def replace(self, rows: Any, table: str, where: str) -> None:
+        predicate = where if self.store.open(table) else None
+        by = list(PARTITIONED_BY[table])
+        write_deltalake(self.store.table(table), rows, mode="overwrite", partition_by=by, predicate=predicate)
+
+
+def rows_of(workload: Workload, group: str) -> pa.Table:
+    """Return two rows a group and day, of every slice that the partition looks at."""
+    days = [day for day in partition_windows(workload, PARTITION).history.days() for _ in range(2)]
+    random = np.random.default_rng(groups.seed(group, 0))
+    labels = random.random(len(days)) < 0.4
+    made = {
+        "group": [group] * len(days),
+        "parent": [False] * len(days),
+        "row_id": [f"{group}-{number:03d}" for number in range(len(days))],
+        "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days],
+        "date": days,
+        "label": np.ones(len(days)) if group == "one class" else labels.astype(float),
+        "signal": random.normal(size=len(days)) + labels,
+        "noise": random.normal(size=len(days)) + (np.inf if group == "infinite" else 0),
+        "partition": [(day - timedelta(days=day.weekday())).isoformat() for day in days],
+        "bucket": [groups.bucket(group, workload.features.buckets)] * len(days),
+    }
+    rows = pa.table(made, schema=features_schema(workload))
+    return rows.slice(0, 10) if group == "few" else rows
+
+
+@pytest.fixture
+def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LocalJob]:
+    """Return the job over features just written, MLflow and the count of groups replaced."""
+    monkeypatch.setattr(train.runs, "training_run", lambda *_, **__: "m1")
+
+    def entered(job: Job, version: int) -> list[str]:
+        table = job.store.open("features", version)
+        days = train.entering(job.windows)
+        dated = table.to_pandas(columns=["group", "date"]) if table else None
+        return sorted(set(dated[(dated["date"] >= days.start) & (dated["date"] < days.stop)]["group"]))
+
+    monkeypatch.setattr(train, "groups_entering", entered)
+
+    def make(root: str = "store", write: bool = True, **changes: Any) -> LocalJob:
+        options = {name: changes.pop(name) for name in ("reverse", "losing") if name in changes}
+        workload = Workload.model_validate(DECLARED | changes)
+        (tmp_path / "made.py").write_text(OWN_FILE)
+        store = Store(str(tmp_path / root), workload.name)
+        settings = Settings(store=store.root)
+        if write:
+            rows = pa.concat_tables([rows_of(workload, group) for group in GROUPS])
+            rows = rows.sort_by([("group", "ascending"), ("time", "ascending")])
+            write_deltalake(
+                store.table("features"), rows, partition_by=list(PARTITIONED_BY["features"]), mode="overwrite"
+            )
+        windows = partition_windows(workload, PARTITION)
+        return LocalJob("train", workload, tmp_path, windows, store, settings, "1", **options)
+
+    return make
+
+
+def read(job: Job, table: str) -> list[dict[str, Any]]:
+    opened = job.store.open(table)
+    assert opened is not None
+    rows = pa.table(opened.to_pyarrow_table()).sort_by("group").to_pylist()
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def model(job: Job, row: dict[str, Any]) -> Any:
+    data = read_bytes(Path(job.store.root) / row["shard"], row["offset"], row["length"])
+    return decode(data, row["sha256"], row["group"], row["shard"])
+
+
+def test_every_group_ends_in_one_state_with_its_reason(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    result = train.run(job)
+    ledger = {row["group"]: row for row in read(job, "ledger")}
+    assert len(read(job, "ledger")) == len(GROUPS)
+    ends = {group: (row["state"], row["reason"], row["error_class"]) for group, row in ledger.items()}
+    assert ends == {
+        **dict.fromkeys(TRAINED, ("trained", None, None)),
+        "few": ("skipped", "too few labelled rows", None),
+        "one class": ("skipped", "one class only", None),
+        "infinite": ("failed", "infinite values in noise", "InfiniteValues"),
+    }
+    assert result == {
+        "run": result["run"],
+        "groups": 8,
+        "trained": 5,
+        "skipped": 2,
+        "failed": 1,
+        "reasons": {"InfiniteValues": 1, "one class only": 1, "too few labelled rows": 1},
+        "features_version": 0,
+        "mlflow_run_id": "m1",
+    }
+    assert result["run"].startswith(f"{PARTITION}-")
+
+
+def test_the_models_are_those_of_the_rows_before_the_cutoff(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    train.run(job)
+    models = read(job, "models")
+    assert [row["group"] for row in models] == sorted(TRAINED)
+    for row in models:
+        rows = rows_of(job.workload, row["group"]).to_pandas()
+        rows = rows[(rows["date"] >= date(2024, 1, 15)) & (rows["date"] < date(2024, 1, 29))]
+        expected = LogisticRegression(C=0.5).fit(rows[["signal", "noise"]].to_numpy(), rows["label"].astype(int))
+        np.testing.assert_array_equal(model(job, row).coef_, expected.coef_)
+        assert (row["rows"], row["positives"]) == (28, rows["label"].sum())
+        assert row["prior"] == rows["label"].mean()
+        assert (row["train_from"], row["train_to"]) == (date(2024, 1, 15), date(2024, 1, 29))
+
+
+def test_the_tables_have_their_columns(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    train.run(job)
+    for table, schema in (("models", MODELS), ("ledger", LEDGER)):
+        opened = job.store.open(table)
+        assert opened is not None
+        assert set(opened.to_pyarrow_table().schema.names) == set(schema.names)
+
+
+def test_again_is_the_same_run_shards_and_rows(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    first, tables = train.run(job), [read(job, table) for table in ("models", "ledger")]
+    shards = sorted(Path(job.store.packs()).rglob("*"))
+    assert train.run(job) == first
+    assert [read(job, table) for table in ("models", "ledger")] == tables
+    assert sorted(Path(job.store.packs()).rglob("*")) == shards
+
+
+def test_features_written_again_with_equal_rows_give_the_same_run(make_job: Callable[..., LocalJob]) -> None:
+    first = train.run(make_job())
+    second = train.run(make_job())
+    assert (second["run"], second["features_version"]) == (first["run"], 1)
+
+
+def test_models_and_rows_do_not_depend_on_bins_or_order(make_job: Callable[..., LocalJob]) -> None:
+    forward, backward = make_job("one"), make_job("two", reverse=True)
+    assert train.run(forward) == train.run(backward)
+    assert [len(bins) for bins in (*forward.planned, *backward.planned)] == [4, 2]
+    for table in ("models", "ledger"):
+        assert read(forward, table) == read(backward, table)
+
+
+def test_models_do_not_depend_on_the_number_of_buckets(make_job: Callable[..., LocalJob]) -> None:
+    found = []
+    for buckets in (1, 4, 64):
+        job = make_job(f"in{buckets}", features={"columns": ["signal", "noise"], "buckets": buckets})
+        train.run(job)
+        found.append({row["group"]: row["sha256"] for row in read(job, "models")})
+    assert found[0] == found[1] == found[2]
+    assert len(set(found[0].values())) == len(TRAINED)
+
+
+def test_the_costliest_bin_comes_first(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    train.run(job)
+    in_bucket = [groups.bucket(group, 4) for group in GROUPS]
+    costs = [sum(in_bucket.count(bucket) for bucket in some) for some in job.planned[0]]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_a_lost_group_fails_the_run_by_name_and_writes_nothing(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job(losing="../../x")
+    with pytest.raises(NotReconciled, match=r"missing: \.\./\.\./x"):
+        train.run(job)
+    assert (job.store.open("models"), job.store.open("ledger")) == (None, None)
+
+
+def test_too_many_failed_groups_fail_the_run_after_the_ledger_is_written(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job(max_failed=0.1)
+    with pytest.raises(TooManyFailed, match=r"1 of 8 groups failed.*InfiniteValues"):
+        train.run(job)
+    assert len(read(job, "ledger")) == len(GROUPS)
+
+
+def test_a_run_in_which_every_group_fails_still_leaves_a_ledger(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job(features={"columns": ["signal", "noise", "later"], "buckets": 4}, write=False)
+    write_features_without(job, "later")
+    with pytest.raises(TooManyFailed, match="8 of 8 groups failed"):
+        train.run(job)
+    assert {row["error_class"] for row in read(job, "ledger")} == {"MissingColumn"}
+
+
+def write_features_without(job: Job, column: str) -> None:
+    declared = Workload.model_validate(DECLARED)
+    assert column not in declared.features.columns
+    rows = pa.concat_tables([rows_of(declared, group) for group in GROUPS])
+    write_deltalake(job.store.table("features"), rows, partition_by=list(PARTITIONED_BY["features"]))
+
+
+def test_an_estimator_that_cannot_work_is_refused_before_any_group(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job(estimator="sklearn.linear_model.LogisticRegresion")
+    with pytest.raises(WorkloadError, match=r"made\.yaml: estimator\.0"):
+        train.run(job)
+    assert job.planned == []
+
+
+def test_what_killed_tasks_left_is_swept_out(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    folder = Path(job.store.packs()) / train.run(job)["run"]
+    (folder / ".2-0123.part").write_bytes(b"half")
+    train.run(job)
+    assert {file.name for file in folder.iterdir()} == {Path(row["shard"]).name for row in read(job, "models")}
+
+
+@pytest.mark.spark
+def test_on_spark_the_rows_and_bytes_are_those_of_a_plain_loop(
+    make_job: Callable[..., LocalJob], spark_connect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make_job("plain")
+    expected = train.run(plain)
+    monkeypatch.undo()
+    monkeypatch.setattr(train.runs, "training_run", lambda *_, **__: "m1")
+    monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
+    local = make_job("spark")
+    job = Job("train", local.workload, local.folder, local.windows, local.store, local.settings, "1")
+    assert train.run(job) == expected
+    assert train.run(job) == expected
+    for table in ("models", "ledger"):
+        assert read(job, table) == read(plain, table)
