@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs.strings import uncollated
 from muster import mlflow_calls
 from muster.errors import MusterError
 from muster.settings import Settings, settings
@@ -88,7 +89,8 @@ class Job:
                         yield from function(bucket).cast(schema).to_batches()
 
         numbers = self.spark.range(0, len(planned), 1, len(planned))
-        return numbers.mapInArrow(run, from_arrow_schema(schema))
+        strings = [field.name for field in schema if pa.types.is_string(field.type)]
+        return uncollated(numbers.mapInArrow(run, from_arrow_schema(schema)), *strings)
 
 
 def main(stage: str, run: Callable[[Job], dict[str, Any]]) -> None:
