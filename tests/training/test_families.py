@@ -1,0 +1,82 @@
+"""What holds for every family of estimators, through the one way that groups are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from muster.pack.reader import decode, read_bytes, scores
+from muster.training.bucket import train_bucket
+from muster.training.fit import Plan
+
+FAMILIES = {
+    "logistic regression": "sklearn.linear_model.LogisticRegression",
+    "stochastic gradient descent": {"sklearn.linear_model.SGDClassifier": {"loss": "hinge"}},
+    "support vectors": "sklearn.svm.SVC",
+    "neighbours": {"sklearn.neighbors.KNeighborsClassifier": {"n_neighbors": 3}},
+    "naive Bayes": "sklearn.naive_bayes.GaussianNB",
+    "a tree": "sklearn.tree.DecisionTreeClassifier",
+    "a forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 5}},
+    "gradient boosting": {"sklearn.ensemble.HistGradientBoostingClassifier": {"max_iter": 5}},
+    "outliers": {"sklearn.ensemble.IsolationForest": {"n_estimators": 5}},
+    "a constant": "sklearn.dummy.DummyClassifier",
+    "a pipeline": ["sklearn.impute.SimpleImputer", "sklearn.preprocessing.StandardScaler", ":logistic"],
+    "a function of one's own": {":logistic": {"strength": 0.1}},
+}
+LABELS_UNUSED = {"outliers", "a constant"}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def bucket(group_rows: Callable[..., pa.Table]) -> pa.Table:
+    """Return two groups that can be trained and, between them, one that cannot."""
+    return pa.concat_tables([group_rows("a"), group_rows("b", noise=[np.inf] * 60), group_rows("c")])
+
+
+def train(plan: Plan, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = train_bucket(plan, rows, 0, folder).drop_columns("seconds").to_pylist()
+    return found
+
+
+def test_the_model_that_is_read_back_scores_positives_higher(
+    family: str, planned: Callable[..., Plan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    first = train(planned(estimator=FAMILIES[family]), bucket, tmp_path)[0]
+    data = read_bytes(tmp_path / first["shard"], first["offset"], first["length"])
+    rows = group_rows("a")
+    found = scores(decode(data, first["sha256"], "a", ""), np.column_stack([rows["signal"], rows["noise"]]))
+    assert found.shape == (60,)
+    assert np.isfinite(found).all()
+    if family not in LABELS_UNUSED:
+        assert found[1::2].mean() > found[::2].mean()
+
+
+def test_a_group_that_cannot_be_trained_stops_no_other(
+    family: str, planned: Callable[..., Plan], bucket: pa.Table, tmp_path: Path
+) -> None:
+    found = train(planned(estimator=FAMILIES[family]), bucket, tmp_path)
+    assert [row["state"] for row in found] == ["trained", "failed", "trained"]
+
+
+def test_again_gives_the_same_bytes(
+    family: str, planned: Callable[..., Plan], bucket: pa.Table, tmp_path: Path
+) -> None:
+    plan = planned(estimator=FAMILIES[family])
+    assert train(plan, bucket, tmp_path) == train(plan, bucket, tmp_path)
+
+
+def test_alone_gives_the_same_bytes_as_among_others(
+    family: str, planned: Callable[..., Plan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    plan = planned(estimator=FAMILIES[family])
+    among, alone = train(plan, bucket, tmp_path)[2], train(plan, group_rows("c"), tmp_path)[0]
+    assert among["sha256"] == alone["sha256"]

@@ -1,0 +1,71 @@
+"""A run's name: changed by all that changes a model, and by nothing else."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muster.training.run_name import run_name
+from muster.workload.functions import PREFIX
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+
+@pytest.fixture
+def name(declare: Callable[..., Workload], folder: Path) -> Callable[..., str]:
+    def make(content: str = "c", partition: str = "2024-02-05", **changes: Any) -> str:
+        workload = declare(**{"estimator": ":logistic", **changes})
+        return run_name(workload, partition_windows(workload, partition), folder, content)
+
+    return make
+
+
+def test_a_name_is_the_partition_and_a_digest(name: Callable[..., str]) -> None:
+    assert re.fullmatch(r"2024-02-05-[0-9a-f]{8}", name())
+    assert name() == name()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content": "d"},
+        {"seed": 1},
+        {"estimator": {":logistic": {"strength": 2}}},
+        {"windows": {"train": 7, "evaluate": 7}},
+        {"windows": {"train": 14, "evaluate": 7, "min_rows": 30}},
+        {"features": {"columns": ["noise", "signal"]}},
+    ],
+)
+def test_what_changes_the_models_changes_the_name(change: dict[str, Any], name: Callable[..., str]) -> None:
+    assert name(**change) != name()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "Another text."},
+        {"owner": "somebody"},
+        {"max_failed": 0.1},
+        {"gate": {"win_rate": 0.8}},
+        {"schedule": {"start": "2024-01-01", "cron": "0 6 * * 1"}},
+        {"features": {"columns": ["signal", "noise"], "buckets": 7}},
+    ],
+)
+def test_what_changes_no_model_leaves_the_name(change: dict[str, Any], name: Callable[..., str]) -> None:
+    assert name(**change) == name()
+
+
+def test_the_own_functions_code_is_part_of_the_name(
+    name: Callable[..., str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, builtin = name(), name(estimator="sklearn.linear_model.LogisticRegression")
+    own = folder / "made.py"
+    own.write_text(own.read_text().replace("strength=1.0", "strength=2.0"))
+    monkeypatch.delitem(sys.modules, PREFIX + "made")
+    assert name() != before
+    assert name(estimator="sklearn.linear_model.LogisticRegression") == builtin
