@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -18,8 +20,21 @@ from muster.tied import tie
 GENERATIONS = 1000
 """How many closed sessions of one name are passed over before something else must be wrong."""
 
+DEFAULT_PORT = 15002
+"""Of Spark Connect, when the address names none."""
+
+CONNECT_WITHIN = 15.0
+"""Seconds in which a server must accept a connection."""
+
 LAST_WORDS = 3.0
 """Seconds that a job may take to interrupt its work when it is told to end."""
+
+
+class NoServer(MusterError):
+    """Raised when nothing listens where the Spark Connect server should be: the client itself would try for minutes."""
+
+    def __init__(self, host: str, port: int, why: OSError) -> None:
+        super().__init__(f"no Spark Connect server at '{host}:{port}' ({why}); start it, or correct its address")
 
 
 class NoSession(MusterError):
@@ -35,6 +50,7 @@ def connected(remote: str, name: str, tag: str) -> SparkSession:
     All processes that ask for one name share one session, and so its warm Python workers. A session that the server
     has closed (idle for too long, or released by someone) never comes back: then the next one of that name is used.
     """
+    require_server(remote)
     for generation in range(GENERATIONS):
         session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"muster/{name}/{generation}")
         session = SparkSession.builder.remote(address(remote, session_id)).create()
@@ -58,6 +74,16 @@ def submitted(tag: str) -> SparkSession:
     session = SparkSession.builder.appName(tag).getOrCreate()
     session.addTag(tag)
     return session
+
+
+def require_server(remote: str) -> None:
+    """Raise `NoServer` when nothing listens at the address."""
+    url = urlsplit(remote)
+    host, port = url.hostname or "localhost", url.port or DEFAULT_PORT
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_WITHIN).close()
+    except OSError as error:
+        raise NoServer(host, port, error) from error
 
 
 def address(remote: str, session_id: uuid.UUID) -> str:
