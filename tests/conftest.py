@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from muster.settings import PROJECT, Settings
@@ -20,7 +26,9 @@ def settings_of(home: Path) -> Settings:
     if all((fetched / jar.name).exists() for jar in jars(home)):
         shutil.copytree(fetched, home / "jars", dirs_exist_ok=True)
     names = ("airflow_port", "airflow_log_port", "mlflow_port", "spark_port", "spark_ui_port")
-    return Settings(home=home, **dict(zip(names, free_ports(len(names)), strict=True)))
+    # What a developer's own .env may name, no test writes to.
+    own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}
+    return Settings(**own, **dict(zip(names, free_ports(len(names)), strict=True)))
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +51,65 @@ def spark_connect_server(stack_settings: Settings) -> str:
     """The address of a running Spark Connect server with Delta: `SPARK_REMOTE` of a job."""
     local.start(stack_settings, ["spark"])
     return stack_settings.spark_remote
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A home in which `./muster up` has run: its services are up, two weeks of flights went through the line."""
+
+    settings: Settings
+    up: str = ""
+    """What `up` told."""
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home.resolve()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment by which any command of Muster finds this home, whatever this machine's own says."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "AIRFLOW"))}
+        values = {**self.settings.model_dump(), "home": self.home}
+        return {**kept, "MUSTER_VENV": sys.prefix, **{f"MUSTER_{name.upper()}": str(values[name]) for name in values}}
+
+    def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run `./muster ...` on this home; raise with all that it told when it fails."""
+        command = [*launcher(), *arguments]
+        done = subprocess.run(command, env=self.env, cwd=PROJECT, capture_output=True, text=True, timeout=timeout)
+        assert done.returncode == 0, f"muster {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def processes(self) -> list[str]:
+        """Return the command lines of the processes that belong to this home, by their environment or arguments."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                command = " ".join(process.cmdline())
+                if str(self.home) in command or process.environ().get("MUSTER_HOME") == str(self.home):
+                    found.append(command)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def launcher() -> list[str]:
+    """Return `./muster`; or what it starts, where it would first change the environment that these tests run in."""
+    lock = hashlib.sha256(b"".join((PROJECT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")))
+    installed = Path(sys.prefix, ".muster-lock")
+    fresh = installed.exists() and installed.read_text().strip() == lock.hexdigest()
+    return [str(PROJECT / "muster")] if fresh else [sys.executable, "-m", "muster"]
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack that the real `./muster up` brought up, for all tests of a session; `./muster down` ends it, always.
+
+    It takes minutes: mark a test that asks for it `e2e` and `slow`. The tests share it, so each leaves it as it was.
+    """
+    stack = RunningStack(settings_of(tmp_path_factory.mktemp("running")))
+    try:
+        told = stack.muster("up", timeout=1800).stdout
+        yield RunningStack(stack.settings, told)
+    finally:
+        stack.muster("down", timeout=120)
+    assert stack.processes() == [], "`./muster down` left processes behind"

@@ -16,6 +16,7 @@ from muster.cli import COMMANDS, app
 from muster.settings import PROJECT, Settings
 from muster.workload.load import find_workload
 from muster.workload.windows import partition_windows
+from tests.conftest import RunningStack
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "benchmarks" / "README.md"]
@@ -53,20 +54,19 @@ def test_command_that_needs_no_stack_runs_on_an_empty_home(arguments: list[str],
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_commands_run_from_top_to_bottom_on_a_stack(stack_settings: Settings) -> None:
+def test_commands_run_from_top_to_bottom_on_a_stack(running_stack: RunningStack) -> None:
     for arguments in commands(README):
         if arguments[0] == "bench":
-            run([*arguments, "--quick"], stack_settings, timeout=900)
+            run([*arguments, "--quick"], running_stack.settings, timeout=900)
         elif arguments[0] not in {"test", "down"}:  # the one is running this; the other would stop what others test
-            assert run(arguments, stack_settings, timeout=1800) != ""
+            assert run(arguments, running_stack.settings, timeout=1800) != ""
 
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_python_of_the_readme_scores_with_the_champion(stack_settings: Settings) -> None:
-    run(["up"], stack_settings, timeout=1800)
+def test_python_of_the_readme_scores_with_the_champion(running_stack: RunningStack) -> None:
     [program] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    env = os.environ | {"MLFLOW_TRACKING_URI": stack_settings.mlflow_tracking_uri}
+    env = os.environ | {"MLFLOW_TRACKING_URI": running_stack.settings.mlflow_tracking_uri}
     ended = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "score" in ended.stdout

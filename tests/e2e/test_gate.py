@@ -1,0 +1,105 @@
+"""The gate's decisions of two weeks against scikit-learn's AUC and a plain loop over resamples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tests.e2e.conftest import Read
+from tests.e2e.expected import Week, seed, win_rate
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def decisions(read: Read, week: Week) -> pd.DataFrame:
+    return read("decisions", week.partition).set_index("group").sort_index()
+
+
+def expected_hold(week: Week, group: str) -> str | None:
+    """Return why nothing can be said about a group, or None where it can be judged."""
+    if week.ledger.loc[group, "state"] != "trained":
+        return f"the candidate is {week.ledger.loc[group, 'state']}"
+    labels, least = week.judged(group).y, week.year.declared["gate"]["min_positives"]
+    positives, negatives = int(labels.sum()), int(len(labels) - labels.sum())
+    if len(labels) == 0:
+        return "no labelled rows to judge on"
+    if not positives or not negatives:
+        return "only one class to judge on"
+    few = {"positives": positives < least, "negatives": negatives < least}
+    return next((f"too few {name} to judge on" for name, true in few.items() if true), None)
+
+
+def test_every_group_of_the_ledger_has_one_decision(read: Read, week: Week) -> None:
+    assert list(decisions(read, week).index) == list(week.ledger.index)
+
+
+def test_what_cannot_be_judged_is_held_and_nothing_else(read: Read, week: Week) -> None:
+    found = decisions(read, week)
+    held = found[found["verdict"] == "hold"]["reason"].to_dict()
+    due = {group: why for group in week.ledger.index if (why := expected_hold(week, group)) is not None}
+    assert held == due
+
+
+def test_rows_and_positives_are_those_of_the_evaluation_window(read: Read, week: Week) -> None:
+    found = decisions(read, week)
+    samples = {group: week.judged(group).y for group in week.ledger.index}
+    assert found["rows"].to_dict() == {group: len(labels) for group, labels in samples.items()}
+    assert found["positives"].to_dict() == {group: int(labels.sum()) for group, labels in samples.items()}
+
+
+def test_verdict_follows_from_the_win_rate(read: Read, week: Week) -> None:
+    found = decisions(read, week)
+    judged = found[found["verdict"] != "hold"]
+    enough = judged["win_rate"] >= week.year.declared["gate"].get("win_rate", 0.9)
+    assert (judged["verdict"] == np.where(enough, "promote", "reject")).all()
+    assert 0 < enough.sum() < len(judged)
+    assert (judged["low"] <= judged["high"]).all()
+
+
+def test_the_first_week_is_judged_against_the_baseline(read: Read, weeks: tuple[Week, Week]) -> None:
+    found = decisions(read, weeks[0])
+    assert set(found["against"]) == {"baseline"}
+    assert found[["champion_version", "champion_run", "champion_score"]].isna().all(axis=None)
+
+
+def test_the_second_week_is_judged_against_the_first_weeks_winners(read: Read, weeks: tuple[Week, Week]) -> None:
+    first, second = (decisions(read, week) for week in weeks)
+    assert set(second["champion_version"]) == {"1"}
+    won = set(first.index[first["verdict"] == "promote"])
+    assert set(second.index[second["against"] == "champion"]) == won & set(second.index)
+    runs = second["champion_run"].dropna()
+    assert set(runs.index) == won & set(second.index)
+    assert set(runs) == set(first["run"])
+
+
+def test_aucs_are_scikit_learns(read: Read, weeks: tuple[Week, Week], week: Week) -> None:
+    found = decisions(read, week)
+    judged = found[found["verdict"] != "hold"]
+    for group, row in judged.iterrows():
+        sample = week.judged(group)
+        assert row["candidate_score"] == pytest.approx(auc(sample.y, week.score(group, sample.x)), abs=1e-9), group
+        assert row["baseline_score"] == pytest.approx(auc(sample.y, week.baseline(sample)), abs=1e-12), group
+        if row["against"] == "champion":
+            champion = weeks[0].score(group, sample.x)
+            assert row["champion_score"] == pytest.approx(auc(sample.y, champion), abs=1e-9), group
+
+
+def test_win_rates_are_those_of_a_loop_over_the_same_resamples(
+    read: Read, weeks: tuple[Week, Week], week: Week
+) -> None:
+    found = decisions(read, week)
+    judged = found[found["verdict"] != "hold"].sort_values(["against", "rows"])
+    some = judged.iloc[np.linspace(0, len(judged) - 1, 10).astype(int)]
+    gate = week.year.declared["gate"]
+    for group, row in some.iterrows():
+        sample = week.judged(group)
+        theirs = weeks[0].score(group, sample.x) if row["against"] == "champion" else week.baseline(sample)
+        own = seed(group, week.year.declared)
+        rate = win_rate(sample.y, week.score(group, sample.x), theirs, gate.get("resamples", 1000), own)
+        assert row["win_rate"] == pytest.approx(rate, abs=1e-12), group
+
+
+def auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    return float(roc_auc_score(labels, scores))

@@ -1,0 +1,42 @@
+"""The predictions of two weeks: a row for each flight, each by the model that should answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.e2e.answers import answers
+from tests.e2e.conftest import Read
+from tests.e2e.expected import Week
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def test_predictions_are_a_row_for_each_flight_with_the_right_answer(
+    read: Read, weeks: tuple[Week, Week], week: Week
+) -> None:
+    so_far = weeks[: weeks.index(week) + 1]
+    found = read("predictions", week.partition)
+    assert len(found) == len(week.scored.rows)
+    due = answers(so_far, [read("decisions", one.partition) for one in so_far], week.scored)
+    due = due.set_index(week.scored.rows["row_id"])
+    found = found.set_index("row_id").loc[due.index]
+    np.testing.assert_allclose(found["score"], due["score"], rtol=0, atol=1e-9)
+    for name in ("origin_run", "fallback"):
+        pd.testing.assert_series_equal(found[name], due[name], check_dtype=False)
+    assert set(found["model_version"]) == {str(len(so_far))}
+    assert (found["group"].to_numpy() == week.scored.rows["group"].to_numpy()).all()
+    assert (found["time"].dt.tz_localize(None).to_numpy() == week.scored.rows["time"].to_numpy()).all()
+
+
+def test_both_own_models_and_the_fallback_answer(read: Read, week: Week) -> None:
+    fallback = read("predictions", week.partition)["fallback"]
+    assert fallback.isna().any()
+    assert fallback.notna().any()
+
+
+def test_flights_without_an_outcome_are_scored_too(read: Read, week: Week) -> None:
+    unknown = week.scored.rows["row_id"][np.isnan(week.scored.y)]
+    assert len(unknown) > 0
+    assert set(unknown) <= set(read("predictions", week.partition)["row_id"])

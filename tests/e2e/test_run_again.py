@@ -1,0 +1,52 @@
+"""Running a partition again, through Airflow, leaves the same rows, the same version and the same alias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from mlflow import MlflowClient
+
+from tests.e2e.conftest import Read
+from tests.e2e.expected import Week
+from tests.e2e.rest import STAGES, WORKLOAD, Airflow
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+TABLES = ("features", "ledger", "models", "decisions", "predictions")
+OF_THE_RUN = ["seconds", "scored_at", "features_version"]
+"""Columns that tell when a row was made, or from which version of an equal table."""
+
+
+def rows(read: Read, week: Week) -> dict[str, pd.DataFrame]:
+    """Return a partition's rows of every table, without what tells one run from the next."""
+    first = {name: read(name, week.partition).drop(columns=OF_THE_RUN, errors="ignore") for name in TABLES}
+    observed = read("observations")
+    first["observations"] = observed[(observed["date"] >= week.day) & (observed["date"] < week.ends)]
+    first["alias_journal"] = read("alias_journal")
+    return {name: table.sort_values([*table.columns[:6]], ignore_index=True) for name, table in first.items()}
+
+
+def test_a_second_run_of_every_stage_leaves_the_same_rows_version_and_alias(
+    airflow: Airflow,
+    registry: MlflowClient,
+    read: Read,
+    open_table: Callable[[str], DeltaTable],
+    weeks: tuple[Week, Week],
+) -> None:
+    week = weeks[-1]
+    before, written = rows(read, week), {name: open_table(name).version() for name in TABLES}
+    versions = {version.version for version in registry.search_model_versions(f"name = '{WORKLOAD}'")}
+    champion = registry.get_model_version_by_alias(WORKLOAD, "Champion").version
+    known = {stage: airflow.runs(stage, week.partition) for stage in STAGES}
+
+    airflow.trigger("ingest", week.partition)
+    runs = {stage: airflow.ended(stage, week.partition, known[stage]) for stage in STAGES}
+
+    assert {stage: run["state"] for stage, run in runs.items()} == dict.fromkeys(STAGES, "success")
+    assert all(open_table(name).version() > version for name, version in written.items())
+    for name, table in rows(read, week).items():
+        pd.testing.assert_frame_equal(table, before[name], obj=name)
+    assert {version.version for version in registry.search_model_versions(f"name = '{WORKLOAD}'")} == versions
+    assert registry.get_model_version_by_alias(WORKLOAD, "Champion").version == champion

@@ -1,0 +1,100 @@
+"""Observations, features, ledger and models of two weeks against the raw files."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zstandard
+from deltalake import DeltaTable
+
+from tests.conftest import RunningStack
+from tests.e2e.conftest import Read
+from tests.e2e.expected import Flights, Week
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def sample(week: Week, state: str = "trained") -> list[str]:
+    """Return a dozen groups of every size, and the smallest parent."""
+    ledger = week.ledger[week.ledger["state"] == state].sort_values("rows", kind="stable")
+    own, parents = ledger.index[~ledger["parent"]], ledger.index[ledger["parent"]]
+    return [*own[np.linspace(0, len(own) - 1, 12).astype(int)], *parents[:1]]
+
+
+def test_observations_are_the_flights_each_once(read: Read, year: Flights, weeks: tuple[Week, Week]) -> None:
+    first, last = weeks
+    lookback = timedelta(days=year.declared["features"]["lookback"])
+    found = read("observations", columns=["row_id", "date", "group", "arr_delay", "temp", "built"])
+    found = found[(found["date"] >= first.trained_from - lookback) & (found["date"] < last.ends)]
+    flown = year.observed
+    flown = flown[(flown["day"] >= first.trained_from - lookback) & (flown["day"] < last.ends)]
+    assert len(found) == len(flown)
+    both = found.merge(flown, on="row_id", validate="one_to_one", suffixes=("", "_raw"))
+    assert len(both) == len(flown)
+    assert (both["group"] == both["group_raw"]).all()
+    assert (both["date"] == both["day"]).all()
+    for name in ("arr_delay", "temp", "built"):
+        np.testing.assert_array_equal(both[name].astype(float), both[f"{name}_raw"])
+
+
+def test_features_have_a_row_for_each_flight_and_each_parents_copy(read: Read, week: Week) -> None:
+    found = read("features", columns=["group", "row_id", "date", "parent"])
+    found = found[(found["date"] >= week.trained_from) & (found["date"] < week.ends)]
+    due = week.year.between(week.trained_from, week.ends)
+    columns = ["group", "row_id"]
+    assert not found.duplicated(columns).any()
+    assert set(found[columns].itertuples(index=False, name=None)) == set(
+        due[columns].itertuples(index=False, name=None)
+    )
+    assert found["parent"].sum() == due["parent"].sum()
+
+
+def test_features_are_those_that_slow_loops_find(open_table: Callable[[str], DeltaTable], week: Week) -> None:
+    names = week.year.declared["features"]["columns"]
+    for group in sample(week):
+        due = week.entered(group)
+        found = open_table("features").to_pyarrow_table(filters=[("group", "=", group)]).to_pandas()
+        found = found.set_index("row_id").loc[due.rows["row_id"]]
+        np.testing.assert_allclose(found[names].to_numpy(), due.x, rtol=1e-12, atol=1e-12, err_msg=group)
+        np.testing.assert_array_equal(found["label"], due.y)
+
+
+def test_every_group_is_in_the_ledger_once_with_the_state_it_deserves(read: Read, week: Week) -> None:
+    columns = ["parent", "rows", "positives", "reason", "state"]
+    found = read("ledger", week.partition).set_index("group").sort_index()
+    assert found["run"].nunique() == 1
+    pd.testing.assert_frame_equal(found[columns], week.ledger[columns], check_names=False, check_dtype=False)
+    assert found["error_class"].isna().all()
+
+
+def test_models_are_the_trained_groups_from_the_training_days_only(read: Read, week: Week) -> None:
+    found = read("models", week.partition).set_index("group").sort_index()
+    trained = week.ledger[week.ledger["state"] == "trained"]
+    assert list(found.index) == list(trained.index)
+    assert (found["rows"] == trained["rows"]).all()
+    np.testing.assert_allclose(found["prior"], trained["positives"] / trained["rows"], rtol=1e-15)
+    assert set(found["train_from"]) == {week.trained_from}
+    assert set(found["train_to"]) == {week.judged_from}
+
+
+def test_coefficients_are_those_of_an_independent_fit(running_stack: RunningStack, read: Read, week: Week) -> None:
+    models = read("models", week.partition).set_index("group")
+    for group in sample(week):
+        row = models.loc[group]
+        model = load(running_stack.home / "store" / row["shard"], row)
+        ours, theirs = model[-1], week.model(group)[-1]
+        np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9, atol=1e-12, err_msg=group)
+        np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-9, err_msg=group)
+
+
+def load(shard: Path, row: pd.Series) -> object:
+    stored = shard.read_bytes()[row["offset"] : row["offset"] + row["length"]]
+    assert hashlib.sha256(stored).hexdigest() == row["sha256"]
+    return pickle.loads(zstandard.ZstdDecompressor().decompress(stored))
