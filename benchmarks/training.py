@@ -1,0 +1,185 @@
+"""Training: wall time against the bare fit floor, and per-group applyInPandas beside it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from itertools import pairwise
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import write_deltalake
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from benchmarks.figures import Figure, NeedsStack
+from jobs import train
+from jobs.job import Job
+from muster import groups
+from muster.feature_files import FeatureFiles, list_features
+from muster.settings import Settings
+from muster.stack.ports import accepts
+from muster.tables import PARTITIONED_BY, Store, features_schema
+from muster.training.bins import balance
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+GROUPS, ROWS, FEATURES, SLICES = 10_000, 200, 8, 8
+QUICK_GROUPS = 200
+START = date(2024, 1, 1)
+WORKLOAD = Workload.model_validate(
+    {
+        "name": "benchmark",
+        "keys": ["key"],
+        "time": "at",
+        "columns": {"key": "string", "at": "timestamp", "value": "float"},
+        "unique": ["key", "at"],
+        "label": {"column": "value", "above": 0},
+        "features": {"columns": [f"x{number}" for number in range(FEATURES)]},
+        "estimator": "sklearn.linear_model.LogisticRegression",
+        "windows": {"train": 7 * SLICES, "evaluate": 7},
+        "schedule": {"start": START},
+    }
+)
+WINDOWS = partition_windows(WORKLOAD, START + timedelta(days=7 * (SLICES + 1)))
+
+
+def run(settings: Settings, quick: bool = False) -> list[Figure]:
+    """Measure the whole train job, tables and shards written, on the warm Spark server."""
+    if not accepts(settings.host, settings.spark_port):
+        raise NeedsStack(f"no Spark Connect server at {settings.spark_remote}")
+    count = QUICK_GROUPS if quick else GROUPS
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as root, _remote(settings):
+        store = Store(root, WORKLOAD.name)
+        _write_features(store, count)
+        job = Job("train", WORKLOAD, Path(root), WINDOWS, store, settings.model_copy(update={"store": root}), "bench")
+        files = list_features(WORKLOAD, store, WINDOWS.train)
+        with multiprocessing.get_context("spawn").Pool(settings.spark_cores) as pool:
+            ways = {
+                "floor": lambda: _floor(pool, files, settings.spark_cores),
+                "muster": lambda: _muster(job, count),
+                "pandas": lambda: _pandas(job, count),
+            }
+            seconds = _alternately(ways, repeats=1 if quick else 3)
+        job.spark.stop()
+    return _figures(seconds, count, settings.spark_cores)
+
+
+def _figures(seconds: dict[str, float], count: int, cores: int) -> list[Figure]:
+    sizes = f"{count:,} groups x {ROWS} rows x {FEATURES} features, LogisticRegression, {cores} cores"
+    each = f"{sizes}; floor {seconds['floor']:.1f} s, "
+    ratios = {way: value / seconds["floor"] for way, value in seconds.items()}
+    muster = f"{each}train job {seconds['muster']:.1f} s: models, ledger and its reconciliation; without MLflow"
+    pandas = f"{each}groupBy(group).applyInPandas {seconds['pandas']:.1f} s: model bytes in a table"
+    return [
+        Figure("training, wall against the bare fit floor", ratios["muster"], "x", at_most=1.3, detail=muster),
+        Figure("per-group applyInPandas against the same floor", ratios["pandas"], "x", detail=pandas),
+        Figure("groups trained a second", count / seconds["muster"], "groups/s", detail=sizes),
+    ]
+
+
+def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Return each way's median seconds; all are warmed once, then take turns."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            took = time.perf_counter() - start
+            print(f"training: {name} {took:.2f} s{'' if turn else ' (warming)'}", file=sys.stderr)
+            if turn:
+                found[name].append(took)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+@contextmanager
+def _remote(settings: Settings) -> Iterator[None]:
+    """Let the job be a client of the local Spark server; a benchmark leaves nothing in MLflow."""
+    with (
+        patch.dict(os.environ, {"SPARK_REMOTE": settings.spark_remote}),
+        patch.object(train.runs, "training_run", return_value="benchmark"),
+    ):
+        yield
+
+
+def _write_features(store: Store, count: int) -> None:
+    """Write the features table as the features stage lays it out: by slice and bucket, sorted by group and time."""
+    random = np.random.default_rng(0)
+    rows = count * ROWS
+    names = [f"AA,{number:05d},ZZ" for number in range(count)]
+    owner = np.repeat(np.arange(count), ROWS)
+    seconds = np.sort(random.integers(0, SLICES * 7 * 86_400, (count, ROWS)), axis=1).ravel()
+    times = np.datetime64(START, "us") + seconds.astype("timedelta64[s]")
+    features = random.normal(size=(rows, FEATURES))
+    buckets = np.array([groups.bucket(name, WORKLOAD.features.buckets) for name in names])
+    slices = np.array([(START + timedelta(days=7 * number)).isoformat() for number in range(SLICES)])
+    columns = {
+        "group": pa.DictionaryArray.from_arrays(owner, names),
+        "parent": np.zeros(rows, dtype=bool),
+        "row_id": pa.array(np.arange(rows)).cast(pa.string()),
+        "time": pa.array(times).cast(pa.timestamp("us", "UTC")),
+        "date": times.astype("datetime64[D]"),
+        "label": (features[:, 0] + random.normal(size=rows) > 0).astype(float),
+        **{name: features[:, number] for number, name in enumerate(WORKLOAD.features.columns)},
+        "partition": slices[seconds // (7 * 86_400)],
+        "bucket": buckets[owner],
+    }
+    table = pa.table(columns).cast(features_schema(WORKLOAD))
+    write_deltalake(store.table("features"), table, partition_by=list(PARTITIONED_BY["features"]))
+
+
+def _muster(job: Job, count: int) -> None:
+    trained = train.run(job)["trained"]
+    assert trained == count, f"{trained} of {count} groups were trained"
+
+
+def _floor(pool: Pool, files: FeatureFiles, processes: int) -> None:
+    bins = balance(files.rows, processes)
+    paths = [[path for bucket in some for path in files.files[bucket]] for some in bins]
+    pool.map(_fit_files, paths, chunksize=1)
+
+
+def _fit_files(paths: Sequence[str]) -> int:
+    """Read the files, fit every group's model, and keep none: what no way of training can do without."""
+    columns = ["group", "label", *WORKLOAD.features.columns]
+    table = ds.dataset(list(paths), format="parquet").to_table(columns=columns).sort_by("group")
+    features = np.column_stack([table[name].to_numpy() for name in WORKLOAD.features.columns])
+    labels = table["label"].to_numpy().astype(np.int64)
+    encoded = table["group"].combine_chunks().dictionary_encode().indices.to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(encoded)) + 1).tolist(), len(encoded)]
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for start, stop in pairwise(edges):
+            LogisticRegression(random_state=0).fit(features[start:stop], labels[start:stop])
+    return len(edges) - 1
+
+
+def _pandas(job: Job, count: int) -> None:
+    """Train as tutorials do: Spark brings each group's rows together as one pandas frame."""
+    names = list(WORKLOAD.features.columns)
+
+    def fit(rows: pd.DataFrame) -> pd.DataFrame:
+        model: Any = LogisticRegression(random_state=0).fit(rows[names].to_numpy(), rows["label"].astype(int))
+        return pd.DataFrame({"group": [rows["group"].iloc[0]], "model": [pickle.dumps(model)]})
+
+    table = job.spark.read.format("delta").load(job.store.table("features"))
+    models = table.select("group", "label", *names).groupBy("group").applyInPandas(fit, "group string, model binary")
+    target = f"{job.store.root}/per_group"
+    models.write.format("delta").mode("overwrite").save(target)
+    written = job.spark.read.format("delta").load(target).count()
+    assert written == count, f"{written} of {count} groups were trained"
