@@ -95,6 +95,11 @@ def test_text_is_read_as_it_stands(store: Store) -> None:
     ]
 
 
+def test_an_empty_field_at_the_files_very_end_is_missing(store: Store) -> None:
+    put(store, 'place,at,delay\n"a","2024-01-15",')
+    assert read_landed(WORKLOAD, store, DAY)["landed"].to_pylist()[0]["delay"] is None
+
+
 def test_a_file_with_a_header_only_has_no_rows(store: Store) -> None:
     put(store, "place,at,delay\n")
     assert read_landed(WORKLOAD, store, DAY).num_rows == 0

@@ -1,0 +1,49 @@
+"""A Spark session for the jobs' tests: one for all of them, so that its Python workers start once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobs.job import Job
+from muster.settings import Settings
+from muster.tables import Store
+from muster.workload.load import load_workload
+from muster.workload.windows import partition_windows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def spark(spark_connect_server: str) -> Iterator[SparkSession]:
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(spark_connect_server).create()
+    yield session
+    session.stop()
+
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture
+def make_job(spark: SparkSession) -> MakeJob:
+    """Return a maker of jobs on the shared session: `make_job(stage, yaml, partition, root)`."""
+
+    def make(stage: str, yaml: Path, partition: str | date, root: Path, buckets: int | None = None) -> Job:
+        workload = load_workload(yaml)
+        if buckets is not None:
+            features = workload.features.model_copy(update={"buckets": buckets})
+            workload = workload.model_copy(update={"features": features})
+        windows = partition_windows(workload, partition)
+        store = Store(str(root), workload.name)
+        job = Job(stage, workload, yaml.parent, windows, store, Settings(home=root), attempt="test")
+        job.__dict__["spark"] = spark  # in place of the session that the job would make for itself
+        return job
+
+    return make

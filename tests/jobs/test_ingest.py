@@ -1,0 +1,199 @@
+"""The ingest job on real Spark: good rows in `observations`, bad ones in `quarantine`, a day run again replaced."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from jobs import ingest
+from jobs.job import Job
+from muster import groups
+from muster.observations import BadFile
+from muster.tables import Store, observations_schema
+from tests.jobs.conftest import MakeJob
+
+pytestmark = pytest.mark.spark
+
+DECLARED = """
+keys: [place, line]
+time: at
+columns: {place: string, line: string, at: timestamp, seats: "int?", delay: "float? [-60, 600]", reason: "string?"}
+unique: [place, line, at]
+label: {column: delay, above: 15}
+features: {columns: [hour], lookback: 1, buckets: 7}
+estimator: sklearn.linear_model.LogisticRegression
+windows: {train: 1, evaluate: 1}
+schedule: {start: 2024-01-01, every: 1}
+"""
+COLUMNS = ("place", "line", "at", "seats", "delay", "reason")
+DAY = date(2024, 1, 5)
+NASTY = [
+    "plain",
+    "../../x",
+    "'; DROP TABLE observations; --",
+    'say "no"',
+    "a,b",
+    "*",
+    "",
+    " padded",
+    "padded\t",
+    "\u00a0\u2003wide space",
+    "line\nbreak",
+    "carriage\r",
+    "ünïcödé \U0001f6eb 日本",
+    "e\u0301 and \u00e9",
+    "x" * 300,
+    "back\\slash%_`$",
+    "null",
+    "\x1fcontrol\x00",
+]
+
+
+@pytest.fixture
+def yaml(tmp_path: Path) -> Path:
+    (tmp_path / "made.py").write_text("def features(rows): ...\n")
+    (tmp_path / "made.yaml").write_text(DECLARED)
+    return tmp_path / "made.yaml"
+
+
+def put(store: Store, rows: Iterable[Sequence[object]], day: date = DAY) -> None:
+    """Land a day's rows; an empty text is written as `""`, None as an empty field."""
+    lines = [",".join("" if value is None else _quoted(str(value)) for value in row) for row in [COLUMNS, *rows]]
+    path = Path(store.landing()) / f"{day}.csv.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def table(job: Job, name: str) -> list[dict[str, Any]]:
+    found = job.store.open(name)
+    assert found is not None
+    rows: list[dict[str, Any]] = pa.table(found.to_pyarrow_table()).to_pylist()
+    return sorted(rows, key=str)
+
+
+def at(hour: int, day: date = DAY) -> str:
+    return f"{day}T{hour:02}:00:00"
+
+
+def test_any_key_is_a_group_with_the_name_and_bucket_that_python_gives(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    put(job.store, [(place, line, at(6), None, None, None) for place in NASTY for line in ("1", "*")])
+    assert ingest.run(job)["accepted"] == 2 * len(NASTY)
+    rows = table(job, "observations")
+    assert {(row["place"], row["line"]) for row in rows} == {(place, line) for place in NASTY for line in ("1", "*")}
+    for row in rows:
+        name = groups.name((row["place"], row["line"]))
+        assert (row["group"], row["bucket"]) == (name, groups.bucket(name, 7))
+        assert groups.values(row["row_id"]) == (row["place"], row["line"], "2024-01-05 06:00:00")
+
+
+BAD = {
+    "line: missing": ("a", None, at(6), None, None, None),
+    "at: missing": ("b", "1", None, None, None, None),
+    "at: not of type timestamp": ("c", "1", "yesterday", None, None, None),
+    "seats: not of type int": ("d", "1", at(6), "1.5", None, None),
+    "delay: not of type float": ("e", "1", at(6), None, "inf", None),
+    "delay: below -60": ("f", "1", at(6), None, "-60.5", None),
+    "delay: above 600": ("g", "1", at(6), None, "601", None),
+    "at: not on the file's day": ("h", "1", at(0, DAY + timedelta(days=1)), None, None, None),
+}
+
+
+def test_each_bad_row_is_quarantined_as_landed_with_its_first_reason(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    several = ("i", None, "yesterday", "x", "900", "of its own")
+    put(job.store, [*BAD.values(), several, ("good", "1", at(6), "7", "-60", "of its own")])
+    result = ingest.run(job)
+    assert result["reasons"] == dict.fromkeys(BAD, 1) | {"line: missing": 2}
+    assert (result["rows"], result["accepted"], result["quarantined"]) == (10, 1, 9)
+    refused = {json.loads(row["row"])["place"]: row for row in table(job, "quarantine")}
+    for reason, landed in BAD.items():
+        row = refused[landed[0]]
+        assert (row["reason"], row["file"], row["date"]) == (reason, "2024-01-05.csv.gz", DAY)
+        assert json.loads(row["row"]) == dict(zip(COLUMNS, landed, strict=True))
+    (good,) = table(job, "observations")
+    assert (good["place"], good["seats"], good["delay"], good["reason"]) == ("good", 7, -60.0, "of its own")
+
+
+def test_of_identical_rows_one_is_kept_and_of_contradicting_ones_none(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    same, other = ("a", "1", at(6), "7", "1", None), ("b", "1", at(6), "7", "1", None)
+    put(job.store, [same, other, same, ("b", "1", at(6), "8", "1", None), ("a", "1", at(6), "07", "1.0", None)])
+    assert ingest.run(job)["reasons"] == {
+        "repeats a row": 2,
+        "another row has the same place, line, at, not the same values": 2,
+    }
+    assert [row["place"] for row in table(job, "observations")] == ["a"]
+
+
+def test_a_day_run_again_holds_the_same_rows_and_a_day_delivered_again_the_new_ones(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    before = DAY - timedelta(days=1)
+    first, second = (make_job("ingest", yaml, day, tmp_path) for day in (before, DAY))
+    put(first.store, [("a", "1", at(6, before), None, "1", None), ("a", "2", "never", None, None, None)], before)
+    put(first.store, [("b", "1", at(6), None, "1", None), ("b", "2", "never", None, None, None)])
+    ingest.run(first)
+    ingest.run(second)
+    tables = {name: table(second, name) for name in ("observations", "quarantine")}
+    assert {name: len(rows) for name, rows in tables.items()} == {"observations": 2, "quarantine": 2}
+    again = ingest.run(make_job("ingest", yaml, DAY, tmp_path))
+    assert again["days"] == 1
+    assert {name: table(second, name) for name in tables} == tables
+
+    put(second.store, [("b", "2", at(7), None, "1", None)])
+    ingest.run(make_job("ingest", yaml, DAY, tmp_path))
+    assert [(row["place"], row["line"]) for row in table(second, "observations")] == [("a", "1"), ("b", "2")]
+    assert [json.loads(row["row"])["place"] for row in table(second, "quarantine")] == ["a"]
+
+
+def test_earlier_landed_days_come_along_once(make_job: MakeJob, yaml: Path, tmp_path: Path) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    for back in range(6):
+        day = DAY - timedelta(days=back)
+        put(job.store, [("a", "1", at(6, day), None, None, None)], day)
+    assert (ingest.run(job)["days"], ingest.run(job)["days"]) == (4, 1)
+    assert len(table(job, "observations")) == 4
+
+
+def test_a_bad_file_among_good_ones_leaves_the_tables_as_they_were(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    put(job.store, [("a", "1", at(6), None, None, None), ("b", "1", "never", None, None, None)])
+    ingest.run(job)
+    tables = {name: table(job, name) for name in ("observations", "quarantine")}
+    put(job.store, [("c", "1", at(6), None, None, None)])
+    early = DAY - timedelta(days=1)
+    put(job.store, [("a", "1", at(6, early), None, None, None)], early)
+    cut = Path(job.store.landing()) / f"{early}.csv.gz"
+    cut.write_bytes(cut.read_bytes()[:-12])
+    with pytest.raises(BadFile, match=r"2024-01-04\.csv\.gz' is cut off"):
+        ingest.run(make_job("ingest", yaml, DAY, tmp_path))
+    assert {name: table(job, name) for name in tables} == tables
+
+
+def test_the_table_has_the_declared_columns_and_types(make_job: MakeJob, yaml: Path, tmp_path: Path) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    put(job.store, [("a", "1", at(6), "1", "1", "x")])
+    ingest.run(job)
+    found = job.store.open("observations")
+    assert found is not None
+    assert pa.schema(found.to_pyarrow_table().schema).equals(observations_schema(job.workload))
