@@ -315,3 +315,16 @@ def test_models_of_another_run_than_the_ledgers_are_refused(job: LocalJob) -> No
     put(job.store, "ledger", rows.set_column(1, "run", run).select(LEDGER.names), f"partition = '{PARTITION}'")
     with pytest.raises(NotTrained, match="the models are not those of run '2024-02-05-0000cccc'"):
         evaluate.run(job)
+
+
+@pytest.mark.spark
+def test_on_spark_the_decisions_are_those_of_a_plain_loop(
+    job: LocalJob, tmp_path: Path, spark_connect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = evaluate.run(job)
+    monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
+    other = made(tmp_path / "spark", job.workload)
+    on_spark = Job("evaluate", other.workload, other.folder, other.windows, other.store, other.settings, "1")
+    assert evaluate.run(on_spark) == expected
+    assert evaluate.run(on_spark) == expected
+    assert decisions(on_spark) == decisions(job)

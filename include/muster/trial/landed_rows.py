@@ -91,7 +91,10 @@ def typed_values(text: pd.Series, kind: ColumnType) -> pd.Series:
         case "date":
             return pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
         case "timestamp":
-            return pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+            # Where offsets are mixed, pandas takes a time without one to have the last one's: so each gets its own.
+            zoned = text.str.strip().str.replace(r"^([\d-]+)$", r"\1T00:00", regex=True) + "Z"
+            zoned = zoned.str.replace(r"(:\d\d:\S*(?:Z|[+-]\d\d(?::?\d\d)?))Z$", r"\1", regex=True)
+            return pd.to_datetime(zoned, format="ISO8601", errors="coerce", utc=True)
 
 
 def _wrong(workload: Workload, texts: pd.DataFrame, typed: pd.DataFrame) -> Reasons:
