@@ -32,7 +32,9 @@ def confs(settings: Settings) -> dict[str, str]:
         "spark.connect.grpc.binding.address": settings.host,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         # Work whose client died without a word (SIGKILL, a lost host) ends after this.
-        "spark.connect.execute.manager.detachedTimeout": "30s",
+        "spark.connect.execute.manager.detachedTimeout": "20s",
+        "spark.connect.execute.manager.maintenanceInterval": "10s",
+        "spark.connect.execute.reattachable.senderMaxStreamDuration": "20s",
         "spark.connect.session.manager.defaultSessionTimeout": "24h",
         "spark.driver.bindAddress": settings.host,
         "spark.driver.host": settings.host,

@@ -17,7 +17,7 @@ def command(job: JobCall) -> Command:
     try:
         connection = SparkConnectHook.get_connection(CONN_ID)
     except AirflowNotFoundException:
-        raise ConnectionRefused(CONN_ID, "does not exist", RULE) from None
+        raise ConnectionRefused(CONN_ID, "does not exist or cannot be read", RULE) from None
     if connection.conn_type != SparkConnectHook.conn_type or not connection.host:
         problem = f"has the type '{connection.conn_type}' and the host '{connection.host or ''}'"
         raise ConnectionRefused(CONN_ID, problem, RULE)

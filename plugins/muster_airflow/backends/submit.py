@@ -29,7 +29,7 @@ def command(job: JobCall) -> Command:
     try:
         connection = BaseHook.get_connection(CONN_ID)
     except AirflowNotFoundException:
-        raise ConnectionRefused(CONN_ID, "does not exist", RULE) from None
+        raise ConnectionRefused(CONN_ID, "does not exist or cannot be read", RULE) from None
     extra = connection.extra_dejson
     if extra.get("deploy-mode", "client") != "client":
         rule = "only 'client' ends with its task: leave it out"
@@ -43,7 +43,7 @@ def command(job: JobCall) -> Command:
             job.file,
             *job.arguments,
         ],
-        {"PYSPARK_PYTHON": sys.executable, "SPARK_REMOTE": ""},
+        {"PYSPARK_PYTHON": sys.executable},
         spark_ui=extra.get("ui", ""),
     )
 

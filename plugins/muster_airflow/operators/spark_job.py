@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from muster_airflow.backends import Command
+
+NOT_INHERITED = ("AIRFLOW_CONN_", "AIRFLOW__", "SPARK_REMOTE")
+"""Airflow's connections and keys are none of a job's business; where Spark is, the backend alone says."""
 
 KEPT_LINES = 200
 """The last lines of a job's output that are searched for its error."""
@@ -91,8 +95,7 @@ class SparkJobOperator(BaseOperator):
         return BACKENDS[backend](call)
 
     def _run(self, command: Command, mark: Mapping[str, str], result_file: Path) -> dict[str, Any]:
-        # Connections and keys of Airflow are none of a job's business.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_CONN_", "AIRFLOW__"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
         lines: list[str] = []
 
         def tell(line: str) -> None:
@@ -116,4 +119,11 @@ class SparkJobOperator(BaseOperator):
 
         root = settings().store_root
         folder = Store(root if "://" not in root else str(settings().home / "store"), workload).results(self.stage)
-        return Path(folder) / f"{partition}-{context['ti'].id}.json"
+        return Path(folder) / f"{partition}-{_attempt(context)}.json"
+
+
+def _attempt(context: Context) -> str:
+    """Name this attempt: who started the run if anyone did, the run, the try; fit for a file's name."""
+    run = context["dag_run"]
+    parts = [run.triggering_user_name, run.run_id, str(context["ti"].try_number)]
+    return re.sub(r"[^\w.-]", "-", ".".join(filter(None, parts)))[-180:]

@@ -1,0 +1,153 @@
+"""What holds for every DAG, over one DagBag of the declared workloads and a few made ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from muster.settings import PROJECT, settings
+from muster.workload.spec import STAGES
+
+os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow"))
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable, PartitionedAtRuntime
+from airflow.serialization.serialized_objects import DagSerialization
+
+from tests.plugins.airflow_task import WORKLOAD, declare
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+HEAVY = ("pandas", "pyspark", "mlflow", "sklearn", "pyarrow", "deltalake", "numpy")
+PARSE = f"""
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+before = set(sys.modules)
+bag = DagBag({str(PROJECT / "dags")!r})
+print(json.dumps({{"dags": len(bag.dags), "heavy": [name for name in {HEAVY!r} if name in set(sys.modules) - before]}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
+    """The DAGs of the declared workloads; of one without a cron; and of none for one whose YAML is wrong."""
+    folder = tmp_path_factory.mktemp("workloads")
+    for file in settings().workloads.iterdir():
+        if file.is_file():
+            (folder / file.name).write_bytes(file.read_bytes())
+    declare(folder, "by_hand")
+    declare(folder, "wrong").write_text(WORKLOAD + "unknown: 1\nretries: many\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUSTER_WORKLOADS", str(folder))
+        settings.cache_clear()
+        yield DagBag(PROJECT / "dags")
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def dags(bag: DagBag) -> list[DAG]:
+    return list(bag.dags.values())
+
+
+def first_of(dags: list[DAG], workload: str) -> DAG:
+    return next(dag for dag in dags if dag.dag_id == f"{workload}.ingest")
+
+
+def test_every_workload_has_its_six_dags(bag: DagBag) -> None:
+    declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem != "wrong"]
+    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGES}
+
+
+def test_a_wrong_yaml_hides_only_its_own_dags_and_an_import_error_names_every_problem(bag: DagBag) -> None:
+    ((file, error),) = bag.import_errors.items()
+    assert file.endswith("refused_workloads.py")
+    assert "wrong.yaml: unknown: " in error
+    assert "wrong.yaml: retries: " in error
+    assert "flight_delays.ingest" in bag.dags
+
+
+def test_every_dag_names_its_workload_and_stage(dags: list[DAG]) -> None:
+    for dag in dags:
+        workload, stage = dag.dag_id.split(".")
+        assert {"muster", workload, stage} <= set(dag.tags)
+
+
+def test_every_task_has_its_workloads_owner_and_retries(dags: list[DAG]) -> None:
+    for dag in dags:
+        for task in dag.tasks:
+            assert task.owner
+            assert task.owner != "airflow"
+            assert task.retries is not None
+            assert timedelta(seconds=10) <= task.retry_delay <= timedelta(minutes=10)
+
+
+def test_every_dag_and_task_explains_itself(dags: list[DAG]) -> None:
+    for dag in dags:
+        assert "Partition key" in (dag.doc_md or "")
+        assert dag.description
+        for task in dag.tasks:
+            assert "When it fails" in (task.doc_md or "")
+
+
+def test_no_two_runs_of_a_dag_at_once_and_no_catching_up(dags: list[DAG]) -> None:
+    assert {dag.max_active_runs for dag in dags} == {1}
+    assert {dag.catchup for dag in dags} == {False}
+
+
+def test_every_dag_is_keyed_by_partition(dags: list[DAG]) -> None:
+    keyed = (CronPartitionTimetable, PartitionedAssetTimetable, PartitionedAtRuntime)
+    assert [dag.dag_id for dag in dags if not isinstance(dag.timetable, keyed)] == []
+
+
+def test_each_stage_consumes_the_one_asset_of_the_stage_before(bag: DagBag) -> None:
+    line: list[Any] = [bag.dags[f"by_hand.{stage}"] for stage in STAGES]
+    outlets = [[asset.name for asset in dag.tasks[0].outlets] for dag in line]
+    consumed = [[dag.timetable.asset_condition.name] for dag in line[1:]]
+    assert consumed == outlets[:-1]
+    assert [len(names) for names in outlets] == [1] * len(STAGES)
+
+
+def test_with_a_cron_a_partition_is_due_when_its_slice_has_ended(dags: list[DAG]) -> None:
+    timetable: Any = first_of(dags, "flight_delays").timetable
+    assert (timetable.key_format, timetable.run_offset) == ("%Y-%m-%d", -1)
+
+
+def test_without_a_cron_a_partition_is_started_by_hand(dags: list[DAG]) -> None:
+    assert isinstance(first_of(dags, "by_hand").timetable, PartitionedAtRuntime)
+
+
+def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(dags: list[DAG]) -> None:
+    tasks: list[Any] = [task for dag in dags for task in dag.tasks]
+    assert {task.stage for task in tasks if not task.spark} == {"promote"}
+    assert {task.stage for task in tasks if task.guard_backfill} == {"promote"}
+    assert {dag.dag_id.split(".")[1] for dag in dags if "allow_backfill" in dag.params} == {"promote"}
+
+
+def test_every_job_that_a_dag_names_is_there(dags: list[DAG]) -> None:
+    tasks: list[Any] = [task for dag in dags for task in dag.tasks]
+    assert [task.job for task in tasks if not Path(task.job).is_file()] == []
+
+
+def test_every_dag_can_be_stored_and_is_the_same_when_parsed_again(bag: DagBag) -> None:
+    again = DagBag(PROJECT / "dags").dags
+    for name, dag in bag.dags.items():
+        assert json.dumps(DagSerialization.to_dict(dag), default=str) == json.dumps(
+            DagSerialization.to_dict(again[name]), default=str
+        )
+
+
+def test_parsing_imports_nothing_heavy() -> None:
+    """In a process of its own: this one has imported everything."""
+    done = subprocess.run([sys.executable, "-c", PARSE], capture_output=True, text=True, check=True, env=os.environ)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["dags"] >= len(STAGES)
+    assert found["heavy"] == []

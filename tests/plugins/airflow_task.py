@@ -1,0 +1,80 @@
+"""An Airflow task without an Airflow: its context; and, run as a script, its process, which a test can kill.
+
+`python airflow_task.py STAGE JOB WORKLOAD SPARK PARTITION` runs the operator and, as Airflow's own task process does,
+calls `on_kill` on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from muster.settings import PROJECT
+
+os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow"))
+
+from muster_airflow.operators.spark_job import SparkJobOperator  # Airflow reads its home when it is imported
+
+PARTITION = "2024-02-05"
+WORKLOAD = """
+keys: [place]
+time: at
+columns: {place: string, at: timestamp, delay: "float?"}
+unique: [place, at]
+label: {column: delay, above: 0}
+features: {columns: [signal], buckets: 4}
+estimator: sklearn.linear_model.LogisticRegression
+windows: {train: 14, evaluate: 7}
+schedule: {start: 2024-01-01}
+"""
+FEATURES = """
+def features(rows):
+    return rows[["delay"]].rename(columns={"delay": "signal"})
+"""
+
+
+@dataclass
+class Task:
+    """A task instance that remembers what was pushed."""
+
+    try_number: int = 1
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+def context_of(partition: str | None = PARTITION, run_id: str = "manual__1", **more: Any) -> dict[str, Any]:
+    """Return the context of a task of a keyed run."""
+    return {
+        "partition_key": partition,
+        "dag_run": SimpleNamespace(run_id=run_id, triggering_user_name=None),
+        "ti": Task(),
+        "outlet_events": defaultdict(SimpleNamespace),
+        "triggering_asset_events": {},
+        "params": {},
+        **more,
+    }
+
+
+def declare(folder: Path, name: str = "made") -> Path:
+    """Write a small workload to a folder and return its YAML file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(WORKLOAD, encoding="utf-8")
+    (folder / f"{name}.py").write_text(FEATURES, encoding="utf-8")
+    return folder / f"{name}.yaml"
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+    stage, job, workload, spark, key = sys.argv[1:]
+    task = SparkJobOperator(task_id=stage, stage=stage, job=job, workload=workload, spark=spark == "spark")
+    signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
+    task.execute(context_of(key))

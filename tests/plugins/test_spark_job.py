@@ -1,0 +1,114 @@
+"""The operator: what goes into a job, what comes back, and what an operator reads when it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from muster_airflow.exceptions import JobFailed, NoPartition, ResultMissing
+from muster_airflow.links import MlflowRunLink, ModelVersionLink
+from muster_airflow.operators.spark_job import SparkJobOperator
+from tests.plugins.airflow_task import PARTITION, context_of
+
+TELLS = """
+import json, os, pathlib, sys
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+result = pathlib.Path(arguments["--result"])
+result.parent.mkdir(parents=True, exist_ok=True)
+result.write_text(json.dumps({"arguments": arguments, "environment": dict(os.environ), "to_version": "7"}))
+"""
+OUT = Asset("made.models", uri="muster://made/models")
+
+
+@pytest.fixture
+def operator(tmp_path: Path, home: Path, workload: Path):  # type: ignore[no-untyped-def]
+    """Return a maker of operators whose job is the given script."""
+
+    def make(script: str) -> SparkJobOperator:
+        (tmp_path / "job.py").write_text(script, encoding="utf-8")
+        job = str(tmp_path / "job.py")
+        return SparkJobOperator(
+            task_id="train", stage="train", job=job, workload=str(workload), spark=False, outlets=[OUT]
+        )
+
+    return make
+
+
+def test_the_job_gets_the_workload_the_partition_and_an_attempt_of_its_own(operator: Any, workload: Path) -> None:
+    arguments = operator(TELLS).execute(context_of(run_id="manual__2024-02-05T10:00:00+00:00"))["arguments"]
+    assert arguments["--workload"] == str(workload)
+    assert arguments["--partition"] == PARTITION
+    assert arguments["--attempt"] == "manual__2024-02-05T10-00-00-00-00.1"
+    assert Path(arguments["--result"]).name == f"{PARTITION}-{arguments['--attempt']}.json"
+
+
+def test_the_attempt_names_the_person_who_started_the_run(operator: Any) -> None:
+    context = context_of(dag_run=SimpleNamespace(run_id="manual__1", triggering_user_name="ann"))
+    assert operator(TELLS).execute(context)["arguments"]["--attempt"] == "ann.manual__1.1"
+
+
+def test_the_result_goes_to_the_asset_event(operator: Any) -> None:
+    context = context_of()
+    operator(TELLS).execute(context)
+    assert context["outlet_events"][OUT].extra["to_version"] == "7"
+    assert context["outlet_events"][OUT].extra["backfill"] is False
+
+
+def test_airflows_connections_and_another_spark_do_not_reach_the_job(
+    operator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_BANK", "secret")
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "secret")
+    monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere")
+    environment = operator(TELLS).execute(context_of())["environment"]
+    assert "secret" not in environment.values()
+    assert "SPARK_REMOTE" not in environment
+
+
+def test_a_run_without_a_partition_is_refused_and_not_retried(operator: Any) -> None:
+    with pytest.raises(NoPartition, match="has no partition key; trigger it with one"):
+        operator(TELLS).execute(context_of(partition=None))
+    assert issubclass(NoPartition, AirflowFailException)
+
+
+def test_a_failed_jobs_own_error_line_is_the_message(operator: Any) -> None:
+    script = "import sys; print('reading'); sys.exit(\"error: file 'x.csv.gz' is empty; have it delivered again\")"
+    with pytest.raises(JobFailed) as failed:
+        operator(script).execute(context_of())
+    assert str(failed.value) == "file 'x.csv.gz' is empty; have it delivered again"
+    assert isinstance(failed.value, AirflowException)
+
+
+def test_a_job_that_breaks_is_told_by_its_last_line(operator: Any) -> None:
+    with pytest.raises(JobFailed, match="the train job ended with code 1: ZeroDivisionError: division by zero"):
+        operator("1 / 0").execute(context_of())
+
+
+def test_a_killed_job_is_told_by_its_signal(operator: Any) -> None:
+    script = "import os, signal; print('working', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(JobFailed, match="was killed by signal 9: working"):
+        operator(script).execute(context_of())
+
+
+def test_a_job_that_leaves_no_result_fails(operator: Any) -> None:
+    with pytest.raises(ResultMissing, match="wrote no result"):
+        operator("").execute(context_of())
+
+
+def test_links_lead_to_what_the_job_made(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = operator("")
+    task.result = json.loads('{"mlflow_run_id": "abc", "to_version": "7"}')
+    monkeypatch.setattr(type(task), "dag_id", "made.promote")
+    assert MlflowRunLink().get_link(task, ti_key=None).endswith("/#/runs/abc")  # type: ignore[arg-type]
+    assert ModelVersionLink().get_link(task, ti_key=None).endswith("/#/models/made/versions/7")  # type: ignore[arg-type]
+
+
+def test_a_stage_without_a_run_or_version_has_no_links(operator: Any) -> None:
+    links = (MlflowRunLink(), ModelVersionLink())
+    assert [link.get_link(operator(""), ti_key=None) for link in links] == ["", ""]  # type: ignore[arg-type]
