@@ -46,8 +46,8 @@ def _standings(workloads: list[dict[str, Any]]) -> Any:
 
     from muster.stack.line import STAGES
 
-    table = Table("workload", *STAGES, "champion", box=None, header_style="bold")
-    for one in workloads:
-        version = f"version {one['champion']}" if one["champion"] else "-"
-        table.add_row(one["workload"], *(one["partitions"].get(stage) or "-" for stage in STAGES), version)
+    table = Table("last partition", *(one["workload"] for one in workloads), box=None, header_style="bold")
+    for stage in STAGES:
+        table.add_row(stage, *(one["partitions"].get(stage, "-") for one in workloads))
+    table.add_row("champion", *(f"version {one['champion']}" if one["champion"] else "-" for one in workloads))
     return table

@@ -119,7 +119,8 @@ def _nothing_left_behind(settings: Settings, console: Console) -> Iterator[None]
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
-        signal.signal(number, stop)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
     try:
         yield
     except AlreadyStarting:

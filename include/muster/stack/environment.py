@@ -38,8 +38,12 @@ def toolchain(settings: Settings) -> dict[str, str]:
         "PYSPARK_PYTHON": sys.executable,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), settings.host, "localhost"])),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, [_no_proxy(), settings.host, "localhost"]))),
     }
+
+
+def _no_proxy() -> str:
+    return os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
 
 
 def _muster(settings: Settings, home: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from muster.stack import process
 from muster.stack.errors import NotHealthy, ServiceDied
 from muster.stack.ports import Port, require_free
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds that a service may take until it is healthy: a cold disk and a busy machine included."""
 
 
