@@ -1,0 +1,40 @@
+"""The declared workloads with their data landed once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from muster.landing import land, landed_days
+from muster.settings import PROJECT
+from muster.tables import Store
+from muster.trial.landed_rows import check_rows, landed_texts
+from muster.workload.load import find_workload
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange
+
+FOLDER = PROJECT / "include" / "workloads"
+
+
+class Landed:
+    """A workload, and its landed days as ingest would accept them."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.workload: Workload = find_workload(name, FOLDER)
+        self.store = Store(str(root), name)
+        land(self.workload, FOLDER, self.store)
+        self.days = sorted(landed_days(self.store))
+
+    def observations(self, days: DateRange) -> pa.Table:
+        """Return the accepted rows of `days`."""
+        return check_rows(self.workload, landed_texts(self.workload, self.store, days.days())).rows
+
+
+@pytest.fixture(scope="session")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Landed]:
+    """Return a function that lands a workload's data, once."""
+    return cache(lambda name: Landed(name, tmp_path_factory.mktemp(name)))
