@@ -1,0 +1,175 @@
+"""The features job on real Spark: what `compute` gives in pandas, laid out by bucket, whatever the partitioning."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+
+from jobs import features
+from jobs.job import Job
+from muster import groups
+from muster.features import compute
+from muster.tables import Store, features_schema, observations_schema
+from muster.workload.functions import function
+from muster.workload.load import load_workload
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange
+from tests.jobs.conftest import MakeJob
+
+pytestmark = pytest.mark.spark
+
+DECLARED = """
+keys: [place, line]
+time: at
+columns: {place: string, line: string, at: timestamp, delay: "float?"}
+unique: [place, line, at]
+label: {column: delay, above: 15}
+features: {columns: [hour, late, inverse], lookback: 7, buckets: 3}
+estimator: sklearn.linear_model.LogisticRegression
+windows: {train: 14, evaluate: 7}
+pack: {fallback: {keys: [line], share: 0.5}}
+schedule: {start: 2024-01-01}
+"""
+OWN = """
+import numpy as np
+import pandas as pd
+
+SCALE = 2.0
+
+
+def features(rows):
+    known = rows.groupby(["group", "date"])["label"].agg(late="sum", known="count").reset_index("date")
+    earlier = known.groupby("group").rolling("7D", on="date", closed="left")[["late", "known"]].sum().fillna(0)
+    counted = rows[["group", "date"]].merge(earlier.reset_index(), on=["group", "date"], how="left")
+    late = (counted["late"] + 1) / (counted["known"] + 4)
+    with np.errstate(divide="ignore"):
+        inverse = 1 / (rows["at"].dt.hour - 6)
+    return pd.DataFrame({"hour": SCALE * rows["at"].dt.hour, "late": late.to_numpy(), "inverse": inverse})
+"""
+GROUPS = [("a", "1"), ("b", "1"), ("../../x", "2"), ('ü "q", z', "2"), ("x" * 300, "1"), ("*", "2"), ("", "1")]
+FIRST, PARTITION = date(2024, 1, 1), date(2024, 1, 29)
+PARENTS = {"*,1", "*,2"}
+
+
+@pytest.fixture(scope="module")
+def yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workloads")
+    (folder / "made.py").write_text(OWN)
+    (folder / "made.yaml").write_text(DECLARED)
+    return folder / "made.yaml"
+
+
+def observations(workload: Workload) -> pa.Table:
+    """Return three rows a group and day of five weeks; the last group has none in the last week."""
+    rows = []
+    for keys in GROUPS:
+        name = groups.name(keys)
+        random = np.random.default_rng(groups.seed(name, 0))
+        for number in range(28 if keys == GROUPS[-1] else 35):
+            day = FIRST + timedelta(days=number)
+            for hour in (6, 12, 18):
+                at = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+                delay = float(random.normal(10, 20)) if random.random() < 0.9 else None
+                row = {"place": keys[0], "line": keys[1], "at": at, "delay": delay, "group": name, "date": day}
+                bucket = groups.bucket(name, workload.features.buckets)
+                rows.append(row | {"bucket": bucket, "row_id": groups.name((*keys, f"{at:%Y-%m-%d %H:%M:%S}"))})
+    return pa.Table.from_pylist(rows, observations_schema(workload))
+
+
+def observed(root: Path, yaml: Path, buckets: int = 3) -> Path:
+    """Return `root`, a store in which the observations are."""
+    workload = load_workload(yaml)
+    declared = workload.model_copy(update={"features": workload.features.model_copy(update={"buckets": buckets})})
+    write_deltalake(Store(str(root), "made").table("observations"), observations(declared), partition_by=["date"])
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, yaml: Path) -> Path:
+    return observed(tmp_path_factory.mktemp("store"), yaml)
+
+
+def table(job: Job) -> pd.DataFrame:
+    found = job.store.open("features")
+    assert found is not None
+    read = pa.table(found.to_pyarrow_table()).cast(features_schema(job.workload))
+    return read.to_pandas().sort_values(["group", "time", "row_id"], ignore_index=True)
+
+
+def expected(job: Job) -> pd.DataFrame:
+    """Compute the slices of the first partition in pandas: no Spark, all groups at once, parents after."""
+    workload, windows = job.workload, job.windows
+    days = DateRange(windows.history.start, windows.score.stop)
+    own = function(workload, job.folder, "features")
+    rows = compute(workload, own, observations(workload), days).to_pandas()
+    sampled = rows[[zlib.crc32(row_id.encode()) < 2**31 for row_id in rows["row_id"]]]
+    of_parent = [groups.parent_name(workload.keys, groups.values(name), ["line"]) for name in sampled["group"]]
+    rows = pd.concat([rows, sampled.assign(group=of_parent, parent=True)])
+    rows["partition"] = [(day - timedelta(days=day.weekday())).isoformat() for day in rows["date"]]
+    rows["bucket"] = [groups.bucket(name, workload.features.buckets) for name in rows["group"]]
+    rows = rows.astype({"bucket": "int32"})
+    return rows.sort_values(["group", "time", "row_id"], ignore_index=True)
+
+
+@pytest.fixture
+def built(make_job: MakeJob, yaml: Path, root: Path) -> Job:
+    """The job of a store in which the features of the partition are."""
+    job = make_job("features", yaml, PARTITION, root)
+    if job.store.open("features") is None:
+        features.run(job)
+    return job
+
+
+def test_the_table_holds_what_pandas_computes_and_each_parents_share(built: Job) -> None:
+    found = table(built)
+    pd.testing.assert_frame_equal(found, expected(built))
+    assert set(found.loc[found["parent"], "group"]) == PARENTS
+
+
+def test_infinite_features_reach_training(built: Job) -> None:
+    assert np.isinf(table(built)["inverse"]).any()
+
+
+def test_a_slice_and_bucket_is_one_file_in_the_order_of_training(built: Job) -> None:
+    found = built.store.open("features")
+    assert found is not None
+    actions = pa.table(found.get_add_actions(flatten=True)).to_pylist()
+    places = [(item["partition.partition"], item["partition.bucket"]) for item in actions]
+    assert len(places) == len(set(places))
+    assert {partition for partition, _ in places} == {"2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29"}
+    for item in actions:
+        rows = pq.read_table(f"{built.store.table('features')}/{item['path']}", partitioning=None).to_pandas()
+        order = rows[["group", "time", "row_id"]]
+        assert order.equals(order.sort_values(["group", "time", "row_id"], ignore_index=True))
+
+
+def test_the_same_partition_again_gives_the_same_rows_and_builds_its_own_slice_only(built: Job) -> None:
+    before = table(built)
+    result = features.run(built)
+    assert (result["slices"], result["groups"], result["parents"]) == (1, len(GROUPS) - 1, 2)
+    assert result["rows"] == (before["partition"] == "2024-01-29").sum()
+    pd.testing.assert_frame_equal(table(built), before)
+    found = built.store.open("features")
+    assert found is not None
+    assert result["features_version"] == found.version()
+
+
+def test_buckets_and_the_order_of_partitions_change_no_row(
+    make_job: MakeJob, yaml: Path, tmp_path: Path, built: Job
+) -> None:
+    root = observed(tmp_path, yaml, buckets=5)
+    for partition in (PARTITION - timedelta(days=7), PARTITION):
+        job = make_job("features", yaml, partition, root, buckets=5)
+        features.run(job)
+    theirs, ours = table(job), table(built)
+    within = theirs["partition"] >= "2024-01-08"
+    columns = [name for name in ours.columns if name != "bucket"]
+    pd.testing.assert_frame_equal(theirs.loc[within, columns].reset_index(drop=True), ours[columns])
