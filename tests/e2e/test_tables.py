@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from deltalake import DeltaTable
 from tests.conftest import RunningStack
 from tests.e2e.conftest import Read
 from tests.e2e.expected import Flights, Week
+from tests.e2e.flights import seen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -28,13 +28,10 @@ def sample(week: Week, state: str = "trained") -> list[str]:
     return [*own[np.linspace(0, len(own) - 1, 12).astype(int)], *parents[:1]]
 
 
-def test_observations_are_the_flights_each_once(read: Read, year: Flights, weeks: tuple[Week, Week]) -> None:
-    first, last = weeks
-    lookback = timedelta(days=year.declared["features"]["lookback"])
+def test_observations_are_the_flights_each_once(read: Read, year: Flights) -> None:
+    first, last = seen(year.declared)
     found = read("observations", columns=["row_id", "date", "group", "arr_delay", "temp", "built"])
-    found = found[(found["date"] >= first.trained_from - lookback) & (found["date"] < last.ends)]
-    flown = year.observed
-    flown = flown[(flown["day"] >= first.trained_from - lookback) & (flown["day"] < last.ends)]
+    found, flown = found[(found["date"] >= first) & (found["date"] < last)], year.observed
     assert len(found) == len(flown)
     both = found.merge(flown, on="row_id", validate="one_to_one", suffixes=("", "_raw"))
     assert len(both) == len(flown)
