@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +61,25 @@ class Job:
 
         remote = os.environ.get("SPARK_REMOTE")
         return connected(remote, f"{self.store.root}/{self.workload.name}", self.tag) if remote else submitted(self.tag)
+
+    def at_once(self, *calls: Callable[[], Any]) -> list[Any]:
+        """Make the calls side by side, each in a thread whose Spark work bears the job's tag; return what they return.
+
+        When one raises, the Spark work of the others is stopped and its error raised.
+        """
+        session = self.spark  # made in this thread: it listens for signals
+
+        def tagged(call: Callable[[], Any]) -> Any:
+            session.addTag(self.tag)  # a thread has tags of its own
+            return call()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            futures = [pool.submit(tagged, call) for call in calls]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            if any(future.exception() for future in done):
+                session.interruptTag(self.tag)
+            failed = [future for future in futures if future in done and future.exception()]
+            return [future.result() for future in failed or futures]
 
     def replace(self, rows: DataFrame | pa.Table, table: str, where: str) -> None:
         """Replace the rows of `table` for which `where` holds with `rows`, in one Delta commit."""

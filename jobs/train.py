@@ -19,6 +19,7 @@ from muster.feature_files import FeatureFiles, list_features
 from muster.training import ledger
 from muster.training.bins import balance
 from muster.training.bucket import entering, read_entering, train_bucket
+from muster.training.entered import groups_entering
 from muster.training.fit import Plan, plan
 from muster.training.outcomes import OUTCOMES, ledger_rows, models_rows
 from muster.training.run_name import run_name
@@ -34,13 +35,17 @@ def run(job: Job) -> dict[str, Any]:
     found = list_features(workload, job.store, entering(windows))
     name = run_name(workload, windows, job.folder, found.content)
     folder = Path(job.store.packs()) / name
-    outcomes = _train(job, planned, found, folder)
+    outcomes, entered, _ = job.at_once(
+        lambda: _train(job, planned, found, folder),
+        lambda: groups_entering(job.store, found.version, entering(windows)),
+        runs.connect,  # importing MLflow takes as long as training hundreds of groups
+    )
     states = ledger_rows(outcomes, name, windows)
-    ledger.reconcile(name, groups_entering(job, found.version), states)
+    ledger.reconcile(name, entered, states)
     mlflow_run_id = _mlflow_run(job, name, found.version, states)
     models = models_rows(outcomes, name, windows, _below_root(job, folder), found.version, mlflow_run_id)
-    job.replace(models, "models", f"partition = '{windows.key}'")
-    job.replace(states, "ledger", f"partition = '{windows.key}'")
+    where = f"partition = '{windows.key}'"
+    job.at_once(lambda: job.replace(models, "models", where), lambda: job.replace(states, "ledger", where))
     _sweep(folder, models)
     ledger.check_failed(name, states, workload.max_failed)
     return {
@@ -72,14 +77,6 @@ def _train_bucket(
     bucket: int,
 ) -> pa.Table:
     return train_bucket(planned, read_entering(workload, files[bucket], windows), bucket, folder)
-
-
-def groups_entering(job: Job, version: int) -> list[str]:
-    """Return the names of the groups that enter, as Spark finds them in the table: not by the files' list."""
-    days = entering(job.windows)
-    table = job.spark.read.format("delta").option("versionAsOf", version).load(job.store.table("features"))
-    rows = table.where(table["date"] >= days.start).where(table["date"] < days.stop)
-    return list(rows.select("group").distinct().toArrow()["group"].to_pylist())
 
 
 def _mlflow_run(job: Job, name: str, version: int, states: pa.Table) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from jobs import train
 from jobs.job import Job
 from muster import groups
 from muster.errors import WorkloadError
+from muster.feature_files import FeatureFiles
 from muster.pack.reader import decode, read_bytes
 from muster.settings import Settings
 from muster.tables import LEDGER, MODELS, PARTITIONED_BY, Store, features_schema
@@ -64,6 +65,9 @@ class LocalJob(Job):
     def bins(self) -> int:
         return 2 if self.reverse else 6
 
+    def at_once(self, *calls: Callable[[], Any]) -> list[Any]:
+        return [call() for call in calls]
+
     def over_bins(
         self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
     ) -> pa.Table:
@@ -102,16 +106,9 @@ def rows_of(workload: Workload, group: str) -> pa.Table:
 
 @pytest.fixture
 def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LocalJob]:
-    """Return the job over features just written, MLflow and the count of groups replaced."""
+    """Return the job over features just written, without MLflow."""
     monkeypatch.setattr(train.runs, "training_run", lambda *_, **__: "m1")
-
-    def entered(job: Job, version: int) -> list[str]:
-        table = job.store.open("features", version)
-        days = train.entering(job.windows)
-        dated = table.to_pandas(columns=["group", "date"]) if table else None
-        return sorted(set(dated[(dated["date"] >= days.start) & (dated["date"] < days.stop)]["group"]))
-
-    monkeypatch.setattr(train, "groups_entering", entered)
+    monkeypatch.setattr(train.runs, "connect", lambda: None)
 
     def make(root: str = "store", write: bool = True, **changes: Any) -> LocalJob:
         options = {name: changes.pop(name) for name in ("reverse", "losing") if name in changes}
@@ -240,6 +237,22 @@ def test_a_lost_group_fails_the_run_by_name_and_writes_nothing(make_job: Callabl
     assert (job.store.open("models"), job.store.open("ledger")) == (None, None)
 
 
+def test_a_bucket_left_out_of_the_files_fails_the_run_by_its_groups(
+    make_job: Callable[..., LocalJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, whole = make_job(), train.list_features
+
+    def without_one_bucket(*arguments: Any) -> FeatureFiles:
+        found = whole(*arguments)
+        files, rows = dict(found.files), dict(found.rows)
+        del files[groups.bucket("a", 4)], rows[groups.bucket("a", 4)]
+        return replace(found, files=files, rows=rows)
+
+    monkeypatch.setattr(train, "list_features", without_one_bucket)
+    with pytest.raises(NotReconciled, match=r"8 groups entered, .*missing: .*\ba\b"):
+        train.run(job)
+
+
 def test_too_many_failed_groups_fail_the_run_after_the_ledger_is_written(make_job: Callable[..., LocalJob]) -> None:
     job = make_job(max_failed=0.1)
     with pytest.raises(TooManyFailed, match=r"1 of 8 groups failed.*InfiniteValues"):
@@ -283,8 +296,6 @@ def test_on_spark_the_rows_and_bytes_are_those_of_a_plain_loop(
 ) -> None:
     plain = make_job("plain")
     expected = train.run(plain)
-    monkeypatch.undo()
-    monkeypatch.setattr(train.runs, "training_run", lambda *_, **__: "m1")
     monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
     local = make_job("spark")
     job = Job("train", local.workload, local.folder, local.windows, local.store, local.settings, "1")
