@@ -1,0 +1,83 @@
+"""A real standalone cluster on loopback: a master and two workers of one core, from the pinned pyspark."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muster.settings import Settings
+from muster.stack import process
+from muster.stack.environment import environment
+from muster.stack.jars import ensure_jars, spark_home
+from muster.stack.ports import accepts, free_ports
+from muster.stack.service import get
+
+HOST = "127.0.0.1"
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster."""
+
+    settings: Settings
+    master: str
+    ui: str
+
+    def state(self) -> dict[str, Any]:
+        """Return what the master tells: its workers, active and completed applications."""
+        answer = get(f"{self.ui}/json/")
+        told: dict[str, Any] = answer.json() if answer is not None else {}
+        return told
+
+    def applications(self) -> list[str]:
+        """Return the names of the applications that run now."""
+        return [application["name"] for application in self.state().get("activeapps", [])]
+
+    def stop(self) -> None:
+        """End every process of the cluster."""
+        process.stop(self.settings.home.resolve())
+
+
+def start(settings: Settings) -> Cluster:
+    """Start a master and workers in the settings' home, and wait until the workers are registered."""
+    home = settings.home.resolve()
+    env = environment(settings)
+    ensure_jars(home, env)
+    port, ui, *of_workers = free_ports(2 + 2 * WORKERS)
+    cluster = Cluster(settings, f"spark://{HOST}:{port}", f"http://{HOST}:{ui}")
+    launcher = str(spark_home() / "bin" / "spark-class")
+    listen = ["--host", HOST, "--port", str(port), "--webui-port", str(ui)]
+    master = [launcher, "org.apache.spark.deploy.master.Master", *listen]
+    process.start("master", master, home=home, env=env)
+    _until(lambda: accepts(HOST, port))
+    for number in range(WORKERS):
+        ports = ["--port", str(of_workers[2 * number]), "--webui-port", str(of_workers[2 * number + 1])]
+        size = ["--cores", "1", "--memory", "1g", "--work-dir", str(home / f"worker-{number}")]
+        worker = [launcher, "org.apache.spark.deploy.worker.Worker", "--host", HOST, *ports, *size, cluster.master]
+        process.start(f"worker-{number}", worker, home=home, env=env)
+    _until(lambda: cluster.state().get("aliveworkers") == WORKERS)
+    return cluster
+
+
+def _until(ready: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "the cluster did not start in time"
+        time.sleep(0.2)
+
+
+def connection(cluster: Cluster, scratch: Path) -> dict[str, Any]:
+    """Return the Airflow connection `spark_default` of the cluster, small enough for its workers."""
+    conf = {
+        "spark.driver.host": HOST,
+        "spark.driver.bindAddress": HOST,
+        "spark.driver.memory": "1g",
+        "spark.executor.memory": "700m",
+        "spark.local.dir": str(scratch),
+        "spark.ui.enabled": "false",
+    }
+    return {"conn_type": "spark", "host": cluster.master, "extra": {"conf": conf, "ui": cluster.ui}}
