@@ -78,10 +78,11 @@ def test_counts_who_answered(line: Line) -> None:
     assert count_predictions(line.store, line.second)["rows"] == 0
 
 
-def _promoted(line: Line, slopes: dict[str, Any]) -> None:
-    run = line.train(line.first, slopes)
-    line.decide(line.first, run, dict.fromkeys(slopes, "promote"))
-    promote.promote(line.workload, line.store, partition_windows(line.workload, line.first), "test")
+def _promoted(line: Line, slopes: dict[str, Any], partition: str = "", against: str | None = None) -> None:
+    partition = partition or line.first
+    run = line.train(partition, slopes)
+    line.decide(partition, run, dict.fromkeys(slopes, "promote"), against)
+    promote.promote(line.workload, line.store, partition_windows(line.workload, partition), "test")
 
 
 @pytest.mark.slow
@@ -124,3 +125,20 @@ def test_a_champion_of_other_features_does_not_score(served: Line) -> None:
     served.features(served.first, _rows(["A,X"]))
     with pytest.raises(CannotScore, match="takes other keys or features"):
         prepare(served.workload, served.store, partition_windows(served.workload, served.first))
+
+
+@pytest.mark.slow
+def test_a_slice_that_is_scored_again_gets_the_champion_of_its_own_time(served: Line) -> None:
+    _promoted(served, KNOWN)
+    _promoted(served, {"A,X": 2.0}, served.second, against="1")
+    for partition in (served.first, served.second, served.third):
+        served.features(partition, _rows(["A,X"]))
+    by = {
+        partition: prepare(served.workload, served.store, partition_windows(served.workload, partition)).champion
+        for partition in (served.first, served.second, served.third)
+    }
+    assert {partition: champion.version for partition, champion in by.items()} == {
+        served.first: "1",
+        served.second: "2",
+        served.third: "2",
+    }

@@ -1,0 +1,278 @@
+"""The pack: MLflow calls of a run, logging against a model a group, scoring against bare predict."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from deltalake import write_deltalake
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from benchmarks.figures import Figure
+from muster import groups, mlflow_calls, score
+from muster.feature_files import list_features
+from muster.pack import registry
+from muster.pack.build import build_pack
+from muster.pack.reader import scores
+from muster.pack.registry import Champion
+from muster.pack.shard import ShardWriter, encode
+from muster.promote import promote
+from muster.runs import add_metrics, connect, training_run
+from muster.settings import Settings
+from muster.settings import settings as settings_of_process
+from muster.stack import local
+from muster.stack.ports import free_ports
+from muster.tables import DECISIONS, MODELS, Store, features_schema
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+PARTITION = "2024-02-05"
+FEATURES = [f"x{number}" for number in range(8)]
+BUCKETS = 16
+REPEATS = 3
+
+
+def run(settings: Settings, quick: bool = False) -> list[Figure]:
+    """Measure against an MLflow server of its own, so that nothing is left in the real one."""
+    sizes = (20, 200) if quick else (439, 10_000)
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, _mlflow(settings, Path(scratch)):
+        weeks = [[_week(Path(scratch) / f"{size}-{n}", size) for n in range(REPEATS)] for size in sizes]
+        alone = _a_model_a_group(1 if quick else REPEATS)
+        scored = _scoring(Path(scratch) / "score", *((20, 200) if quick else (439, 10_000)))
+    return [*_call_figures(sizes, weeks), *_log_figures(sizes[-1], weeks[-1], *alone), *scored]
+
+
+@contextmanager
+def _mlflow(settings: Settings, home: Path) -> Iterator[None]:
+    own = settings.model_copy(update={"home": home / "home", "mlflow_port": free_ports(1)[0], "mlflow_uri": ""})
+    try:
+        local.start(own, ["mlflow"])
+        os.environ["MUSTER_MLFLOW_URI"] = own.mlflow_tracking_uri
+        settings_of_process.cache_clear()
+        yield
+    finally:
+        local.stop(own)
+
+
+@dataclass(frozen=True)
+class Week:
+    """What one run of a workload's first partition took."""
+
+    calls: int
+    seconds: float
+    """Building, logging, registering and promoting the pack."""
+
+
+def _workload(name: str) -> Workload:
+    declared = {
+        "name": name,
+        "keys": ["key"],
+        "time": "at",
+        "columns": {"key": "string", "at": "timestamp", "y": "float?"},
+        "unique": ["key", "at"],
+        "label": {"column": "y", "above": 0},
+        "features": {"columns": FEATURES, "buckets": BUCKETS},
+        "estimator": ["sklearn.impute.SimpleImputer", "sklearn.linear_model.LogisticRegression"],
+        "windows": {"train": 14, "evaluate": 7},
+        "schedule": {"start": "2024-01-01"},
+    }
+    return Workload.model_validate(declared)
+
+
+def _fitted() -> Pipeline:
+    """Return the estimator of flight_delays, fitted on 200 rows."""
+    random = np.random.default_rng(0)
+    data = random.normal(size=(200, len(FEATURES)))
+    return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(data, random.random(200) < 0.3)
+
+
+def _train(workload: Workload, store: Store, size: int, run: str, run_id: str) -> pa.Table:
+    """Write the shards of a run of `size` groups and its rows of `models`."""
+    data, rows = encode(_fitted()), []
+    windows = partition_windows(workload, PARTITION)
+    names = [f"group-{number:05}" for number in range(size)]
+    fixed = {"partition": PARTITION, "run": run, "parent": False, "rows": 200, "positives": 60, "prior": 0.3}
+    fixed |= {"features_version": 1, "mlflow_run_id": run_id}
+    fixed |= {"train_from": windows.train.start, "train_to": windows.train.stop}
+    for bucket in range(BUCKETS):
+        mine = [name for name in names if groups.bucket(name, BUCKETS) == bucket]
+        with ShardWriter(Path(store.packs()) / run, str(bucket)) as shard:
+            stored = [shard.add(data) for _ in mine]
+        below = shard.path.relative_to(store.root).as_posix() if shard.path else ""
+        rows += [
+            {**fixed, "group": name, "bucket": bucket, "shard": below, **place._asdict()}
+            for name, place in zip(mine, stored, strict=True)
+        ]
+    return pa.Table.from_pylist(rows, MODELS)
+
+
+def _week(root: Path, size: int) -> Week:
+    """Send what train, evaluate, promote and score of one partition send to MLflow, with all else done for real."""
+    name = f"bench_{root.name.replace('-', '_')}"
+    workload, store, run = _workload(name), Store(str(root), name), f"{PARTITION}-0123abcd"
+    before = mlflow_calls.count()
+    run_id = training_run(workload, run, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {"a": "b"})
+    models = _train(workload, store, size, run, run_id)
+    registry.current(workload, store)
+    add_metrics(run_id, {"gate_promote": size, "gate_auc_after": 0.7})
+    verdict = {"partition": PARTITION, "run": run, "verdict": "promote", "candidate_score": 0.7}
+    decisions = [verdict | {"group": group} for group in models["group"].to_pylist()]
+    for table, rows in (("models", models), ("decisions", pa.Table.from_pylist(decisions, DECISIONS))):
+        write_deltalake(store.table(table), rows, partition_by=["partition"])
+    start = time.perf_counter()
+    promote(workload, store, partition_windows(workload, PARTITION), "bench")
+    seconds = time.perf_counter() - start
+    registry.current(workload, store)
+    print(f"promoted {size:,} groups in {seconds:.2f} s", file=sys.stderr)
+    return Week(mlflow_calls.count() - before, seconds)
+
+
+def _call_figures(sizes: Sequence[int], weeks: Sequence[Sequence[Week]]) -> list[Figure]:
+    calls = [{week.calls for week in same} for same in weeks]
+    figures = [
+        Figure(f"MLflow calls of a run of {size:,} groups", max(counted), "calls", at_most=60, detail="train to score")
+        for size, counted in zip(sizes, calls, strict=True)
+    ]
+    more = max(calls[-1]) - max(calls[0])
+    return [*figures, Figure("MLflow calls that more groups add", more, "calls", at_most=0)]
+
+
+def _a_model_a_group(sample: int) -> tuple[float, float, float, float]:
+    """Log and register models one by one; return seconds and calls of one, tuned and as tutorials write it."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    connect()
+    mlflow.set_experiment("bench_a_model_a_group")
+    model, example = _fitted(), np.zeros((2, len(FEATURES)))
+    signature = infer_signature(example, model.predict(example))
+    tuned = {"pip_requirements": ["scikit-learn"], "serialization_format": "cloudpickle"}
+    plain = {"input_example": example, "serialization_format": "cloudpickle"}
+    number = iter(range(10**6))
+
+    def log(options: dict[str, object]) -> Callable[[], None]:
+        def one() -> None:
+            with mlflow.start_run():
+                mlflow.log_param("rows", 200)
+                mlflow.log_metric("auc", 0.7)
+                name = f"bench_group_{next(number)}"
+                mlflow.sklearn.log_model(
+                    model, name="model", signature=signature, registered_model_name=name, **options
+                )
+
+        return one
+
+    found: list[float] = []
+    for options in (tuned, plain):
+        before = mlflow_calls.count()
+        seconds = [_seconds(log(options)) for _ in range(sample)]
+        found += [statistics.median(seconds), (mlflow_calls.count() - before) / sample]
+    return found[0], found[1], found[2], found[3]
+
+
+def _log_figures(
+    size: int, weeks: Sequence[Week], tuned: float, tuned_calls: float, plain: float, plain_calls: float
+) -> list[Figure]:
+    seconds = statistics.median(week.seconds for week in weeks)
+    each = seconds / size
+    ours = f"{size:,} groups in {seconds:.2f} s ({each * 1e3:.2f} ms, {weeks[0].calls / size:.4f} calls each)"
+    return [
+        Figure(
+            "pack against a run and a model a group, tuned",
+            tuned / each,
+            "x",
+            detail=f"{ours}; {tuned * 1e3:.0f} ms and {tuned_calls:.0f} calls a model",
+        ),
+        Figure(
+            "pack against a run and a model a group, as tutorials write it",
+            plain / each,
+            "x",
+            detail=f"{ours}; {plain * 1e3:.0f} ms and {plain_calls:.0f} calls a model",
+        ),
+    ]
+
+
+def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
+    """Measure `score_bucket` over all buckets, the pack opened anew each time, against predict on loaded models."""
+    workload, store = _workload("bench_score"), Store(str(root), "bench_score")
+    models = _train(workload, store, size, f"{PARTITION}-0123abcd", "none")
+    windows = partition_windows(workload, PARTITION)
+    winners = models.select(["group"]).append_column("score", pa.repeat(0.7, models.num_rows))
+    built = build_pack(workload, store, windows.partition, models, winners, None)
+    write_deltalake(
+        store.table("features"),
+        _features(workload, models["group"].to_pylist(), rows),
+        partition_by=["partition", "bucket"],
+    )
+    champion = Champion("1", built.folder, built.sha256, PARTITION)
+    files = list_features(workload, store, windows.score)
+    scoring = score.Scoring(champion, files, windows.score, PARTITION, datetime.now(UTC))
+    loaded = {name: score.open_pack(workload, champion).model(name) for name in models["group"].to_pylist()}
+    matrix = np.random.default_rng(1).normal(size=(rows, len(FEATURES)))
+    parts = dict(zip(loaded, np.array_split(matrix, size), strict=True))
+
+    def bare() -> None:
+        for name, model in loaded.items():
+            scores(model, parts[name])
+
+    def warm() -> None:
+        for bucket in sorted(files.files):
+            score.score_bucket(workload, scoring, bucket)
+
+    def cold() -> None:
+        score._open.cache_clear()
+        warm()
+
+    with threadpool_limits(limits=1):
+        bare(), cold(), warm()
+        taken = [[_seconds(measured) for measured in (bare, cold, warm)] for _ in range(REPEATS)]
+    floor, first, again = (statistics.median(column) for column in zip(*taken, strict=True))
+    detail = f"{rows:,} rows x {size:,} groups; bare predict on loaded models {floor:.3f} s"
+    return [
+        Figure(
+            "scoring against bare predict, every model loaded anew",
+            first / floor,
+            "x",
+            at_most=1.5,
+            detail=f"{detail}; read, loaded, scored {first:.3f} s",
+        ),
+        Figure("scoring against bare predict, models in memory", again / floor, "x", detail=f"{detail}; {again:.3f} s"),
+    ]
+
+
+def _features(workload: Workload, names: Sequence[str], rows: int) -> pa.Table:
+    at = datetime.fromisoformat(PARTITION).replace(tzinfo=UTC)
+    chosen = sorted(names[number % len(names)] for number in range(rows))
+    random = np.random.default_rng(2)
+    columns = {
+        "group": chosen,
+        "parent": [False] * rows,
+        "row_id": [f"{number:08}" for number in range(rows)],
+        "time": [at] * rows,
+        "date": [at.date()] * rows,
+        "label": [None] * rows,
+        **{name: random.normal(size=rows) for name in FEATURES},
+        "partition": [PARTITION] * rows,
+        "bucket": [groups.bucket(name, BUCKETS) for name in chosen],
+    }
+    return pa.table(columns, schema=features_schema(workload))
+
+
+def _seconds(measured: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    measured()
+    return time.perf_counter() - start
