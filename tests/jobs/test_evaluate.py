@@ -38,7 +38,7 @@ DECLARED = {
     "label": {"column": "delay", "above": 0},
     "features": {"columns": ["signal", "noise"], "buckets": 4},
     "estimator": "sklearn.linear_model.LogisticRegression",
-    "windows": {"train": 14, "evaluate": 7},
+    "windows": {"train": 14, "evaluate": 10},
     "gate": {"resamples": 100, "min_positives": 5, "baseline": "noise"},
     "schedule": {"start": "2024-01-01"},
 }
@@ -106,7 +106,7 @@ def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
 
 
-def train(store: Store, declared: Workload, trained_to: date = date(2024, 1, 29)) -> None:
+def train(store: Store, declared: Workload, trained_to: date = date(2024, 1, 26)) -> None:
     """Write the ledger and the models of a run in which every group but one was trained."""
     trained = [group for group in GROUPS if group != "skipped"]
     with ShardWriter(Path(store.packs()) / RUN, "0") as shard:
@@ -187,7 +187,7 @@ def test_the_evidence_equals_an_independent_computation(job: LocalJob) -> None:
     row = next(row for row in decisions(job) if row["group"] == "a")
     assert row["candidate_score"] == pytest.approx(roc_auc_score(frame["label"], frame["signal"]), abs=1e-12)
     assert row["baseline_score"] == pytest.approx(roc_auc_score(frame["label"], frame["noise"]), abs=1e-12)
-    assert (row["rows"], row["positives"]) == (210, int(frame["label"].sum()))
+    assert (row["rows"], row["positives"]) == (300, int(frame["label"].sum()))
 
 
 def test_the_numbers_go_to_the_run_in_mlflow_in_one_call(job: LocalJob, logged: list[Any]) -> None:
@@ -206,7 +206,8 @@ def test_running_again_writes_the_same_rows(job: LocalJob) -> None:
 
 
 def test_no_row_from_before_the_cutoff_is_judged_on(job: LocalJob) -> None:
-    """Invariant 5: whatever stands in the training window, or on the day of the partition, changes no decision."""
+    """Invariant 5: what stands before the cutoff changes no decision, not even in the slice that it divides."""
+    assert job.windows.evaluate.start.weekday() != job.windows.partition.weekday()
     evaluate.run(job)
     before = decisions(job)
     rows = features(job.workload).to_pandas()
@@ -227,7 +228,7 @@ def test_no_row_from_before_the_cutoff_is_judged_on(job: LocalJob) -> None:
 
 def test_a_model_that_was_trained_beyond_the_cutoff_is_refused(job: LocalJob) -> None:
     train(job.store, job.workload, trained_to=job.windows.evaluate.start + timedelta(days=1))
-    with pytest.raises(NotTrained, match=r"trained on days up to 2024-01-30, but judged on days from 2024-01-29"):
+    with pytest.raises(NotTrained, match=r"trained on days up to 2024-01-27, but judged on days from 2024-01-26"):
         evaluate.run(job)
 
 
