@@ -17,6 +17,7 @@ from muster import groups
 from muster.errors import MusterError, bounded
 from muster.feature_files import FeatureFiles, list_features, read_bucket
 from muster.pack import registry
+from muster.pack.alias import journal
 from muster.pack.manifest import fits
 from muster.pack.reader import Pack
 from muster.pack.registry import Champion
@@ -54,6 +55,7 @@ def prepare(workload: Workload, store: Store, windows: PartitionWindows) -> Scor
     champion = registry.current(workload, store)
     if champion is None:
         raise CannotScore(workload.name, windows.key, "there is no champion yet; promote one first")
+    champion = _of_its_time(workload, store, windows, champion)
     features = list_features(workload, store, windows.score)
     scoring = Scoring(champion, features, windows.score, windows.key, datetime.now(UTC))
     said = open_pack(workload, champion).about
@@ -65,6 +67,17 @@ def prepare(workload: Workload, store: Store, windows: PartitionWindows) -> Scor
         why = f"{len(missing)} groups have no model and the pack's fallback is 'error': {named}"
         raise CannotScore(workload.name, windows.key, why)
     return scoring
+
+
+def _of_its_time(workload: Workload, store: Store, windows: PartitionWindows, champion: Champion) -> Champion:
+    """Return the pack that was champion for the slice: a later partition's was elected on the slice's own rows.
+
+    So a slice scored again gets the same predictions. Where none is as old as the slice, the champion answers.
+    """
+    if champion.partition <= windows.key:
+        return champion
+    stood = [move["to_version"] for move in journal(store) if move["partition"] <= windows.key]
+    return registry.version(workload, store, stood[-1]) if stood else champion
 
 
 def open_pack(workload: Workload, champion: Champion) -> Pack:

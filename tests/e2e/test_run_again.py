@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from tests.e2e.conftest import Read
 from tests.e2e.expected import Week
-from tests.e2e.rest import STAGES, WORKLOAD, Airflow
+from tests.e2e.rest import STAGES, WORKLOAD, Airflow, Json, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TABLES = ("features", "ledger", "models", "decisions", "predictions")
@@ -50,3 +50,24 @@ def test_a_second_run_of_every_stage_leaves_the_same_rows_version_and_alias(
         pd.testing.assert_frame_equal(table, before[name], obj=name)
     assert {version.version for version in registry.search_model_versions(f"name = '{WORKLOAD}'")} == versions
     assert registry.get_model_version_by_alias(WORKLOAD, "Champion").version == champion
+
+
+def test_a_cleared_task_that_had_succeeded_runs_and_leaves_the_same_rows(
+    airflow: Airflow, read: Read, open_table: Callable[[str], DeltaTable], weeks: tuple[Week, Week]
+) -> None:
+    week = weeks[0]  # whose champion was followed by another since
+    before, written = rows(read, week), open_table("predictions").version()
+    run = airflow.runs("score", week.partition)[-1]
+    tries = airflow.task(run)["try_number"]
+    body = {"dry_run": False, "dag_run_id": run["dag_run_id"], "task_ids": ["score"], "only_failed": False}
+
+    airflow.ask("POST", f"/dags/{run['dag_id']}/clearTaskInstances", json=body)
+
+    def over() -> Json | None:
+        task = airflow.task(run)
+        return task if task["try_number"] > tries and task["state"] in ("success", "failed") else None
+
+    assert wait_for(over, "the cleared task", 300)["state"] == "success"
+    assert open_table("predictions").version() == written + 1
+    for name, table in rows(read, week).items():
+        pd.testing.assert_frame_equal(table, before[name], obj=name)
