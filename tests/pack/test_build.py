@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,15 @@ def test_a_build_that_breaks_off_leaves_nothing(line: Line, monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         line.pack(SLOPES)
     assert not list(Path(line.store.packs()).glob("*champion*"))
+
+
+def test_removes_what_a_killed_build_left_but_not_what_another_is_writing(line: Line) -> None:
+    old, fresh = (Path(line.store.packs()) / name for name in (".champion-old.part", ".champion-fresh.part"))
+    for folder in (old, fresh):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    line.pack(SLOPES)
+    assert (old.exists(), fresh.exists()) == (False, True)
 
 
 def test_says_what_a_scorer_needs_to_know(line: Line) -> None:

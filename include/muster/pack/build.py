@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ from muster.tables import STRING, Store
 from muster.workload.spec import Workload
 
 SHARD = "shard-{:03d}.bin"
+LEFT_OVER = 86_400
+"""Seconds after which an unfinished folder is taken for one that a killed process left."""
 
 
 class ModelsMissing(MusterError):
@@ -93,6 +96,7 @@ def build_pack(
         chosen = pa.concat_tables([chosen, kept.select(chosen.schema.names).replace_schema_metadata(None)])
     chosen = chosen.sort_by([("bucket", "ascending"), ("group", "ascending")])
     packs = Path(store.packs())
+    _sweep(packs)
     part = packs / f".champion-{uuid.uuid4().hex}.part"
     part.mkdir(parents=True)
     try:
@@ -101,6 +105,13 @@ def build_pack(
         return BuiltPack(_publish(part, packs / f"champion-{digest[:12]}", digest), digest, rows.num_rows)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _sweep(packs: Path) -> None:
+    """Remove what processes that were killed while building or logging a pack have left."""
+    for folder in [*packs.glob(".champion-*"), *packs.glob(".bundle-*")]:
+        if time.time() - folder.stat().st_mtime > LEFT_OVER:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def incumbents(store: Store, folder: Path, sha256: str) -> pa.Table:
