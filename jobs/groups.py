@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from pyspark.sql import Column
@@ -10,8 +9,8 @@ from pyspark.sql import functions as F
 
 from muster.groups import WILDCARD
 
-WHITE_SPACE = "".join(character for character in map(chr, range(sys.maxunicode + 1)) if character.isspace())
-"""What Python's `str.strip` takes off; Spark's `trim` alone takes off spaces only."""
+WHITE_SPACE = "".join(character for character in map(chr, range(0x10000)) if character.isspace())
+"""What Python's `str.strip` takes off, all of it in Unicode's first plane; Spark's `trim` takes off spaces only."""
 
 
 def name(values: Sequence[Column]) -> Column:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from muster.slices import NoObservations, slices_to_build
-from muster.tables import Store
+from muster.slices import NoObservations, OtherFeatures, slices_to_build
+from muster.tables import Store, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, partition_windows
 
@@ -42,8 +42,9 @@ def observed(store: Store, *days: str) -> None:
 
 
 def built(store: Store, *firsts: str) -> None:
-    rows = pa.table({"group": ["a"] * len(firsts), "partition": list(firsts)})
-    write_deltalake(store.table("features"), rows, partition_by=["partition"])
+    rows = [{"group": "a", "partition": first, "bucket": 15} for first in firsts]
+    table = pa.Table.from_pylist(rows, features_schema(WORKLOAD))
+    write_deltalake(store.table("features"), table, partition_by=["partition", "bucket"])
 
 
 def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) -> None:
@@ -66,3 +67,16 @@ def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:
     observed(store, "2024-01-28")
     with pytest.raises(NoObservations, match="hold no day of the slice from 2024-01-29; run ingest first"):
         slices_to_build(WORKLOAD, WINDOWS, store)
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"), [({"columns": ("hour", "weekday")}, "columns"), ({"buckets": 15}, "buckets")]
+)
+def test_a_table_of_another_declaration_is_not_mixed_with_this_ones(
+    store: Store, changed: dict[str, object], what: str
+) -> None:
+    observed(store, "2024-01-29")
+    built(store, "2024-01-22")
+    declared = WORKLOAD.model_copy(update={"features": WORKLOAD.features.model_copy(update=changed)})
+    with pytest.raises(OtherFeatures, match=f"has other {what} than are declared now; move '.*features' away"):
+        slices_to_build(declared, WINDOWS, store)
