@@ -47,7 +47,7 @@ def test_a_second_run_of_every_stage_leaves_the_same_rows_version_and_alias(
     assert {stage: run["state"] for stage, run in runs.items()} == dict.fromkeys(STAGES, "success")
     assert all(open_table(name).version() > version for name, version in written.items())
     for name, table in rows(read, week).items():
-        pd.testing.assert_frame_equal(table, before[name], obj=name)
+        pd.testing.assert_frame_equal(table, before[name], obj=name, check_exact=True)
     assert {version.version for version in registry.search_model_versions(f"name = '{WORKLOAD}'")} == versions
     assert registry.get_model_version_by_alias(WORKLOAD, "Champion").version == champion
 
@@ -70,4 +70,4 @@ def test_a_cleared_task_that_had_succeeded_runs_and_leaves_the_same_rows(
     assert wait_for(over, "the cleared task", 300)["state"] == "success"
     assert open_table("predictions").version() == written + 1
     for name, table in rows(read, week).items():
-        pd.testing.assert_frame_equal(table, before[name], obj=name)
+        pd.testing.assert_frame_equal(table, before[name], obj=name, check_exact=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,23 @@ def test_model_that_cannot_score_is_named() -> None:
 def test_encoded_bytes_are_smaller_than_the_pickle() -> None:
     model = RandomForestClassifier(20, random_state=0).fit(X, Y)
     assert len(encode(model)) < len(pickle.dumps(model, protocol=5)) / 2
+
+
+def test_a_process_that_loaded_a_model_before_writes_the_same_bytes(tmp_path: Path) -> None:
+    program = """
+import pickle, sys
+import numpy as np
+from pathlib import Path
+import sklearn.linear_model
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from muster.pack.shard import encode
+kept = [pickle.loads(Path(name).read_bytes()) for name in sys.argv[2:]]
+model = make_pipeline(StandardScaler(), sklearn.linear_model.LogisticRegression(C=0.1))
+Path(sys.argv[1]).write_bytes(encode(model.fit(np.arange(8.0).reshape(4, 2), [0, 1, 0, 1])))
+"""
+    loaded = tmp_path / "loaded"
+    loaded.write_bytes(pickle.dumps(make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)))
+    for arguments in (["alone"], ["after", "loaded"]):
+        subprocess.run([sys.executable, "-c", program, *arguments], cwd=tmp_path, check=True)
+    assert (tmp_path / "alone").read_bytes() == (tmp_path / "after").read_bytes()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
+import sys
 import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import zstandard
+from sklearn.base import BaseEstimator
 
 LEVEL = 3
 """zstd level: higher ones gain under 15 % of the size for 4 to 7 times the time (measured on forests)."""
@@ -26,7 +29,26 @@ class Stored(NamedTuple):
 
 def encode(model: Any) -> bytes:
     """Return the bytes that a model is stored as; the same model gives the same bytes."""
-    return zstandard.ZstdCompressor(level=LEVEL).compress(pickle.dumps(model, protocol=5))
+    pickled = io.BytesIO()
+    _Pickler(pickled, protocol=5).dump(model)
+    return zstandard.ZstdCompressor(level=LEVEL).compress(pickled.getvalue())
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles an estimator to the same bytes whatever its process did before.
+
+    Pickle writes a text that it met before as a reference, but only the very same object; and in a process that has
+    loaded a model, scikit-learn's estimators may have other objects as their attributes' names. So names are interned.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if not isinstance(obj, BaseEstimator):
+            return NotImplemented
+        reduced = obj.__reduce_ex__(5)
+        if len(reduced) < 3 or type(reduced[2]) is not dict:
+            return reduced
+        state = {sys.intern(name) if type(name) is str else name: value for name, value in reduced[2].items()}
+        return (*reduced[:2], state, *reduced[3:])
 
 
 class ShardWriter:
