@@ -25,7 +25,7 @@ def settings_of(home: Path) -> Settings:
     fetched = PROJECT / ".muster" / "jars"
     if all((fetched / jar.name).exists() for jar in jars(home)):
         shutil.copytree(fetched, home / "jars", dirs_exist_ok=True)
-    names = ("airflow_port", "airflow_log_port", "mlflow_port", "spark_port", "spark_ui_port")
+    names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
     # What a developer's own .env may name, no test writes to.
     own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}
     return Settings(**own, **dict(zip(names, free_ports(len(names)), strict=True)))

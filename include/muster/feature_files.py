@@ -71,7 +71,7 @@ def list_features(workload: Workload, store: Store, days: DateRange, version: in
 
 
 def _held(item: Mapping[str, Any]) -> str:
-    """Return what the Delta log tells of a file's content: its slice, bucket, rows, bytes, and its columns' extremes."""
+    """Return what the Delta log tells of a file: its slice, bucket, rows, bytes, and its columns' extremes."""
     told = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
     return json.dumps({key: value for key, value in item.items() if key.startswith(told)}, sort_keys=True, default=str)
 

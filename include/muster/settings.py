@@ -30,9 +30,6 @@ class Settings(BaseSettings):
     backend: Literal["connect", "submit"] = Field(default="connect", description="Which backend runs the Spark jobs.")
     host: str = Field(default="127.0.0.1", description="Address that the local services bind to.")
     airflow_port: int = Field(default=8080, ge=1, le=65535)
-    airflow_log_port: int = Field(
-        default=8793, ge=1, le=65535, description="Airflow's task logs; the triggerer's is the next port."
-    )
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535, description="The Spark Connect server.")
     spark_ui_port: int = Field(default=4040, ge=1, le=65535)

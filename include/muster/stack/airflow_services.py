@@ -15,27 +15,27 @@ from muster.stack.ports import Port
 from muster.stack.service import Part, Service, get
 
 COMPONENTS = {
-    "airflow-api": ("api-server", "metadatabase"),
-    "airflow-scheduler": ("scheduler", "scheduler"),
-    "airflow-dags": ("dag-processor", "dag_processor"),
-    "airflow-triggerer": ("triggerer", "triggerer"),
+    "airflow-api": (["api-server"], "metadatabase"),
+    "airflow-scheduler": (["scheduler", "--skip-serve-logs"], "scheduler"),
+    "airflow-dags": (["dag-processor"], "dag_processor"),
+    "airflow-triggerer": (["triggerer", "--skip-serve-logs"], "triggerer"),
 }
-"""Service -> Airflow's command, and its name in the health document."""
+"""Service -> Airflow's command, and its name in the health document.
+
+The log servers of scheduler and triggerer listen on every interface and cannot be told otherwise; on one machine the
+api-server reads the log files themselves.
+"""
 
 
 def part(settings: Settings, migrate: Callable[[], None]) -> Part:
     """Describe Airflow's components, which need the database first."""
     home = settings.home.resolve()
-    ports = {
-        "airflow-api": [Port(settings.airflow_port, "MUSTER_AIRFLOW_PORT")],
-        "airflow-scheduler": [Port(settings.airflow_log_port, "MUSTER_AIRFLOW_LOG_PORT")],
-        "airflow-triggerer": [Port(settings.airflow_log_port + 1, "MUSTER_AIRFLOW_LOG_PORT")],
-    }
+    ports = {"airflow-api": [Port(settings.airflow_port, "MUSTER_AIRFLOW_PORT")]}
     services = [
         Service(
             name,
-            f"Airflow's {command}",
-            [str(Path(sys.executable).with_name("airflow")), command],
+            f"Airflow's {command[0]}",
+            [str(Path(sys.executable).with_name("airflow")), *command],
             healthy=lambda component=component: _healthy(settings, component),  # type: ignore[misc]
             ports=ports.get(name, ()),
             url=settings.airflow_url if name == "airflow-api" else "",
@@ -71,8 +71,6 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
-        "LOGGING__TRIGGER_LOG_SERVER_PORT": settings.airflow_log_port + 1,
-        "LOGGING__WORKER_LOG_SERVER_PORT": settings.airflow_log_port,
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
         # Without it a cleared task that had succeeded turns green without running.
         "STATE_STORE__CLEAR_ON_SUCCESS": True,

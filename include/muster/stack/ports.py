@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -38,15 +40,19 @@ def accepts(host: str, port: int) -> bool:
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return ports that are free now, all different: for tests and second homes."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((host, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Return ports that are free now, all different: for tests and second homes.
+
+    They lie below those that the system gives to outgoing connections: one of these can be taken at any time, and a
+    service that needs 20 seconds to listen would find it gone.
+    """
+    found: list[int] = []
+    for number in random.sample(range(10_000, 32_768), 1_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, number))
+            found.append(number)
+        if len(found) == count:
+            break
+    return found
 
 
 def _holder(port: int) -> str:
