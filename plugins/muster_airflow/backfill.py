@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 PREFIX = "backfill__"
 """How Airflow names the runs of a backfill."""
@@ -45,4 +48,6 @@ def refuse_backfill(context: Context) -> None:
         BackfillRefused: with what to do.
     """
     if comes_from_backfill(context) and not context["params"].get(ALLOW):
-        raise BackfillRefused(str(context.get("partition_key")))
+        refused = BackfillRefused(str(context.get("partition_key")))
+        log.warning("%s", refused)  # Airflow's own line says only that the task was skipped
+        raise refused

@@ -1,14 +1,18 @@
-"""Settings that belong to one test."""
+"""Settings that belong to one test; a real cluster; and the tasks of a small workload on each backend."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from muster.settings import settings
+from muster.settings import Settings, settings
+from tests import cluster
+from tests.conftest import settings_of
 from tests.plugins.airflow_task import declare
+from tests.plugins.line import Line, environment
 
 
 @pytest.fixture
@@ -25,3 +29,36 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def workload(tmp_path: Path) -> Path:
     """A small workload's YAML file."""
     return declare(tmp_path / "workloads")
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
+    """A real standalone cluster: a master and two workers."""
+    started = cluster.start(settings_of(tmp_path_factory.mktemp("cluster")))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def connect(spark_connect_server: str, stack_settings: Settings, tmp_path: Path) -> Iterator[Line]:
+    value = {"conn_type": "spark_connect", "host": spark_connect_server}
+    env = environment(stack_settings, tmp_path, MUSTER_BACKEND="connect", AIRFLOW_CONN_SPARK_CONNECT=json.dumps(value))
+    line = Line("connect", tmp_path, env)
+    yield line
+    line.end()
+
+
+@pytest.fixture
+def submit(spark_cluster: cluster.Cluster, tmp_path: Path) -> Iterator[Line]:
+    value = json.dumps(cluster.connection(spark_cluster, tmp_path / "scratch"))
+    env = environment(spark_cluster.settings, tmp_path, MUSTER_BACKEND="submit", AIRFLOW_CONN_SPARK_DEFAULT=value)
+    line = Line("submit", tmp_path, env, spark_cluster.applications)
+    yield line
+    line.end()
+
+
+@pytest.fixture(params=["connect", "submit"])
+def line(request: pytest.FixtureRequest) -> Line:
+    """Each of the two backends."""
+    found: Line = request.getfixturevalue(request.param)
+    return found

@@ -25,9 +25,10 @@ def triggered_by(source_run_id: str | None, **extra: Any) -> dict[str, Any]:
     ],
     ids=["its own run", "the run before", "a run further up"],
 )
-def test_refused_when_a_backfill_caused_it(context: dict[str, Any]) -> None:
+def test_refused_when_a_backfill_caused_it(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(BackfillRefused, match="partition 2024-02-05 comes from a backfill and is not promoted"):
         refuse_backfill(context)  # type: ignore[arg-type]
+    assert "is not promoted; to promote it, trigger this DAG by hand" in caplog.text
 
 
 @pytest.mark.parametrize(

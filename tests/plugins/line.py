@@ -1,0 +1,121 @@
+"""The tasks of one small workload on one backend, as processes, and the heartbeat of their work on Spark."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from muster.settings import Settings
+from muster_airflow.process import RUN_KEY
+from tests.plugins import airflow_task
+from tests.plugins.airflow_task import PARTITION
+
+JOB = """
+import sys
+from pathlib import Path
+from jobs.job import Job, main
+
+BEATS = Path({beats!r})
+
+def run(job):
+    def beat(batches):
+        import os, time
+        for batch in batches:
+            for _ in range({seconds} * 10):
+                (BEATS / str(os.getpid())).write_text("")
+                time.sleep(0.1)
+            yield batch
+    return {{"rows": job.spark.range(0, 2, 1, 2).mapInArrow(beat, "id long").count()}}
+
+main({stage!r}, run)
+"""
+PATIENCE = 300
+"""Seconds for a task to run to its end on a busy machine."""
+
+STOPPED = 1.5
+"""Seconds without a beat after which the work on Spark has ended; it beats ten times a second."""
+
+
+@dataclass
+class Line:
+    """The tasks of one workload on one backend, and the heartbeat of their work on Spark."""
+
+    backend: str
+    folder: Path
+    env: dict[str, str]
+    applications: Callable[[], list[str]] = list
+
+    @property
+    def run_key(self) -> str:
+        return f"{self.env['MUSTER_STORE']} made train {PARTITION}"
+
+    def start(self, stage: str = "train", seconds: int = 60) -> subprocess.Popen[str]:
+        """Start a task whose job beats on two executors for some seconds."""
+        beats = self.folder / stage
+        beats.mkdir(exist_ok=True)
+        job = self.folder / f"{stage}.py"
+        job.write_text(JOB.format(beats=str(beats), stage=stage, seconds=seconds), encoding="utf-8")
+        return self.task(stage, job)
+
+    def task(self, stage: str, job: Path) -> subprocess.Popen[str]:
+        """Start a task with the job of a file."""
+        workload = airflow_task.declare(self.folder)
+        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark", PARTITION]
+        log = (self.folder / f"{stage}.log").open("a")
+        return subprocess.Popen(command, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True)
+
+    def quiet(self, stage: str = "train") -> float:
+        """Return the seconds since the work on Spark last beat."""
+        beats = [file.stat().st_mtime for file in (self.folder / stage).iterdir()]
+        return time.time() - max(beats, default=0)
+
+    def beating(self, stage: str = "train") -> bool:
+        return self.quiet(stage) < 0.5
+
+    def processes(self) -> list[int]:
+        """Return the processes of this workload's train job, whoever's children they are by now."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(RUN_KEY) == self.run_key and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def until(self, true: Callable[[], bool], seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            log = "\n".join(file.read_text()[-3000:] for file in self.folder.glob("*.log"))
+            assert time.monotonic() < deadline, f"not within {seconds} s; the log:\n{log}"
+            time.sleep(0.1)
+
+    def ends(self) -> bool:
+        """Say whether nothing of the train job is left: no process, no beat, no application."""
+        return not self.processes() and self.quiet() > STOPPED and not self.applications()
+
+    def end(self) -> None:
+        """Leave nothing to the next test."""
+        for pid in self.processes():
+            psutil.Process(pid).kill()
+
+    def result(self, stage: str = "train") -> dict[str, Any]:
+        """Return what the stage's one finished attempt told."""
+        (file,) = (self.folder / "store" / "results" / "made" / stage).glob("*.json")
+        told: dict[str, Any] = json.loads(file.read_text())
+        return told
+
+
+def environment(settings: Settings, folder: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    mine = {"MUSTER_HOME": str(settings.home), "MUSTER_STORE": str(folder / "store"), "PYTHONPATH": os.getcwd()}
+    return {**kept, **mine, "SPARK_LOCAL_IP": "127.0.0.1", **more}

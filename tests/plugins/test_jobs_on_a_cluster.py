@@ -1,0 +1,71 @@
+"""The very same jobs on a Connect server and on a cluster: the same rows, the same models."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import random
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from muster.settings import PROJECT
+from tests.plugins.line import PATIENCE, Line
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+
+FIRST, LAST = date(2024, 1, 15), date(2024, 2, 11)
+PLACES = [*"abc", 'ü"q,']
+
+
+def land(folder: Path) -> None:
+    """Write the daily files of four weeks: thirty rows a place."""
+    draw = random.Random(7)
+    folder.mkdir(parents=True)
+    for number in range((LAST - FIRST).days + 1):
+        day, text = FIRST + timedelta(days=number), io.StringIO(newline="")
+        rows = csv.writer(text)
+        rows.writerow(["place", "at", "delay"])
+        for place in PLACES:
+            for hour in range(12):
+                rows.writerow([place, f"{day}T{hour:02}:00:00Z", round(draw.gauss(0, 10), 3)])
+        (folder / f"{day}.csv.gz").write_bytes(gzip.compress(text.getvalue().encode()))
+
+
+def run(line: Line, *stages: str) -> None:
+    for stage in stages:
+        code = line.task(stage, PROJECT / "jobs" / f"{stage}.py").wait(PATIENCE)
+        assert code == 0, (line.folder / f"{stage}.log").read_text()[-3000:]
+
+
+def rows(line: Line, table: str, columns: list[str]) -> list[tuple[object, ...]]:
+    read = DeltaTable(str(line.folder / "store" / "tables" / "made" / table)).to_pyarrow_table(columns=columns)
+    return sorted(zip(*(read[name].to_pylist() for name in columns), strict=True))
+
+
+@pytest.fixture
+def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
+    """The two backends, each with a store of its own and the same files landed."""
+    connect.folder = connect.folder / "connect"
+    submit.folder = submit.folder / "submit"
+    for line in (connect, submit):
+        line.env = {**line.env, "MUSTER_STORE": str(line.folder / "store"), "MUSTER_MLFLOW_URI": mlflow_server}
+        land(line.folder / "store" / "landing" / "made")
+    return connect, submit
+
+
+def test_ingest_features_and_train_give_the_same_on_both(both: tuple[Line, Line]) -> None:
+    for line in both:
+        run(line, "ingest", "features", "train")
+    connect, submit = both
+    assert connect.result("train")["trained"] == len(PLACES)
+    for table, columns in {
+        "observations": ["group", "row_id", "delay"],
+        "features": ["group", "row_id", "label", "signal"],
+        "models": ["group", "sha256", "rows"],
+        "ledger": ["group", "state", "rows"],
+    }.items():
+        assert rows(connect, table, columns) == rows(submit, table, columns)
