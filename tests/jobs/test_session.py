@@ -22,7 +22,11 @@ print("here", flush=True)
 """
 BLOCKS = {
     "a lock": "lock = threading.Lock(); lock.acquire(); lock.acquire()",
-    "a call into C that returns to no handler": "import ctypes; ctypes.CDLL(None).pause() or ctypes.CDLL(None).pause()",
+    # A mutex that is locked twice waits for ever, and unlike a sleep is not ended by a signal.
+    "a call into C that no signal ends": (
+        "import ctypes; c = ctypes.CDLL(None); m = ctypes.create_string_buffer(64);"
+        "c.pthread_mutex_lock(m); c.pthread_mutex_lock(m)"
+    ),
     "a loop": "while True: pass",
 }
 TASK = """
