@@ -12,7 +12,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from muster_airflow.exceptions import JobFailed, NoPartition, ResultMissing
-from muster_airflow.links import MlflowRunLink, ModelVersionLink
+from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.operators.spark_job import SparkJobOperator
 from tests.plugins.airflow_task import PARTITION, context_of
 
@@ -112,3 +112,16 @@ def test_links_lead_to_what_the_job_made(operator: Any, monkeypatch: pytest.Monk
 def test_a_stage_without_a_run_or_version_has_no_links(operator: Any) -> None:
     links = (MlflowRunLink(), ModelVersionLink())
     assert [link.get_link(operator(""), ti_key=None) for link in links] == ["", ""]  # type: ignore[arg-type]
+
+
+def test_sparks_page_is_linked_before_the_job_ends(
+    tmp_path: Path, home: Path, workload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = {"conn_type": "spark_connect", "host": "sc://spark:1", "extra": {"ui": "http://spark:4040/connect/"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_CONNECT", json.dumps(value))
+    (tmp_path / "job.py").write_text("raise SystemExit(1)", encoding="utf-8")
+    task = SparkJobOperator(task_id="train", stage="train", job=str(tmp_path / "job.py"), workload=str(workload))
+    context = context_of()
+    with pytest.raises(JobFailed):
+        task.execute(context)  # type: ignore[arg-type]
+    assert context["ti"].pushed == {SparkLink().xcom_key: "http://spark:4040/connect/"}
