@@ -41,7 +41,7 @@ def test_an_error_of_ours_has_no_traceback(capsys: pytest.CaptureFixture[str], m
         raise MusterError("the disk is full")
 
     monkeypatch.setattr("muster.stack.local.stop", fails)
-    assert run("down") == 2
+    assert run("down") == 1
     assert capsys.readouterr().err == "error: the disk is full\n"
 
 

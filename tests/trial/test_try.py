@@ -103,7 +103,7 @@ def test_a_date_that_is_no_partition_is_refused(home: Any) -> None:
 def test_an_error_of_the_feature_function_is_told_with_its_line(home: Any) -> None:
     home.declare(code=lambda code: code.replace('rows["warm"], "hour"', 'rows["wram"], "hour"'))
     code, out, err = home.run()
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert "function 'features' raised KeyError: 'wram'" in err
     line = next(n for n, text in enumerate((home.folder / "trains.py").read_text().splitlines(), 1) if "wram" in text)
     assert f"trains.py:{line}, in features: return pd.DataFrame" in err

@@ -9,7 +9,7 @@ from importlib import import_module
 import typer
 from typer.exceptions import TyperException
 
-from muster.errors import MusterError
+from muster.errors import MusterError, WrongArgument
 
 COMMANDS = {
     "up": "up:up",
@@ -43,20 +43,22 @@ def app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; a mistake of the user's is one line on stderr and exit code 2."""
+    """Run a command; a failure is one line on stderr and exit code 1, a wrong argument exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     names = [given[0]] if given[0] in COMMANDS else list(COMMANDS)
     try:
         code = app(names)(given, prog_name="muster", standalone_mode=False)
+    except WrongArgument as error:
+        code = _failed(str(error), 2)
     except MusterError as error:
-        code = _failed(str(error))
+        code = _failed(str(error), 1)
     except TyperException as error:
-        code = _failed(error.format_message())
+        code = _failed(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _failed(message: str) -> int:
+def _failed(message: str, code: int) -> int:
     sys.stderr.write(f"error: {message}\n")
-    return 2
+    return code

@@ -15,7 +15,8 @@ from muster.workload.wording import Problem
 def names(workload: Workload) -> Iterator[Problem]:
     """Find columns that are named but not declared, or named twice."""
     columns = workload.columns
-    for name in RESERVED & columns.keys() - {workload.time}:
+    # The time is the one column that may bear the name that Muster gives it.
+    for name in RESERVED & (columns.keys() - ({workload.time} & {"time"})):
         yield f"columns.{name}", "is a name that Muster writes itself; land the column under another name"
     named = [("keys", workload.keys), ("unique", workload.unique)]
     named += [("time", (workload.time,)), ("label.column", (workload.label.column,))]
