@@ -92,7 +92,7 @@ class Line:
                 continue
         return found
 
-    def until(self, true: Callable[[], bool], seconds: float = 90) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = PATIENCE) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             log = "\n".join(file.read_text()[-3000:] for file in self.folder.glob("*.log"))

@@ -65,6 +65,11 @@ def master(connection: Connection) -> str:
 
 
 def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
-    """Return the Spark configuration: Delta's, then the connection's own."""
+    """Return the Spark configuration: Delta's, a log that people can read, then the connection's own."""
     own = {"spark.jars": ",".join(map(str, extra["jars"]))} if "jars" in extra else {}
-    return {**spark_server.delta_confs(settings()), **own, **{k: str(v) for k, v in extra.get("conf", {}).items()}}
+    return {
+        **spark_server.delta_confs(settings()),
+        "spark.log.level": "WARN",
+        **own,
+        **{k: str(v) for k, v in extra.get("conf", {}).items()},
+    }
