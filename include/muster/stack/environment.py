@@ -11,6 +11,11 @@ from muster.stack import airflow_services, java
 from muster.stack.jars import spark_home
 
 
+UNWANTED = {"SPARK_REMOTE", "PYTHONDONTWRITEBYTECODE"}
+"""Left out of what the services inherit: with the one a Spark server refuses to start; with the other each of the many
+short processes compiles anew what it imports of Muster."""
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with all that the services and their jobs need."""
     home = settings.home.resolve()
@@ -29,7 +34,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def toolchain(settings: Settings) -> dict[str, str]:
     """Return this process's environment with this Python, Java and Spark found first; Java is installed if need be."""
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in UNWANTED},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "JAVA_HOME": str(java.java_home()),
         "SPARK_HOME": str(spark_home()),
