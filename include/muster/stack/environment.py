@@ -10,7 +10,6 @@ from muster.settings import Settings
 from muster.stack import airflow_services, java
 from muster.stack.jars import spark_home
 
-
 UNWANTED = {"SPARK_REMOTE", "PYTHONDONTWRITEBYTECODE"}
 """Left out of what the services inherit: with the one a Spark server refuses to start; with the other each of the many
 short processes compiles anew what it imports of Muster."""
