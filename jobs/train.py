@@ -45,7 +45,8 @@ def run(job: Job) -> dict[str, Any]:
     mlflow_run_id = _mlflow_run(job, name, found.version, states)
     models = models_rows(outcomes, name, windows, _below_root(job, folder), found.version, mlflow_run_id)
     where = f"partition = '{windows.key}'"
-    job.at_once(lambda: job.replace(models, "models", where), lambda: job.replace(states, "ledger", where))
+    job.replace(models, "models", where)
+    job.replace(states, "ledger", where)
     _sweep(folder, models)
     ledger.check_failed(name, states, workload.max_failed)
     return {

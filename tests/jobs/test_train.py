@@ -54,7 +54,7 @@ GROUPS = [*TRAINED, "few", "one class", "infinite"]
 
 @dataclass(frozen=True)
 class LocalJob(Job):
-    """The job with its bins run here in any order, and Delta written without Spark."""
+    """The job with its bins run here, in any order."""
 
     reverse: bool = False
     losing: str = ""
@@ -76,11 +76,6 @@ class LocalJob(Job):
         tables = [function(bucket) for bucket in (reversed(buckets) if self.reverse else buckets)]
         outcomes = pa.concat_tables([schema.empty_table(), *tables])
         return outcomes.filter(pa.array([group != self.losing for group in outcomes["group"].to_pylist()]))
-
-    def replace(self, rows: Any, table: str, where: str) -> None:
-        predicate = where if self.store.open(table) else None
-        by = list(PARTITIONED_BY[table])
-        write_deltalake(self.store.table(table), rows, mode="overwrite", partition_by=by, predicate=predicate)
 
 
 def rows_of(workload: Workload, group: str) -> pa.Table:
