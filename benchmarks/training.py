@@ -75,15 +75,20 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
                 "muster": lambda: _muster(job, count),
                 "pandas": lambda: _pandas(job, count),
             }
-            seconds = _alternately(ways, repeats=1 if quick else 3)
+            turns = _alternately(ways, repeats=1 if quick else 3)
         job.spark.stop()
-    return _figures(seconds, count, settings.spark_cores)
+    return _figures(turns, count, settings.spark_cores)
 
 
-def _figures(seconds: dict[str, float], count: int, cores: int) -> list[Figure]:
+def _figures(turns: dict[str, list[float]], count: int, cores: int) -> list[Figure]:
+    seconds = {way: statistics.median(took) for way, took in turns.items()}
+    # Of each turn, then the median: a machine that is busier in one turn than in another is so for both.
+    ratios = {
+        way: statistics.median(a / floor for a, floor in zip(took, turns["floor"], strict=True))
+        for way, took in turns.items()
+    }
     sizes = f"{count:,} groups x {ROWS} rows x {FEATURES} features, LogisticRegression, {cores} cores"
     each = f"{sizes}; floor {seconds['floor']:.1f} s, "
-    ratios = {way: value / seconds["floor"] for way, value in seconds.items()}
     muster = f"{each}train job {seconds['muster']:.1f} s: models, ledger and its reconciliation; without MLflow"
     pandas = f"{each}groupBy(group).applyInPandas {seconds['pandas']:.1f} s: model bytes in a table"
     return [
@@ -93,8 +98,8 @@ def _figures(seconds: dict[str, float], count: int, cores: int) -> list[Figure]:
     ]
 
 
-def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Return each way's median seconds; all are warmed once, then take turns."""
+def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
+    """Return each way's seconds, turn by turn; all are warmed once, then take turns."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
@@ -104,7 +109,7 @@ def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str,
             print(f"training: {name} {took:.2f} s{'' if turn else ' (warming)'}", file=sys.stderr)
             if turn:
                 found[name].append(took)
-    return {name: statistics.median(values) for name, values in found.items()}
+    return found
 
 
 @contextmanager
