@@ -296,6 +296,5 @@ def _rows_by_group(groups: Sequence[str] | pa.Array) -> Iterator[tuple[str, np.n
         return
     encoded = pa.array(groups, pa.string()).dictionary_encode()
     codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-    order = np.argsort(codes, kind="stable")
     stops = np.cumsum(np.bincount(codes, minlength=len(names)))
-    yield from zip(names, np.split(order, stops[:-1]), strict=True)
+    yield from zip(names, np.split(np.argsort(codes, kind="stable"), stops[:-1]), strict=True)
