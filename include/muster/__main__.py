@@ -1,6 +1,16 @@
-"""Run the command line: `python -m muster`."""
+"""`python -m muster`: the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
 
 from muster.cli import main
 
-if __name__ == "__main__":
+try:
     main()
+except SystemExit as end:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Arrow's threads may still run when Python takes the process apart: seen to abort it after all was done.
+    os._exit(end.code if isinstance(end.code, int) else 0)

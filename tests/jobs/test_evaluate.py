@@ -326,6 +326,9 @@ def test_on_spark_the_decisions_are_those_of_a_plain_loop(
     monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
     other = made(tmp_path / "spark", job.workload)
     on_spark = Job("evaluate", other.workload, other.folder, other.windows, other.store, other.settings, "1")
-    assert evaluate.run(on_spark) == expected
-    assert evaluate.run(on_spark) == expected
-    assert decisions(on_spark) == decisions(job)
+    try:
+        assert evaluate.run(on_spark) == expected
+        assert evaluate.run(on_spark) == expected
+        assert decisions(on_spark) == decisions(job)
+    finally:
+        on_spark.spark.stop()  # else this process would wait for the stopped server when it ends
