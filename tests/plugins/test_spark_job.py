@@ -66,9 +66,10 @@ def test_airflows_connections_and_another_spark_do_not_reach_the_job(
     monkeypatch.setenv("AIRFLOW_CONN_BANK", "secret")
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "secret")
     monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere")
+    monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
     environment = operator(TELLS).execute(context_of())["environment"]
     assert "secret" not in environment.values()
-    assert "SPARK_REMOTE" not in environment
+    assert not {"SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"} & set(environment)
 
 
 def test_a_run_without_a_partition_is_refused_and_not_retried(operator: Any) -> None:

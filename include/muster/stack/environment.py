@@ -10,9 +10,9 @@ from muster.settings import Settings
 from muster.stack import airflow_services, java
 from muster.stack.jars import spark_home
 
-UNWANTED = {"SPARK_REMOTE", "PYTHONDONTWRITEBYTECODE"}
-"""Left out of what the services inherit: with the one a Spark server refuses to start; with the other each of the many
-short processes compiles anew what it imports of Muster."""
+UNWANTED = {"SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "PYTHONDONTWRITEBYTECODE"}
+"""Left out of what the services inherit. With the first a Spark server refuses to start; with the second, which
+a Connect client leaves behind, no other session can; with the third each short process compiles Muster anew."""
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from muster_airflow.backends import Command
 
-NOT_INHERITED = ("AIRFLOW_CONN_", "AIRFLOW__", "SPARK_REMOTE")
+NOT_INHERITED = ("AIRFLOW_CONN_", "AIRFLOW__", "SPARK_REMOTE", "SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
 """Airflow's connections and keys are none of a job's business; where Spark is, the backend alone says."""
 
 KEPT_LINES = 200
