@@ -70,7 +70,7 @@ def _in_turn(*measured: Callable[[], object]) -> list[list[float]]:
 def _seconds_a_group(rows: int, resamples: int) -> Figure:
     labels, first, second = _group(rows)
     gate = Gate(resamples=resamples)
-    seconds = median_seconds(lambda: judge(labels, first, second, "champion", gate, SEED), REPEATS)
+    seconds = median_seconds(lambda: judge(labels, {"a": first}, second, "champion", gate, SEED), REPEATS)
     return Figure(f"gate, a verdict on {rows:,} rows", seconds, "s", detail=f"{resamples:,} resamples, scores given")
 
 

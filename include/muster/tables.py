@@ -89,12 +89,14 @@ DECISIONS = pa.schema(
         ("against", STRING),  # champion | baseline
         ("champion_version", STRING),  # the version judged against; null when there was no champion
         ("champion_run", STRING),  # the run that the group's champion came from
+        ("algorithm", STRING),  # the one that was chosen among the group's candidates; null when held
         ("candidate_score", FLOAT),
         ("champion_score", FLOAT),  # null without a champion
         ("baseline_score", FLOAT),
         ("win_rate", FLOAT),
         ("low", FLOAT),  # 2.5 % and 97.5 % points of candidate - opponent
         ("high", FLOAT),
+        ("p_value", FLOAT),  # one-sided, corrected for the choice among algorithms
         ("resamples", LONG),  # in which the metric was defined
         ("rows", LONG),
         ("positives", LONG),

@@ -109,7 +109,7 @@ def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbent
     except _CannotScore as unable:
         return Judgement("hold", str(unable), case.against, rows=rows, positives=positives)
     seed = groups.seed(case.entry["group"], workload.seed)
-    return judge(held.labels, candidate, opponent, case.against, gate, seed)
+    return judge(held.labels, {"estimator": candidate}, opponent, case.against, gate, seed)
 
 
 def _scores(role: str, folder: Path, stored: Row | None, features: NDArray[np.float64]) -> NDArray[np.float64]:

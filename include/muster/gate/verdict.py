@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from muster.gate.bootstrap import paired_bootstrap
 from muster.gate.metrics import METRICS, value
@@ -26,11 +28,15 @@ class Judgement:
     reason: str
     """One of few texts, so that reasons can be counted."""
     against: Opponent
+    algorithm: str | None = None
+    """The candidate that was chosen among several and judged."""
     candidate_score: float | None = None
     opponent_score: float | None = None
     win_rate: float | None = None
     low: float | None = None
     high: float | None = None
+    p_value: float | None = None
+    """How often chance alone would show such a gain: one-sided, corrected for the choice among algorithms."""
     resamples: int = 0
     """Those in which the metric was defined."""
     rows: int = 0
@@ -39,30 +45,33 @@ class Judgement:
 
 def judge(
     labels: NDArray[np.bool_],
-    candidate: NDArray[np.float64],
+    candidates: Mapping[str, NDArray[np.float64]],
     opponent: NDArray[np.float64],
     against: Opponent,
     gate: Gate,
     seed: int,
 ) -> Judgement:
-    """Judge a candidate's scores (rows,) against its opponent's on the same labelled rows.
+    """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its opponent's (rows,).
 
-    `promote` when it wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no
-    win. `hold` when nothing can be said: see `why_hold`, or a score that is not finite.
+    The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
+    wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when
+    nothing can be said: see `why_hold`, or scores that are not finite.
     """
     rows, positives = len(labels), int(labels.sum())
+    finite = {name: candidates[name] for name in sorted(candidates) if np.isfinite(candidates[name]).all()}
     unusable = why_hold(rows, positives, gate.min_positives)
-    for name, scores in (("candidate", candidate), (against, opponent)):
-        if unusable is None and not np.isfinite(scores).all():
-            unusable = f"the {name}'s scores are not finite"
+    if unusable is None and not (finite and np.isfinite(opponent).all()):
+        unusable = f"the {against if finite else 'candidate'}'s scores are not finite"
     if unusable is not None:
         return Judgement("hold", unusable, against, rows=rows, positives=positives)
-    metrics = [METRICS[gate.metric](labels, scores) for scores in (candidate, opponent)]
-    ours, theirs = paired_bootstrap(metrics, rows, gate.resamples, seed)
-    difference = ours - theirs
-    difference = difference[np.isfinite(difference)]
-    if len(difference) == 0:
+    metrics = [METRICS[gate.metric](labels, scores) for scores in (*finite.values(), opponent)]
+    values = paired_bootstrap(metrics, rows, gate.resamples, seed)
+    values = values[:, np.isfinite(values).all(axis=0)]
+    if values.shape[1] == 0:
         return Judgement("hold", "one class in every resample", against, rows=rows, positives=positives)
+    chosen = int(np.bincount(values[:-1].argmax(axis=0)).argmax())
+    candidate_score, opponent_score = value(metrics[chosen], rows), value(metrics[-1], rows)
+    difference = values[chosen] - values[-1]
     win_rate = float(np.mean(difference > 0))
     wins = win_rate >= gate.win_rate
     low, high = (float(point) for point in np.percentile(difference, INTERVAL))
@@ -70,15 +79,29 @@ def judge(
         verdict="promote" if wins else "reject",
         reason=f"beats the {against}" if wins else f"does not beat the {against}",
         against=against,
-        candidate_score=value(metrics[0], rows),
-        opponent_score=value(metrics[1], rows),
+        algorithm=list(finite)[chosen],
+        candidate_score=candidate_score,
+        opponent_score=opponent_score,
         win_rate=win_rate,
         low=low,
         high=high,
+        p_value=p_value(candidate_score - opponent_score, difference, len(finite)),
         resamples=len(difference),
         rows=rows,
         positives=positives,
     )
+
+
+def p_value(gain: float, difference: NDArray[np.float64], algorithms: int) -> float:
+    """Return the one-sided p-value of a gain, by the normal approximation with the bootstrap's standard error.
+
+    The share of resamples lost would be no finer than one of them, too coarse for thousands of groups. Bonferroni's
+    bound makes up for the choice among `algorithms` on the same rows.
+    """
+    spread = float(np.std(difference))
+    if spread == 0:
+        return 0.0 if gain > 0 else 1.0
+    return min(1.0, algorithms * float(ndtr(-gain / spread)))
 
 
 def why_hold(rows: int, positives: int, min_positives: int) -> str | None:
