@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from deltalake import write_deltalake
 
 from jobs.strings import uncollated
 from muster import mlflow_calls
-from muster.errors import MusterError
+from muster.errors import MusterError, UnknownName, WrongArgument
 from muster.settings import Settings, settings
 from muster.tables import PARTITIONED_BY, Store
 from muster.workload.load import load_workload
@@ -35,20 +35,24 @@ TASKS_PER_CORE = 3
 
 @dataclass(frozen=True)
 class Job:
-    """One stage of one workload for one partition."""
+    """One stage of one workload, for one partition where it is about one."""
 
     stage: str
     workload: Workload
     folder: Path
-    windows: PartitionWindows
+    windows: PartitionWindows | None
+    """The partition's dates; None only for a job that its `main` declares to be about no partition."""
     store: Store
     settings: Settings
     attempt: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What was given as `--option name=value`: only names that the job declares."""
 
     @property
     def tag(self) -> str:
         """The Spark tag that this job's work bears, in every attempt."""
-        return f"muster-{self.workload.name}-{self.stage}-{self.windows.key}"
+        key = f"-{self.windows.key}" if self.windows else ""
+        return f"muster-{self.workload.name}-{self.stage}{key}"
 
     @property
     def bins(self) -> int:
@@ -121,25 +125,25 @@ class Job:
         return uncollated(numbers.mapInArrow(run, from_arrow_schema(schema)), *strings)
 
 
-def main(stage: str, run: Callable[[Job], dict[str, Any]]) -> None:
-    """Run a job from the command line: arguments in, result file out, one line for bad input."""
-    about = f"The {stage} stage of one workload for one partition."
-    parser = argparse.ArgumentParser(prog=f"jobs/{stage}.py", description=about)
-    parser.add_argument("--workload", required=True, type=Path, help="the workload's YAML file")
-    parser.add_argument("--partition", required=True, help="the partition's date, 2013-05-06")
-    parser.add_argument("--attempt", default="by-hand", help="names this attempt in results and logs")
-    parser.add_argument("--result", type=Path, help="where the result is written as JSON; printed when left out")
-    arguments = parser.parse_args()
+def main(
+    stage: str, run: Callable[[Job], dict[str, Any]], *, partitioned: bool = True, options: Collection[str] = ()
+) -> None:
+    """Run a job from the command line: arguments in, result file out, one line for bad input.
+
+    A job that is not `partitioned` takes no `--partition`; `options` are the names that its `--option` may have.
+    """
+    arguments = _parser(stage, partitioned, options).parse_args()
     try:
         workload = load_workload(arguments.workload)
         job = Job(
             stage=stage,
             workload=workload,
             folder=arguments.workload.parent,
-            windows=partition_windows(workload, arguments.partition),
+            windows=partition_windows(workload, arguments.partition) if partitioned else None,
             store=Store(settings().store_root, workload.name),
             settings=settings(),
             attempt=arguments.attempt,
+            options=_options(arguments.option, options),
         )
         started = time.monotonic()
         counts = run(job)
@@ -154,3 +158,28 @@ def main(stage: str, run: Callable[[Job], dict[str, Any]]) -> None:
     part = arguments.result.with_suffix(".tmp")
     part.write_text(result, encoding="utf-8")
     part.replace(arguments.result)
+
+
+def _parser(stage: str, partitioned: bool, options: Collection[str]) -> argparse.ArgumentParser:
+    about = f"The {stage} stage of one workload{' for one partition' * partitioned}."
+    parser = argparse.ArgumentParser(prog=f"jobs/{stage}.py", description=about, allow_abbrev=False)
+    parser.add_argument("--workload", required=True, type=Path, help="the workload's YAML file")
+    if partitioned:
+        parser.add_argument("--partition", required=True, help="the partition's date, 2013-05-06")
+    known = f"one of: {', '.join(options)}" if options else "this job has none"
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=known)
+    parser.add_argument("--attempt", default="by-hand", help="names this attempt in results and logs")
+    parser.add_argument("--result", type=Path, help="where the result is written as JSON; printed when left out")
+    return parser
+
+
+def _options(given: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if name not in known:
+            raise UnknownName("option", name, known)
+        if not equals or name in found:
+            raise WrongArgument(f"the option '{text}' is not 'name=value', or '{name}' is given twice")
+        found[name] = value
+    return found

@@ -38,6 +38,12 @@ def test_both_backends_run_the_same_file_with_the_same_arguments(connection: Any
         assert command(JOB).arguments[-9:] == ["jobs/train.py", *ARGUMENTS]
 
 
+def test_options_are_passed_on_and_a_partition_only_where_there_is_one() -> None:
+    call = JobCall("jobs/rollback.py", "w/made.yaml", None, "a.1", Path("/r/a.1.json"), {"to": "3", "why": "it = bad"})
+    assert "--partition" not in call.arguments
+    assert call.arguments[-4:] == ["--option", "to=3", "--option", "why=it = bad"]
+
+
 def test_connect_keeps_credentials_out_of_the_arguments(connection: Any) -> None:
     connection(
         "spark_connect",

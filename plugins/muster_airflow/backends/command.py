@@ -10,21 +10,25 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class JobCall:
-    """One attempt at one stage of a partition: the same file and arguments on every backend."""
+    """One attempt at one stage: the same file and arguments on every backend."""
 
     file: str
     workload: str
     """Path of the workload's YAML file."""
-    partition: str
+    partition: str | None
+    """None for a job that is about no partition."""
     attempt: str
     result: Path
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arguments(self) -> list[str]:
         """The job's command line."""
         return [
-            *("--workload", self.workload, "--partition", self.partition),
+            *("--workload", self.workload),
+            *(("--partition", self.partition) if self.partition else ()),
             *("--attempt", self.attempt, "--result", str(self.result)),
+            *(part for name, value in self.options.items() for part in ("--option", f"{name}={value}")),
         ]
 
 

@@ -1,0 +1,59 @@
+"""A job's arguments: a partition only for a job that is about one, and options only where they are declared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.job import Job, main
+from tests.plugins.airflow_task import declare
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a job that tells its arguments."""
+    workload = declare(tmp_path)
+
+    def told(job: Job) -> dict[str, Any]:
+        return {"partition": job.windows and job.windows.key, "options": dict(job.options), "tag": job.tag}
+
+    def start(*arguments: str, **declared: Any) -> dict[str, Any]:
+        monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(workload), *arguments])
+        main("tell", told, **declared)
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return start
+
+
+def test_a_stage_needs_a_partition(run: Run) -> None:
+    assert run("--partition", "2024-02-05")["tag"] == "muster-made-tell-2024-02-05"
+    with pytest.raises(SystemExit, match="2"):
+        run()
+
+
+def test_a_job_about_no_partition_refuses_one(run: Run) -> None:
+    told = run(partitioned=False)
+    assert (told["partition"], told["tag"]) == (None, "muster-made-tell")
+    with pytest.raises(SystemExit, match="2"):
+        run("--partition", "2024-02-05", partitioned=False)
+
+
+def test_declared_options_reach_the_job_whatever_they_hold(run: Run) -> None:
+    given = ("--option", "why=a = b\n", "--option", "to=3")
+    assert run(*given, partitioned=False, options=("to", "why"))["options"] == {"why": "a = b\n", "to": "3"}
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [(["two=2"], "no option 'two'; there is: to"), (["to"], "not 'name=value'"), (["to=1", "to=2"], "given twice")],
+)
+def test_an_option_that_cannot_be_meant_is_refused(run: Run, given: list[str], problem: str) -> None:
+    with pytest.raises(SystemExit, match=problem):
+        run(*(part for text in given for part in ("--option", text)), partitioned=False, options=("to",))
