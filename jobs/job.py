@@ -150,7 +150,8 @@ def main(
         measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": mlflow_calls.count()}
         result = json.dumps({**counts, **measured}, indent=1, default=str)
     except MusterError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - read by whoever started the job
+        sys.exit(1 if error.passing else os.EX_DATAERR)
     if arguments.result is None:
         print(result)  # noqa: T201 - run by hand
         return

@@ -33,12 +33,16 @@ LAST_WORDS = 3.0
 class NoServer(MusterError):
     """Raised when nothing listens where the Spark Connect server should be: the client itself would try for minutes."""
 
+    passing = True
+
     def __init__(self, host: str, port: int, why: OSError) -> None:
         super().__init__(f"no Spark Connect server at '{host}:{port}' ({why}); start it, or correct its address")
 
 
 class NoSession(MusterError):
     """Raised when a server has closed every session that a workload may use."""
+
+    passing = True
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the Spark server has closed {GENERATIONS} sessions of '{name}'; restart it")

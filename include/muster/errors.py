@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 SHOWN = 10
 """How many items of a list an error message shows before it counts the rest."""
@@ -17,6 +18,9 @@ def bounded(items: Iterable[object], shown: int = SHOWN) -> str:
 
 class MusterError(Exception):
     """Raised for anything a user can put right; the command line prints it without a traceback."""
+
+    passing: ClassVar[bool] = False
+    """Whether the same may go well later with nothing put right: a job that ends by it is worth another try."""
 
 
 class WorkloadError(MusterError):

@@ -30,6 +30,8 @@ class BadFile(MusterError):
 class NoFile(MusterError):
     """Raised when days of the partition's own slice were not delivered."""
 
+    passing = True
+
     def __init__(self, days: Sequence[date], folder: str) -> None:
         super().__init__(f"no landed file for {bounded(days)} in '{folder}'; run ingest again once they are delivered")
 

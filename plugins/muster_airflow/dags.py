@@ -21,7 +21,9 @@ from muster.workload.load import load_workload, workload_files
 from muster.workload.spec import Workload
 from muster_airflow.backfill import ALLOW
 from muster_airflow.explain import dag_doc, task_doc
-from muster_airflow.operators.spark_job import SparkJobOperator
+from muster_airflow.operators.evaluate import EvaluateOperator
+from muster_airflow.operators.job import JobOperator
+from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.stages import STAGES, StageInfo
 
 if TYPE_CHECKING:
@@ -72,7 +74,6 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 
 def _stage_dag(workload: Workload, path: Path, stage: StageInfo, before: StageInfo | None) -> DAG:
     schedule = workload.schedule
-    guarded = stage.name == "promote"
     dag = DAG(
         dag_id=f"{workload.name}.{stage.name}",
         description=stage.does,
@@ -83,7 +84,7 @@ def _stage_dag(workload: Workload, path: Path, stage: StageInfo, before: StageIn
         catchup=False,
         max_active_runs=1,
         tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
-        params=_guard_params() if guarded else None,
+        params=_guard_params() if stage.name == "promote" else None,
         default_args={
             "owner": workload.owner,
             "retries": workload.retries,
@@ -92,18 +93,24 @@ def _stage_dag(workload: Workload, path: Path, stage: StageInfo, before: StageIn
             "max_retry_delay": timedelta(minutes=10),
         },
     )
-    SparkJobOperator(
-        dag=dag,
-        task_id=stage.name,
-        stage=stage.name,
-        job=stage.job,
-        workload=str(path),
-        spark=stage.spark,
-        guard_backfill=guarded,
-        outlets=[asset(workload, stage.writes)],
-        doc_md=task_doc(workload, stage),
-    )
+    _task(dag, workload, path, stage)
     return dag
+
+
+def _task(dag: DAG, workload: Workload, path: Path, stage: StageInfo) -> None:
+    shared: dict[str, Any] = {
+        "dag": dag,
+        "task_id": stage.name,
+        "workload": str(path),
+        "outlets": [asset(workload, stage.writes)],
+        "doc_md": task_doc(workload, stage),
+    }
+    if stage.name == "evaluate":
+        EvaluateOperator(**shared)
+    elif stage.name == "promote":
+        PromoteOperator(**shared)
+    else:
+        JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
 
 
 def _first_timetable(workload: Workload) -> BaseTimetable:

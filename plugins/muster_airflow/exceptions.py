@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from muster.errors import bounded
@@ -35,11 +37,36 @@ class JobFailed(AirflowException):
         )
 
 
-class ResultMissing(AirflowException):
-    """Raised when a job ends well but leaves no result."""
+class InputRefused(JobFailed, AirflowFailException):
+    """Raised when a job says that only another input can help: the task fails at once, its retries are kept."""
 
-    def __init__(self, stage: str, path: str) -> None:
-        super().__init__(f"the {stage} job ended with code 0 but wrote no result to '{path}'; look into its log above")
+
+class ResultMissing(AirflowException):
+    """Raised when a job ends as if it had told something but leaves no result."""
+
+    def __init__(self, stage: str, code: int, path: str) -> None:
+        super().__init__(
+            f"the {stage} job ended with code {code} but wrote no result to '{path}'; look into its log above"
+        )
+
+
+class MlflowClosed(Exception):
+    """Raised when MLflow takes no calls for a while; the task waits, it does not fail."""
+
+    def __init__(self, until: datetime, why: str) -> None:
+        self.until, self.why = until, why
+        super().__init__(f"MLflow takes no calls before {until.isoformat(timespec='seconds')}: {why}")
+
+
+class WaitedTooLong(AirflowFailException):
+    """Raised when MLflow took no calls for as long as a task may wait."""
+
+    def __init__(self, since: datetime, until: datetime, why: str, max_wait: timedelta) -> None:
+        super().__init__(
+            f"MLflow took no calls since {since.isoformat(timespec='seconds')} and will take none before "
+            f"{until.isoformat(timespec='seconds')}: {why}; a task waits {max_wait} at most. Raise the figures in the "
+            "MLflow connection if the server allows more, or let fewer workloads run at once; then clear this task"
+        )
 
 
 class StillAtWork(AirflowException):

@@ -5,16 +5,15 @@ Airflow asks for them once, in the task's own process when it ends, and stores t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
-from muster.settings import settings
-
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
-    from muster_airflow.operators.spark_job import SparkJobOperator
+    from muster_airflow.operators.job import JobOperator
 
 
 class SparkLink(BaseOperatorLink):
@@ -22,7 +21,7 @@ class SparkLink(BaseOperatorLink):
 
     name = "Spark UI"
 
-    def get_link(self, operator: SparkJobOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the address, or nothing where the connection tells none."""
         return operator.spark_ui
 
@@ -32,10 +31,10 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
-    def get_link(self, operator: SparkJobOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the run's page, or nothing without one."""
         run = operator.result.get("mlflow_run_id")
-        return f"{settings().mlflow_tracking_uri}/#/runs/{run}" if run else ""
+        return f"{operator.mlflow_uri}/#/runs/{run}" if run else ""
 
 
 class ModelVersionLink(BaseOperatorLink):
@@ -43,9 +42,9 @@ class ModelVersionLink(BaseOperatorLink):
 
     name = "Model version"
 
-    def get_link(self, operator: SparkJobOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the version's page, or nothing without one."""
         keys = ("to_version", "model_version", "champion_version")
         version = next((operator.result[key] for key in keys if operator.result.get(key)), "")
-        model = operator.dag_id.partition(".")[0]
-        return f"{settings().mlflow_tracking_uri}/#/models/{model}/versions/{version}" if version else ""
+        model = Path(operator.workload).stem
+        return f"{operator.mlflow_uri}/#/models/{model}/versions/{version}" if version else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muster.settings import PROJECT
 from muster.workload.spec import Stage
 
 
@@ -18,12 +17,7 @@ class StageInfo:
     does: str
     reads: str
     on_failure: str
-    spark: bool = True
-
-    @property
-    def job(self) -> str:
-        """The file that runs the stage, whatever the backend."""
-        return str(PROJECT / "jobs" / f"{self.name}.py")
+    mlflow: bool = True
 
 
 STAGES: tuple[StageInfo, ...] = (
@@ -34,6 +28,7 @@ STAGES: tuple[StageInfo, ...] = (
         reads="the daily files in the landing folder, up to the end of the partition's slice",
         on_failure="The message names the file and what is wrong with it. The tables are as before. Have the file "
         "delivered again, then clear the task.",
+        mlflow=False,
     ),
     StageInfo(
         name="features",
@@ -42,6 +37,7 @@ STAGES: tuple[StageInfo, ...] = (
         reads="`observations`",
         on_failure="An error of the workload's own feature function stands in the log with the group. "
         "Try it without Spark: `./muster try`. Mend it, then clear the task.",
+        mlflow=False,
     ),
     StageInfo(
         name="train",
@@ -65,7 +61,6 @@ STAGES: tuple[StageInfo, ...] = (
         reads="`decisions`, `models`, the champion pack",
         on_failure="The alias either moved or did not; `alias_journal` tells. Clearing the task is safe: a pack "
         "that is registered already is found again, and the alias moves only from the version that was judged.",
-        spark=False,
     ),
     StageInfo(
         name="score",

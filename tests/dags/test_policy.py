@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable, PartitionedAtRuntime
 from airflow.serialization.serialized_objects import DagSerialization
 
+from muster_airflow.operators.promote import PromoteOperator
 from tests.plugins.airflow_task import WORKLOAD, declare
 
 if TYPE_CHECKING:
@@ -128,13 +128,18 @@ def test_without_a_cron_a_partition_is_started_by_hand(dags: list[DAG]) -> None:
 def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(dags: list[DAG]) -> None:
     tasks: list[Any] = [task for dag in dags for task in dag.tasks]
     assert {task.stage for task in tasks if not task.spark} == {"promote"}
-    assert {task.stage for task in tasks if task.guard_backfill} == {"promote"}
+    assert {task.stage for task in tasks if isinstance(task, PromoteOperator)} == {"promote"}
     assert {dag.dag_id.split(".")[1] for dag in dags if "allow_backfill" in dag.params} == {"promote"}
 
 
 def test_every_job_that_a_dag_names_is_there(dags: list[DAG]) -> None:
     tasks: list[Any] = [task for dag in dags for task in dag.tasks]
-    assert [task.job for task in tasks if not Path(task.job).is_file()] == []
+    assert [task.stage for task in tasks if not (PROJECT / "jobs" / f"{task.stage}.py").is_file()] == []
+
+
+def test_only_stages_that_use_mlflow_are_told_where_it_is(dags: list[DAG]) -> None:
+    tasks: list[Any] = [task for dag in dags for task in dag.tasks]
+    assert {task.stage for task in tasks if not task.mlflow} == {"ingest", "features"}
 
 
 def test_every_dag_can_be_stored_and_is_the_same_when_parsed_again(bag: DagBag) -> None:

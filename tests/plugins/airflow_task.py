@@ -1,12 +1,11 @@
 """An Airflow task without an Airflow: its context; and, run as a script, its process, which a test can kill.
 
-`python airflow_task.py STAGE JOB WORKLOAD SPARK PARTITION` runs the operator and, as Airflow's own task process does,
+`python airflow_task.py STAGE JOB WORKLOAD NEEDED PARTITION` runs the operator and, as Airflow's own task process does,
 calls `on_kill` on SIGTERM.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -20,7 +19,9 @@ from muster.settings import PROJECT
 
 os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow"))
 
-from muster_airflow.operators.spark_job import SparkJobOperator  # Airflow reads its home when it is imported
+from airflow.sdk.log import configure_logging
+
+from muster_airflow.operators.job import JobOperator  # Airflow reads its home when it is imported
 
 PARTITION = "2024-02-05"
 WORKLOAD = """
@@ -46,9 +47,23 @@ class Task:
 
     try_number: int = 1
     pushed: dict[str, Any] = field(default_factory=dict)
+    dag_id: str = "made.train"
+    run_id: str = "manual__1"
+    task_id: str = "train"
+    map_index: int = -1
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+class State(dict[str, Any]):
+    """A task's state store."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
 
 
 def context_of(partition: str | None = PARTITION, run_id: str = "manual__1", **more: Any) -> dict[str, Any]:
@@ -57,6 +72,7 @@ def context_of(partition: str | None = PARTITION, run_id: str = "manual__1", **m
         "partition_key": partition,
         "dag_run": SimpleNamespace(run_id=run_id, triggering_user_name=None),
         "ti": Task(),
+        "task_state_store": State(),
         "outlet_events": defaultdict(SimpleNamespace),
         "triggering_asset_events": {},
         "params": {},
@@ -73,8 +89,9 @@ def declare(folder: Path, name: str = "made") -> Path:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-    stage, job, workload, spark, key = sys.argv[1:]
-    task = SparkJobOperator(task_id=stage, stage=stage, job=job, workload=workload, spark=spark == "spark")
+    configure_logging(colored_console_log=False)  # as in Airflow's own task process: secrets are masked
+    stage, job, workload, needed, key = sys.argv[1:]
+    needs = {"spark": "spark" in needed, "mlflow": "mlflow" in needed}
+    task = JobOperator(task_id=stage, stage=stage, job=job, workload=workload, **needs)
     signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
     task.execute(context_of(key))

@@ -69,7 +69,7 @@ class Line:
     def task(self, stage: str, job: Path) -> subprocess.Popen[str]:
         """Start a task with the job of a file."""
         workload = airflow_task.declare(self.folder)
-        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark", PARTITION]
+        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark,mlflow", PARTITION]
         log = (self.folder / f"{stage}.log").open("a")
         return subprocess.Popen(command, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True)
 
@@ -118,4 +118,5 @@ class Line:
 def environment(settings: Settings, folder: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
     mine = {"MUSTER_HOME": str(settings.home), "MUSTER_STORE": str(folder / "store"), "PYTHONPATH": os.getcwd()}
+    mine["AIRFLOW_CONN_MLFLOW_DEFAULT"] = json.dumps({"conn_type": "mlflow", "host": settings.mlflow_tracking_uri})
     return {**kept, **mine, "SPARK_LOCAL_IP": "127.0.0.1", **more}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import random
 from datetime import date, timedelta
 from pathlib import Path
@@ -52,7 +53,8 @@ def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
     connect.folder = connect.folder / "connect"
     submit.folder = submit.folder / "submit"
     for line in (connect, submit):
-        line.env = {**line.env, "MUSTER_STORE": str(line.folder / "store"), "MUSTER_MLFLOW_URI": mlflow_server}
+        mlflow = json.dumps({"conn_type": "mlflow", "host": mlflow_server})
+        line.env |= {"MUSTER_STORE": str(line.folder / "store"), "AIRFLOW_CONN_MLFLOW_DEFAULT": mlflow}
         land(line.folder / "store" / "landing" / "made")
     return connect, submit
 

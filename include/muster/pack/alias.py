@@ -37,6 +37,8 @@ class AliasMoved(MusterError):
 class MoveUnderWay(MusterError):
     """Raised when another move of the alias has begun and is not done."""
 
+    passing = True
+
     def __init__(self, name: str, to_version: str, partition: str) -> None:
         super().__init__(
             f"the alias '{ALIAS}' of '{name}' is just being moved to version {to_version} by partition {partition}; "

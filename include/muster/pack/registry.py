@@ -38,6 +38,8 @@ class NotAPack(MusterError):
 class NotReady(MusterError):
     """Raised when a registered version does not become ready."""
 
+    passing = True
+
     def __init__(self, name: str, version: str, status: str) -> None:
         super().__init__(
             f"version {version} of '{name}' is {status}, not READY; the alias was not moved: run promote again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import os
 import secrets
 import shlex
@@ -27,8 +27,8 @@ api-server reads the log files themselves.
 """
 
 
-def part(settings: Settings, migrate: Callable[[], None]) -> Part:
-    """Describe Airflow's components, which need the database first."""
+def part(settings: Settings, database: Callable[[], None]) -> Part:
+    """Describe Airflow's components; `database` makes what they need first."""
     home = settings.home.resolve()
     ports = {"airflow-api": [Port(settings.airflow_port, "MUSTER_AIRFLOW_PORT")]}
     services = [
@@ -45,16 +45,17 @@ def part(settings: Settings, migrate: Callable[[], None]) -> Part:
 
     def prepare() -> None:
         (home / "airflow" / "plugins").mkdir(parents=True, exist_ok=True)
-        _secret(home)
-        migrate()
+        _secret(home, "secret", secrets.token_hex(64))
+        _secret(home, "fernet", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        database()
 
     return Part("airflow", services, prepare)
 
 
 def environment(settings: Settings, home: Path) -> dict[str, str]:
-    """Return Airflow's configuration and connections as environment variables."""
+    """Return Airflow's configuration as environment variables."""
     folder = home / "airflow"
-    secret = f"cat {shlex.quote(str(_secret_file(home)))}"
+    secret, fernet = (f"cat {shlex.quote(str(folder / name))}" for name in ("secret", "fernet"))
     options = {
         "API__HOST": settings.host,
         "API__PORT": settings.airflow_port,
@@ -64,10 +65,14 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         "API_AUTH__JWT_SECRET_CMD": secret,
         "CORE__DAGS_FOLDER": PROJECT / "dags",
         "CORE__EXECUTOR": "LocalExecutor",
+        # Passwords in the database are encrypted with it.
+        "CORE__FERNET_KEY_CMD": fernet,
         "CORE__LOAD_EXAMPLES": False,
         "CORE__PARALLELISM": 4,
         "CORE__PLUGINS_FOLDER": folder / "plugins",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True,
+        # The Test button of a connection's form: on this machine every user is an admin.
+        "CORE__TEST_CONNECTION": "Enabled",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
@@ -79,20 +84,6 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(folder),
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
-        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections(settings).items()},
-    }
-
-
-def connections(settings: Settings) -> dict[str, dict[str, object]]:
-    """Return Airflow's connections: JSON, because the URI form of a Spark master is misread."""
-    return {
-        "spark_connect": {
-            "conn_type": "spark_connect",
-            "host": f"sc://{settings.host}",
-            "port": settings.spark_port,
-            "extra": {"ui": f"http://{settings.host}:{settings.spark_ui_port}/connect/"},
-        },
-        "spark_default": {"conn_type": "spark", "host": f"local[{settings.spark_cores}]"},
     }
 
 
@@ -101,14 +92,11 @@ def _healthy(settings: Settings, component: str) -> bool:
     return answer is not None and answer.json().get(component, {}).get("status") == "healthy"
 
 
-def _secret_file(home: Path) -> Path:
-    return home / "airflow" / "secret"
-
-
-def _secret(home: Path) -> None:
-    """Make the key that Airflow's components sign their tokens with, once a home, for this user's eyes only."""
-    if not _secret_file(home).exists():
-        partial = _secret_file(home).with_suffix(".tmp")
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_hex(64))
-        partial.replace(_secret_file(home))
+def _secret(home: Path, name: str, value: str) -> None:
+    """Keep a key of Airflow's components, the first ever made for a home, for this user's eyes only."""
+    file = home / "airflow" / name
+    if not file.exists():
+        partial = file.with_suffix(".tmp")
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
+            opened.write(value)
+        partial.replace(file)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from muster.settings import Settings
-from muster.stack import airflow_services, mlflow_server, process, spark_server
+from muster.stack import airflow_connections, airflow_services, mlflow_server, process, spark_server
 from muster.stack.environment import environment
 from muster.stack.errors import AlreadyStarting
 from muster.stack.jars import ensure_jars
@@ -109,17 +109,20 @@ def _parts(settings: Settings, env: dict[str, str]) -> list[Part]:
     return [
         mlflow_server.part(settings),
         spark_server.part(settings, lambda: ensure_jars(home, env)),
-        airflow_services.part(settings, lambda: _migrate(home, env)),
+        airflow_services.part(settings, lambda: _database(settings, home, env)),
     ]
 
 
-def _migrate(home: Path, env: dict[str, str]) -> None:
-    """Bring Airflow's database to this Airflow's schema, once a version."""
+def _database(settings: Settings, home: Path, env: dict[str, str]) -> None:
+    """Bring Airflow's database to this Airflow's schema, once a version, and to the settings' connections."""
+    airflow = str(Path(sys.executable).with_name("airflow"))
     done = home / "airflow" / f"migrated-{importlib.metadata.version('apache-airflow-core')}"
     if not done.exists():
-        airflow = str(Path(sys.executable).with_name("airflow"))
         process.run("airflow-migrate", [airflow, "db", "migrate"], home=home, env=env)
         done.touch()
+    airflow_connections.store(
+        settings, home, lambda command: process.run("airflow-connections", [airflow, *command], home=home, env=env)
+    )
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from muster_airflow.exceptions import JobFailed, NoPartition, ResultMissing
+from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition, ResultMissing
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
-from muster_airflow.operators.spark_job import SparkJobOperator
+from muster_airflow.operators.job import JobOperator
 from tests.plugins.airflow_task import PARTITION, context_of
 
 TELLS = """
@@ -30,12 +30,10 @@ OUT = Asset("made.models", uri="muster://made/models")
 def operator(tmp_path: Path, home: Path, workload: Path):  # type: ignore[no-untyped-def]
     """Return a maker of operators whose job is the given script."""
 
-    def make(script: str) -> SparkJobOperator:
+    def make(script: str, **more: Any) -> JobOperator:
         (tmp_path / "job.py").write_text(script, encoding="utf-8")
-        job = str(tmp_path / "job.py")
-        return SparkJobOperator(
-            task_id="train", stage="train", job=job, workload=str(workload), spark=False, outlets=[OUT]
-        )
+        own = {"job": str(tmp_path / "job.py"), "workload": str(workload), "spark": False, "mlflow": False}
+        return JobOperator(**{"task_id": "train", "stage": "train", "outlets": [OUT], **own, **more})
 
     return make
 
@@ -86,6 +84,19 @@ def test_a_failed_jobs_own_error_line_is_the_message(operator: Any) -> None:
     assert isinstance(failed.value, AirflowException)
 
 
+def test_bad_input_is_not_tried_again(operator: Any) -> None:
+    script = "import os, sys; print('error: the file is empty', file=sys.stderr); sys.exit(os.EX_DATAERR)"
+    with pytest.raises(InputRefused, match=r"^the file is empty$") as refused:
+        operator(script).execute(context_of())
+    assert isinstance(refused.value, AirflowFailException)
+
+
+def test_a_task_may_name_its_own_partition_and_options(operator: Any) -> None:
+    task = operator(TELLS, partition="2024-02-12", options={"dry_run": "yes", "approved_by": ""})
+    arguments = task.execute(context_of(partition=None))["arguments"]
+    assert (arguments["--partition"], arguments["--option"]) == ("2024-02-12", "dry_run=yes")
+
+
 def test_a_job_that_breaks_is_told_by_its_last_line(operator: Any) -> None:
     with pytest.raises(JobFailed, match="the train job ended with code 1: ZeroDivisionError: division by zero"):
         operator("1 / 0").execute(context_of())
@@ -103,11 +114,12 @@ def test_a_job_that_leaves_no_result_fails(operator: Any) -> None:
 
 
 def test_links_lead_to_what_the_job_made(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = operator("")
-    task.result = json.loads('{"mlflow_run_id": "abc", "to_version": "7"}')
-    monkeypatch.setattr(type(task), "dag_id", "made.promote")
-    assert MlflowRunLink().get_link(task, ti_key=None).endswith("/#/runs/abc")  # type: ignore[arg-type]
-    assert ModelVersionLink().get_link(task, ti_key=None).endswith("/#/models/made/versions/7")  # type: ignore[arg-type]
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "https://mlflow.example"}')
+    task = operator(TELLS, mlflow=True)
+    task.execute(context_of())
+    task.result = {"mlflow_run_id": "abc", "to_version": "7"}
+    links = [link.get_link(task, ti_key=None) for link in (MlflowRunLink(), ModelVersionLink())]  # type: ignore[arg-type]
+    assert links == ["https://mlflow.example/#/runs/abc", "https://mlflow.example/#/models/made/versions/7"]
 
 
 def test_a_stage_without_a_run_or_version_has_no_links(operator: Any) -> None:
@@ -121,7 +133,8 @@ def test_sparks_page_is_linked_before_the_job_ends(
     value = {"conn_type": "spark_connect", "host": "sc://spark:1", "extra": {"ui": "http://spark:4040/connect/"}}
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_CONNECT", json.dumps(value))
     (tmp_path / "job.py").write_text("raise SystemExit(1)", encoding="utf-8")
-    task = SparkJobOperator(task_id="train", stage="train", job=str(tmp_path / "job.py"), workload=str(workload))
+    job = str(tmp_path / "job.py")
+    task = JobOperator(task_id="train", stage="train", job=job, workload=str(workload), mlflow=False)
     context = context_of()
     with pytest.raises(JobFailed):
         task.execute(context)  # type: ignore[arg-type]

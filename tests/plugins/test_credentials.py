@@ -1,0 +1,66 @@
+"""A real task and its real job: the credentials are in the job's environment and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from muster_airflow.process import RUN_KEY
+from tests.plugins import airflow_task
+from tests.plugins.airflow_task import PARTITION, declare
+
+PASSWORD = "pa55word-of-ann"
+JOB = """
+import json, os, pathlib, sys, time
+print("signs in as", os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"], flush=True)
+while not pathlib.Path({go!r}).exists():
+    time.sleep(0.05)
+result = pathlib.Path(sys.argv[sys.argv.index("--result") + 1])
+result.parent.mkdir(parents=True)
+result.write_text(json.dumps({{"told": {{name: value for name, value in os.environ.items() if "MLFLOW" in name}}}}))
+"""
+
+
+def command_lines() -> str:
+    """Return the arguments of every process of this machine."""
+    return "\n".join(" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
+
+
+@pytest.mark.parametrize("needed", ["mlflow", ""])
+def test_credentials_reach_the_job_that_needs_them_and_no_log_nor_argument(tmp_path: Path, needed: str) -> None:
+    go, job = tmp_path / "go", tmp_path / "job.py"
+    script = JOB.format(go=str(go)) if needed else "import os; raise SystemExit(str(dict(os.environ)))"
+    job.write_text(script, encoding="utf-8")
+    value = {"conn_type": "mlflow", "host": "https://ml.example", "login": "ann", "password": PASSWORD}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.getcwd(),
+        "MUSTER_STORE": str(tmp_path / "store"),
+        "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(value),
+        "MLFLOW_TRACKING_PASSWORD": "another-pa55word",
+    }
+    task = [sys.executable, airflow_task.__file__, "train", str(job), str(declare(tmp_path)), needed, PARTITION]
+    with subprocess.Popen(task, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        seen = ""
+        if needed:
+            while not any(RUN_KEY in one.environ() for one in psutil.Process(running.pid).children()):
+                time.sleep(0.05)
+            seen = command_lines()
+            go.touch()
+        log = running.communicate(timeout=60)[0]
+    assert PASSWORD not in log + seen
+    assert "another-pa55word" not in log
+    if needed:
+        assert str(job) in seen
+        assert "signs in as ann ***" in log
+        (result,) = (tmp_path / "store").rglob("*.json")
+        assert json.loads(result.read_text())["told"]["MLFLOW_TRACKING_PASSWORD"] == PASSWORD
+    else:
+        assert "MLFLOW_TRACKING" not in log
