@@ -46,9 +46,9 @@ def test_only_what_the_settings_changed_is_written_again(home: Path) -> None:
 
 def test_an_import_that_fails_is_made_again(home: Path) -> None:
     def refuse(_: list[str]) -> None:
-        raise OSError
+        raise ChildProcessError
 
-    with pytest.raises(OSError):
+    with pytest.raises(ChildProcessError):
         store(Settings(home=home), home, refuse)
     airflow = Airflow()
     store(Settings(home=home), home, airflow)
