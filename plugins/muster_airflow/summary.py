@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def summary(stage: str, workload: str, partition: str, result: Mapping[str, Any]) -> str:
+def summary(stage: str, workload: str, partition: str | None, result: Mapping[str, Any]) -> str:
     """Return the table: one line a count, a reason's count indented under its own."""
     rows = list(_rows(result))
     width = max((len(name) for name, _ in rows), default=0)
-    title = f"{workload}.{stage}  partition {partition}"
+    title = f"{workload}.{stage}" + (f"  partition {partition}" if partition else "")
     lines = [f"  {name:<{width}}  {value}" for name, value in rows]
     return "\n".join([title, "-" * len(title), *lines])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.job import Job, main
+from muster.errors import MusterError
 from tests.plugins.airflow_task import declare
 
 Run = Callable[..., dict[str, Any]]
@@ -54,6 +56,28 @@ def test_declared_options_reach_the_job_whatever_they_hold(run: Run) -> None:
     ("given", "problem"),
     [(["two=2"], "no option 'two'; there is: to"), (["to"], "not 'name=value'"), (["to=1", "to=2"], "given twice")],
 )
-def test_an_option_that_cannot_be_meant_is_refused(run: Run, given: list[str], problem: str) -> None:
-    with pytest.raises(SystemExit, match=problem):
+def test_an_option_that_cannot_be_meant_is_refused(
+    run: Run, capsys: pytest.CaptureFixture[str], given: list[str], problem: str
+) -> None:
+    with pytest.raises(SystemExit, match=str(os.EX_DATAERR)):
         run(*(part for text in given for part in ("--option", text)), partitioned=False, options=("to",))
+    assert problem in capsys.readouterr().err
+
+
+class Later(MusterError):
+    """Raised for what passes by itself."""
+
+    passing = True
+
+
+@pytest.mark.parametrize(("error", "code"), [(MusterError("mend it"), os.EX_DATAERR), (Later("wait"), 1)])
+def test_the_exit_code_tells_what_must_be_mended_from_what_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: MusterError, code: int
+) -> None:
+    def fail(_: Job) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(declare(tmp_path)), "--partition", "2024-02-05"])
+    with pytest.raises(SystemExit) as ended:
+        main("fail", fail)
+    assert (ended.value.code, capsys.readouterr().err) == (code, f"error: {error}\n")

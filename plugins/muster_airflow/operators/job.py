@@ -56,6 +56,8 @@ class JobOperator(BaseOperator):
     template_fields = ("workload", "partition", "options", "mlflow_conn_id")
     operator_extra_links = (SparkLink(), MlflowRunLink(), ModelVersionLink())
     ui_color = "#e8eef7"
+    partitioned = True
+    """Whether the job is about one partition; an operator of one that is not says so."""
 
     def __init__(
         self,
@@ -111,12 +113,14 @@ class JobOperator(BaseOperator):
         if self._process is not None:
             self._process.stop()
 
-    def partition_of(self, context: Context) -> str:
-        """Return the partition that this task is about.
+    def partition_of(self, context: Context) -> str | None:
+        """Return the partition that this task is about; None where the job is about none.
 
         Raises:
             NoPartition: when neither the task nor the run names one.
         """
+        if not self.partitioned:
+            return None
         partition = self.partition or context.get("partition_key")
         if not partition:
             raise NoPartition(self.dag_id)
@@ -126,11 +130,12 @@ class JobOperator(BaseOperator):
         partition = self.partition_of(context)
         workload = Path(self.workload).stem
         mlflow = self._mlflow()
-        run_key = f"{settings().store_root} {workload} {self.stage} {partition}"
+        run_key = " ".join(filter(None, [settings().store_root, workload, self.stage, partition]))
         if left := stop_leftovers(run_key):
             self.log.warning("Stopped what an earlier attempt left: processes %s", left)
-        result_file = self._result_file(workload, partition, context)
-        command = self._command(partition, result_file)
+        attempt = _attempt_name(context)
+        result_file = self._result_file(workload, partition, attempt)
+        command = self._command(partition, attempt, result_file)
         self.spark_ui = command.spark_ui
         context["ti"].xcom_push(SparkLink().xcom_key, self.spark_ui)
         result = self._run(command, {**mlflow, RUN_KEY: run_key}, result_file)
@@ -145,10 +150,9 @@ class JobOperator(BaseOperator):
         self.mlflow_uri = hook.uri
         return hook.environment()
 
-    def _command(self, partition: str, result_file: Path) -> Command:
+    def _command(self, partition: str | None, attempt: str, result_file: Path) -> Command:
         from muster_airflow.backends import BACKENDS, JobCall, plain
 
-        attempt = result_file.stem.removeprefix(f"{partition}-")
         options = {name: value for name, value in (self.options or {}).items() if value}
         job = self.job or str(PROJECT / "jobs" / f"{self.stage}.py")
         call = JobCall(job, self.workload, partition, attempt, result_file, options)
@@ -180,13 +184,13 @@ class JobOperator(BaseOperator):
             raise MlflowClosed(datetime.fromisoformat(result["until"]), result["why"])
         return result
 
-    def _result_file(self, workload: str, partition: str, context: Context) -> Path:
+    def _result_file(self, workload: str, partition: str | None, attempt: str) -> Path:
         """Return a file of this attempt alone, beside the store where that is a folder."""
         from muster.tables import Store
 
         root = settings().store_root
         folder = Store(root if "://" not in root else str(settings().home / "store"), workload).results(self.stage)
-        return Path(folder) / f"{partition}-{_attempt_name(context)}.json"
+        return Path(folder) / f"{'-'.join(filter(None, [partition, attempt]))}.json"
 
 
 def _attempt_name(context: Context) -> str:
