@@ -25,13 +25,14 @@ from threadpoolctl import threadpool_limits
 from benchmarks.figures import Figure
 from muster import groups, mlflow_calls, score
 from muster.feature_files import list_features
+from muster.gate.tagged import CANDIDATE_TAG, clear, tagged
 from muster.pack import registry
 from muster.pack.build import build_pack
 from muster.pack.reader import scores
 from muster.pack.registry import Champion
 from muster.pack.shard import ShardWriter, encode
 from muster.promote import promote
-from muster.runs import add_metrics, connect, training_run
+from muster.runs import add_metrics, close_run, connect, open_runs
 from muster.settings import Settings
 from muster.settings import settings as settings_of_process
 from muster.stack import local
@@ -86,7 +87,7 @@ def _workload(name: str) -> Workload:
         "unique": ["key", "at"],
         "label": {"column": "y", "above": 0},
         "features": {"columns": FEATURES, "buckets": BUCKETS},
-        "estimator": ["sklearn.impute.SimpleImputer", "sklearn.linear_model.LogisticRegression"],
+        "algorithms": {"logistic": ["sklearn.impute.SimpleImputer", "sklearn.linear_model.LogisticRegression"]},
         "windows": {"train": 14, "evaluate": 7},
         "schedule": {"start": "2024-01-01"},
     }
@@ -105,7 +106,15 @@ def _train(workload: Workload, store: Store, size: int, run: str, run_id: str) -
     data, rows = encode(_fitted()), []
     windows = partition_windows(workload, PARTITION)
     names = [f"group-{number:05}" for number in range(size)]
-    fixed = {"partition": PARTITION, "run": run, "parent": False, "rows": 200, "positives": 60, "prior": 0.3}
+    fixed = {
+        "partition": PARTITION,
+        "run": run,
+        "parent": False,
+        "algorithm": "logistic",
+        "rows": 200,
+        "positives": 60,
+        "prior": 0.3,
+    }
     fixed |= {"features_version": 1, "mlflow_run_id": run_id}
     fixed |= {"train_from": windows.train.start, "train_to": windows.train.stop}
     for bucket in range(BUCKETS):
@@ -125,11 +134,20 @@ def _week(root: Path, size: int) -> Week:
     name = f"bench_{root.name.replace('-', '_')}"
     workload, store, run = _workload(name), Store(str(root), name), f"{PARTITION}-0123abcd"
     before = mlflow_calls.count()
-    run_id = training_run(workload, run, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {"a": "b"})
+    run_id = open_runs(workload, run, workload.algorithms)["logistic"]
+    close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {CANDIDATE_TAG: PARTITION})
     models = _train(workload, store, size, run, run_id)
+    found = tagged(workload)
     registry.current(workload, store)
     add_metrics(run_id, {"gate_promote": size, "gate_auc_after": 0.7})
-    verdict = {"partition": PARTITION, "run": run, "verdict": "promote", "candidate_score": 0.7}
+    clear(item.run_id for item in found)
+    verdict = {
+        "partition": PARTITION,
+        "run": run,
+        "verdict": "promote",
+        "candidate_score": 0.7,
+        "algorithm": "logistic",
+    }
     decisions = [verdict | {"group": group} for group in models["group"].to_pylist()]
     for table, rows in (("models", models), ("decisions", pa.Table.from_pylist(decisions, DECISIONS))):
         write_deltalake(store.table(table), rows, partition_by=["partition"])
@@ -211,7 +229,7 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     workload, store = _workload("bench_score"), Store(str(root), "bench_score")
     models = _train(workload, store, size, f"{PARTITION}-0123abcd", "none")
     windows = partition_windows(workload, PARTITION)
-    winners = models.select(["group"]).append_column("score", pa.repeat(0.7, models.num_rows))
+    winners = models.select(["group", "algorithm"]).append_column("score", pa.repeat(0.7, models.num_rows))
     built = build_pack(workload, store, windows.partition, models, winners, None)
     write_deltalake(
         store.table("features"),

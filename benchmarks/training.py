@@ -51,7 +51,7 @@ WORKLOAD = Workload.model_validate(
         "unique": ["key", "at"],
         "label": {"column": "value", "above": 0},
         "features": {"columns": [f"x{number}" for number in range(FEATURES)]},
-        "estimator": "sklearn.linear_model.LogisticRegression",
+        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
         "windows": {"train": 7 * SLICES, "evaluate": 7},
         "schedule": {"start": START},
     }
@@ -117,7 +117,8 @@ def _remote(settings: Settings) -> Iterator[None]:
     """Let the job be a client of the local Spark server; a benchmark leaves nothing in MLflow."""
     with (
         patch.dict(os.environ, {"SPARK_REMOTE": settings.spark_remote}),
-        patch.object(train.runs, "training_run", return_value="benchmark"),
+        patch.object(train.runs, "open_runs", return_value={"logistic": "benchmark"}),
+        patch.object(train.runs, "close_run"),
     ):
         yield
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.job import Job, main
 from muster import runs
 from muster.feature_files import FeatureFiles, list_features, read_bucket
 from muster.gate.bucket import judge_bucket
-from muster.gate.candidates import Candidates, read_candidates
+from muster.gate.candidates import Candidates, read_candidates, settled
 from muster.gate.decisions import reconcile, summary
 from muster.gate.opponent import Opponents, opponents
+from muster.gate.tagged import clear, tagged
 from muster.tables import DECISIONS
 from muster.training.bins import balance
 
@@ -25,7 +27,8 @@ ROWS_OF_A_GROUP = 1_000
 
 def run(job: Job) -> dict[str, Any]:
     """Judge every group of the partition's ledger and write `decisions`; return the counts."""
-    candidates = read_candidates(job.workload, job.store, job.windows)
+    found = tagged(job.workload)
+    candidates = read_candidates(job.workload, job.store, job.windows, found)
     champion = opponents(job.workload, job.store, job.windows)
     files = list_features(job.workload, job.store, job.windows.evaluate, candidates.features_version)
     ledger = candidates.ledger.read()
@@ -34,10 +37,11 @@ def run(job: Job) -> dict[str, Any]:
     decisions = decisions.sort_by([("bucket", "ascending"), ("group", "ascending")])
     reconcile(decisions, ledger)
     job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
-    found = summary(decisions)
-    if candidates.mlflow_run_id is not None:
-        runs.add_metrics(candidates.mlflow_run_id, _metrics(found))
-    return {"run": candidates.run, **found, "champion_version": champion.version if champion else None}
+    told = summary(decisions)
+    for algorithm, run_id in candidates.mlflow_runs.items():
+        runs.add_metrics(run_id, _metrics(told) | _chosen(decisions, algorithm))
+    clear(settled(job.store, job.windows.key, found))
+    return {"run": candidates.run, **told, "champion_version": champion.version if champion else None}
 
 
 def _judge(
@@ -60,9 +64,15 @@ def _costs(ledger: pa.Table, files: FeatureFiles) -> dict[int, float]:
     return {bucket: files.rows.get(bucket, 0) + ROWS_OF_A_GROUP * count for bucket, count in entered.items()}
 
 
-def _metrics(found: dict[str, Any]) -> dict[str, float]:
-    """Return the gate's numbers as metrics of the MLflow run."""
-    return {f"gate_{name}": value for name, value in found.items() if isinstance(value, int | float)}
+def _metrics(told: dict[str, Any]) -> dict[str, float]:
+    """Return the gate's numbers as metrics of every MLflow run of the training."""
+    return {f"gate_{name}": value for name, value in told.items() if isinstance(value, int | float)}
+
+
+def _chosen(decisions: pa.Table, algorithm: str) -> dict[str, float]:
+    """Return of how many groups the algorithm was chosen, and promoted."""
+    verdicts = decisions.filter(pc.field("algorithm") == algorithm)["verdict"].to_pylist()
+    return {"gate_chosen": len(verdicts), "gate_chosen_and_promoted": verdicts.count("promote")}
 
 
 if __name__ == "__main__":

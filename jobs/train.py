@@ -1,9 +1,9 @@
-"""Train a model for every group of a partition; write `models` and `ledger`."""
+"""Train every group of a partition with every algorithm; write `models` and `ledger`."""
 
 from __future__ import annotations
 
-import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from pyspark import cloudpickle
 from jobs.job import Job, main
 from muster import runs
 from muster.feature_files import FeatureFiles, list_features
+from muster.gate.tagged import CANDIDATE_TAG
 from muster.training import ledger
 from muster.training.bins import balance
 from muster.training.bucket import entering, read_entering, train_bucket
 from muster.training.entered import groups_entering
 from muster.training.fit import Plan, plan
-from muster.training.outcomes import OUTCOMES, ledger_rows, models_rows
+from muster.training.outcomes import OUTCOMES, fits, ledger_rows, models_rows
 from muster.training.run_name import run_name
 from muster.workload.functions import PREFIX
 from muster.workload.spec import Workload
@@ -42,20 +43,25 @@ def run(job: Job) -> dict[str, Any]:
     )
     states = ledger_rows(outcomes, name, windows)
     ledger.reconcile(name, entered, states)
-    mlflow_run_id = _mlflow_run(job, name, found.version, states)
-    models = models_rows(outcomes, name, windows, _below_root(job, folder), found.version, mlflow_run_id)
+    mlflow_runs = runs.open_runs(workload, name, sorted(workload.algorithms))
+    models = models_rows(outcomes, name, windows, _below_root(job, folder), found.version, mlflow_runs)
     where = f"partition = '{windows.key}'"
     job.replace(models, "models", where)
     job.replace(states, "ledger", where)
     _sweep(folder, models)
+    fitted = fits(outcomes)
+    for algorithm, run_id in mlflow_runs.items():
+        of_it = fitted.filter(pc.equal(fitted["algorithm"], algorithm))
+        _close(job, run_id, algorithm, name, found.version, states, of_it)
     ledger.check_failed(name, states, workload.max_failed)
     return {
         "run": name,
         "groups": states.num_rows,
         **ledger.counts(states),
         "reasons": ledger.reasons(states),
+        "models": dict(Counter(models["algorithm"].to_pylist())),
         "features_version": found.version,
-        "mlflow_run_id": mlflow_run_id,
+        "mlflow_run_id": next(iter(mlflow_runs.values())),
     }
 
 
@@ -80,15 +86,22 @@ def _train_bucket(
     return train_bucket(planned, read_entering(workload, files[bucket], windows), bucket, folder)
 
 
-def _mlflow_run(job: Job, name: str, version: int, states: pa.Table) -> str:
-    """Write the run's params and counts to MLflow; a number of calls that no number of groups changes."""
+def _close(job: Job, run_id: str, algorithm: str, name: str, version: int, states: pa.Table, fitted: pa.Table) -> None:
+    """Write what came of one algorithm to its MLflow run, and tag it as a candidate: the tables hold its models."""
     days, workload = job.windows.train, job.workload
-    estimator = json.dumps([step.model_dump(mode="json") for step in workload.estimator])
-    params = {"estimator": estimator[:6000], "seed": workload.seed, "train_from": days.start, "train_to": days.stop}
-    sums = {column: float(pc.sum(states[column]).as_py()) for column in ("rows", "positives", "bytes")}
-    metrics = {"groups": float(states.num_rows), **ledger.counts(states), **sums}
-    tags = {"muster.partition": job.windows.key, "muster.features_version": str(version)}
-    return runs.training_run(workload, name, params, metrics, tags)
+    declared = workload.algorithms[algorithm].model_dump_json(exclude_none=True)
+    params = {"algorithm": declared[:6000], "seed": workload.seed, "train_from": days.start, "train_to": days.stop}
+    sums = {column: float(pc.sum(states[column]).as_py()) for column in ("rows", "positives")}
+    size = float(pc.sum(fitted["length"]).as_py() or 0)
+    metrics = {"groups": float(states.num_rows), **ledger.counts(fitted), **sums, "bytes": size}
+    tags = {
+        runs.RUN_TAG: name,
+        runs.ALGORITHM_TAG: algorithm,
+        "muster.partition": job.windows.key,
+        "muster.features_version": str(version),
+        CANDIDATE_TAG: job.windows.key,
+    }
+    runs.close_run(run_id, params, metrics, tags)
 
 
 def _below_root(job: Job, folder: Path) -> str:

@@ -21,7 +21,7 @@ from muster.features import compute
 from muster.landing import land
 from muster.settings import PROJECT
 from muster.tables import Store, observations_schema
-from muster.training.estimator import recipe
+from muster.training.estimator import recipes
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
@@ -29,15 +29,17 @@ from muster.workload.windows import DateRange
 from muster.workload.wording import sections
 
 TEXT = (PROJECT / "docs" / "adding_a_workload.md").read_text(encoding="utf-8")
-NOT_SECTIONS = {"columns", "estimator"}
+NOT_SECTIONS = {"columns", "steps"}
 """Their short forms are explained by themselves."""
+TOLD_AS_WELL = {"fallback", "algorithms", "search"}
+"""Sections that have a row of their own, besides their fields'."""
 
 
 def declared(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each field's dotted path and default; `...` where it has none."""
     for name, field in section.model_fields.items():
         inner = [] if name in NOT_SECTIONS else list(sections(field.annotation))
-        if not inner or name == "fallback":
+        if not inner or name in TOLD_AS_WELL:
             yield above + name, ... if field.is_required() else field.default
         for part in inner:
             yield from declared(part, f"{above}{name}.")
@@ -93,7 +95,7 @@ def test_examples_model_learns_what_is_in_its_data(parcels: Workload, folder: Pa
     of_group = rows[rows["group"] == "north,b"]
     x, y = of_group[list(parcels.features.columns)].to_numpy(), of_group["label"].to_numpy()
     later = (of_group["date"] >= date(2024, 3, 4)).to_numpy()
-    fitted = recipe(parcels, folder).make(seed=1).fit(x[~later], y[~later])
+    fitted = recipes(parcels, folder)[0].make(seed=1).fit(x[~later], y[~later])
     assert roc_auc_score(y[later], fitted.predict_proba(x[later])[:, 1]) > 0.6
 
 

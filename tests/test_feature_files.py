@@ -25,7 +25,7 @@ WORKLOAD = Workload.model_validate(
         "columns": {"carrier": "string", "dep": "timestamp", "delay": "float?"},
         "label": {"column": "delay", "above": 15},
         "features": {"columns": ["hour", "record"]},
-        "estimator": "sklearn.linear_model.LogisticRegression",
+        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
         "windows": {"train": 28, "evaluate": 28},
         "schedule": {"start": MONDAY},
     }

@@ -24,7 +24,7 @@ DECLARED = {
     "unique": ["place", "line", "at"],
     "label": {"column": "delay", "above": 15},
     "features": {"columns": ["hour", "late"], "lookback": 7},
-    "estimator": "sklearn.linear_model.LogisticRegression",
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 7},
     "pack": {"fallback": {"keys": ["line"], "share": 0.5}},
     "schedule": {"start": "2024-01-01"},

@@ -19,7 +19,7 @@ columns: {place: string, at: timestamp, delay: "float?"}
 unique: [place, at]
 label: {column: delay, above: 0}
 features: {columns: [hour]}
-estimator: sklearn.linear_model.LogisticRegression
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 14, evaluate: 7}
 schedule: {start: 2024-01-01}
 """

@@ -24,7 +24,7 @@ WORKLOAD = Workload.model_validate(
         "unique": ["place", "at"],
         "label": {"column": "delay", "above": 0},
         "features": {"columns": ["hour"], "lookback": 2},
-        "estimator": "sklearn.linear_model.LogisticRegression",
+        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
         "windows": {"train": 7, "evaluate": 7},
         "schedule": {"start": "2024-01-15"},
     }

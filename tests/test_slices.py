@@ -23,7 +23,7 @@ WORKLOAD = Workload.model_validate(
         "unique": ["place", "at"],
         "label": {"column": "delay", "above": 15},
         "features": {"columns": ["hour"], "lookback": 3},
-        "estimator": "sklearn.linear_model.LogisticRegression",
+        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
         "windows": {"train": 14, "evaluate": 7},
         "schedule": {"start": "2024-01-01"},
     }

@@ -41,12 +41,13 @@ class Verdicts:
     """The version that was champion to the gate; None when there was none."""
     counts: dict[str, int]
     winners: pa.Table
-    """`group` and `score` of each group to promote."""
+    """`group`, `algorithm` and `score` of each model to promote."""
 
     @property
     def digest(self) -> str:
-        """Tell these verdicts from others: the run whose models they are about, and who won."""
-        text = json.dumps([self.run, sorted(self.winners["group"].to_pylist())])
+        """Tell these verdicts from others: the run whose models they are about, and which won."""
+        won = zip(*(self.winners[name].to_pylist() for name in ("group", "algorithm")), strict=True)
+        text = json.dumps([self.run, sorted(won)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -86,7 +87,7 @@ def _promote(
     models = models.filter(pc.field("run") == verdicts.run)
     carried, dropped = _carried(workload, store, base)
     pack = build_pack(workload, store, windows.partition, models, verdicts.winners, carried)
-    evidence = _evidence(verdicts, pack, dropped, models["mlflow_run_id"][0].as_py())
+    evidence = _evidence(verdicts, pack, dropped, _mlflow_run(verdicts, models))
     tags = _tags(windows, verdicts, models, evidence)
     version = registry.register(workload, store, pack, evidence["mlflow_run_id"], tags)
     from_version = champion.version if champion else None
@@ -101,7 +102,7 @@ def _verdicts(workload: Workload, store: Store, partition: str) -> Verdicts:
             why = f"decisions hold several values of '{column}'" if rows.num_rows else "decisions hold no row of it"
             raise NotJudged(workload.name, partition, why)
     won = rows.filter(pc.field("verdict") == "promote")
-    winners = won.select(["group", "candidate_score"]).rename_columns(["group", "score"])
+    winners = won.select(["group", "algorithm", "candidate_score"]).rename_columns(["group", "algorithm", "score"])
     counts = dict(Counter(rows["verdict"].to_pylist()))
     return Verdicts(rows["run"][0].as_py(), rows["champion_version"][0].as_py(), counts, winners)
 
@@ -150,6 +151,13 @@ def _carried(workload: Workload, store: Store, base: Champion | None) -> tuple[p
     if fits(about(manifest), workload):
         return manifest, 0
     return None, manifest.num_rows
+
+
+def _mlflow_run(verdicts: Verdicts, models: pa.Table) -> str:
+    """Return the MLflow run that the pack is logged under: of the algorithm that won most groups, the first by name."""
+    won = Counter(verdicts.winners["algorithm"].to_pylist())
+    most = min(won, key=lambda name: (-won[name], name))
+    return str(models.filter(pc.field("algorithm") == most)["mlflow_run_id"][0].as_py())
 
 
 def _evidence(verdicts: Verdicts, pack: BuiltPack, dropped: int, run_id: str) -> dict[str, Any]:

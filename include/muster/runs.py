@@ -1,10 +1,10 @@
-"""The one MLflow run of each Muster run: made with as few calls as can be, whatever the number of groups."""
+"""The MLflow runs of each Muster run, one an algorithm: few calls, whatever the number of groups."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from muster.settings import settings
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-RUN_TAG = "muster.run"
-"""The tag by which a run is found again when its job is tried twice."""
+RUN_TAG, ALGORITHM_TAG = "muster.run", "muster.algorithm"
+"""The tags by which a run is found again when its job is tried twice."""
 
 
 def connect() -> MlflowClient:
@@ -30,18 +30,20 @@ def connect() -> MlflowClient:
     return mlflow.MlflowClient()
 
 
-def training_run(
-    workload: Workload,
-    run: str,
-    params: Mapping[str, object],
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    run_id: str | None = None,
-) -> str:
-    """Write one Muster run to MLflow as one finished MLflow run and return its id.
+def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[str, str]:
+    """Return the id of the MLflow run of each algorithm of a Muster run: `close_run` writes them.
 
-    A job that is tried again finds the run that it wrote before: by `run_id` (2 calls), else by its tag (4 calls; 5 for
-    a new run, 6 for the workload's first). Metrics are replaced, params must be the same: they belong to the run.
+    A job that is tried again finds the runs that it made before by their tags: two calls, and one for each new run (two
+    more for the workload's first).
+    """
+    client = connect()
+    experiment = _experiment(client, workload)
+    found = _find(client, experiment, run)
+    return {name: found.get(name) or _create(client, experiment, run, name) for name in algorithms}
+
+
+def close_run(run_id: str, params: Mapping[str, object], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    """Write a run and finish it, in two calls. Metrics are replaced; params must be the same: they belong to the run.
 
     Raises:
         MlflowException: when a param that the run has is given another value, or the server fails.
@@ -49,18 +51,13 @@ def training_run(
     from mlflow.entities import Param, RunTag
 
     client = connect()
-    if run_id is None:
-        experiment = _experiment(client, workload)
-        run_id = _find(client, experiment, run) or _create(client, experiment, run)
-    written = {**tags, RUN_TAG: run}
     client.log_batch(
         run_id,
         metrics=_metrics(metrics),
         params=[Param(name, str(value)) for name, value in params.items()],
-        tags=[RunTag(name, value) for name, value in written.items()],
+        tags=[RunTag(name, value) for name, value in tags.items()],
     )
     client.set_terminated(run_id)
-    return run_id
 
 
 def add_metrics(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
@@ -94,12 +91,14 @@ def _experiment(client: MlflowClient, workload: Workload) -> str:
         return str(made_meanwhile.experiment_id)
 
 
-def _find(client: MlflowClient, experiment: str, run: str) -> str | None:
+def _find(client: MlflowClient, experiment: str, run: str) -> dict[str, str]:
+    """Return the run's MLflow runs, algorithm -> id; the first of each."""
     # A run's name holds a date and hexadecimal digits only, so it needs no quoting.
-    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", max_results=1, order_by=["start_time ASC"])
-    return str(found[0].info.run_id) if found else None
+    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["start_time DESC"])
+    return {item.data.tags[ALGORITHM_TAG]: str(item.info.run_id) for item in found}
 
 
-def _create(client: MlflowClient, experiment: str, run: str) -> str:
-    # The tag comes with the run: a job that dies right after leaves a run that the next attempt finds.
-    return str(client.create_run(experiment, run_name=run, tags={RUN_TAG: run}).info.run_id)
+def _create(client: MlflowClient, experiment: str, run: str, algorithm: str) -> str:
+    # The tags come with the run: a job that dies right after leaves a run that the next attempt finds.
+    tags = {RUN_TAG: run, ALGORITHM_TAG: algorithm}
+    return str(client.create_run(experiment, run_name=f"{run} {algorithm}", tags=tags).info.run_id)

@@ -46,12 +46,12 @@ LEDGER = pa.schema(
         ("bucket", INT),
         ("parent", pa.bool_()),
         ("state", STRING),  # trained | skipped | failed
-        ("reason", STRING),  # null when trained
+        ("reason", STRING),  # of a trained group: which of its algorithms was not, and why
         ("error_class", STRING),  # null unless failed
         ("rows", LONG),  # labelled training rows
         ("positives", LONG),
         ("seconds", FLOAT),
-        ("bytes", LONG),  # of the model as stored; 0 without one
+        ("bytes", LONG),  # of the models as stored; 0 without one
     ]
 )
 
@@ -62,13 +62,15 @@ MODELS = pa.schema(
         ("group", STRING),
         ("bucket", INT),
         ("parent", pa.bool_()),
+        ("algorithm", STRING),  # its name in the YAML
+        ("params", STRING),  # JSON of the parameters that its search chose; null without a search
         ("shard", STRING),  # path below the store's root
         ("offset", LONG),
         ("length", LONG),
         ("sha256", STRING),  # of the stored bytes
-        ("rows", LONG),
+        ("rows", LONG),  # labelled training rows; an outlier detector learns from the others as well
         ("positives", LONG),
-        ("prior", FLOAT),  # share of positives in the training rows: the baseline's constant score
+        ("prior", FLOAT),  # share of positives in those rows: the baseline's constant score; null without a row
         ("train_from", DATE),
         ("train_to", DATE),  # not included
         ("features_version", LONG),  # Delta version of `features` that was read

@@ -28,7 +28,7 @@ unique: [carrier, origin, dest, dep]
 columns: {carrier: string, origin: string, dest: string, dep: timestamp, delay: "float?"}
 label: {column: delay, above: 15}
 features: {columns: [hour], buckets: 16}
-estimator: sklearn.linear_model.LogisticRegression
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 28, evaluate: 28}
 schedule: {start: 2013-04-29}
 """

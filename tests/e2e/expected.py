@@ -124,7 +124,7 @@ class Week:
     def model(self, group: str) -> Pipeline:
         """Return the group's model: the declared pipeline, written out by hand."""
         if group not in self._models:
-            imputer, scaler, regression = self.year.declared["estimator"]
+            imputer, scaler, regression = self.year.declared["algorithms"]["logistic"]
             assert scaler == "sklearn.preprocessing.StandardScaler"
             steps = [
                 ("fill", SimpleImputer(**imputer["sklearn.impute.SimpleImputer"])),

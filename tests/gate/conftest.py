@@ -27,7 +27,7 @@ WORKLOAD = {
     "unique": ["place", "at"],
     "label": {"column": "delay", "above": 0},
     "features": {"columns": ["signal", "known"]},
-    "estimator": "sklearn.linear_model.LogisticRegression",
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 7},
     "gate": {"resamples": 200, "min_positives": 5, "baseline": "known"},
     "schedule": {"start": "2024-01-01"},
@@ -83,11 +83,19 @@ class Bucket:
         self.champions |= {} if champion is None else {group: champion}
 
     def pack(self, models: dict[str, Any], folder: str, schema: pa.Schema) -> pa.Table:
-        """Write models into one shard of a folder; return the rows that say where each is."""
+        """Write models into one shard of a folder; return the rows that say where each is.
+
+        A group has one model, of the algorithm `logistic`, or a mapping of algorithms to models.
+        """
         with ShardWriter(self.root / folder, "shard") as shard:
-            places = {group: shard.add(encode(model))._asdict() for group, model in models.items()}
-        known = {"origin_run": "2024-01-29-0000bbbb", "shard": shard.path.name if shard.path else None, "bucket": 0}
-        rows = [{**known, "group": group, **place} for group, place in places.items()]
+            places = [
+                {"group": group, "algorithm": algorithm, **shard.add(encode(model))._asdict()}
+                for group, one in models.items()
+                for algorithm, model in (one if isinstance(one, dict) else {"logistic": one}).items()
+            ]
+        name = shard.path.name if shard.path else None
+        known = {"origin_run": "2024-01-29-0000bbbb", "shard": name, "bucket": 0}
+        rows = [{**known, **place} for place in places]
         return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
 
     def judge(self) -> dict[str, dict[str, Any]]:

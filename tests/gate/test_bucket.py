@@ -109,6 +109,26 @@ def test_a_model_that_raises_is_held_and_the_others_go_on(bucket: Any) -> None:
     }
 
 
+def test_the_best_of_several_algorithms_is_judged(bucket: Any) -> None:
+    bucket.add("a", {"contrary": bucket.model(-1.0), "right": bucket.model(1.0)})
+    bucket.add("b", {"contrary": bucket.model(1.0), "right": bucket.model(-1.0)}, champion=bucket.model(-1.0))
+    found = bucket.judge()
+    assert [(found[group]["verdict"], found[group]["algorithm"]) for group in "ab"] == [
+        ("promote", "right"),
+        ("promote", "contrary"),
+    ]
+    assert found["a"]["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
+
+
+def test_an_algorithm_that_cannot_score_leaves_the_choice_to_the_others(bucket: Any) -> None:
+    bucket.add("a", {"broken": bucket.broken(), "right": bucket.model(1.0)})
+    bucket.add("b", {"broken": bucket.broken(), "broken too": bucket.broken()})
+    found = bucket.judge()
+    assert (found["a"]["verdict"], found["a"]["algorithm"]) == ("promote", "right")
+    assert (found["b"]["verdict"], found["b"]["algorithm"]) == ("hold", None)
+    assert found["b"]["reason"] == "the candidate could not score: AttributeError"
+
+
 def test_a_candidates_bytes_are_verified_before_they_are_loaded(bucket: Any) -> None:
     bucket.add("a", bucket.model(1.0))
     bucket.add("b", bucket.model(1.0))

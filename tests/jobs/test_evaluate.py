@@ -20,6 +20,7 @@ from jobs.job import Job
 from muster import groups
 from muster.gate.candidates import NotTrained
 from muster.gate.decisions import CorruptChampion
+from muster.gate.tagged import Tagged
 from muster.pack import registry
 from muster.pack.manifest import MANIFEST, describe, write_manifest
 from muster.pack.registry import Champion
@@ -37,7 +38,7 @@ DECLARED = {
     "unique": ["place", "at"],
     "label": {"column": "delay", "above": 0},
     "features": {"columns": ["signal", "noise"], "buckets": 4},
-    "estimator": "sklearn.linear_model.LogisticRegression",
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 10},
     "gate": {"resamples": 100, "min_positives": 5, "baseline": "noise"},
     "schedule": {"start": "2024-01-01"},
@@ -113,6 +114,7 @@ def train(store: Store, declared: Workload, trained_to: date = date(2024, 1, 26)
         places = {group: shard.add(encode(weighing(1.0)))._asdict() for group in trained}
     assert shard.path is not None
     run = {"partition": PARTITION, "run": RUN, "parent": False, "features_version": 0, "mlflow_run_id": "m1"}
+    run |= {"algorithm": "logistic"}
     run |= {"shard": str(shard.path.relative_to(store.root)), "train_to": trained_to}
     entries = [
         {**run, "group": group, "bucket": groups.bucket(group, declared.features.buckets), **places.get(group, {})}
@@ -140,10 +142,13 @@ def champion(store: Store, declared: Workload, weights: dict[str, float], partit
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]]:
-    """Stand in for MLflow: no champion, and the metrics that were logged."""
+    """Stand in for MLflow: no champion, the candidate's tag, and the metrics that were logged."""
     calls: list[tuple[str, dict[str, float]]] = []
     monkeypatch.setattr(registry, "current", lambda workload, store: None)
     monkeypatch.setattr("muster.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics)))
+    candidates = [Tagged("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
+    monkeypatch.setattr(evaluate, "tagged", lambda workload: candidates)
+    monkeypatch.setattr(evaluate, "clear", lambda run_ids: None)
     return calls
 
 

@@ -33,7 +33,7 @@ columns: {place: string, line: string, at: timestamp, delay: "float?"}
 unique: [place, line, at]
 label: {column: delay, above: 15}
 features: {columns: [hour, late, inverse], lookback: 7, buckets: 3}
-estimator: sklearn.linear_model.LogisticRegression
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 14, evaluate: 7}
 pack: {fallback: {keys: [line], share: 0.5}}
 schedule: {start: 2024-01-01}

@@ -28,7 +28,7 @@ columns: {place: string, line: string, at: timestamp, seats: "int?", delay: "flo
 unique: [place, line, at]
 label: {column: delay, above: 15}
 features: {columns: [hour], lookback: 1, buckets: 7}
-estimator: sklearn.linear_model.LogisticRegression
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 1, evaluate: 1}
 schedule: {start: 2024-01-01, every: 1}
 """

@@ -35,7 +35,7 @@ DECLARED = {
     "unique": ["place", "at"],
     "label": {"column": "delay", "above": 0},
     "features": {"columns": ["signal", "noise"], "buckets": 4},
-    "estimator": ":logistic",
+    "algorithms": {"logistic": ":logistic"},
     "windows": {"train": 14, "evaluate": 7},
     "schedule": {"start": "2024-01-01"},
 }
@@ -102,7 +102,8 @@ def rows_of(workload: Workload, group: str) -> pa.Table:
 @pytest.fixture
 def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LocalJob]:
     """Return the job over features just written, without MLflow."""
-    monkeypatch.setattr(train.runs, "training_run", lambda *_, **__: "m1")
+    monkeypatch.setattr(train.runs, "open_runs", lambda _, __, names: {name: f"m-{name}" for name in names})
+    monkeypatch.setattr(train.runs, "close_run", lambda *_: None)
     monkeypatch.setattr(train.runs, "connect", lambda: None)
 
     def make(root: str = "store", write: bool = True, **changes: Any) -> LocalJob:
@@ -154,8 +155,9 @@ def test_every_group_ends_in_one_state_with_its_reason(make_job: Callable[..., L
         "skipped": 2,
         "failed": 1,
         "reasons": {"InfiniteValues": 1, "one class only": 1, "too few labelled rows": 1},
+        "models": {"logistic": 5},
         "features_version": 0,
-        "mlflow_run_id": "m1",
+        "mlflow_run_id": "m-logistic",
     }
     assert result["run"].startswith(f"{PARTITION}-")
 
@@ -271,8 +273,8 @@ def write_features_without(job: Job, column: str) -> None:
 
 
 def test_an_estimator_that_cannot_work_is_refused_before_any_group(make_job: Callable[..., LocalJob]) -> None:
-    job = make_job(estimator="sklearn.linear_model.LogisticRegresion")
-    with pytest.raises(WorkloadError, match=r"made\.yaml: estimator\.0"):
+    job = make_job(algorithms={"one": "sklearn.linear_model.LogisticRegresion"})
+    with pytest.raises(WorkloadError, match=r"made\.yaml: algorithms\.one\.0"):
         train.run(job)
     assert job.planned == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from muster import groups
 from muster.pack.build import BuiltPack, build_pack
 from muster.pack.shard import ShardWriter, encode
-from muster.runs import training_run
+from muster.runs import close_run, open_runs
 from muster.settings import settings
 from muster.tables import DECISIONS, MODELS, Store, features_schema
 from muster.workload.spec import Workload
@@ -31,7 +31,7 @@ DECLARED = {
     "unique": ["carrier", "origin", "at"],
     "label": {"column": "delay", "above": 0},
     "features": {"columns": ["a", "b", "record"], "buckets": 4},
-    "estimator": "sklearn.linear_model.LogisticRegression",
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 7},
     "gate": {"baseline": "record"},
     "schedule": {"start": "2024-01-01"},
@@ -65,22 +65,50 @@ class Line:
         return made
 
     def train(self, partition: str, slopes: Mapping[str, Any], logged: bool = True) -> str:
-        """Write a run's shards, its rows of `models` and its MLflow run; return its name."""
+        """Write a run's shards, its rows of `models` and its MLflow runs; return its name.
+
+        A group has one model, of the algorithm `logistic`, or a mapping of algorithms to models.
+        """
         run = f"{partition}-{groups.seed(self.name, len(slopes)):016x}"[:19]
         windows, buckets = partition_windows(self.workload, partition), self.workload.features.buckets
-        run_id = training_run(self.workload, run, {"made": True}, {"groups": len(slopes)}, {}) if logged else "none"
+        names = sorted({name for slope in slopes.values() for name in self._algorithms(slope)})
+        run_ids = self._log(run, names, len(slopes)) if logged else dict.fromkeys(names, "none")
         rows = []
         for bucket in range(buckets):
             mine = [group for group in sorted(slopes) if groups.bucket(group, buckets) == bucket]
             with ShardWriter(Path(self.store.packs()) / run, str(bucket)) as shard:
-                stored = [(group, shard.add(encode(self._model(slopes[group])))) for group in mine]
-            for group, place in stored:
+                stored = [
+                    (group, algorithm, shard.add(encode(self._model(slope))))
+                    for group in mine
+                    for algorithm, slope in self._algorithms(slopes[group]).items()
+                ]
+            for group, algorithm, place in stored:
                 row = {"partition": partition, "run": run, "group": group, "bucket": bucket, **place._asdict()}
-                row |= {"parent": "*" in group, "shard": shard.path.relative_to(self.root).as_posix()}
-                row |= {"rows": 100, "positives": 25, "prior": 0.25, "features_version": 3, "mlflow_run_id": run_id}
+                row |= {
+                    "parent": "*" in group,
+                    "algorithm": algorithm,
+                    "shard": shard.path.relative_to(self.root).as_posix(),
+                }
+                row |= {
+                    "rows": 100,
+                    "positives": 25,
+                    "prior": 0.25,
+                    "features_version": 3,
+                    "mlflow_run_id": run_ids[algorithm],
+                }
                 rows.append(row | {"train_from": windows.train.start, "train_to": windows.train.stop})
         self._replace("models", pa.Table.from_pylist(rows, MODELS), partition)
         return run
+
+    def _log(self, run: str, algorithms: Sequence[str], groups: int) -> dict[str, str]:
+        run_ids = open_runs(self.workload, run, algorithms)
+        for run_id in run_ids.values():
+            close_run(run_id, {"made": True}, {"groups": groups}, {})
+        return run_ids
+
+    @staticmethod
+    def _algorithms(slope: Any) -> dict[str, Any]:
+        return slope if isinstance(slope, dict) else {"logistic": slope}
 
     def _model(self, slope: Any) -> Any:
         return self.model(slope) if isinstance(slope, int | float) else slope
@@ -89,7 +117,7 @@ class Line:
         """Write a run's `decisions`, judged against version `against`."""
         rows = [
             {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": against}
-            | {"candidate_score": 0.75, "metric": "roc_auc", "parent": "*" in group}
+            | {"algorithm": "logistic", "candidate_score": 0.75, "metric": "roc_auc", "parent": "*" in group}
             | {"bucket": groups.bucket(group, self.workload.features.buckets)}
             for group, verdict in verdicts.items()
         ]
@@ -112,7 +140,8 @@ class Line:
         """Build the pack of a run in which every group won."""
         run = self.train(partition, slopes, logged=False)
         self.decide(partition, run, dict.fromkeys(slopes, "promote"))
-        winners = pa.table({"group": list(slopes), "score": [0.75] * len(slopes)})
+        won = {"algorithm": ["logistic"] * len(slopes), "score": [0.75] * len(slopes)}
+        winners = pa.table({"group": list(slopes), **won})
         models = self.store.open("models").to_pyarrow_table(filters=[("partition", "=", partition)])
         return build_pack(self.workload, self.store, date.fromisoformat(partition), models, winners, None)
 

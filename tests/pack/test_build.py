@@ -26,7 +26,7 @@ def _models(line: Line, partition: str) -> pa.Table:
 
 
 def _winners(*groups: str) -> pa.Table:
-    return pa.table({"group": list(groups), "score": [0.8] * len(groups)})
+    return pa.table({"group": list(groups), "algorithm": ["logistic"] * len(groups), "score": [0.8] * len(groups)})
 
 
 def test_holds_every_winner_with_the_run_it_came_from(line: Line) -> None:
@@ -36,6 +36,26 @@ def test_holds_every_winner_with_the_run_it_came_from(line: Line) -> None:
     assert set(manifest["group"].to_pylist()) == set(SLOPES)
     assert len(set(manifest["origin_run"].to_pylist())) == 1
     assert set(manifest["origin_partition"].to_pylist()) == {line.first}
+
+
+def test_of_several_algorithms_the_winner_is_kept_and_named(line: Line) -> None:
+    line.train(
+        line.first,
+        {"UA,EWR": {"forest": 1.0, "logistic": 2.0}, "AA,JFK": {"forest": 3.0, "logistic": 4.0}},
+        logged=False,
+    )
+    winners = pa.table({"group": ["AA,JFK", "UA,EWR"], "algorithm": ["logistic", "forest"], "score": [0.8, 0.8]})
+    built = build_pack(line.workload, line.store, date(2024, 2, 5), _models(line, line.first), winners, None)
+    rows = read_manifest(built.folder, built.sha256).select(["group", "algorithm"]).to_pylist()
+    assert {row["group"]: row["algorithm"] for row in rows} == {"AA,JFK": "logistic", "UA,EWR": "forest"}
+    pack = Pack(built.folder, built.sha256)
+    assert {group: pack.model(group).coef_[0, 0] for group in ("AA,JFK", "UA,EWR")} == {"AA,JFK": 4.0, "UA,EWR": 1.0}
+
+
+def test_a_winner_of_an_algorithm_without_its_model_is_refused(line: Line) -> None:
+    line.train(line.first, {"UA,EWR": {"forest": 1.0}}, logged=False)
+    with pytest.raises(ModelsMissing, match="UA,EWR"):
+        build_pack(line.workload, line.store, date(2024, 2, 5), _models(line, line.first), _winners("UA,EWR"), None)
 
 
 def test_is_sorted_by_bucket_then_group(line: Line) -> None:

@@ -24,9 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.spark]
 def declared(served: Line) -> Path:
     folder = served.root / "workloads"
     folder.mkdir()
-    text = served.workload.model_dump(mode="json", exclude_unset=True, exclude={"name", "columns", "estimator"})
+    text = served.workload.model_dump(mode="json", exclude_unset=True, exclude={"name", "columns"})
     text |= {"columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"}}
-    text |= {"estimator": "sklearn.linear_model.LogisticRegression"}
     path = folder / f"{served.name}.yaml"
     path.write_text(yaml.safe_dump(text))
     path.with_suffix(".py").write_text("def features(rows): ...\n")

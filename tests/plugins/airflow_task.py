@@ -31,7 +31,7 @@ columns: {place: string, at: timestamp, delay: "float?"}
 unique: [place, at]
 label: {column: delay, above: 0}
 features: {columns: [signal], buckets: 4}
-estimator: sklearn.linear_model.LogisticRegression
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 14, evaluate: 7}
 schedule: {start: 2024-01-01}
 """

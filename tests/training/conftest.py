@@ -27,7 +27,7 @@ DECLARED = {
     "unique": ["place", "at"],
     "label": {"column": "delay", "above": 0},
     "features": {"columns": ["signal", "noise"], "buckets": 4},
-    "estimator": "sklearn.linear_model.LogisticRegression",
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 7},
     "schedule": {"start": "2024-01-01"},
 }

@@ -67,13 +67,13 @@ class Picky(LogisticRegression):
 
 @pytest.fixture
 def train(planned: Callable[..., Plan], folder: Path) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Return the outcomes by group of training the given groups' rows."""
+    """Return how the given groups ended, by group, and where the model of the first algorithm is stored."""
 
     def run(*parts: pa.Table, plan: Plan | None = None, bucket: int = 0) -> dict[str, dict[str, Any]]:
         rows = pa.concat_tables(parts).sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
         outcomes = train_bucket(plan or planned(), rows, bucket, folder / "shards")
         assert outcomes.schema == OUTCOMES
-        found = {row["group"]: row for row in outcomes.to_pylist()}
+        found = {row["group"]: {**row["fits"][0], **row} for row in outcomes.to_pylist()}
         assert len(found) == outcomes.num_rows
         return found
 
@@ -106,7 +106,7 @@ def test_a_broken_group_is_recorded_and_the_others_go_on(
 def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
     train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    plan = replace(planned(), recipe=Recipe((StepMaker(Picky, {}),)))
+    plan = replace(planned(), recipes=(Recipe("own", (StepMaker(Picky, {}),)),))
     found = train(group_rows("a"), group_rows("b", noise=[13.0] * 60), group_rows("c"), plan=plan)
     assert {group: row["state"] for group, row in found.items()} == {"a": "trained", "b": "failed", "c": "trained"}
     assert (found["b"]["error_class"], found["b"]["reason"]) == ("ArithmeticError", "thirteen")
@@ -181,7 +181,7 @@ def test_a_group_seen_only_from_the_cutoff_on_enters_and_is_skipped(
 def test_a_models_bytes_do_not_depend_on_the_groups_beside_it(
     train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    plan = planned(estimator={"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}})
+    plan = planned(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
     parts = [group_rows(f"g{number}", rows=40 + number) for number in range(9)]
     together = train(*parts, plan=plan)
     for part in parts:
@@ -212,7 +212,7 @@ def test_fits_run_on_one_thread(
         seen.extend(library["num_threads"] for library in threadpool_info())
         return LogisticRegression()
 
-    train(group_rows("a"), plan=replace(planned(), recipe=Recipe((StepMaker(make, {}),))))
+    train(group_rows("a"), plan=replace(planned(), recipes=(Recipe("own", (StepMaker(make, {}),)),)))
     assert set(seen) == {1}
 
 
@@ -225,7 +225,7 @@ def test_models_that_do_not_converge_fill_no_log(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    plan = planned(estimator={"sklearn.linear_model.LogisticRegression": {"max_iter": 1}})
+    plan = planned(algorithms={"logistic": {"sklearn.linear_model.LogisticRegression": {"max_iter": 1}}})
     assert train(group_rows("a"), group_rows("b"), plan=plan)["a"]["state"] == "trained"
     assert (list(recwarn), caplog.text, capfd.readouterr()) == ([], "", ("", ""))
 

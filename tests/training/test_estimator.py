@@ -11,13 +11,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from muster.errors import WorkloadError
-from muster.training.estimator import Recipe, recipe
+from muster.training.estimator import Recipe, recipes
 from muster.workload.spec import Workload
 
 
 @pytest.fixture
 def made(declare: Callable[..., Workload], folder: Path) -> Callable[[Any], Recipe]:
-    return lambda estimator: recipe(declare(estimator=estimator), folder)
+    return lambda steps: recipes(declare(algorithms={"one": steps}), folder)[0]
 
 
 def test_one_step_is_the_estimator_itself(made: Callable[[Any], Recipe]) -> None:
@@ -77,12 +77,12 @@ def test_what_cannot_work_is_refused_before_any_fit(
 ) -> None:
     with pytest.raises(WorkloadError) as refused:
         made(estimator)
-    assert [path for path, _ in refused.value.problems] == ["estimator.0"]
+    assert [path for path, _ in refused.value.problems] == ["algorithms.one.0"]
     assert problem in str(refused.value)
 
 
 def test_every_step_that_cannot_work_is_told_at_once(made: Callable[[Any], Recipe]) -> None:
     with pytest.raises(WorkloadError) as refused:
         made(["sklearn.linear_model.LogisticRegression", "sklearn.nothing.X", ":logistic"])
-    assert [path for path, _ in refused.value.problems] == ["estimator.0", "estimator.1"]
+    assert [path for path, _ in refused.value.problems] == ["algorithms.one.0", "algorithms.one.1"]
     assert "no method 'transform'" in str(refused.value)

@@ -12,10 +12,15 @@ import pytest
 import zstandard
 from sklearn.linear_model import LogisticRegression
 
+from muster.training.ended import Outcome
 from muster.training.estimator import Recipe, StepMaker
-from muster.training.fit import LONGEST_REASON, Plan, fit_group, reason_of
+from muster.training.fit import Plan, fit_group
 
 PIPELINE = ["sklearn.impute.SimpleImputer", "sklearn.preprocessing.StandardScaler", ":logistic"]
+
+FOREST = ["sklearn.impute.SimpleImputer", {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}]
+TWO = {"forest": FOREST, "regression": PIPELINE}
+OUTLIERS = {"sklearn.ensemble.IsolationForest": {"n_estimators": 5}}
 
 
 @pytest.fixture
@@ -45,7 +50,13 @@ class Locked(LogisticRegression):
 
 
 def of(plan: Plan, make: Callable[..., Any], **params: Any) -> Plan:
-    return replace(plan, recipe=Recipe((StepMaker(make, params),)))
+    return replace(plan, recipes=(Recipe("own", (StepMaker(make, params),)),))
+
+
+def model_of(outcome: Outcome) -> bytes:
+    """Return the bytes of a group's only model."""
+    [fit] = outcome.fits
+    return fit.model
 
 
 def test_a_trained_group_has_the_model_that_scikit_learn_fits(
@@ -54,7 +65,7 @@ def test_a_trained_group_has_the_model_that_scikit_learn_fits(
     outcome = fit_group(planned(), "a", *data)
     assert (outcome.state, outcome.reason, outcome.error_class) == ("trained", None, None)
     assert (outcome.rows, outcome.positives) == (60, 30)
-    model = pickle.loads(zstandard.ZstdDecompressor().decompress(outcome.model))
+    model = pickle.loads(zstandard.ZstdDecompressor().decompress(outcome.fits[0].model))
     expected = LogisticRegression(random_state=model.random_state).fit(*data)
     np.testing.assert_array_equal(model.predict_proba(data[0]), expected.predict_proba(data[0]))
 
@@ -82,7 +93,7 @@ def test_infinite_values_fail_and_name_their_column(
     value: float, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][7, 1] = value
-    outcome = fit_group(planned(estimator=PIPELINE), "a", *data)
+    outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data)
     assert (outcome.state, outcome.error_class) == ("failed", "InfiniteValues")
     assert outcome.reason == "infinite values in noise"
 
@@ -104,7 +115,7 @@ def test_unknown_values_are_the_estimators_to_handle(
     planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][::3, 0] = np.nan
-    assert fit_group(planned(estimator=PIPELINE), "a", *data).state == "trained"
+    assert fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data).state == "trained"
     refused = fit_group(planned(), "a", *data)
     assert (refused.state, refused.error_class) == ("failed", "ValueError")
     assert "NaN" in str(refused.reason)
@@ -115,15 +126,15 @@ def test_a_column_of_unknown_values_only_leaves_a_model_that_scores(
 ) -> None:
     later = data[0].copy()
     data[0][:, 1] = np.nan
-    outcome = fit_group(planned(estimator=PIPELINE), "a", *data)
-    model = pickle.loads(zstandard.ZstdDecompressor().decompress(outcome.model))
+    outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data)
+    model = pickle.loads(zstandard.ZstdDecompressor().decompress(outcome.fits[0].model))
     assert np.isfinite(model.predict_proba(later)).all()
 
 
 def test_nothing_but_unknown_values_fails_with_a_reason(
     planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(planned(estimator=PIPELINE), "a", np.full_like(data[0], np.nan), data[1])
+    outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", np.full_like(data[0], np.nan), data[1])
     assert (outcome.state, outcome.error_class) == ("failed", "ValueError")
     assert "0 feature(s)" in str(outcome.reason)
 
@@ -133,7 +144,7 @@ def test_whatever_the_estimator_raises_is_an_outcome(
     error: BaseException, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(of(planned(), Raising, error=error), "a", *data)
-    assert (outcome.state, outcome.error_class, outcome.model) == ("failed", type(error).__name__, b"")
+    assert (outcome.state, outcome.error_class, outcome.fits[0].model) == ("failed", type(error).__name__, b"")
     assert outcome.reason
 
 
@@ -146,27 +157,69 @@ def test_a_model_that_cannot_be_pickled_fails(
     planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(of(planned(), Locked), "a", *data)
-    assert (outcome.state, outcome.model) == ("failed", b"")
+    assert (outcome.state, outcome.fits[0].model) == ("failed", b"")
     assert "pickle" in str(outcome.reason).lower()
 
 
-def test_a_reason_is_one_bounded_line_of_valid_text() -> None:
-    reason = reason_of(ValueError("first\nsecond \ud800 " + "x" * 10_000))
-    assert reason.startswith("first second ? xxx")
-    assert len(reason) == LONGEST_REASON
-    reason.encode()
+def test_every_algorithm_is_fitted_in_order_of_its_name(
+    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    plan = planned(algorithms=dict(reversed(TWO.items())))
+    outcome = fit_group(plan, "a", *data)
+    assert [(fit.algorithm, fit.state) for fit in outcome.fits] == [("forest", "trained"), ("regression", "trained")]
+    alone = [fit_group(planned(algorithms={name: steps}), "a", *data) for name, steps in TWO.items()]
+    assert [fit.model for fit in outcome.fits] == [model_of(one) for one in alone]
 
 
-def test_an_error_that_cannot_tell_itself_still_has_a_reason() -> None:
-    class Mute(Exception):
-        def __str__(self) -> str:
-            raise RuntimeError
+def test_an_algorithm_that_fails_leaves_the_group_the_others(
+    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    data[0][0, 0] = np.nan
+    outcome = fit_group(planned(algorithms={"forest": FOREST, "bare": "sklearn.svm.SVC"}), "a", *data)
+    assert (outcome.state, outcome.reason, outcome.error_class) == ("trained", "bare failed: ValueError", None)
+    assert [bool(fit.model) for fit in outcome.fits] == [False, True]
 
-    assert reason_of(Mute()) == "(no message: it raises as well)"
+
+def test_algorithms_of_one_group_have_seeds_of_their_own(
+    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    first, second = fit_group(planned(algorithms={"a": FOREST, "b": FOREST}), "a", *data).fits
+    assert first.model != second.model
+
+
+@pytest.mark.parametrize("label", [0.0, np.nan])
+def test_an_outlier_detector_needs_no_labels(
+    label: float, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    features, _ = data
+    outcome = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", features, np.full(60, label))
+    assert (outcome.state, outcome.reason) == ("trained", None)
+    assert outcome.rows == np.isfinite(label) * 60
+
+
+def test_an_outlier_detector_learns_from_all_rows_and_a_classifier_from_the_labelled(
+    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    features, labels = data
+    labels[::2] = np.nan
+    labels[1::4] = 0
+    plan = planned(algorithms={"logistic": PIPELINE, "outliers": OUTLIERS})
+    outcome = fit_group(plan, "a", features, labels)
+    assert (outcome.rows, outcome.positives) == (30, 15)
+    alone = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", features[1::2], labels[1::2])
+    every = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", features, np.zeros(60))
+    assert [fit.model for fit in outcome.fits] == [model_of(alone), model_of(every)]
+
+
+def test_an_outlier_detector_of_too_few_rows_is_skipped(
+    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    outcome = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", data[0][:19], data[1][:19])
+    assert (outcome.state, outcome.reason) == ("skipped", "too few rows")
 
 
 def test_the_seed_decides_the_model(planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]) -> None:
-    forest = planned(estimator={"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}})
-    assert fit_group(forest, "a", *data).model == fit_group(forest, "a", *data).model
-    assert fit_group(forest, "a", *data).model != fit_group(forest, "b", *data).model
-    assert fit_group(forest, "a", *data).model != fit_group(replace(forest, seed=1), "a", *data).model
+    forest = planned(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
+    assert model_of(fit_group(forest, "a", *data)) == model_of(fit_group(forest, "a", *data))
+    assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(forest, "b", *data))
+    assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(replace(forest, seed=1), "a", *data))

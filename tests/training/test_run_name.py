@@ -19,7 +19,7 @@ from muster.workload.windows import partition_windows
 @pytest.fixture
 def name(declare: Callable[..., Workload], folder: Path) -> Callable[..., str]:
     def make(content: str = "c", partition: str = "2024-02-05", **changes: Any) -> str:
-        workload = declare(**{"estimator": ":logistic", **changes})
+        workload = declare(**{"algorithms": {"one": ":logistic"}, **changes})
         return run_name(workload, partition_windows(workload, partition), folder, content)
 
     return make
@@ -35,7 +35,10 @@ def test_a_name_is_the_partition_and_a_digest(name: Callable[..., str]) -> None:
     [
         {"content": "d"},
         {"seed": 1},
-        {"estimator": {":logistic": {"strength": 2}}},
+        {"algorithms": {"one": {":logistic": {"strength": 2}}}},
+        {"algorithms": {"other": ":logistic"}},
+        {"algorithms": {"one": ":logistic", "two": ":logistic"}},
+        {"algorithms": {"one": {"steps": ":logistic", "search": {"grid": {"strength": [1, 2]}}}}},
         {"windows": {"train": 7, "evaluate": 7}},
         {"windows": {"train": 14, "evaluate": 7, "min_rows": 30}},
         {"features": {"columns": ["noise", "signal"]}},
@@ -63,9 +66,9 @@ def test_what_changes_no_model_leaves_the_name(change: dict[str, Any], name: Cal
 def test_the_own_functions_code_is_part_of_the_name(
     name: Callable[..., str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, builtin = name(), name(estimator="sklearn.linear_model.LogisticRegression")
+    before, builtin = name(), name(algorithms={"one": "sklearn.linear_model.LogisticRegression"})
     own = folder / "made.py"
     own.write_text(own.read_text().replace("strength=1.0", "strength=2.0"))
     monkeypatch.delitem(sys.modules, PREFIX + "made")
     assert name() != before
-    assert name(estimator="sklearn.linear_model.LogisticRegression") == builtin
+    assert name(algorithms={"one": "sklearn.linear_model.LogisticRegression"}) == builtin

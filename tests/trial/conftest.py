@@ -21,7 +21,7 @@ landing: deliver
 columns: {place: string, line: int, at: timestamp, warm: "float? [-50, 50]", delay: "float?"}
 label: {column: delay, above: 10}
 features: {columns: [warm, hour, before], lookback: 7, buckets: 4}
-estimator: [sklearn.impute.SimpleImputer, sklearn.linear_model.LogisticRegression]
+algorithms: {logistic: [sklearn.impute.SimpleImputer, sklearn.linear_model.LogisticRegression]}
 windows: {train: 14, evaluate: 7}
 gate: {resamples: 200, min_positives: 5, baseline: hour}
 schedule: {start: 2024-01-22, demo: [2024-02-05]}

@@ -33,7 +33,7 @@ WORKLOAD = Workload.model_validate(
         "unique": ["place", "line", "at"],
         "label": {"column": "warm", "above": 0},
         "features": {"columns": ["hour"]},
-        "estimator": "sklearn.linear_model.LogisticRegression",
+        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
         "windows": {"train": 14, "evaluate": 7},
         "schedule": {"start": "2024-01-01"},
     }

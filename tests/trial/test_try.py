@@ -67,7 +67,9 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     from_table = home.tried()
     assert from_files["source"] == "28 landed files"
     assert from_table["source"] == "observations, version 3"
-    untimed = [found | {"seconds": 0, "source": "", "training": None} for found in (from_files, from_table)]
+    untimed = [
+        found | {"seconds": 0, "source": "", "training": None, "fits": None} for found in (from_files, from_table)
+    ]
     assert untimed[0] == untimed[1]
 
 
@@ -122,7 +124,8 @@ def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypat
     home.declare(yaml=lambda yaml: yaml.replace("sklearn.linear_model.LogisticRegression", '"my_estimators:Mine"'))
     code, out, _ = home.run()
     assert code == 1
-    assert "training: failed: ValueError: cannot weigh" in out
+    assert "training: failed: " in out
+    assert "logistic: failed: ValueError: cannot weigh" in out
     assert "my_estimators.py:5, in weigh: raise ValueError('cannot weigh')" in out
     assert "gate: hold: the candidate is failed" in out
 

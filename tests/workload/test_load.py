@@ -22,11 +22,16 @@ unique: [carrier, origin, dep]
 columns: {carrier: string, origin: string, dep: timestamp, delay: "float? [-200, 2000]"}
 label: {column: delay, above: 15}
 features: {columns: [hour, record], lookback: 7}
-estimator: [sklearn.preprocessing.StandardScaler, {sklearn.linear_model.LogisticRegression: {C: 0.1}}]
+algorithms: {logistic: [sklearn.preprocessing.StandardScaler, {sklearn.linear_model.LogisticRegression: {C: 0.1}}]}
 windows: {train: 28, evaluate: 28}
 schedule: {start: 2013-04-29}
 """)
 Declare = Callable[..., Path]
+SEARCHED: dict[str, Any] = {"steps": "sklearn.svm.SVC"}
+
+
+def searched(**grid: object) -> dict[str, Any]:
+    return SEARCHED | {"search": {"grid": grid}}
 
 
 @pytest.fixture
@@ -87,9 +92,10 @@ def test_range_may_be_open_on_one_side(declare: Declare) -> None:
         [{"name": "sklearn.linear_model.LogisticRegression", "params": {}}],
     ],
 )
-def test_estimator_may_be_written_short_or_long(declare: Declare, written: object) -> None:
+def test_algorithm_may_be_written_short_or_long(declare: Declare, written: object) -> None:
     step = Step(name="sklearn.linear_model.LogisticRegression")
-    assert load_workload(declare({"estimator": written})).estimator == (step,)
+    assert load_workload(declare({"algorithms/one": written})).algorithms["one"].steps == (step,)
+    assert load_workload(declare({"algorithms/one": {"steps": written}})).algorithms["one"].steps == (step,)
 
 
 def test_parent_may_be_the_fallback(declare: Declare) -> None:
@@ -105,13 +111,13 @@ def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> No
         "features/function": "feetures",  # missing function
         "features/lookback": -1,
         "gate/baseline": "weather",
-        "estimator": [":mine", {"a": 1, "b": 2}],
+        "algorithms/logistic": [":mine", {"a": 1, "b": 2}],
         "schedule/demo": [date(2013, 5, 1)],
     }
     found = problems(declare(changes))
     assert set(found) == {
         *("retrys", "windows.train", "label", "features.function", "features.lookback", "gate.baseline"),
-        *("estimator.1", "schedule.demo.0"),
+        *("algorithms.logistic.1", "schedule.demo.0"),
     }
 
 
@@ -157,10 +163,24 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("features/columns", ["label"], "features.columns.0", "'label' is taken"),
         ("features/function", "nosuch:f", "features.function", "no module 'nosuch' is installed"),
         ("landing", "deliver", "landing", "'deliver': 'flights.py' defines no such function"),
-        ("estimator", "LogisticRegression", "estimator.0", "is no class by its dotted name"),
-        ("estimator", "nosuch.Model", "estimator.0", "no module 'nosuch' is installed"),
-        ("estimator", [], "estimator", "is empty"),
-        ("estimator", {"sklearn.svm.SVC": 3}, "estimator.0", "write its dotted name, or {name: {parameter: value}}"),
+        ("algorithms", {}, "algorithms", "is empty; 1 at least"),
+        ("algorithms", "sklearn.svm.SVC", "algorithms", "'sklearn.svm.SVC' is no section"),
+        ("algorithms/bad name", "sklearn.svm.SVC", "algorithms.bad name", "'bad name' is no name"),
+        ("algorithms/one", "LogisticRegression", "algorithms.one.0", "is no class by its dotted name"),
+        ("algorithms/one", "nosuch.Model", "algorithms.one.0", "no module 'nosuch' is installed"),
+        ("algorithms/one", [], "algorithms.one.steps", "is empty"),
+        ("algorithms/one", {"sklearn.svm.SVC": 3}, "algorithms.one.0", "write its dotted name, or {name: {parameter"),
+        ("algorithms/one", {"steps": ["a.B", 3]}, "algorithms.one.1", "'3' is no estimator"),
+        ("algorithms/one", {"search": {"grid": {"C": [1]}}}, "algorithms.one.steps", "is missing"),
+        ("algorithms/logistic", SEARCHED | {"serch": 1}, "algorithms.logistic.serch", "did you mean 'search'?"),
+        ("algorithms/logistic", SEARCHED | {"search": {}}, "algorithms.logistic.search.grid", "is missing"),
+        (
+            "algorithms/logistic",
+            searched(C=1),
+            "algorithms.logistic.search.grid.C",
+            "1 is no list; write it in brackets",
+        ),
+        ("algorithms/logistic", searched(C=[]), "algorithms.logistic.search.grid.C", "is empty; 1 at least"),
         ("pack/fallback", "baselin", "pack.fallback", "'baselin' is none of 'baseline' or 'error'"),
         ("pack/fallback", {"keys": ["origin"], "share": 2}, "pack.fallback.share", "2 is too large"),
         ("pack/fallback", {"keys": ["dest"]}, "pack.fallback.keys", "'dest' is none of the keys"),

@@ -23,7 +23,7 @@ def workload(train: int = 28, evaluate: int = 28, lookback: int = 0, **schedule:
             "columns": {"carrier": "string", "dep": "timestamp", "delay": "float?"},
             "label": {"column": "delay", "above": 15},
             "features": {"columns": ["hour"], "lookback": lookback},
-            "estimator": "sklearn.linear_model.LogisticRegression",
+            "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
             "windows": {"train": train, "evaluate": evaluate},
             "schedule": {"start": MONDAY, **schedule},
         }

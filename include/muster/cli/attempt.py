@@ -68,6 +68,7 @@ def as_dict(trial: Trial) -> dict[str, Any]:
         "features": trial.summary(),
         "point_in_time": {"days": list(trial.point_in_time.days), "leaks": leaks},
         "training": trial.training,
+        "fits": trial.fits,
         "failed_at": trial.failed_at,
         "decision": trial.decision,
     }

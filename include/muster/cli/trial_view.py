@@ -23,7 +23,9 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
     features = [[name, *described.values()] for name, described in trial["features"].items()]
     console.print(_table(["feature", "mean", "std", "min", "max", "missing"], features))
     console.print(_point_in_time(trial["point_in_time"]))
-    console.print(_training(trial["training"], trial["failed_at"]))
+    console.print(_training(trial["training"]))
+    for fit in trial["fits"]:
+        console.print(_fit(fit, trial["failed_at"].get(fit["algorithm"])))
     console.print(_decision(trial["decision"]))
     console.print(Text(f"{trial['seconds']:.2f} s, nothing was written to a table", style="dim"))
 
@@ -51,18 +53,28 @@ def _point_in_time(found: dict[str, Any]) -> Text:
     return Text(f"point in time: broken{''.join(leaks)}", style=STYLES["failed"])
 
 
-def _training(row: dict[str, Any], failed_at: str | None) -> Text:
-    if row["state"] == "trained":
-        size = f"{row['bytes']:,} bytes in {row['seconds'] * 1000:.0f} ms"
-        return Text(f"training: trained on {row['rows']} rows, {row['positives']} positives, {size}")
-    error = f"{row['error_class']}: " if row.get("error_class") else ""
-    place = f"\n  {failed_at}" if failed_at else ""
-    return Text(f"training: {row['state']}: {error}{row['reason']}{place}", style=STYLES.get(row["state"], "bold"))
+def _training(row: dict[str, Any]) -> Text:
+    told = f"{row['rows']} rows, {row['positives']} positives" if "rows" in row else row["reason"]
+    return Text("training: ").append(row["state"], STYLES.get(row["state"], "bold")).append(f": {told}")
+
+
+def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:
+    text = Text(f"  {fit['algorithm']}: ").append(fit["state"], STYLES.get(fit["state"], ""))
+    if fit["state"] == "trained":
+        score = "" if fit["score"] is None else f", {fit['score']:.4f} on the evaluate window"
+        text.append(f", {fit['length']:,} bytes in {fit['seconds'] * 1000:.0f} ms{score}")
+    if fit["params"] not in (None, "{}"):
+        text.append(f"; chosen: {fit['params']}")
+    if fit["reason"]:
+        error = f"{fit['error_class']}: " if fit["error_class"] else ""
+        text.append(f": {error}{fit['reason']}")
+    return text.append(f"\n    {failed_at}" if failed_at else "")
 
 
 def _decision(row: dict[str, Any]) -> Text:
     text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"]]).append(f": {row['reason']}")
     if row["verdict"] != "hold":
+        text.append(f", chosen: {row['algorithm']}")
         scores = f"{row['candidate_score']:.4f} against {row['baseline_score']:.4f}"
         wins = f"wins on {row['win_rate']:.1%} of {row['resamples']} resamples"
         interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"

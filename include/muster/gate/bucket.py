@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,12 @@ class Held:
 
 @dataclass(frozen=True)
 class Case:
-    """A group before the gate: its row of the ledger, what it is judged on, and where its two models are stored."""
+    """A group before the gate: its row of the ledger, what it is judged on, and where its models are stored."""
 
     entry: Row
     held: Held
-    candidate: Row | None
+    candidates: Mapping[str, Row]
+    """The trained models, by algorithm."""
     incumbent: Row | None
     """None when the champion pack has no model of this group: then the baseline is the opponent."""
 
@@ -77,19 +79,21 @@ def judge_bucket(
     """Return one row of `decisions` for every group of `ledger`, sorted by group.
 
     `rows`: the bucket's features in the evaluate window, sorted by group. `ledger`, `models`: its rows of the run.
-    `root`: the folder below which the candidates' shards stand. A candidate that cannot be loaded or cannot score is
-    held, and so is one whose champion cannot score these rows; the others go on.
+    `root`: the folder below which the candidates' shards stand. An algorithm whose model cannot be loaded or cannot
+    score is no candidate; a group without any other is held, and so is one whose champion cannot score these rows.
     """
     held = _held_rows(workload, rows)
     nothing = Held(np.empty((0, len(workload.features.columns))), np.empty(0, dtype=np.bool_))
-    candidates = _by_group(models)
-    incumbents = _by_group(champion.manifest) if champion else {}
+    candidates: dict[str, dict[str, Row]] = {}
+    for row in models.to_pylist():
+        candidates.setdefault(row["group"], {})[row["algorithm"]] = row
+    incumbents = {row["group"]: row for row in champion.manifest.to_pylist()} if champion else {}
     decisions = []
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of models that complain would fill the logs
         for entry in ledger.sort_by("group").to_pylist():
             group = entry["group"]
-            case = Case(entry, held.get(group, nothing), candidates.get(group), incumbents.get(group))
+            case = Case(entry, held.get(group, nothing), candidates.get(group, {}), incumbents.get(group))
             decisions.append(_decision(workload, case, _judge_group(workload, case, root, champion), champion))
     return pa.Table.from_pylist(decisions, schema=DECISIONS)
 
@@ -105,17 +109,29 @@ def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbent
         opponent = baseline(workload, held)
         if champion is not None and case.incumbent is not None:
             opponent = _scores("champion", champion.folder, case.incumbent, held.features)
-        candidate = _scores("candidate", root, case.candidate, held.features)
+        found = _candidates(root, case)
     except _CannotScore as unable:
         return Judgement("hold", str(unable), case.against, rows=rows, positives=positives)
     seed = groups.seed(case.entry["group"], workload.seed)
-    return judge(held.labels, {"estimator": candidate}, opponent, case.against, gate, seed)
+    return judge(held.labels, found, opponent, case.against, gate, seed)
 
 
-def _scores(role: str, folder: Path, stored: Row | None, features: NDArray[np.float64]) -> NDArray[np.float64]:
+def _candidates(root: Path, case: Case) -> dict[str, NDArray[np.float64]]:
+    """Return the scores of each algorithm's model that has any."""
+    found: dict[str, NDArray[np.float64]] = {}
+    problems: list[_CannotScore] = []
+    for algorithm, stored in sorted(case.candidates.items()):
+        try:
+            found[algorithm] = _scores("candidate", root, stored, case.held.features)
+        except _CannotScore as unable:
+            problems.append(unable)
+    if not found:
+        raise problems[0] if problems else _CannotScore("the candidate has no stored model")
+    return found
+
+
+def _scores(role: str, folder: Path, stored: Row, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the scores of a stored model, its bytes verified before they are loaded."""
-    if stored is None:
-        raise _CannotScore(f"the {role} has no stored model")
     group, shard = stored["group"], stored["shard"]
     try:
         data = read_bytes(folder / shard, stored["offset"], stored["length"])
@@ -149,10 +165,6 @@ def _held_rows(workload: Workload, rows: pa.Table) -> dict[str, Held]:
     features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
     labels = labelled["label"].to_numpy() == 1
     return {group: Held(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)}
-
-
-def _by_group(table: pa.Table) -> dict[str, Row]:
-    return {row["group"]: row for row in table.to_pylist()}
 
 
 def _decision(workload: Workload, case: Case, judgement: Judgement, champion: Incumbents | None) -> Row:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from muster.errors import MusterError
+from muster.errors import MusterError, bounded
+from muster.gate.tagged import CANDIDATE_TAG, Tagged
 from muster.tables import LEDGER, MODELS, Store
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
@@ -46,29 +47,59 @@ class Candidates:
     run: str
     features_version: int | None
     """Delta version of `features` that the models were trained on; None when no group was trained."""
-    mlflow_run_id: str | None
+    mlflow_runs: dict[str, str]
+    """The id of the MLflow run of each algorithm with a model, by name."""
     ledger: PartitionRows
     models: PartitionRows
 
 
-def read_candidates(workload: Workload, store: Store, windows: PartitionWindows) -> Candidates:
-    """Return the run that train left for a partition.
+def read_candidates(
+    workload: Workload, store: Store, windows: PartitionWindows, tagged: Iterable[Tagged]
+) -> Candidates:
+    """Return the run that train left for a partition: the algorithms that are tagged as its candidates.
+
+    A run that was judged before lost its tags then, and is judged again all the same.
 
     Raises:
-        NotTrained: when there is none, when ledger and models are not of the same run, or when a model was trained on
-            days that it would now be judged on.
+        NotTrained: when there is none, when an algorithm's candidate is missing, when ledger and models are not of the
+            same run, or when a model was trained on days that it would now be judged on.
     """
     ledger, models = (_partition(store, table, windows.key) for table in ("ledger", "models"))
     entered, trained = ledger.read(), models.read()
     run = _run(workload, windows.key, entered)
-    expected = sorted(row["group"] for row in entered.to_pylist() if row["state"] == "trained")
-    if set(trained["run"].to_pylist()) - {run} or sorted(trained["group"].to_pylist()) != expected:
+    expected = {row["group"] for row in entered.to_pylist() if row["state"] == "trained"}
+    if set(trained["run"].to_pylist()) - {run} or set(trained["group"].to_pylist()) != expected:
         raise NotTrained(workload.name, windows.key, f"the models are not those of run '{run}' in the ledger")
+    mlflow_runs = dict(zip(*(trained[name].to_pylist() for name in ("algorithm", "mlflow_run_id")), strict=True))
+    missing = mlflow_runs.keys() - {item.algorithm for item in tagged if item.run == run}
+    if missing and run not in _judged(store, [windows.key]):
+        tag = f"{CANDIDATE_TAG} = {windows.key}"
+        why = f"MLflow has no run of '{run}' tagged '{tag}' for {bounded(sorted(missing))}"
+        raise NotTrained(workload.name, windows.key, why)
     if trained.num_rows == 0:
-        return Candidates(run, None, None, ledger, models)
+        return Candidates(run, None, {}, ledger, models)
     _check_cutoff(workload, windows, trained["train_to"].to_pylist())
-    first = trained.slice(0, 1).to_pylist()[0]
-    return Candidates(run, first["features_version"], first["mlflow_run_id"], ledger, models)
+    return Candidates(run, trained["features_version"][0].as_py(), mlflow_runs, ledger, models)
+
+
+def settled(store: Store, partition: str, tagged: Iterable[Tagged]) -> list[str]:
+    """Return the ids of the MLflow runs that are no candidates any more, once `partition` has its decisions.
+
+    Those of the partition, an older training's too; and those of other partitions whose run has decisions, which an
+    evaluation that was broken off has left. A later training of theirs keeps its tag.
+    """
+    tagged = list(tagged)
+    judged = _judged(store, sorted({item.partition for item in tagged} - {partition}))
+    return [item.run_id for item in tagged if item.partition == partition or item.run in judged]
+
+
+def _judged(store: Store, partitions: Sequence[str]) -> set[str]:
+    """Return the runs that have decisions in any of the partitions."""
+    delta = store.open("decisions") if partitions else None
+    if delta is None:
+        return set()
+    found = delta.to_pyarrow_table(columns=["run"], partitions=[("partition", "in", list(partitions))])
+    return set(found["run"].to_pylist())
 
 
 def _partition(store: Store, table: str, partition: str) -> PartitionRows:

@@ -81,9 +81,9 @@ def build_pack(
 ) -> BuiltPack:
     """Write the pack of `winners` and, for every other group, the `champion`'s model.
 
-    `models` are rows of the table `models` of one run; `winners` has `group` and `score`; `champion` is the champion's
-    manifest with its shards given as paths below the store's root (see `incumbents`). The folder appears whole under
-    `champion-<digest>` or not at all; the same inputs give the same bytes, hence the same folder.
+    `models` are rows of the table `models` of one run; `winners` has `group`, `algorithm` and `score`; `champion` is
+    the champion's manifest with its shards given as paths below the store's root (see `incumbents`). The folder appears
+    whole under `champion-<digest>` or not at all; the same inputs give the same bytes, hence the same folder.
 
     Raises:
         ModelsMissing: when a winner has no row in `models`.
@@ -124,10 +124,12 @@ def incumbents(store: Store, folder: Path, sha256: str) -> pa.Table:
 
 def _winners(models: pa.Table, winners: pa.Table) -> pa.Table:
     """Return manifest rows of the winners, their shards still where the run wrote them."""
-    missing = set(winners["group"].to_pylist()) - set(models["group"].to_pylist())
-    if missing:
-        raise ModelsMissing(str(models["run"][0].as_py()) if models.num_rows else "", sorted(missing))
-    rows = models.join(winners.select(["group", "score"]), "group", join_type="inner")
+    chosen = ["group", "algorithm"]
+    won, stored = (set(zip(*(rows[name].to_pylist() for name in chosen), strict=True)) for rows in (winners, models))
+    if won - stored:
+        missing = sorted(group for group, _ in won - stored)
+        raise ModelsMissing(str(models["run"][0].as_py()) if models.num_rows else "", missing)
+    rows = models.join(winners.select([*chosen, "score"]), chosen, join_type="inner")
     rows = rows.rename_columns({"run": "origin_run", "partition": "origin_partition"})
     return rows.select(MANIFEST.names).cast(MANIFEST)
 

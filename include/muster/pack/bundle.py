@@ -44,7 +44,7 @@ def save_bundle(workload: Workload, folder: Path, sha256: str, to: Path, model: 
 
 def requirements(workload: Workload) -> list[str]:
     """Return the packages that scoring with the workload's models needs, each at the version installed here."""
-    modules = {step.name.split(":")[0].split(".")[0] for step in workload.estimator} - {"", "sklearn"}
+    modules = {step.name.split(":")[0].split(".")[0] for step in workload.steps} - {"", "sklearn"}
     own = [name for module in sorted(modules) for name in _distributions().get(module, [])]
     return [f"{name}=={version(name)}" for name in dict.fromkeys([*NEEDED, *own]) if name != "muster"]
 

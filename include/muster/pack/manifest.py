@@ -24,6 +24,7 @@ MANIFEST = pa.schema(
         ("group", STRING),
         ("bucket", INT),
         ("parent", pa.bool_()),
+        ("algorithm", STRING),  # that trained the group's model
         ("shard", STRING),  # a file beside the manifest
         ("offset", LONG),
         ("length", LONG),

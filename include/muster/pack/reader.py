@@ -20,7 +20,7 @@ import zstandard
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
 """Key of the manifest's schema metadata under which its JSON stands."""
-FORMAT = 1
+FORMAT = 2
 LIVE_BYTES = 4096
 """What a loaded model takes beyond its pickle, about (measured: 3 kB for a logistic regression, 22 kB for a forest)."""
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from muster.feature_files import group_slices, read_bucket
 from muster.pack.shard import ShardWriter
 from muster.training.fit import Plan, fit_group
-from muster.training.outcomes import OUTCOMES
+from muster.training.outcomes import outcomes_table
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 
@@ -35,32 +35,34 @@ def read_entering(workload: Workload, files: Sequence[str], windows: PartitionWi
 
 
 def train_bucket(plan: Plan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
-    """Fit group after group on one thread; return an OUTCOMES row for each.
+    """Fit group after group with every algorithm, on one thread; return an OUTCOMES row for each.
 
     Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown) and the plan's columns.
-    Only labelled rows of the plan's training days are learnt from. The models go to `<folder>/<bucket>-<sha256>.bin`.
+    Only rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to
+    `<folder>/<bucket>-<sha256>.bin`.
     """
     learnt = _learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]
     features, labels = _arrays(plan, rows.filter(pa.array(learnt)), missing)
     before = np.concatenate([[0], np.cumsum(learnt)]).tolist()
     slices = group_slices(rows)
-    outcomes, stored = [], []
+    outcomes = []
     with ShardWriter(folder, str(bucket)) as shard, threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of groups that do not converge would fill the logs
         for group, start, stop in slices:
             part = slice(before[start], before[stop])
             outcome = fit_group(plan, group, features[part], labels[part], missing)
-            outcomes.append(outcome[:-1])
-            stored.append(shard.add(outcome.model) if outcome.model else (None, None, None))
+            outcomes.append((outcome, [shard.add(fit.model) if fit.model else None for fit in outcome.fits]))
     parents = rows["parent"].take(pa.array([start for _, start, _ in slices], pa.int64()))
-    return _table(bucket, slices, parents, outcomes, stored, shard.path)
+    return outcomes_table(bucket, [group for group, _, _ in slices], parents, outcomes, shard.path)
 
 
 def _learnt(plan: Plan, rows: pa.Table) -> np.ndarray:
-    """Return which rows are learnt from, (rows,) bool: labelled, and of the training days."""
+    """Return which rows any algorithm learns from, (rows,) bool: of the training days, and labelled if all need it."""
     date = rows["date"]
     within = pc.and_(pc.greater_equal(date, plan.train.start), pc.less(date, plan.train.stop))
+    if not plan.labelled_only:
+        return np.asarray(within, dtype=bool)
     labelled = pc.fill_null(pc.invert(pc.is_nan(rows["label"])), False)
     return np.asarray(pc.and_(within, labelled), dtype=bool)
 
@@ -69,32 +71,4 @@ def _arrays(plan: Plan, rows: pa.Table, missing: Sequence[str]) -> tuple[np.ndar
     """Return features (rows, columns) and labels (rows,) as float64; unknown values are NaN."""
     columns = [rows[name].to_numpy() for name in plan.columns if name not in missing]
     features = np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))
-    return features.astype(np.float64, copy=False), rows["label"].to_numpy()
-
-
-def _table(
-    bucket: int,
-    slices: Sequence[tuple[str, int, int]],
-    parents: pa.ChunkedArray,
-    outcomes: Sequence[tuple[object, ...]],
-    stored: Sequence[tuple[object, ...]],
-    shard: Path | None,
-) -> pa.Table:
-    states, reasons, errors, rows, positives, seconds = zip(*outcomes, strict=True) if outcomes else [()] * 6
-    offsets, lengths, digests = zip(*stored, strict=True) if stored else [()] * 3
-    columns = {
-        "group": [group for group, _, _ in slices],
-        "bucket": [bucket] * len(slices),
-        "parent": parents,
-        "state": states,
-        "reason": reasons,
-        "error_class": errors,
-        "rows": rows,
-        "positives": positives,
-        "seconds": seconds,
-        "shard": [None if offset is None or shard is None else shard.name for offset in offsets],
-        "offset": offsets,
-        "length": lengths,
-        "sha256": digests,
-    }
-    return pa.table(columns, schema=OUTCOMES)
+    return features.astype(np.float64, copy=False), rows["label"].to_numpy().astype(np.float64, copy=False)

@@ -1,4 +1,4 @@
-"""The declared estimator: checked once, before any group is fitted; then made afresh for every group."""
+"""The declared algorithms: checked once, before any group is fitted; then made afresh for every group."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import is_outlier_detector
 from sklearn.pipeline import make_pipeline
 
 from muster.errors import WorkloadError, bounded
+from muster.training.search import grid_problems
 from muster.workload.functions import PREFIX, FunctionNotFound, function
-from muster.workload.spec import Step, Workload
+from muster.workload.spec import Algorithm, Search, Step, Workload
 
 SCORES = ("predict_proba", "score_samples", "decision_function")
 """A model offers one of these: labels alone rank nothing."""
@@ -44,9 +46,13 @@ class StepMaker:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every group's estimator is made; it travels to the executors."""
+    """How an algorithm's estimator is made for every group; it travels to the executors."""
 
+    name: str
     steps: tuple[StepMaker, ...]
+    search: Search | None = None
+    supervised: bool = True
+    """False for an outlier detector: it learns from every row, labelled or not, and is shown no label."""
 
     def make(self, seed: int) -> Any:
         """Return a new unfitted estimator, a Pipeline where several steps are declared.
@@ -57,24 +63,44 @@ class Recipe:
         return made[0] if len(made) == 1 else make_pipeline(*made)
 
 
-def recipe(workload: Workload, folder: Path) -> Recipe:
-    """Return the recipe of a workload's estimator; `folder` is where its YAML and Python file stand.
+def recipes(workload: Workload, folder: Path) -> tuple[Recipe, ...]:
+    """Return each algorithm's recipe, sorted by name; `folder` is where the workload's YAML and Python file stand.
 
     Raises:
-        WorkloadError: with every step that cannot be found, made, or used.
+        WorkloadError: with every step that cannot be found, made or used, and every parameter that cannot be searched.
     """
-    steps: list[StepMaker] = []
+    found: list[Recipe] = []
     problems: list[tuple[str, str]] = []
-    for number, step in enumerate(workload.estimator):
-        try:
-            maker = _maker(workload, folder, step)
-            _check(maker, last=number == len(workload.estimator) - 1)
-            steps.append(maker)
-        except _Problem as problem:
-            problems.append((f"estimator.{number}", f"'{step.name}': {problem}"))
+    for name, algorithm in sorted(workload.algorithms.items()):
+        before = len(problems)
+        steps = _steps(workload, folder, f"algorithms.{name}", algorithm, problems)
+        if len(problems) > before:
+            continue
+        last = steps[-1](seed=0)
+        detects = hasattr(last, "__sklearn_tags__") and is_outlier_detector(last)
+        recipe = Recipe(name, steps, algorithm.search, supervised=not detects)
+        if algorithm.search is not None:
+            told = grid_problems(recipe.make(0), algorithm.search)
+            problems += [(f"algorithms.{name}.search.grid.{key}", problem) for key, problem in told]
+        found.append(recipe)
     if problems:
         raise WorkloadError(str(folder / f"{workload.name}.yaml"), problems)
-    return Recipe(tuple(steps))
+    return tuple(found)
+
+
+def _steps(
+    workload: Workload, folder: Path, path: str, algorithm: Algorithm, problems: list[tuple[str, str]]
+) -> tuple[StepMaker, ...]:
+    """Return the makers of the steps that hold; add what is wrong with the others to `problems`."""
+    makers: list[StepMaker] = []
+    for number, step in enumerate(algorithm.steps):
+        try:
+            maker = _maker(workload, folder, step)
+            _check(maker, last=number == len(algorithm.steps) - 1)
+            makers.append(maker)
+        except _Problem as problem:
+            problems.append((f"{path}.{number}", f"'{step.name}': {problem}"))
+    return tuple(makers)
 
 
 class _Problem(Exception):

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from muster import groups
 from muster.errors import bounded
 from muster.pack.shard import encode
-from muster.training.estimator import Recipe, recipe
+from muster.training.ended import Fit, Outcome, outcome, reason_of
+from muster.training.estimator import Recipe, recipes
+from muster.training.search import chosen
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 
-State = Literal["trained", "skipped", "failed"]
-
 TOO_FEW_ROWS = "too few labelled rows"
+TOO_FEW_UNLABELLED = "too few rows"
 ONE_CLASS = "one class only"
-LONGEST_REASON = 300
-"""Characters of an error's message that the ledger keeps."""
 
 
 class InfiniteValues(ValueError):
@@ -50,83 +50,98 @@ class NotALabel(ValueError):
 class Plan:
     """What every group of a run is fitted with; it travels to the executors."""
 
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     columns: tuple[str, ...]
     train: DateRange
     min_rows: int
     seed: int
+    metric: str
+    """By which a search chooses: the gate's own."""
+
+    @property
+    def labelled_only(self) -> bool:
+        """Tell whether no algorithm learns from rows without a label."""
+        return all(recipe.supervised for recipe in self.recipes)
 
 
-class Outcome(NamedTuple):
-    """How the fit of one group ended."""
+class Rows(NamedTuple):
+    """Training rows: features (rows, columns of the plan) float64, NaN for unknown; labels (rows,), NaN without one."""
 
-    state: State
-    reason: str | None
-    error_class: str | None
-    rows: int
-    positives: int
-    seconds: float
-    model: bytes
-    """As stored in a shard; empty unless trained."""
+    features: np.ndarray
+    labels: np.ndarray
 
 
 def plan(workload: Workload, windows: PartitionWindows, folder: Path) -> Plan:
     """Return the plan of one partition; `folder` holds the workload's YAML and Python file.
 
     Raises:
-        WorkloadError: with every problem of the estimator.
+        WorkloadError: with every problem of the algorithms.
     """
-    chosen = recipe(workload, folder)
-    return Plan(chosen, workload.features.columns, windows.train, workload.windows.min_rows, workload.seed)
+    made = recipes(workload, folder)
+    columns, min_rows = workload.features.columns, workload.windows.min_rows
+    return Plan(made, columns, windows.train, min_rows, workload.seed, workload.gate.metric)
 
 
 def fit_group(plan: Plan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()) -> Outcome:
-    """Fit the group's model on its labelled rows.
+    """Fit the group's models, one an algorithm, on its training rows.
 
-    Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1; `missing`
-    are columns of the plan that its data does not have. Raises nothing: every error is the outcome `failed`.
+    Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1, NaN for
+    unknown; in order of time. `missing` are columns of the plan that its data does not have. A classifier learns from
+    the labelled rows, an outlier detector from all. Raises nothing: every error is the outcome `failed`.
     """
+    known = ~np.isnan(labels)
+    every = Rows(features, labels)
+    labelled = every if known.all() else Rows(features[known], labels[known])
+    fits = [_fit(plan, recipe, group, labelled if recipe.supervised else every, missing) for recipe in plan.recipes]
+    return outcome(fits, len(labelled.labels), int(np.count_nonzero(labels == 1)))
+
+
+def _fit(plan: Plan, recipe: Recipe, group: str, rows: Rows, missing: Sequence[str]) -> Fit:
     started = perf_counter()
-    rows, positives = len(labels), int(np.count_nonzero(labels == 1))
     try:
-        _check(plan, features, labels, missing)
-        skipped = _skip_reason(plan, rows, positives)
-        model = b"" if skipped else _fitted(plan, group, features, labels)
+        _check(plan, recipe, rows, missing)
+        skipped = _skip_reason(plan, recipe, rows)
+        if skipped:
+            return Fit(recipe.name, "skipped", skipped, None, perf_counter() - started, None, b"")
+        estimator, params, note = made(plan, recipe, group, rows)
+        learn(recipe, estimator, rows)
+        model = encode(estimator)
     except (Exception, SystemExit) as error:
         seconds = perf_counter() - started
-        return Outcome("failed", reason_of(error), type(error).__name__, rows, positives, seconds, b"")
-    state: State = "skipped" if skipped else "trained"
-    return Outcome(state, skipped, None, rows, positives, perf_counter() - started, model)
+        return Fit(recipe.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
+    return Fit(recipe.name, "trained", note, None, perf_counter() - started, params, model)
 
 
-def reason_of(error: BaseException) -> str:
-    """Return an error's message as one bounded line of valid Unicode."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = "(no message: it raises as well)"
-    text = text.encode(errors="replace").decode() or "(no message)"
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
+def made(plan: Plan, recipe: Recipe, group: str, rows: Rows) -> tuple[Any, str | None, str | None]:
+    """Return the group's unfitted estimator, JSON of the parameters that its search chose, and why it chose none."""
+    estimator = recipe.make(groups.seed(f"{recipe.name}:{group}", plan.seed))
+    if recipe.search is None:
+        return estimator, None, None
+    params, note = chosen(estimator, recipe.search, plan.metric, rows.features, rows.labels, recipe.supervised)
+    return estimator.set_params(**params), json.dumps(params, sort_keys=True, default=str), note
 
 
-def _check(plan: Plan, features: np.ndarray, labels: np.ndarray, missing: Sequence[str]) -> None:
+def learn(recipe: Recipe, estimator: Any, rows: Rows) -> None:
+    """Fit the estimator in place; an outlier detector is shown no label."""
+    if recipe.supervised:
+        estimator.fit(rows.features, rows.labels.astype(np.int64))
+    else:
+        estimator.fit(rows.features)
+
+
+def _check(plan: Plan, recipe: Recipe, rows: Rows, missing: Sequence[str]) -> None:
     if missing:
         raise MissingColumn(missing)
-    strange = labels[(labels != 0) & (labels != 1)]
-    if len(strange):
+    strange = rows.labels[(rows.labels != 0) & (rows.labels != 1)]
+    if len(strange) and recipe.supervised:
         raise NotALabel(strange[0])
-    infinite = np.isinf(features)
+    infinite = np.isinf(rows.features)
     if infinite.any():
         raise InfiniteValues(np.array(plan.columns)[infinite.any(axis=0)])
 
 
-def _skip_reason(plan: Plan, rows: int, positives: int) -> str | None:
-    if rows < plan.min_rows:
-        return TOO_FEW_ROWS
-    return ONE_CLASS if positives in (0, rows) else None
-
-
-def _fitted(plan: Plan, group: str, features: np.ndarray, labels: np.ndarray) -> bytes:
-    estimator = plan.recipe.make(groups.seed(group, plan.seed))
-    estimator.fit(features, labels.astype(np.int64))
-    return encode(estimator)
+def _skip_reason(plan: Plan, recipe: Recipe, rows: Rows) -> str | None:
+    count, positives = len(rows.labels), int(np.count_nonzero(rows.labels == 1))
+    if count < plan.min_rows:
+        return TOO_FEW_ROWS if recipe.supervised else TOO_FEW_UNLABELLED
+    return ONE_CLASS if recipe.supervised and positives in (0, count) else None

@@ -45,9 +45,10 @@ def counts(ledger: pa.Table) -> dict[str, int]:
 
 
 def reasons(ledger: pa.Table) -> dict[str, int]:
-    """Return how many groups were not trained, by reason, the commonest first.
+    """Return how many groups were not trained, or not by every algorithm, by reason, the commonest first.
 
-    A reason is the text of a skip or the class of an error: an error's text may be another for every group.
+    A reason is its text, or the class of an error where the group failed: an error's text may be another for every
+    group.
     """
     causes = pc.coalesce(ledger["error_class"], ledger["reason"]).drop_null()
     found = Counter(causes.to_pylist())

@@ -20,13 +20,16 @@ LIBRARIES = ("numpy", "scikit-learn", "scipy")
 def run_name(workload: Workload, windows: PartitionWindows, folder: Path, content: str) -> str:
     """Return `<partition>-<8 hex digits>` of all that decides the models.
 
-    That is: the estimator with its own code, the feature columns, the windows, the seed, the libraries' versions, and
-    `content`, a digest of the features read. A description, an owner or a gate's threshold changes no model, so no run.
+    That is: the algorithms with their own code, the feature columns, the windows, the seed, the libraries' versions,
+    and `content`, a digest of the features read. A description, an owner or a gate's threshold changes no model, so no
+    run; nor does its metric, unless a search chooses by it.
     """
+    searched = any(algorithm.search for algorithm in workload.algorithms.values())
     decides = {
         "workload": workload.name,
-        "estimator": [step.model_dump(mode="json") for step in workload.estimator],
-        "code": sorted({_source(workload, folder, step.name) for step in workload.estimator if ":" in step.name}),
+        "algorithms": {name: one.model_dump(mode="json") for name, one in workload.algorithms.items()},
+        "metric": workload.gate.metric if searched else None,
+        "code": sorted({_source(workload, folder, step.name) for step in workload.steps if ":" in step.name}),
         "columns": workload.features.columns,
         "days": [windows.train.start, windows.train.stop, windows.partition],
         "min_rows": workload.windows.min_rows,

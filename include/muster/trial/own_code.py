@@ -34,6 +34,6 @@ def place_of(error: BaseException, *own: str) -> str | None:
 
 def estimator_files(workload: Workload) -> tuple[str, ...]:
     """Return the files, or folders of packages, that the workload's own estimators are loaded from."""
-    names = {step.name.partition(":")[0].partition(".")[0] for step in workload.estimator if ":" in step.name}
+    names = {step.name.partition(":")[0].partition(".")[0] for step in workload.steps if ":" in step.name}
     loaded = [sys.modules[name or PREFIX + workload.name].__file__ or "" for name in names]
     return tuple(file.removesuffix("__init__.py") for file in loaded if file)

@@ -18,7 +18,8 @@ from muster.features import FeatureFunction, compute
 from muster.gate.bucket import judge_bucket
 from muster.tables import Store
 from muster.training.bucket import train_bucket
-from muster.training.fit import Plan, plan
+from muster.training.estimator import Recipe
+from muster.training.fit import Plan, Rows, learn, made, plan
 from muster.training.outcomes import ledger_rows, models_rows
 from muster.trial.observed import Observed, observe
 from muster.trial.own_code import OwnCodeFailed, estimator_files, place_of
@@ -42,8 +43,10 @@ class Trial:
     """The group's rows of `features` in the train and evaluate windows."""
     point_in_time: PointInTime
     training: Row
-    failed_at: str | None
-    """File, line and function of an estimator of one's own at which the training failed."""
+    fits: list[Row]
+    """How each algorithm's fit ended, by name, and its `score` on the evaluate window where it could be judged."""
+    failed_at: dict[str, str]
+    """By algorithm: file, line and function of an estimator of one's own at which its fit failed."""
     decision: Row
 
     def rows(self) -> dict[str, Row]:
@@ -63,7 +66,7 @@ def try_group(workload: Workload, folder: Path, store: Store, windows: Partition
 
     Raises:
         OwnCodeFailed: when the workload's feature function raises: with the line.
-        WorkloadError: with every problem of the estimator.
+        WorkloadError: with every problem of the algorithms.
         UnknownGroup, NothingLanded, BadFile: as `observe` does.
     """
     own = function(workload, folder, workload.features.function)
@@ -73,9 +76,11 @@ def try_group(workload: Workload, folder: Path, store: Store, windows: Partition
     features = _guarded(own, lambda: compute(workload, own, observed.rows, days))
     checked = _guarded(own, lambda: check_point_in_time(workload, own, observed.rows, features))
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
-        training, decision = _train_and_judge(workload, planned, windows, features, Path(scratch))
-    failed_at = _failed_at(workload, planned, group, features) if training["state"] == "failed" else None
-    return Trial(group, windows, observed, features, checked, training, failed_at, decision)
+        training, fits, decision = _train_and_judge(workload, planned, windows, features, Path(scratch))
+    failed = {fit["algorithm"] for fit in fits if fit["state"] == "failed"}
+    again = [recipe for recipe in planned.recipes if recipe.name in failed]
+    failed_at = {recipe.name: place for recipe in again if (place := _place(workload, planned, recipe, features))}
+    return Trial(group, windows, observed, features, checked, training, fits, failed_at, decision)
 
 
 def _guarded(own: FeatureFunction, work: Callable[[], T]) -> T:
@@ -89,28 +94,37 @@ def _guarded(own: FeatureFunction, work: Callable[[], T]) -> T:
 
 def _train_and_judge(
     workload: Workload, planned: Plan, windows: PartitionWindows, features: pa.Table, root: Path
-) -> tuple[Row, Row]:
-    """Return the group's rows of `ledger` and `decisions`, from a bucket that holds it alone."""
+) -> tuple[Row, list[Row], Row]:
+    """Return the group's row of `ledger`, its fits and its row of `decisions`, from a bucket that holds it alone."""
     if features.num_rows == 0:
         nothing = {"state": "skipped", "reason": "no rows in the train and evaluate windows"}
-        return nothing, {"verdict": "hold", "reason": nothing["reason"], "against": "baseline"}
+        return nothing, [], {"verdict": "hold", "reason": nothing["reason"], "against": "baseline"}
     bucket = groups.bucket(features["group"][0].as_py(), workload.features.buckets)
     outcomes = train_bucket(planned, features, bucket, root)
     ledger = ledger_rows(outcomes, "try", windows)
-    models = models_rows(outcomes, "try", windows, ".", 0, "")
+    models = models_rows(outcomes, "try", windows, ".", 0, dict.fromkeys(workload.algorithms, ""))
     held_out = features.filter(pc.greater_equal(features["date"], windows.evaluate.start))
-    decisions = judge_bucket(workload, held_out, ledger, models, root, None)
-    return ledger.to_pylist()[0], decisions.to_pylist()[0]
+
+    def judged(candidates: pa.Table) -> Row:
+        decision: Row = judge_bucket(workload, held_out, ledger, candidates, root, None).to_pylist()[0]
+        return decision
+
+    told = ("algorithm", "state", "reason", "error_class", "seconds", "length", "params")
+    fits = outcomes["fits"][0].as_py()
+    alone = {fit["algorithm"]: judged(models.filter(pc.field("algorithm") == fit["algorithm"])) for fit in fits}
+    shown = [{name: fit[name] for name in told} | {"score": alone[fit["algorithm"]]["candidate_score"]} for fit in fits]
+    return ledger.to_pylist()[0], shown, judged(models)
 
 
-def _failed_at(workload: Workload, planned: Plan, group: str, features: pa.Table) -> str | None:
+def _place(workload: Workload, planned: Plan, recipe: Recipe, features: pa.Table) -> str | None:
     """Fit once more without the net, to learn where in an estimator of one's own it failed."""
     rows = features.filter(pc.less(features["date"], planned.train.stop))
-    rows = rows.filter(pc.is_finite(rows["label"]))
+    if recipe.supervised:
+        rows = rows.filter(pc.is_finite(rows["label"]))
     values = np.column_stack([rows[name].to_numpy() for name in planned.columns])
+    learnt = Rows(values, rows["label"].to_numpy())
     try:
-        estimator = planned.recipe.make(groups.seed(group, planned.seed))
-        estimator.fit(values, rows["label"].to_numpy().astype(np.int64))
+        learn(recipe, made(planned, recipe, features["group"][0].as_py(), learnt)[0], learnt)
     except (Exception, SystemExit) as error:
         return place_of(error, *estimator_files(workload))
     return None

@@ -89,10 +89,14 @@ def landing_function(workload: Workload, file: Path) -> Iterator[Problem]:
         yield from _reference("landing", workload.landing, file)
 
 
-def estimator(workload: Workload, file: Path) -> Iterator[Problem]:
+def algorithms(workload: Workload, file: Path) -> Iterator[Problem]:
     """Find estimators of modules that are not installed, or of functions that are not there."""
-    for number, step in enumerate(workload.estimator):
-        path = f"estimator.{number}"
+    steps = [
+        (f"algorithms.{name}.{number}", step)
+        for name, algorithm in workload.algorithms.items()
+        for number, step in enumerate(algorithm.steps)
+    ]
+    for path, step in steps:
         if ":" in step.name:
             yield from _reference(path, step.name, file)
         elif "." not in step.name:
@@ -133,4 +137,4 @@ def _installed(module: str) -> bool:
 
 
 OF_SECTIONS = (names, types, features, fallback, schedule)
-OF_FUNCTIONS = (feature_function, landing_function, estimator)
+OF_FUNCTIONS = (feature_function, landing_function, algorithms)

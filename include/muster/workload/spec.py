@@ -81,10 +81,6 @@ class Step(Section):
     params: dict[str, Any] = {}
 
 
-def _steps(value: object) -> object:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
 def _step(item: object) -> object:
     if isinstance(item, str):
         return {"name": item}
@@ -94,6 +90,32 @@ def _step(item: object) -> object:
     if not (isinstance(item, dict) and item.keys() <= {"name", "params"} and isinstance(item.get("params", {}), dict)):
         raise ValueError(f"'{item}' is no estimator: write its dotted name, or {{name: {{parameter: value}}}}")
     return item
+
+
+def _steps(value: object) -> object:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+class Search(Section):
+    """Parameters to choose for each group by itself, by cross-validation on its training days."""
+
+    folds: int = Field(3, ge=2, le=20, description="Each is judged by what was learnt from all before it.")
+    grid: dict[str, Values] = Field(min_length=1, description="Each parameter's values, named as scikit-learn does.")
+
+
+class Algorithm(Section):
+    """A way to train a group's model: one step, or several that become a pipeline; and a search of its parameters."""
+
+    steps: Annotated[tuple[Annotated[Step, BeforeValidator(_step)], ...], BeforeValidator(_steps)] = Field(min_length=1)
+    search: Search | None = None
+
+
+def _algorithm(value: object) -> object:
+    whole = isinstance(value, Algorithm) or (isinstance(value, dict) and value.keys() & Algorithm.model_fields.keys())
+    return value if whole else {"steps": value}
 
 
 class Windows(Section):
@@ -160,9 +182,7 @@ class Workload(Section):
     unique: tuple[Name, ...] = Field(min_length=1, description="Columns that tell one observation from another.")
     label: Label
     features: Features
-    estimator: Annotated[tuple[Annotated[Step, BeforeValidator(_step)], ...], BeforeValidator(_steps)] = Field(
-        min_length=1
-    )
+    algorithms: dict[Name, Annotated[Algorithm, BeforeValidator(_algorithm)]] = Field(min_length=1)
     windows: Windows
     gate: Gate = Gate()
     pack: Pack = Pack()
@@ -171,3 +191,8 @@ class Workload(Section):
     retries: int = Field(1, ge=0, le=10)
     seed: int = 0
     landing: str = Field("", description="`module:name` or `name` of a function that delivers the files; see docs.")
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of all algorithms."""
+        return tuple(step for algorithm in self.algorithms.values() for step in algorithm.steps)

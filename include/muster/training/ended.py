@@ -1,0 +1,78 @@
+"""How an algorithm's fit of a group ended; and so how the group did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+State = Literal["trained", "skipped", "failed"]
+
+LONGEST_REASON = 300
+"""Characters of a reason that the ledger keeps."""
+
+
+class Fit(NamedTuple):
+    """How one algorithm's fit of a group ended."""
+
+    algorithm: str
+    state: State
+    reason: str | None
+    """Why there is no model; of a trained one, why its parameters were not searched."""
+    error_class: str | None
+    seconds: float
+    params: str | None
+    """JSON of the parameters that its search chose; null without a search."""
+    model: bytes
+    """As stored in a shard; empty unless trained."""
+
+
+class Outcome(NamedTuple):
+    """How a group ended: one state, whatever the number of algorithms."""
+
+    state: State
+    reason: str | None
+    error_class: str | None
+    rows: int
+    positives: int
+    seconds: float
+    fits: tuple[Fit, ...]
+
+
+def outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
+    """Return how a group ended whose algorithms ended so.
+
+    It is trained when any of its algorithms is, failed when none is and one failed, else skipped. Where they do not
+    all share one end, the reason names each that is not simply trained. Only a failed group has an error class: that
+    of the first algorithm that failed.
+    """
+    states = {fit.state for fit in fits}
+    state: State = "trained" if "trained" in states else "failed" if "failed" in states else "skipped"
+    shared = len({(fit.state, fit.reason, fit.error_class) for fit in fits}) == 1
+    reason = fits[0].reason if shared else "; ".join(_told(fit, state) for fit in fits if fit.reason)
+    error_class = next((fit.error_class for fit in fits if fit.error_class), None) if state == "failed" else None
+    seconds = sum(fit.seconds for fit in fits)
+    return Outcome(state, bounded_line(reason) if reason else None, error_class, rows, positives, seconds, tuple(fits))
+
+
+def _told(fit: Fit, group: State) -> str:
+    """Return an algorithm's part of a group's reason; of a trained group, a text that can be counted."""
+    if fit.state == "trained":
+        return f"{fit.algorithm} {fit.reason}"
+    if fit.state == "skipped":
+        return f"{fit.algorithm} skipped: {fit.reason}"
+    message = "" if group == "trained" else f": {fit.reason}"
+    return f"{fit.algorithm} failed: {fit.error_class}{message}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error's message as one bounded line of valid Unicode."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(no message: it raises as well)"
+    return bounded_line(text.encode(errors="replace").decode() or "(no message)")
+
+
+def bounded_line(text: str) -> str:
+    """Return the text, cut where it is too long for a reason."""
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."

@@ -1,0 +1,93 @@
+"""Choose a group's parameters by cross-validation on its training rows, folds in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+
+from muster.errors import bounded
+from muster.gate.metrics import METRICS, value
+from muster.pack.reader import scores
+from muster.workload.spec import Search
+
+ONE_CLASS = "not searched: one class in every fold"
+NO_SCORE = "not searched: no fold could be scored"
+
+
+@dataclass(frozen=True)
+class GateScore:
+    """Scores a fold as the gate would: the same metric on the same scores. scikit-learn calls it."""
+
+    metric: str
+
+    def __call__(self, estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
+        """Return the metric over the labelled rows."""
+        known = ~np.isnan(labels)
+        metric = METRICS[self.metric](labels[known] == 1, scores(estimator, features[known]))
+        return value(metric, int(known.sum()))
+
+
+def chosen(
+    estimator: Any, search: Search, metric: str, features: np.ndarray, labels: np.ndarray, supervised: bool
+) -> tuple[dict[str, Any], str | None]:
+    """Return the best parameters of the grid; or none, and why the declared ones stay.
+
+    Takes rows in order of time. Fold by fold, what was learnt from all rows before it is judged on it; a fold is left
+    out when it, or what an algorithm that needs labels learns from before it, has one class only.
+    """
+    splits = list(_splits(search.folds, labels, supervised))
+    if not splits:
+        return {}, ONE_CLASS
+    grid = {name: list(values) for name, values in search.grid.items()}
+    tried = GridSearchCV(estimator, grid, scoring=GateScore(metric), cv=splits, n_jobs=1, refit=False)
+    tried.fit(features, labels.astype(np.int64) if supervised else labels)
+    return (dict(tried.best_params_), None) if np.isfinite(tried.best_score_) else ({}, NO_SCORE)
+
+
+def _splits(folds: int, labels: np.ndarray, supervised: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if len(labels) <= folds:
+        return
+    for earlier, fold in TimeSeriesSplit(n_splits=folds).split(labels):
+        if _both(labels[fold]) and (_both(labels[earlier]) or not supervised):
+            yield earlier, fold
+
+
+def _both(labels: np.ndarray) -> bool:
+    return bool((labels == 0).any() and (labels == 1).any())
+
+
+def grid_problems(estimator: Any, search: Search) -> Iterator[tuple[str, str]]:
+    """Yield each parameter that the estimator does not have, or has a value that it refuses, and what is wrong."""
+    if not hasattr(estimator, "get_params"):
+        for name in search.grid:
+            yield name, f"a {type(estimator).__name__} cannot be searched: it has no method 'get_params'"
+        return
+    known = sorted(estimator.get_params())
+    for name, values in search.grid.items():
+        if name not in known:
+            near = [one for one in known if one.rpartition("__")[2] == name.rpartition("__")[2]]
+            hint = f"did you mean '{near[0]}'?" if near else f"it has: {bounded(known)}"
+            yield name, f"is no parameter of the algorithm; {hint}"
+            continue
+        for one in values:
+            problem = _refused(clone(estimator), name, one)
+            if problem:
+                yield name, problem
+                break
+
+
+def _refused(estimator: Any, name: str, value: Any) -> str | None:
+    try:
+        estimator.set_params(**{name: value})
+        for part in (estimator, *estimator.get_params().values()):
+            # Not public, yet the only check of scikit-learn's own that needs no data.
+            if not isinstance(part, type):
+                getattr(part, "_validate_params", lambda: None)()
+    except Exception as error:
+        return " ".join(str(error).split())
+    return None

@@ -1,0 +1,161 @@
+"""Parameters that a group chooses for itself, on its training rows alone, fold after fold in order of time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from muster.errors import WorkloadError
+from muster.pack.reader import decode
+from muster.training.ended import Fit
+from muster.training.estimator import recipes
+from muster.training.fit import Plan, fit_group
+from muster.workload.spec import Workload
+
+NEIGHBOURS = {"steps": "sklearn.neighbors.KNeighborsClassifier", "search": {"grid": {"n_neighbors": [1, 5, 15]}}}
+LOGISTIC = ["sklearn.impute.SimpleImputer", "sklearn.linear_model.LogisticRegression"]
+
+
+@pytest.fixture
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Return 200 rows in order of time, and their labels, of which 30 % are positive."""
+    random = np.random.default_rng(3)
+    labels = (random.random(200) < 0.3).astype(float)
+    return random.normal(size=(200, 2)) + 0.7 * labels[:, None], labels
+
+
+@pytest.fixture
+def searched(planned: Callable[..., Plan]) -> Callable[..., Fit]:
+    """Return how the search of one algorithm ended, for one group."""
+
+    def fit(algorithm: Any, features: np.ndarray, labels: np.ndarray, **changes: Any) -> Fit:
+        [found] = fit_group(planned(algorithms={"one": algorithm}, **changes), "a", features, labels).fits
+        return found
+
+    return fit
+
+
+def model_of(fit: Fit) -> Any:
+    return decode(fit.model, hashlib.sha256(fit.model).hexdigest(), "a", "")
+
+
+def by_hand(
+    features: np.ndarray, labels: np.ndarray, metric: Callable[..., float], starts: Sequence[int] = (50, 100, 150)
+) -> int:
+    """Return the best number of neighbours: each 50 rows from `starts` on are judged by all rows before them."""
+    means, values = [], [1, 5, 15]
+    for value in values:
+        found = []
+        for start in starts:
+            model = KNeighborsClassifier(value).fit(features[:start], labels[:start])
+            fold = slice(start, start + 50)
+            found.append(metric(labels[fold], model.predict_proba(features[fold])[:, 1]))
+        means.append(np.mean(found))
+    return values[int(np.argmax(means))]
+
+
+def test_the_best_on_later_rows_is_refitted_to_all(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    expected = by_hand(*data, roc_auc_score)
+    fit = searched(NEIGHBOURS, *data)
+    assert (fit.state, json.loads(str(fit.params))) == ("trained", {"n_neighbors": expected})
+    model = model_of(fit)
+    assert (model.n_neighbors, model.n_samples_fit_) == (expected, 200)
+
+
+def test_what_is_stored_is_the_estimator_itself_and_no_search(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    fit = searched({"steps": LOGISTIC, "search": {"grid": {"logisticregression__C": [0.01, 1]}}}, *data)
+    model = model_of(fit)
+    chosen = json.loads(str(fit.params))["logisticregression__C"]
+    plain = LogisticRegression(C=chosen).fit(*data)
+    np.testing.assert_array_equal(model[-1].coef_, plain.coef_)
+    assert len(fit.model) < 2_000
+
+
+def test_without_a_search_there_are_no_params(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    assert searched(LOGISTIC, *data).params is None
+
+
+def test_a_fold_of_one_class_is_left_out(searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
+    features, labels = data
+    labels[100:150] = 0
+    fit = searched(NEIGHBOURS, features, labels)
+    assert (fit.state, fit.reason) == ("trained", None)
+    assert json.loads(str(fit.params)) == {"n_neighbors": by_hand(features, labels, roc_auc_score, starts=(50, 150))}
+
+
+def test_with_one_class_in_every_fold_the_declared_parameters_stay(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    features, labels = data
+    labels[:] = 0
+    labels[:40] = 1
+    fit = searched(NEIGHBOURS, features, labels)
+    assert (fit.state, fit.params, fit.reason) == ("trained", "{}", "not searched: one class in every fold")
+    assert model_of(fit).n_neighbors == 5
+
+
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's, which training silences
+def test_where_no_fold_can_be_scored_the_declared_parameters_stay(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    grid = {"n_neighbors": [150, 160]}  # more than any fold has rows before it, but not more than all
+    fit = searched(NEIGHBOURS | {"search": {"grid": grid, "folds": 2}}, *data)
+    assert (fit.state, fit.params, fit.reason) == ("trained", "{}", "not searched: no fold could be scored")
+
+
+def test_an_outlier_detector_is_searched_on_the_rows_that_have_labels(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    data[1][::3] = np.nan
+    forest = {"sklearn.ensemble.IsolationForest": {"n_estimators": 5}}
+    fit = searched({"steps": forest, "search": {"grid": {"max_samples": [16, 32]}}}, *data)
+    assert (fit.state, fit.reason) == ("trained", None)
+    assert json.loads(str(fit.params))["max_samples"] in (16, 32)
+
+
+def test_the_same_rows_choose_the_same_again(searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
+    forest = {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}
+    algorithm = {"steps": forest, "search": {"grid": {"max_depth": [2, 5]}}}
+    first, second = searched(algorithm, *data), searched(algorithm, *data)
+    assert (first.params, first.model) == (second.params, second.model)
+
+
+@pytest.mark.parametrize(
+    ("grid", "key", "problem"),
+    [
+        ({"C": [1]}, "C", "is no parameter of the algorithm; did you mean 'logisticregression__C'?"),
+        (
+            {"depth": [1]},
+            "depth",
+            "is no parameter of the algorithm; it has: logisticregression, logisticregression__C",
+        ),
+        (
+            {"logisticregression__C": [1, -1]},
+            "logisticregression__C",
+            "The 'C' parameter of LogisticRegression must be",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_any_fit(
+    grid: Any, key: str, problem: str, declare: Callable[..., Workload], folder: Path
+) -> None:
+    algorithms = {"fine": "sklearn.svm.SVC", "one": {"steps": LOGISTIC, "search": {"grid": grid}}}
+    with pytest.raises(WorkloadError) as refused:
+        recipes(declare(algorithms=algorithms), folder)
+    assert [path for path, _ in refused.value.problems] == [f"algorithms.one.search.grid.{key}"]
+    assert problem in str(refused.value)
