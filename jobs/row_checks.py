@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs import groups
+from muster.workload.rule import MICROSECONDS
 from muster.workload.spec import ColumnType, Workload
 
 SQL_TYPES: Mapping[ColumnType, str] = {
@@ -64,6 +65,18 @@ def refuse_other_days(workload: Workload, rows: DataFrame) -> DataFrame:
     return _refuse(rows, {f"{workload.time}: not on the file's day": F.to_date(time) != F.col("day")})
 
 
+def refuse_broken_rules(workload: Workload, rows: DataFrame) -> DataFrame:
+    """Refuse a row for which a rule across columns does not hold; the rule's name is the reason."""
+    columns, typed = workload.columns, F.col("typed")
+    wrong = {
+        name: ~rule.holds(
+            *(_comparable(typed[side], columns[side].type) for side in (rule.left, rule.right)),
+        )
+        for name, rule in workload.rules.items()
+    }
+    return _refuse(rows, wrong)
+
+
 def identify(workload: Workload, rows: DataFrame) -> DataFrame:
     """Add the row's group, bucket and row_id: the canonical text of its `unique` values."""
     value = F.col("typed")
@@ -91,6 +104,7 @@ CHECKS: tuple[Check, ...] = (
     refuse_unreadable,
     refuse_out_of_range,
     refuse_other_days,
+    refuse_broken_rules,
     identify,
     refuse_repeats,
 )
@@ -99,6 +113,19 @@ CHECKS: tuple[Check, ...] = (
 def _value(text: Column, kind: ColumnType) -> Column:
     value = text.try_cast(SQL_TYPES[kind])
     return F.when(F.abs(value) < float("inf"), value) if kind == "float" else value
+
+
+def _comparable(value: Column, kind: ColumnType) -> Column:
+    """Return values as rules compare them: numbers as doubles, times as doubles of microseconds."""
+    match kind:
+        case "int" | "float":
+            return value.cast("double")
+        case "timestamp":
+            return F.unix_micros(value).cast("double")
+        case "date":
+            return F.unix_date(value).cast("double") * MICROSECONDS["d"]
+        case "string" | "bool":
+            return value
 
 
 def _refuse(rows: DataFrame, wrong: Mapping[str, Column]) -> DataFrame:

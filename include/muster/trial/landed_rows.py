@@ -112,6 +112,21 @@ def _wrong(workload: Workload, texts: pd.DataFrame, typed: pd.DataFrame) -> Reas
             yield f"{name}: above {column.high:g}", typed[name] > column.high
     day = typed[workload.time].dt.tz_localize(None).dt.normalize()
     yield f"{workload.time}: not on the file's day", day != texts[DAY]
+    for name, rule in workload.rules.items():
+        left, right = (_comparable(typed[side], columns[side].type) for side in (rule.left, rule.right))
+        yield name, ~rule.holds(left, right) & left.notna() & right.notna()
+
+
+def _comparable(values: pd.Series, kind: ColumnType) -> pd.Series:
+    """Return values as rules compare them: numbers as floats, times as floats of microseconds."""
+    match kind:
+        case "int" | "float":
+            return values.astype("float64")
+        case "timestamp" | "date":
+            unzoned = values.dt.tz_localize(None).astype("datetime64[us]")
+            return unzoned.astype("int64").astype("float64").where(values.notna())
+        case "string" | "bool":
+            return values
 
 
 def _repeats(workload: Workload, day: pd.Series, typed: pd.DataFrame, row_id: pd.Series) -> Reasons:

@@ -7,9 +7,13 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Parent, Workload
 from muster.workload.windows import slice_of
 from muster.workload.wording import Problem
+
+_KIND = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
+"""Which types of columns a rule may compare with each other; any other only with its own."""
 
 
 def names(workload: Workload) -> Iterator[Problem]:
@@ -41,6 +45,30 @@ def types(workload: Workload) -> Iterator[Problem]:
     for key in workload.keys:
         if key in columns and columns[key].type not in ("string", "int", "date"):
             yield f"columns.{key}", "is a key, so its type is string, int or date"
+
+
+def rules(workload: Workload) -> Iterator[Problem]:
+    """Find rules across columns that are not declared, or that cannot be compared."""
+    for name, rule in workload.rules.items():
+        missing = [side for side in (rule.left, rule.right) if side not in workload.columns]
+        for side in missing:
+            yield f"rules.{name}", f"'{side}' is none of the declared columns"
+        if not missing:
+            yield from ((f"rules.{name}", why) for why in _not_comparable(workload, rule))
+
+
+def _not_comparable(workload: Workload, rule: Rule) -> Iterator[str]:
+    left, right = (_KIND.get(workload.columns[side].type, "other") for side in (rule.left, rule.right))
+    if rule.left == rule.right:
+        yield f"compares '{rule.left}' with itself"
+    if left != right or (left == "other" and workload.columns[rule.left].type != workload.columns[rule.right].type):
+        yield f"'{rule.left}' and '{rule.right}' are of types that cannot be compared"
+    elif left == "other" and (rule.comparison not in ("==", "!=") or rule.plus):
+        yield f"'{rule.left}' is neither a number nor a time: it can be compared by == and != only, without an amount"
+    elif left == "time" and rule.plus and rule.unit is None:
+        yield "the amount needs a unit of time: s, min, h or d"
+    elif left == "number" and rule.unit is not None:
+        yield f"the amount has the unit '{rule.unit}', but '{rule.left}' is a number"
 
 
 def features(workload: Workload) -> Iterator[Problem]:
@@ -136,5 +164,5 @@ def _installed(module: str) -> bool:
     return top.isidentifier() and importlib.util.find_spec(top) is not None
 
 
-OF_SECTIONS = (names, types, features, fallback, schedule)
+OF_SECTIONS = (names, types, rules, features, fallback, schedule)
 OF_FUNCTIONS = (feature_function, landing_function, algorithms)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag
 
+from muster.workload import rule
+
 STAGES = ("ingest", "features", "train", "evaluate", "promote", "score")
 Stage = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
@@ -180,6 +182,9 @@ class Workload(Section):
     time: Name
     columns: dict[Name, Annotated[Column, BeforeValidator(_column)]] = Field(min_length=1)
     unique: tuple[Name, ...] = Field(min_length=1, description="Columns that tell one observation from another.")
+    rules: dict[Name, Annotated[rule.Rule, BeforeValidator(rule.parsed)]] = Field(
+        {}, description="What holds across two columns of a good row, by the reason for which another is refused."
+    )
     label: Label
     features: Features
     algorithms: dict[Name, Annotated[Algorithm, BeforeValidator(_algorithm)]] = Field(min_length=1)
