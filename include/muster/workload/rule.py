@@ -1,4 +1,4 @@
-"""A rule across two columns of a landed row: `ask >= bid`, `received <= quoted + 10 min`. Parsed, never evaluated as code."""
+"""A rule across two columns of a landed row, `quoted >= received - 10 min`: parsed, never evaluated as code."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""`./muster up --workload fx_spread` in the home of the flights: bad quotes apart, all pairs scored, the flights as before."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from sklearn.metrics import roc_auc_score
+
+from muster.settings import PROJECT
+from muster.workload.load import load_workload
+from tests.conftest import RunningStack
+from tests.e2e.rest import STAGES
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+FX = load_workload(PROJECT / "include" / "workloads" / "fx_spread.yaml")
+FIRST, SECOND = (str(day) for day in FX.schedule.demo)
+
+
+@pytest.fixture(scope="module")
+def up(running_stack: RunningStack) -> str:
+    """What `up` told of both partitions."""
+    return running_stack.muster("up", "--workload", FX.name, timeout=1200).stdout
+
+
+def table(stack: RunningStack, name: str) -> pd.DataFrame:
+    found: pd.DataFrame = DeltaTable(stack.home / "store" / "tables" / FX.name / name).to_pyarrow_table().to_pandas()
+    return found
+
+
+def test_both_partitions_pass_all_stages_beside_the_flights(running_stack: RunningStack, up: str) -> None:
+    assert all(f"{FX.name} {partition}" in up for partition in (FIRST, SECOND))
+    workloads = json.loads(running_stack.muster("status", "--json").stdout)["workloads"]
+    reached = {one["workload"]: one["partitions"] for one in workloads}
+    assert reached[FX.name] == dict.fromkeys(STAGES, SECOND)
+    assert set(reached["flight_delays"]) == set(STAGES)
+
+
+def test_bad_quotes_lie_in_quarantine_with_their_reasons(running_stack: RunningStack, up: str) -> None:
+    reasons = table(running_stack, "quarantine")["reason"].value_counts()
+    assert set(reasons.index) == {"crossed", "stale", "repeats a row"}
+    assert reasons.min() > 100
+
+
+def test_nearly_every_pair_can_be_judged_and_beats_the_spread_itself(running_stack: RunningStack, up: str) -> None:
+    decisions = table(running_stack, "decisions")
+    first = decisions[decisions["partition"] == FIRST]
+    assert len(first) == 48
+    assert (first["verdict"] == "promote").mean() > 0.9
+    assert first["candidate_score"].mean() > first["baseline_score"].mean() + 0.2
+
+
+def test_scores_tell_anomalies_that_no_model_has_seen(running_stack: RunningStack, up: str) -> None:
+    quotes = table(running_stack, "observations")[["row_id", "anomaly"]]
+    scored = table(running_stack, "predictions").merge(quotes, on="row_id")
+    assert set(scored["partition"]) == {FIRST, SECOND}
+    aucs = scored.groupby("group")[["anomaly", "score"]].apply(lambda of: roc_auc_score(of["anomaly"] > 0, of["score"]))
+    assert len(aucs) == 48
+    assert aucs.mean() > 0.88

