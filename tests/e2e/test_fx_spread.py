@@ -1,4 +1,4 @@
-"""`./muster up --workload fx_spread` in the home of the flights: bad quotes apart, all pairs scored, the flights as before."""
+"""`./muster up --workload fx_spread` in the home of the flights: bad quotes set apart, all pairs judged and scored."""
 
 from __future__ import annotations
 
