@@ -29,7 +29,7 @@ DECLARED: dict[str, Any] = {
     "unique": ["pair", "at"],
     "label": {"column": "bid", "above": 0},
     "features": {"columns": ["spread"]},
-    "estimator": "sklearn.ensemble.IsolationForest",
+    "algorithms": {"forest": "sklearn.ensemble.IsolationForest"},
     "windows": {"train": 14, "evaluate": 7},
     "schedule": {"start": "2024-01-01"},
 }
