@@ -139,7 +139,7 @@ def _week(root: Path, size: int) -> Week:
     models = _train(workload, store, size, run, run_id)
     found = tagged(workload)
     registry.current(workload, store)
-    add_metrics(run_id, {"gate_promote": size, "gate_auc_after": 0.7})
+    add_metrics(run_id, {"gate_promote": size, "gate_score_after": 0.7})
     clear(item.run_id for item in found)
     verdict = {
         "partition": PARTITION,

@@ -17,6 +17,7 @@ from muster.gate.bucket import judge_bucket
 from muster.gate.candidates import Candidates, read_candidates, settled
 from muster.gate.decisions import reconcile, summary
 from muster.gate.opponent import Opponents, opponents
+from muster.gate.significance import control
 from muster.gate.tagged import clear, tagged
 from muster.tables import DECISIONS
 from muster.training.bins import balance
@@ -36,6 +37,7 @@ def run(job: Job) -> dict[str, Any]:
     decisions = job.over_bins(bins, _judge(job, candidates, champion, files), DECISIONS)
     decisions = decisions.sort_by([("bucket", "ascending"), ("group", "ascending")])
     reconcile(decisions, ledger)
+    decisions = control(decisions, job.workload.gate.false_promotions)
     job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
     told = summary(decisions)
     for algorithm, run_id in candidates.mlflow_runs.items():

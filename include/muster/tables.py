@@ -87,7 +87,7 @@ DECISIONS = pa.schema(
         ("parent", pa.bool_()),
         ("verdict", STRING),  # promote | hold | reject
         ("reason", STRING),
-        ("metric", STRING),
+        ("metric", STRING),  # the scores are in its own sign: of a loss, less is better
         ("against", STRING),  # champion | baseline
         ("champion_version", STRING),  # the version judged against; null when there was no champion
         ("champion_run", STRING),  # the run that the group's champion came from
@@ -99,6 +99,7 @@ DECISIONS = pa.schema(
         ("low", FLOAT),  # 2.5 % and 97.5 % points of candidate - opponent
         ("high", FLOAT),
         ("p_value", FLOAT),  # one-sided, corrected for the choice among algorithms
+        ("q_value", FLOAT),  # the p-value adjusted for all groups judged in the run
         ("resamples", LONG),  # in which the metric was defined
         ("rows", LONG),
         ("positives", LONG),

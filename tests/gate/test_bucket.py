@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.impute import SimpleImputer
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 from sklearn.pipeline import make_pipeline
 
 from muster.gate.bucket import CORRUPT_CHAMPION, Incumbents
@@ -169,4 +169,53 @@ def test_a_verdict_does_not_depend_on_which_groups_share_the_bucket(bucket: Any)
 def test_decisions_have_the_columns_of_their_table(bucket: Any) -> None:
     bucket.add("a", bucket.model(1.0), champion=bucket.model(-1.0))
     assert list(bucket.judge()["a"]) == DECISIONS.names
-    assert all(value is not None for value in bucket.judge()["a"].values())
+    missing = [name for name, value in bucket.judge()["a"].items() if value is None]
+    assert missing == ["q_value"]  # a bucket does not know the other buckets' groups
+
+
+def with_gate(bucket: Any, **changed: Any) -> None:
+    gate = bucket.workload.gate.model_copy(update=changed)
+    bucket.workload = bucket.workload.model_copy(update={"gate": gate})
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "rmse", "mae"])
+def test_the_constant_prior_is_the_share_of_positives_in_training(bucket: Any, metric: str) -> None:
+    with_gate(bucket, baseline="prior", metric=metric)
+    bucket.add("a", bucket.model(1.0))
+    models = bucket.pack(bucket.candidates, "run", MODELS)
+    models = models.set_column(models.schema.get_field_index("prior"), "prior", pa.array([0.25]))
+    labels = np.arange(120) < 50
+    constant = np.full(120, 0.25)
+    expected = {"log_loss": log_loss, "rmse": root_mean_squared_error, "mae": mean_absolute_error}[metric]
+    found = bucket.judge_stored(models, None)["a"]
+    assert found["baseline_score"] == pytest.approx(expected(labels, constant), abs=1e-12)
+
+
+def test_of_a_loss_less_is_better_and_scores_keep_its_sign(bucket: Any) -> None:
+    with_gate(bucket, metric="log_loss")
+    bucket.add("better", bucket.model(1.0), champion=bucket.model(-1.0))
+    bucket.add("worse", bucket.model(-1.0), champion=bucket.model(1.0))
+    found = bucket.judge()
+    assert {group: row["verdict"] for group, row in found.items()} == {"better": "promote", "worse": "reject"}
+    assert 0 < found["better"]["candidate_score"] < found["better"]["champion_score"]
+    assert found["better"]["low"] < found["better"]["high"] < 0
+
+
+def test_a_baseline_that_is_no_probability_is_no_opponent_and_has_no_score(bucket: Any) -> None:
+    with_gate(bucket, metric="log_loss")  # the baseline is a feature with values below 0
+    bucket.add("first", bucket.model(1.0))
+    bucket.add("next", bucket.model(1.0), champion=bucket.model(-1.0))
+    found = bucket.judge()
+    assert (found["first"]["verdict"], found["first"]["reason"]) == (
+        "hold",
+        "the baseline's scores are no probabilities",
+    )
+    assert (found["next"]["verdict"], found["next"]["baseline_score"]) == ("promote", None)
+
+
+def test_a_disabled_gate_judges_nothing(bucket: Any) -> None:
+    with_gate(bucket, mode="disabled")
+    bucket.add("a", bucket.model(1.0))
+    bucket.add("skipped")
+    found = bucket.judge()
+    assert {(row["verdict"], row["reason"]) for row in found.values()} == {("hold", "the gate is disabled")}

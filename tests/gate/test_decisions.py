@@ -9,6 +9,7 @@ import pytest
 
 from muster.gate.bucket import CORRUPT_CHAMPION
 from muster.gate.decisions import CorruptChampion, Unreconciled, reconcile, summary
+from muster.gate.significance import CHANCE
 from muster.tables import DECISIONS
 
 
@@ -45,9 +46,15 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
     version = {"champion_version": "7"}
     found = summary(
         decisions(
-            version | {"verdict": "promote", "candidate_score": 0.9, "champion_score": 0.7, "baseline_score": 0.5},
-            version | {"verdict": "reject", "candidate_score": 0.6, "champion_score": 0.8, "baseline_score": 0.5},
-            version | {"verdict": "promote", "candidate_score": 0.8, "baseline_score": 0.6},
+            version
+            | {"verdict": "promote", "candidate_score": 0.9, "champion_score": 0.7, "baseline_score": 0.5}
+            | {"algorithm": "forest", "q_value": 0.03, "metric": "roc_auc"},
+            version
+            | {"reason": CHANCE[0]}
+            | {"verdict": "reject", "candidate_score": 0.6, "champion_score": 0.8, "baseline_score": 0.5},
+            version
+            | {"verdict": "promote", "candidate_score": 0.8, "baseline_score": 0.6}
+            | {"algorithm": "forest", "q_value": 0.06},
             version | {"verdict": "hold", "reason": "too few positives to judge on"},
         )
     )
@@ -58,17 +65,26 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
         "reject": 1,
         "judged": 3,
         "reasons": {"too few positives to judge on": 1},
-        "auc_before": pytest.approx((0.7 + 0.8 + 0.6) / 3),
-        "auc_after": pytest.approx((0.9 + 0.8 + 0.8) / 3),
-        "auc_baseline": pytest.approx((0.5 + 0.5 + 0.6) / 3),
+        "rejected_as_chance": 1,
+        "false_promotion_rate": 0.06,
+        "algorithms": {"forest": 2},
+        "metric": "roc_auc",
+        "score_before": pytest.approx((0.7 + 0.8 + 0.6) / 3),
+        "score_after": pytest.approx((0.9 + 0.8 + 0.8) / 3),
+        "score_baseline": pytest.approx((0.5 + 0.5 + 0.6) / 3),
     }
 
 
 def test_without_a_champion_nothing_served_before() -> None:
     found = summary(decisions({"verdict": "promote", "candidate_score": 0.9, "baseline_score": 0.5}))
-    assert (found["auc_before"], found["auc_after"], found["auc_baseline"]) == (None, 0.9, 0.5)
+    assert (found["score_before"], found["score_after"], found["score_baseline"]) == (None, 0.9, 0.5)
 
 
 def test_a_run_in_which_nothing_could_be_judged_has_no_scores() -> None:
     found = summary(decisions({"verdict": "hold", "reason": "the candidate is skipped"}))
-    assert (found["judged"], found["auc_before"], found["auc_after"], found["auc_baseline"]) == (0, None, None, None)
+    assert (found["judged"], found["score_before"], found["score_after"], found["score_baseline"]) == (
+        0,
+        None,
+        None,
+        None,
+    )

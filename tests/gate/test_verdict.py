@@ -8,7 +8,7 @@ import pytest
 from muster.gate.verdict import judge, why_hold
 from muster.workload.spec import Gate
 
-GATE = Gate(resamples=200, min_positives=5)
+GATE = Gate(resamples=200, min_positives=5, min_rows=10)
 LABELS = np.random.default_rng(0).random(200) < 0.3
 NOISE = np.random.default_rng(1).random(200)
 GOOD = NOISE + LABELS
@@ -60,13 +60,15 @@ def test_only_defined_resamples_count() -> None:
         (0, 0, "no labelled rows to judge on"),
         (50, 0, "only one class to judge on"),
         (50, 50, "only one class to judge on"),
+        (9, 0, "only one class to judge on"),
         (50, 4, "too few positives to judge on"),
         (50, 46, "too few negatives to judge on"),
+        (9, 5, "too few negatives to judge on"),
         (10, 5, None),
     ],
 )
 def test_what_cannot_be_judged_is_held(rows: int, positives: int, reason: str | None) -> None:
-    assert why_hold(rows, positives, min_positives=5) == reason
+    assert why_hold(GATE, rows, positives) == reason
     labels = np.arange(rows) < positives
     found = judge(labels, {"a": labels.astype(float)}, np.zeros(rows), "baseline", GATE, seed=1)
     assert (found.verdict == "hold") == (reason is not None)
@@ -114,3 +116,40 @@ def test_the_first_by_name_is_chosen_among_equals() -> None:
 def test_an_algorithm_whose_scores_are_not_finite_is_out_of_the_choice() -> None:
     broken = np.where(np.arange(200) == 7, np.nan, GOOD)
     assert judge(LABELS, {"a": broken, "b": GOOD}, NOISE, "champion", GATE, seed=1).algorithm == "b"
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae"])
+def test_errors_are_judged_on_rows_whatever_their_classes(metric: str) -> None:
+    gate = GATE.model_copy(update={"metric": metric})
+    assert [why_hold(gate, rows, 0) for rows in (0, 9, 10)] == [
+        "no labelled rows to judge on",
+        "too few rows to judge on",
+        None,
+    ]
+    labels = np.random.default_rng(0).normal(50, 20, size=200)
+    found = judge(labels, {"a": labels + NOISE}, labels + 2 * NOISE, "champion", gate, seed=1)
+    assert (found.verdict, found.win_rate) == ("promote", 1.0)
+    assert found.candidate_score is not None
+    assert found.opponent_score is not None
+    assert 0 < found.candidate_score < found.opponent_score
+
+
+def test_few_rows_are_held_for_every_metric() -> None:
+    gate = Gate(min_positives=1, min_rows=20)
+    assert (why_hold(gate, 19, 9), why_hold(gate, 20, 9)) == ("too few rows to judge on", None)
+
+
+def test_scores_that_are_no_probabilities_are_held_for_log_loss() -> None:
+    gate = GATE.model_copy(update={"metric": "log_loss"})
+    inside = np.clip(NOISE, 0, 1)
+    for candidates, opponent, name in (({"a": GOOD}, inside, "candidate"), ({"a": inside}, GOOD, "champion")):
+        found = judge(LABELS, candidates, opponent, "champion", gate, seed=1)
+        assert (found.verdict, found.reason) == ("hold", f"the {name}'s scores are no probabilities")
+    assert judge(LABELS, {"a": GOOD, "b": inside}, inside / 2, "champion", gate, seed=1).algorithm == "b"
+
+
+def test_the_best_by_a_loss_is_the_one_with_the_least() -> None:
+    gate = GATE.model_copy(update={"metric": "mae"})
+    candidates = {"a": LABELS + 0.4 * NOISE, "b": LABELS + 0.2 * NOISE, "c": LABELS + 0.8 * NOISE}
+    found = judge(LABELS, candidates, LABELS + 0.6 * NOISE, "champion", gate, seed=1)
+    assert (found.algorithm, found.verdict) == ("b", "promote")

@@ -180,8 +180,8 @@ def test_every_group_of_the_ledger_gets_one_decision_and_the_result_counts_them(
     assert result["run"] == RUN
     assert [result[name] for name in ("groups", "promote", "hold", "reject", "judged")] == [7, 6, 1, 0, 6]
     assert result["reasons"] == {"the candidate is skipped": 1}
-    assert (result["champion_version"], result["auc_before"]) == (None, None)
-    assert result["auc_after"] > 0.7 > result["auc_baseline"]
+    assert (result["champion_version"], result["score_before"]) == (None, None)
+    assert result["score_after"] > 0.7 > result["score_baseline"]
 
 
 def test_the_evidence_equals_an_independent_computation(job: LocalJob) -> None:
@@ -200,7 +200,7 @@ def test_the_numbers_go_to_the_run_in_mlflow_in_one_call(job: LocalJob, logged: 
     ((run_id, metrics),) = logged
     assert run_id == "m1"
     assert (metrics["gate_promote"], metrics["gate_hold"], metrics["gate_judged"]) == (6, 1, 6)
-    assert "gate_auc_after" in metrics
+    assert "gate_score_after" in metrics
 
 
 def test_running_again_writes_the_same_rows(job: LocalJob) -> None:
@@ -265,7 +265,7 @@ def test_the_champion_is_judged_by_group_name(job: LocalJob, monkeypatch: pytest
     assert found["b"] == ("champion", "reject", "3")
     assert found["c"] == ("baseline", "promote", "3")
     assert result["champion_version"] == "3"
-    assert result["auc_before"] < result["auc_after"]
+    assert result["score_before"] < result["score_after"]
 
 
 def test_after_its_own_promotion_a_partition_is_judged_against_what_stood_before(

@@ -7,7 +7,7 @@ from muster_airflow.summary import summary
 TRAINED = {
     "groups": 10_439,
     "failed": 3,
-    "auc_after": 0.71234,
+    "score_after": 0.71234,
     "champion_version": None,
     "moved": True,
     "reasons": {"too few rows": 2, "one class": 36},
@@ -21,7 +21,7 @@ def test_says_what_ran_for_which_partition() -> None:
 
 
 def test_counts_are_readable() -> None:
-    assert {"groups 10,439", "failed 3", "auc after 0.7123", "moved yes", "champion version -"} < set(LINES)
+    assert {"groups 10,439", "failed 3", "score after 0.7123", "moved yes", "champion version -"} < set(LINES)
 
 
 def test_reasons_stand_under_their_name_the_most_frequent_first() -> None:

@@ -18,13 +18,15 @@ from threadpoolctl import threadpool_limits
 from muster import groups
 from muster.feature_files import group_slices
 from muster.gate.metrics import METRICS, value
-from muster.gate.verdict import Judgement, Opponent, judge, why_hold
+from muster.gate.verdict import Judgement, Opponent, judge, why_hold, why_unusable
 from muster.pack.reader import CorruptModel, decode, read_bytes, scores
 from muster.tables import DECISIONS
 from muster.workload.spec import Workload
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
 """The reason with which `decisions.reconcile` refuses a whole run: what is in production must be put right first."""
+
+DISABLED = "the gate is disabled"
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ class Held:
     """A group's labelled rows, held out from training."""
 
     features: NDArray[np.float64]
-    labels: NDArray[np.bool_]
+    labels: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ class Case:
     def against(self) -> Opponent:
         """Who the candidate must beat."""
         return "baseline" if self.incumbent is None else "champion"
+
+    @property
+    def prior(self) -> float:
+        """The share of positives in the candidates' training rows; a half where none of them had a label."""
+        known = [row["prior"] for row in self.candidates.values() if row["prior"] is not None]
+        return float(known[0]) if known else 0.5
 
 
 class _CannotScore(Exception):
@@ -83,7 +91,7 @@ def judge_bucket(
     score is no candidate; a group without any other is held, and so is one whose champion cannot score these rows.
     """
     held = _held_rows(workload, rows)
-    nothing = Held(np.empty((0, len(workload.features.columns))), np.empty(0, dtype=np.bool_))
+    nothing = Held(np.empty((0, len(workload.features.columns))), np.empty(0))
     candidates: dict[str, dict[str, Row]] = {}
     for row in models.to_pylist():
         candidates.setdefault(row["group"], {})[row["algorithm"]] = row
@@ -100,13 +108,15 @@ def judge_bucket(
 
 def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbents | None) -> Judgement:
     held, gate = case.held, workload.gate
-    rows, positives = len(held.labels), int(held.labels.sum())
+    rows, positives = len(held.labels), int(np.count_nonzero(held.labels == 1))
     state = case.entry["state"]
-    unusable = why_hold(rows, positives, gate.min_positives) if state == "trained" else f"the candidate is {state}"
+    unusable = why_hold(gate, rows, positives) if state == "trained" else f"the candidate is {state}"
+    if gate.mode == "disabled":
+        unusable = DISABLED
     if unusable is not None:
         return Judgement("hold", unusable, case.against, rows=rows, positives=positives)
     try:
-        opponent = baseline(workload, held)
+        opponent = baseline(workload, held, case.prior)
         if champion is not None and case.incumbent is not None:
             opponent = _scores("champion", champion.folder, case.incumbent, held.features)
         found = _candidates(root, case)
@@ -146,24 +156,25 @@ def _scores(role: str, folder: Path, stored: Row, features: NDArray[np.float64])
     return found
 
 
-def baseline(workload: Workload, held: Held) -> NDArray[np.float64]:
+def baseline(workload: Workload, held: Held, prior: float) -> NDArray[np.float64]:
     """Return the declared baseline's score of each row: higher for likelier positives.
 
-    `prior` is one constant for all (AUC 0.5). Rows for which a baseline feature is missing get the median of the
-    group's other rows: nothing is known of them, so they are ranked in the middle.
+    `prior` is one constant for all, the share of positives in training: to a metric of ranks any constant is the same,
+    to the others it is not. Rows for which a baseline feature is missing get the median of the group's other rows:
+    nothing is known of them, so they are ranked in the middle.
     """
     if workload.gate.baseline == "prior":
-        return np.zeros(len(held.labels))
+        return np.full(len(held.labels), prior)
     column = held.features[:, workload.features.columns.index(workload.gate.baseline)]
     known = np.isfinite(column)
-    return np.where(known, column, np.median(column[known]) if known.any() else 0.0)
+    return np.where(known, column, np.median(column[known]) if known.any() else prior)
 
 
 def _held_rows(workload: Workload, rows: pa.Table) -> dict[str, Held]:
     """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
     labelled = rows.filter(pc.is_finite(rows["label"]))
     features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
-    labels = labelled["label"].to_numpy() == 1
+    labels = labelled["label"].to_numpy()
     return {group: Held(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)}
 
 
@@ -177,10 +188,12 @@ def _decision(workload: Workload, case: Case, judgement: Judgement, champion: In
         "champion_version": champion.version if champion else None,
         "champion_run": case.incumbent["origin_run"] if case.incumbent else None,
         "champion_score": opponent_score if case.incumbent else None,
-        "baseline_score": _baseline_score(workload, case.held) if judgement.verdict != "hold" else None,
+        "baseline_score": _baseline_score(workload, case) if judgement.verdict != "hold" else None,
     }
 
 
-def _baseline_score(workload: Workload, held: Held) -> float:
-    metric = METRICS[workload.gate.metric](held.labels, baseline(workload, held))
-    return value(metric, len(held.labels))
+def _baseline_score(workload: Workload, case: Case) -> float | None:
+    measure, scores = METRICS[workload.gate.metric], baseline(workload, case.held, case.prior)
+    if why_unusable(scores, measure) is not None:
+        return None
+    return value(measure.prepare(case.held.labels, scores), len(scores))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
 from muster.gate.bucket import CORRUPT_CHAMPION
+from muster.gate.significance import CHANCE
 
 
 class CorruptChampion(MusterError):
@@ -53,11 +54,15 @@ def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
 def summary(decisions: pa.Table) -> dict[str, Any]:
     """Return how many groups got each verdict, why the others were held, and mean scores over those judged.
 
-    `auc_before` is of what answered for the groups so far: the champion's model, or the baseline for a group that the
-    pack does not hold; None while there is no champion at all. `auc_after` is of what answers once the verdicts hold.
+    `rejected_as_chance` counts those that win on enough of their resamples and are no promotion among so many groups;
+    `false_promotion_rate` is the share of the promoted that is expected to be no better than its opponent.
+    `score_before` is of what answered for the groups so far: the champion's model, or the baseline for a group that the
+    pack does not hold; None while there is no champion at all. `score_after` is of what answers once the verdicts hold.
+    Scores are in the metric's own sign.
     """
     verdicts = _counts(decisions["verdict"])
     judged = decisions.filter(pc.field("verdict") != "hold")
+    promoted = judged.filter(pc.field("verdict") == "promote")
     before = pc.coalesce(judged["champion_score"], judged["baseline_score"])
     after = pc.if_else(pc.equal(judged["verdict"], "promote"), judged["candidate_score"], before)
     had_champion = pc.any(pc.is_valid(decisions["champion_version"])).as_py()
@@ -66,9 +71,13 @@ def summary(decisions: pa.Table) -> dict[str, Any]:
         **{verdict: verdicts.get(verdict, 0) for verdict in ("promote", "hold", "reject")},
         "judged": judged.num_rows,
         "reasons": _counts(decisions.filter(pc.field("verdict") == "hold")["reason"]),
-        "auc_before": pc.mean(before).as_py() if had_champion else None,
-        "auc_after": pc.mean(after).as_py(),
-        "auc_baseline": pc.mean(judged["baseline_score"]).as_py(),
+        "rejected_as_chance": sum(reason in CHANCE for reason in judged["reason"].to_pylist()),
+        "false_promotion_rate": pc.max(promoted["q_value"]).as_py(),
+        "algorithms": _counts(promoted["algorithm"]),
+        "metric": decisions["metric"][0].as_py() if decisions.num_rows else None,
+        "score_before": pc.mean(before).as_py() if had_champion else None,
+        "score_after": pc.mean(after).as_py(),
+        "score_baseline": pc.mean(judged["baseline_score"]).as_py(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def _mean(losses: NDArray[np.float64]) -> Metric:
     return lambda counts: _share(counts @ losses, counts.sum(axis=1))
 
 
-def _share(part: NDArray[np.generic], whole: NDArray[np.generic], empty: float = np.nan) -> Values:
+def _share(part: NDArray[Any], whole: NDArray[Any], empty: float = np.nan) -> Values:
     """Return `part / whole`, and `empty` where the whole is 0."""
     shares: Values = np.full(whole.shape, empty)
     np.divide(part, whole, out=shares, where=whole > 0)

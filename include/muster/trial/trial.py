@@ -16,6 +16,7 @@ from muster import groups
 from muster.errors import MusterError
 from muster.features import FeatureFunction, compute
 from muster.gate.bucket import judge_bucket
+from muster.gate.significance import control
 from muster.tables import Store
 from muster.training.bucket import train_bucket
 from muster.training.estimator import Recipe
@@ -106,7 +107,8 @@ def _train_and_judge(
     held_out = features.filter(pc.greater_equal(features["date"], windows.evaluate.start))
 
     def judged(candidates: pa.Table) -> Row:
-        decision: Row = judge_bucket(workload, held_out, ledger, candidates, root, None).to_pylist()[0]
+        decisions = judge_bucket(workload, held_out, ledger, candidates, root, None)
+        decision: Row = control(decisions, workload.gate.false_promotions).to_pylist()[0]
         return decision
 
     told = ("algorithm", "state", "reason", "error_class", "seconds", "length", "params")

@@ -131,11 +131,17 @@ class Windows(Section):
 class Gate(Section):
     """When a candidate replaces a champion."""
 
-    metric: Literal["roc_auc"] = "roc_auc"
+    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae"] = "roc_auc"
+    mode: Literal["enabled", "dry_run", "disabled"] = Field(
+        "enabled", description="`dry_run` judges and moves nothing; `disabled` does not even judge."
+    )
     baseline: str = Field("prior", description="`prior` (a constant) or a feature whose value is the score to beat.")
     resamples: int = Field(1000, ge=100, le=100_000)
     win_rate: float = Field(0.9, gt=0.5, le=1.0)
+    false_promotions: float = Field(0.1, gt=0, le=1, description="Share of the promoted that may be no better; 1: any.")
     min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
+    min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
+    max_changed: float = Field(1.0, ge=0, le=1, description="A larger share of the champion's groups asks a human.")
 
 
 class Parent(Section):

@@ -1,0 +1,61 @@
+"""How sure a gain is: a p-value for each group, and the control of false promotions over all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+CHANCE = tuple(f"beats the {who}, but among so many groups some would by chance" for who in ("champion", "baseline"))
+"""Why a group that wins on enough of its own resamples is rejected all the same."""
+
+
+def p_value(gain: float, resampled: NDArray[np.float64], units: int, algorithms: int) -> float:
+    """Return how often chance alone would show such a `gain`, one-sided; `resampled`: the gain in each resample.
+
+    The bootstrap's standard error makes the gain a t statistic (Efron and Tibshirani, An Introduction to the Bootstrap,
+    1993, chapter 12). The share of lost resamples would not do: thousands of groups need p-values far finer than one of
+    a thousand resamples. Its degrees of freedom are one less than `units`, the rows of the rarer class, or all rows
+    where the metric knows no classes: the variance of an AUC is a sum of one part for each class (DeLong et al. 1988),
+    and Satterthwaite's degrees of freedom (1946) of such a sum are never fewer than the smaller part's. Nor is a
+    p-value below 1 / 2 ** units, the finest that a test by exchanging the two models on each unit could give: so
+    resamples that all agree prove no more than their rows can.
+
+    The best of several was chosen on these very rows: its p-value is multiplied by their number. Bonferroni's bound
+    holds however the choice was made, and in the far tail, where many groups are judged, the maximum of correlated
+    statistics comes near it; White's reality check (2000) by resamples has no such tail.
+    """
+    spread = float(np.std(resampled))
+    tail = float(gain <= 0)
+    if spread > 0:
+        tail = float(stdtr(max(units - 1, 1), -gain / spread))
+    return min(1.0, algorithms * max(tail, 0.5 ** min(units, 1000)))
+
+
+def control(decisions: pa.Table, false_promotions: float) -> pa.Table:
+    """Return a run's decisions with `q_value`, the promotions that chance may have brought turned into rejections.
+
+    Benjamini and Hochberg (1995) over the p-values of all judged groups: of the promoted ones no more than the share
+    `false_promotions` is expected to be no better than its opponent. It holds for groups that are independent or
+    positively dependent (Benjamini and Yekutieli 2001), as a parent and the groups that it pools are.
+    """
+    judged = np.flatnonzero(pc.is_valid(decisions["p_value"]).to_numpy())
+    q_values = np.full(decisions.num_rows, np.nan)
+    if len(judged):
+        from scipy.stats import false_discovery_control  # half a second to import: not in every process
+
+        q_values[judged] = false_discovery_control(decisions["p_value"].to_numpy()[judged])
+    found = pa.array(q_values, from_pandas=True)
+    wins = pc.equal(decisions["verdict"], "promote")
+    doubtful = pc.and_(wins, pc.greater(found, false_promotions).fill_null(False))
+    told = pc.if_else(pc.equal(decisions["against"], "champion"), *CHANCE)
+    columns = {
+        "verdict": pc.if_else(doubtful, "reject", decisions["verdict"]),
+        "reason": pc.if_else(doubtful, told, decisions["reason"]),
+        "q_value": found,
+    }
+    for name, column in columns.items():
+        decisions = decisions.set_column(decisions.schema.get_field_index(name), name, column)
+    return decisions
