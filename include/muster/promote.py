@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError
+from muster.gate.bucket import DISABLED
 from muster.pack import registry
 from muster.pack.alias import AliasMoved, Move, journal, move_alias
 from muster.pack.build import BuiltPack, build_pack, incumbents
@@ -61,6 +62,8 @@ def promote(workload: Workload, store: Store, windows: PartitionWindows, who: st
         AliasMoved: when another version than the champion was judged; nothing is changed then.
     """
     verdicts = _verdicts(workload, store, windows.key)
+    if workload.gate.mode != "enabled":
+        return _not_moved(_idle(workload, verdicts), registry.current(workload, store))
     moves = journal(store)
     before = [row for row in moves if _evidence_of(row).get("verdicts") == verdicts.digest]
     if before:
@@ -93,6 +96,12 @@ def _promote(
     from_version = champion.version if champion else None
     move = Move(from_version, version, "gate", who, verdicts.run, windows.key, pack.sha256, evidence)
     return _carry_out(workload, store, move)
+
+
+def _idle(workload: Workload, verdicts: Verdicts) -> str:
+    if workload.gate.mode == "disabled":
+        return DISABLED
+    return f"the gate's mode is dry_run: {verdicts.winners.num_rows} groups would have been promoted"
 
 
 def _verdicts(workload: Workload, store: Store, partition: str) -> Verdicts:

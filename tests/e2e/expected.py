@@ -158,16 +158,15 @@ class Week:
         return Sample(rows, self.year.features(rows), rows["label"].to_numpy())
 
 
-def win_rate(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> float:
-    """Return on which share of the paired resamples `ours` ranks better, one resample after the other."""
+def gains(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Return by how much `ours` ranks better on each of the paired resamples that holds both classes, one by one."""
     generator = np.random.Generator(np.random.Philox(key=seed))
-    wins = defined = 0
+    found = []
     for _ in range(resamples):
         drawn = generator.integers(len(labels), size=len(labels))
         if 0 < labels[drawn].sum() < len(labels):
-            defined += 1
-            wins += auc(labels[drawn], ours[drawn]) > auc(labels[drawn], theirs[drawn])
-    return wins / defined
+            found.append(auc(labels[drawn], ours[drawn]) - auc(labels[drawn], theirs[drawn]))
+    return np.array(found)
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -1,14 +1,17 @@
-"""The gate's decisions of two weeks against scikit-learn's AUC and a plain loop over resamples."""
+"""The gate's decisions of two weeks against scikit-learn's AUC, SciPy's tests and a plain loop over resamples."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import false_discovery_control, t
 from sklearn.metrics import roc_auc_score
 
 from tests.e2e.conftest import Read
-from tests.e2e.expected import Week, seed, win_rate
+from tests.e2e.expected import Week, gains, seed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -49,12 +52,27 @@ def test_rows_and_positives_are_those_of_the_evaluation_window(read: Read, week:
     assert found["positives"].to_dict() == {group: int(labels.sum()) for group, labels in samples.items()}
 
 
-def test_verdict_follows_from_the_win_rate(read: Read, week: Week) -> None:
-    found = decisions(read, week)
+def test_a_p_value_is_students_with_the_spread_of_the_resamples(
+    read: Read, weeks: tuple[Week, Week], week: Week
+) -> None:
+    for group, row, resampled in some_resampled(read, weeks, week):
+        opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]
+        rarer = min(row["positives"], row["rows"] - row["positives"])
+        tail = t.sf((row["candidate_score"] - opponent) / np.std(resampled), df=rarer - 1)
+        assert row["p_value"] == pytest.approx(max(tail, 0.5**rarer), rel=1e-4), group
+
+
+def test_a_group_is_promoted_that_wins_often_and_is_sure_enough_among_all(read: Read, week: Week) -> None:
+    found, gate = decisions(read, week), week.year.declared["gate"]
     judged = found[found["verdict"] != "hold"]
-    enough = judged["win_rate"] >= week.year.declared["gate"].get("win_rate", 0.9)
-    assert (judged["verdict"] == np.where(enough, "promote", "reject")).all()
-    assert 0 < enough.sum() < len(judged)
+    adjusted = false_discovery_control(judged["p_value"], method="bh")
+    assert judged["q_value"].to_numpy() == pytest.approx(adjusted, abs=1e-12)
+    often = (judged["win_rate"] >= gate.get("win_rate", 0.9)).to_numpy()
+    sure = adjusted <= gate.get("false_promotions", 0.1)
+    assert (judged["verdict"] == np.where(often & sure, "promote", "reject")).all()
+    by_chance = judged["reason"].str.endswith("by chance").to_numpy()
+    assert (by_chance == (often & ~sure)).all()
+    assert 0 < (often & sure).sum() < often.sum() < len(judged)
     assert (judged["low"] <= judged["high"]).all()
 
 
@@ -89,16 +107,20 @@ def test_aucs_are_scikit_learns(read: Read, weeks: tuple[Week, Week], week: Week
 def test_win_rates_are_those_of_a_loop_over_the_same_resamples(
     read: Read, weeks: tuple[Week, Week], week: Week
 ) -> None:
-    found = decisions(read, week)
+    for group, row, resampled in some_resampled(read, weeks, week):
+        assert row["win_rate"] == pytest.approx(np.mean(resampled > 0), abs=1e-12), group
+        assert row["resamples"] == len(resampled), group
+
+
+def some_resampled(read: Read, weeks: tuple[Week, Week], week: Week) -> Iterator[tuple[str, pd.Series, np.ndarray]]:
+    """Yield ten judged groups, small and large, with the gain on each of their resamples."""
+    found, gate = decisions(read, week), week.year.declared["gate"]
     judged = found[found["verdict"] != "hold"].sort_values(["against", "rows"])
-    some = judged.iloc[np.linspace(0, len(judged) - 1, 10).astype(int)]
-    gate = week.year.declared["gate"]
-    for group, row in some.iterrows():
+    for group, row in judged.iloc[np.linspace(0, len(judged) - 1, 10).astype(int)].iterrows():
         sample = week.judged(group)
         theirs = weeks[0].score(group, sample.x) if row["against"] == "champion" else week.baseline(sample)
         own = seed(group, week.year.declared)
-        rate = win_rate(sample.y, week.score(group, sample.x), theirs, gate.get("resamples", 1000), own)
-        assert row["win_rate"] == pytest.approx(rate, abs=1e-12), group
+        yield group, row, gains(sample.y, week.score(group, sample.x), theirs, gate.get("resamples", 1000), own)
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:

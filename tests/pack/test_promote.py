@@ -99,6 +99,22 @@ def test_no_winner_moves_nothing(served: Line) -> None:
     assert journal(served.store) == []
 
 
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("dry_run", "the gate's mode is dry_run: 2 groups would have been promoted"),
+        ("disabled", "the gate is disabled"),
+    ],
+)
+def test_a_gate_that_is_not_enabled_moves_nothing_whatever_was_decided(served: Line, mode: str, reason: str) -> None:
+    _week(served, served.first, WON, 1.0)
+    served.declared = {"gate": {"baseline": "record", "mode": mode}}
+    result = _promote(served, served.first)
+    assert (result["moved"], result["reason"]) == (False, reason)
+    assert registry.current(served.workload, served.store) is None
+    assert journal(served.store) == []
+
+
 def test_promoting_again_changes_nothing_and_says_the_same(served: Line) -> None:
     _week(served, served.first, WON, 1.0)
     result, state = _promote(served, served.first), _state(served)
