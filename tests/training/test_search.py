@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from muster.errors import WorkloadError
@@ -71,6 +71,15 @@ def test_the_best_on_later_rows_is_refitted_to_all(
     assert (fit.state, json.loads(str(fit.params))) == ("trained", {"n_neighbors": expected})
     model = model_of(fit)
     assert (model.n_neighbors, model.n_samples_fit_) == (expected, 200)
+
+
+@pytest.mark.parametrize(("metric", "loss"), [("log_loss", log_loss), ("mae", mean_absolute_error)])
+def test_of_a_loss_the_least_is_chosen(
+    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray], metric: str, loss: Callable[..., float]
+) -> None:
+    expected = by_hand(*data, lambda labels, scores: -loss(labels, scores))
+    fit = searched(NEIGHBOURS, *data, gate={"metric": metric})
+    assert json.loads(fit.params or "") == {"n_neighbors": expected}
 
 
 def test_what_is_stored_is_the_estimator_itself_and_no_search(

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from muster.errors import bounded
 from muster.gate.metrics import METRICS, value
+from muster.gate.verdict import why_unusable
 from muster.pack.reader import scores
 from muster.workload.spec import Search
 
@@ -26,10 +27,12 @@ class GateScore:
     metric: str
 
     def __call__(self, estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
-        """Return the metric over the labelled rows."""
-        known = ~np.isnan(labels)
-        metric = METRICS[self.metric](labels[known] == 1, scores(estimator, features[known]))
-        return value(metric, int(known.sum()))
+        """Return the metric over the labelled rows, a loss negated; NaN for scores that the metric cannot take."""
+        known, measure = ~np.isnan(labels), METRICS[self.metric]
+        found = scores(estimator, features[known])
+        if why_unusable(found, measure) is not None:
+            return float("nan")
+        return measure.sign * value(measure.prepare(labels[known], found), len(found))
 
 
 def chosen(
