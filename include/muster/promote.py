@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from muster.errors import MusterError
 from muster.gate.bucket import DISABLED
 from muster.pack import registry
-from muster.pack.alias import AliasMoved, Move, journal, move_alias
+from muster.pack.alias import AliasMoved, Move, journal, move_alias, unfinished
 from muster.pack.build import BuiltPack, build_pack, incumbents
+from muster.pack.lineage import evidence_of, moved_by_human, settled_by_human, stood
 from muster.pack.manifest import about, fits
 from muster.pack.registry import Champion
 from muster.runs import add_metrics
@@ -65,7 +66,7 @@ def promote(workload: Workload, store: Store, windows: PartitionWindows, who: st
     if workload.gate.mode != "enabled":
         return _not_moved(_idle(workload, verdicts), registry.current(workload, store))
     moves = journal(store)
-    before = [row for row in moves if _evidence_of(row).get("verdicts") == verdicts.digest]
+    before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
     if before:
         return _again(workload, store, moves, before[-1])
     champion = registry.current(workload, store)
@@ -73,6 +74,8 @@ def promote(workload: Workload, store: Store, windows: PartitionWindows, who: st
         return _not_moved("no group was promoted", champion)
     if champion is not None and champion.partition > windows.key:
         return _not_moved(f"the champion is of a later partition, {champion.partition}", champion)
+    if champion is not None and (why := settled_by_human(moves, verdicts.run, windows.key, champion.version)):
+        return _not_moved(why, champion)
     base = _base(workload, store, windows.key, verdicts, champion, moves)
     return _promote(workload, store, windows, who, verdicts, champion, base)
 
@@ -135,7 +138,7 @@ def _base(
     """Return the pack that was judged, whose other models are kept; None when there was none.
 
     It is the champion; or, where this very partition was promoted before (trained again on mended data), the one that
-    was champion before that.
+    was champion before that; but never where a human moved the alias since, whose choice of models it would undo.
 
     Raises:
         AliasMoved: when it is neither.
@@ -143,12 +146,11 @@ def _base(
     found, judged = champion.version if champion else None, verdicts.judged_against
     if found == judged:
         return champion
-    earlier = [row for row in moves if row["partition"] == partition and row["cause"] == "gate"]
-    if earlier and moves[-1]["partition"] == partition and found == moves[-1]["to_version"]:
-        if judged is None and earlier[0]["from_version"] is None:
-            return None
-        if judged is not None and earlier[0]["from_version"] == judged:
-            return registry.version(workload, store, judged)
+    last = moves[-1] if moves else {}
+    if (last.get("partition"), last.get("cause"), last.get("to_version")) == (partition, "gate", found):
+        before = stood(moves, found, lambda key: key < partition)
+        if before == judged:
+            return None if judged is None else registry.version(workload, store, judged)
     raise AliasMoved(workload.name, judged, found)
 
 
@@ -196,18 +198,22 @@ def _tags(windows: PartitionWindows, verdicts: Verdicts, models: pa.Table, evide
 
 
 def _again(workload: Workload, store: Store, moves: list[dict[str, Any]], row: dict[str, Any]) -> Result:
-    """Finish a move that was journalled, or tell that it was made."""
+    """Finish a move that was journalled, or tell that it was made; what was moved since then stays as it is."""
+    done, version = "these verdicts were carried out before, as version", row["to_version"]
+    champion = registry.current(workload, store)
     if row is not moves[-1]:
-        why = f"these verdicts were carried out before, as version {row['to_version']}, and the alias was moved since"
-        return _not_moved(why, registry.current(workload, store))
+        since = moved_by_human(moves[moves.index(row) + 1 :]) or "the alias was moved"
+        return _not_moved(f"{done} {version}, and {since} since", champion)
+    found = champion.version if champion else None
+    if found != version and not unfinished(store):
+        told = (
+            f"{done} {version}; the alias is at {found or 'no version'} now, by a hand that the journal does not know"
+        )
+        what = f"'./muster rollback {workload.name} --to {found or version}' writes it down, '--to {version}' undoes it"
+        return _not_moved(f"{told}: nothing was moved; {what}", champion)
     names = ("from_version", "to_version", "cause", "who", "run", "partition", "manifest_sha256")
-    move = Move(**{name: row[name] for name in names}, evidence=_evidence_of(row))
+    move = Move(**{name: row[name] for name in names}, evidence=evidence_of(row))
     return _carry_out(workload, store, move)
-
-
-def _evidence_of(row: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(row["evidence"])
-    return found
 
 
 def _carry_out(workload: Workload, store: Store, move: Move) -> Result:

@@ -18,6 +18,7 @@ from muster.errors import MusterError, bounded
 from muster.feature_files import FeatureFiles, list_features, read_bucket
 from muster.pack import registry
 from muster.pack.alias import journal
+from muster.pack.lineage import stood
 from muster.pack.manifest import fits
 from muster.pack.reader import Pack
 from muster.pack.registry import Champion
@@ -72,12 +73,13 @@ def prepare(workload: Workload, store: Store, windows: PartitionWindows) -> Scor
 def _of_its_time(workload: Workload, store: Store, windows: PartitionWindows, champion: Champion) -> Champion:
     """Return the pack that was champion for the slice: a later partition's was elected on the slice's own rows.
 
-    So a slice scored again gets the same predictions. Where none is as old as the slice, the champion answers.
+    So a slice scored again gets the same predictions, until a rollback takes back what made them. Where none is as old
+    as the slice, the champion answers.
     """
     if champion.partition <= windows.key:
         return champion
-    stood = [move["to_version"] for move in journal(store) if move["partition"] <= windows.key]
-    return registry.version(workload, store, stood[-1]) if stood else champion
+    version = stood(journal(store), champion.version, lambda key: key <= windows.key)
+    return registry.version(workload, store, version) if version not in (None, champion.version) else champion
 
 
 def open_pack(workload: Workload, champion: Champion) -> Pack:

@@ -227,7 +227,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_fails(served: Line, mo
     (won,) = [result for result in ended.values() if isinstance(result, dict)]
     (lost,) = [result for result in ended.values() if not isinstance(result, dict)]
     assert isinstance(lost, AliasMoved)
-    assert "another promotion came first" in str(lost)
+    assert "another move came first" in str(lost)
     assert registry.current(served.workload, served.store).version == won["to_version"]
     assert [row["to_version"] for row in journal(served.store)] == [won["to_version"]]
 

@@ -12,6 +12,7 @@ from muster.errors import MusterError
 from muster.gate.bucket import Incumbents
 from muster.pack import registry
 from muster.pack.alias import journal
+from muster.pack.lineage import stood
 from muster.pack.manifest import about, fits, read_manifest
 from muster.pack.reader import CorruptManifest
 from muster.tables import Store
@@ -50,7 +51,7 @@ def opponents(workload: Workload, store: Store, windows: PartitionWindows) -> Op
     """Return the pack to judge against, or None when there was no champion.
 
     That is the champion, unless it came of this partition or of a later one: then a stage run again would judge
-    candidates against themselves, or against models that have seen the very rows. The journal tells what stood before.
+    candidates against themselves, or against models that have seen the very rows. The journal tells what it came of.
 
     Raises:
         BadChampion: when the pack's manifest is not the one that was registered.
@@ -68,9 +69,8 @@ def opponents(workload: Workload, store: Store, windows: PartitionWindows) -> Op
 
 
 def _before(workload: Workload, store: Store, partition: str, champion: registry.Champion) -> registry.Champion | None:
-    """Return what stood before the alias first moved for `partition` or a later one; no such move: the champion."""
-    for move in journal(store):
-        if move["partition"] >= partition:
-            version = move["from_version"]
-            return None if version is None else registry.version(workload, store, version)
-    return champion
+    """Return the youngest pack that the champion came of and that is of an earlier partition."""
+    version = stood(journal(store), champion.version, lambda key: key < partition)
+    if version == champion.version:
+        return champion
+    return None if version is None else registry.version(workload, store, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,16 +23,20 @@ UNDER_WAY = timedelta(minutes=10)
 """A journalled move younger than this that the alias does not show is still being made: MLflow's client tries for 4."""
 MOVES = f"alias/{ALIAS}"
 """Delta's application id that numbers the moves: of two that were begun at the same time, one commit fails."""
+MADE = f"alias/{ALIAS}/made"
+"""Delta's application id for the number of the last move that the alias was seen to show. Past that, an alias that
+stands elsewhere was moved by somebody; without it, it looks the same as a process that died before it set the alias."""
 
 
 class AliasMoved(MusterError):
-    """Raised when the alias is not at the version that was judged."""
+    """Raised when the alias is not at the version that was judged, or that a rollback was planned against."""
 
-    def __init__(self, name: str, expected: str | None, found: str | None, why: str = "") -> None:
-        super().__init__(
-            f"the alias '{ALIAS}' of '{name}' is at {_at(found)}, but {_at(expected)} was judged"
-            f"{why and f': {why}'}; nothing was promoted: run evaluate for this partition, then promote"
-        )
+    def __init__(self, name: str, expected: str | None, found: str | None, why: str = "", gate: bool = True) -> None:
+        then = "was judged; nothing was promoted: run evaluate for this partition, then promote"
+        if not gate:
+            then = f"was looked at; nothing was moved: look again with './muster rollback {name} --dry-run'"
+        at = f"{_at(found)}{why and f' ({why})'}"
+        super().__init__(f"the alias '{ALIAS}' of '{name}' is at {at}, but {_at(expected)} {then}")
 
 
 class MoveUnderWay(MusterError):
@@ -39,10 +44,12 @@ class MoveUnderWay(MusterError):
 
     passing = True
 
-    def __init__(self, name: str, to_version: str, partition: str) -> None:
+    def __init__(self, name: str, row: Mapping[str, Any]) -> None:
+        until = row["at"] + UNDER_WAY
         super().__init__(
-            f"the alias '{ALIAS}' of '{name}' is just being moved to version {to_version} by partition {partition}; "
-            f"nothing was promoted: run promote again when that one has ended"
+            f"the alias '{ALIAS}' of '{name}' is just being moved to version {row['to_version']} by partition "
+            f"{row['partition']} ({row['cause']}); nothing was moved: try again when that has ended, "
+            f"or after {until:%H:%M} UTC if it never does"
         )
 
 
@@ -70,16 +77,28 @@ def journal(store: Store) -> list[dict[str, Any]]:
     return [] if table is None else _moves(table)
 
 
+def unfinished(store: Store) -> bool:
+    """Tell whether the last move of the journal was begun and is not known to have been made."""
+    table = store.open("alias_journal")
+    return table is not None and _unfinished(table, len(_moves(table)))
+
+
 def _moves(table: DeltaTable) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = table.to_pyarrow_table().sort_by("at").to_pylist()
     return rows
+
+
+def _unfinished(table: DeltaTable, moves: int) -> bool:
+    return (table.transaction_version(MADE) or 0) < moves
 
 
 def move_alias(workload: Workload, store: Store, move: Move) -> None:
     """Carry out `move`, or finish it where an earlier attempt was broken off.
 
     The journal comes first and is the arbiter: MLflow cannot set an alias on a condition, but of two Delta commits
-    with the same number of move one fails. A move that was journalled and not made is made by the next attempt.
+    with the same number of move one fails. A move that was journalled and not made is made by the next attempt; one
+    that was made is never repeated, so what somebody did to the alias by hand since then stays. A rollback to where
+    the alias was put by hand only writes it down.
 
     Raises:
         AliasMoved: when the alias is not at `from_version`, or another move came first.
@@ -87,18 +106,27 @@ def move_alias(workload: Workload, store: Store, move: Move) -> None:
     """
     table = DeltaTable.create(store.table("alias_journal"), ALIAS_JOURNAL, mode="ignore")
     moves = _moves(table)
-    found = _current_version(workload, store)
-    if moves and _same(moves[-1], move):
+    number, found = len(moves), _current_version(workload, store)
+    begun = bool(moves) and _same(moves[-1], move)
+    if begun and (found == move.to_version or _unfinished(table, number)):
         if found not in (move.from_version, move.to_version):
-            raise AliasMoved(workload.name, move.from_version, found, "it was moved, but not by Muster")
+            raise _moved(workload, move, found, "it was moved, but not by Muster")
     else:
-        _compare(workload, move, moves, found)
+        if begun and move.cause == "gate":
+            raise _moved(workload, move, found, "it was moved by hand after this very promotion")
+        _compare(workload, table, move, moves, found)
         _write_down(workload, table, move, moves)
+        number += 1
     if found != move.to_version:
         connect().set_registered_model_alias(workload.name, ALIAS, move.to_version)
         found = _current_version(workload, store)
     if found != move.to_version:
-        raise AliasMoved(workload.name, move.to_version, found, "it was moved by another right after")
+        raise _moved(workload, move, found, "it was moved by another right after")
+    _note_made(table, number)
+
+
+def _moved(workload: Workload, move: Move, found: str | None, why: str = "") -> AliasMoved:
+    return AliasMoved(workload.name, move.from_version, found, why, gate=move.cause == "gate")
 
 
 def _current_version(workload: Workload, store: Store) -> str | None:
@@ -111,11 +139,13 @@ def _same(row: Mapping[str, Any], move: Move) -> bool:
     return all(row[name] == getattr(move, name) for name in names)
 
 
-def _compare(workload: Workload, move: Move, moves: list[dict[str, Any]], found: str | None) -> None:
-    if moves and moves[-1]["to_version"] != found and datetime.now(UTC) - moves[-1]["at"] < UNDER_WAY:
-        raise MoveUnderWay(workload.name, moves[-1]["to_version"], moves[-1]["partition"])
-    if found != move.from_version:
-        raise AliasMoved(workload.name, move.from_version, found)
+def _compare(workload: Workload, table: DeltaTable, move: Move, moves: list[dict[str, Any]], found: str | None) -> None:
+    journalled = moves[-1]["to_version"] if moves else None
+    if journalled != found and _unfinished(table, len(moves)) and datetime.now(UTC) - moves[-1]["at"] < UNDER_WAY:
+        raise MoveUnderWay(workload.name, moves[-1])
+    by_hand = move.cause == "rollback" and (found, journalled) == (move.to_version, move.from_version)
+    if found != move.from_version and not by_hand:
+        raise _moved(workload, move, found)
 
 
 def _write_down(workload: Workload, table: DeltaTable, move: Move, moves: list[dict[str, Any]]) -> None:
@@ -129,4 +159,14 @@ def _write_down(workload: Workload, table: DeltaTable, move: Move, moves: list[d
     except CommitFailedError as error:
         table.update_incremental()
         winner = _moves(table)[-1]["to_version"]
-        raise AliasMoved(workload.name, move.from_version, winner, "another promotion came first") from error
+        raise _moved(workload, move, winner, "another move came first") from error
+
+
+def _note_made(table: DeltaTable, number: int) -> None:
+    """Note in the journal's log, without a row, that move `number` was made; a later move's note is left alone."""
+    table.update_incremental()
+    if not _unfinished(table, number):
+        return
+    noted = CommitProperties(app_transactions=[Transaction(MADE, number)])
+    with contextlib.suppress(CommitFailedError):  # noted by another that finished it, or that went on from it
+        table.create_write_transaction([], "append", table.schema(), commit_properties=noted)

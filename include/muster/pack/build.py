@@ -94,7 +94,18 @@ def build_pack(
     if champion is not None:
         kept = champion.filter(pc.invert(pc.is_in(champion["group"], value_set=chosen["group"].combine_chunks())))
         chosen = pa.concat_tables([chosen, kept.select(chosen.schema.names).replace_schema_metadata(None)])
-    chosen = chosen.sort_by([("bucket", "ascending"), ("group", "ascending")])
+    return write_pack(workload, store, partition, run, chosen)
+
+
+def write_pack(workload: Workload, store: Store, partition: date, run: str, rows: pa.Table) -> BuiltPack:
+    """Write the pack of `rows` of manifests, whose shards are given as paths below the store's root.
+
+    The folder appears whole under `champion-<digest>` or not at all; the same rows give the same bytes.
+
+    Raises:
+        BadSource: when a model's stored bytes are missing or not those of its digest.
+    """
+    chosen = rows.sort_by([("bucket", "ascending"), ("group", "ascending")])
     packs = Path(store.packs())
     _sweep(packs)
     part = packs / f".champion-{uuid.uuid4().hex}.part"
@@ -138,7 +149,7 @@ def _copy(root: Path, rows: pa.Table, folder: Path, limit: int) -> pa.Table:
     """Copy the models of `rows` into shards under `folder`; return the rows with their new places."""
     writer = _Writer(folder, limit)
     try:
-        places = [writer.add(data) for data in _read(root, rows)]
+        places = [writer.add(data) for data in read_models(root, rows)]
     finally:
         writer.close()
     moved = {"shard": [shard for shard, _ in places], "offset": [offset for _, offset in places]}
@@ -148,8 +159,12 @@ def _copy(root: Path, rows: pa.Table, folder: Path, limit: int) -> pa.Table:
     return rows
 
 
-def _read(root: Path, rows: pa.Table) -> Iterator[bytes]:
-    """Yield the stored bytes of each row's model, checked but never deserialised."""
+def read_models(root: Path, rows: pa.Table) -> Iterator[bytes]:
+    """Yield the stored bytes of each row's model, checked but never deserialised.
+
+    Raises:
+        BadSource: when they are missing or not those of their digest.
+    """
     wanted = rows.select(["group", "shard", "offset", "length", "sha256"])
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}

@@ -1,0 +1,195 @@
+"""Roll the champion back, whole or chosen groups to the models they had: looked at first, then carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.errors import WrongArgument, bounded
+from muster.pack import registry
+from muster.pack.alias import AliasMoved, Move, journal, move_alias, unfinished
+from muster.pack.build import incumbents, write_pack
+from muster.pack.difference import Change, changes, counted
+from muster.pack.lineage import Moves, evidence_of
+from muster.pack.manifest import about
+from muster.pack.reader import CorruptManifest
+from muster.pack.registry import Champion
+from muster.rollback_sources import CannotRollBack, group_sources, opened, whole_target
+from muster.runs import connect
+from muster.tables import Store
+from muster.workload.spec import Workload
+
+Result = dict[str, Any]
+
+
+class NobodyOrNothing(WrongArgument):
+    """Raised when a rollback does not say who makes it, or why."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"a rollback says who makes it and why; '{what}' is empty")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A rollback that was looked at: carried out against `champion` only, or not at all."""
+
+    champion: Champion
+    seen: str
+    """Where the alias stood: another version than the champion's only where a move is finished or written down."""
+    asked: Mapping[str, Any]
+    target: Champion | None
+    """The version to go back to; None where chosen groups make a new pack."""
+    manifest: pa.Table
+    """The pack to come, its shards as paths below the store's root."""
+    run: str
+    partition: str
+    changes: list[Change]
+    fallback: str
+    """What answers for groups that disappear."""
+    problem: str | None
+    """Why the champion's own pack could not be read: every group of the target counts as changed then."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as asked already."""
+        return self.target.version == self.champion.version if self.target else not self.changes
+
+    @property
+    def difference(self) -> Result:
+        """What the rollback changes: counts of all groups, and the first of them by name."""
+        return {
+            "from_version": self.champion.version,
+            "to_version": self.target.version if self.target else None,
+            "asked": dict(self.asked),
+            "partition": self.partition,
+            "nothing_to_do": self.nothing,
+            "groups": self.manifest.num_rows,
+            **counted(self.changes),
+            "fallback": self.fallback,
+            "problem": self.problem,
+        }
+
+
+def plan(
+    workload: Workload,
+    store: Store,
+    version: str | None = None,
+    groups: Collection[str] = (),
+    against: str | None = None,
+) -> Plan:
+    """Find out what a rollback would do, and whether it can; change nothing.
+
+    The whole pack goes back to `version`, or to the champion of before the last promotion. With `groups`, those alone
+    get the models of `version`, or each the one it had before its present model was promoted. `against` is the
+    champion that an earlier look was at. The same rollback asked again, after it was broken off, is found again.
+
+    Raises:
+        CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
+        UnknownName: when `version` was never champion, or a group is in neither pack.
+        AliasMoved: when the champion is not `against`.
+    """
+    moves, seen = journal(store), registry.current(workload, store)
+    if seen is None:
+        raise CannotRollBack(workload.name, "there is no champion yet")
+    asked = {"version": version, "groups": sorted(set(groups))}
+    champion = _made_against(workload, store, moves, seen, asked, against)
+    if against not in (None, champion.version):
+        raise AliasMoved(workload.name, against, seen.version, gate=False)
+    whole = _plan_groups if groups else _plan_whole
+    return whole(workload, store, moves, champion, seen.version, asked)
+
+
+def _made_against(
+    workload: Workload, store: Store, moves: Moves, seen: Champion, asked: Result, against: str | None
+) -> Champion:
+    """Return the champion to roll back from: as seen, unless this very rollback was begun or made by hand."""
+    if not moves:
+        return seen
+    last = moves[-1]
+    same = last["cause"] == "rollback" and evidence_of(last)["asked"] == asked
+    begun = against == last["from_version"] or (against is None and unfinished(store))
+    if same and begun and seen.version in (last["from_version"], last["to_version"]):
+        return registry.version(workload, store, last["from_version"])
+    if asked == {"version": seen.version, "groups": []} and last["to_version"] != seen.version:
+        return registry.version(workload, store, last["to_version"])  # moved by hand: to be written down
+    return seen
+
+
+def _plan_whole(workload: Workload, store: Store, moves: Moves, champion: Champion, seen: str, asked: Result) -> Plan:
+    target = whole_target(workload, store, moves, champion, asked["version"])
+    problem = None
+    try:
+        before = incumbents(store, champion.folder, champion.manifest_sha256)
+    except CorruptManifest as error:  # then all the more reason to leave it
+        before, problem = None, str(error)
+    after = opened(workload, store, target, models=target.version != champion.version)
+    found = changes(before, after, lambda group: target.version)
+    said = about(after)
+    return Plan(champion, seen, asked, target, after, said["run"], target.partition, found, said["fallback"], problem)
+
+
+def _plan_groups(workload: Workload, store: Store, moves: Moves, champion: Champion, seen: str, asked: Result) -> Plan:
+    before = opened(workload, store, champion)
+    sources = group_sources(workload, store, moves, champion, before, asked)
+    chosen = pa.array(list(sources.of), pa.string())
+    kept = before.filter(pc.invert(pc.is_in(before["group"], value_set=chosen)))
+    plain = [table.replace_schema_metadata(None).select(before.column_names) for table in (kept, *sources.rows)]
+    after = pa.concat_tables(plain)
+    found = changes(before, after, sources.of.__getitem__)
+    said = about(before)
+    gone = [change.group for change in found if change.change == "disappears"]
+    fallback = said["fallback"]
+    if not after.num_rows or (gone and fallback == "error"):
+        why = f"'{fallback}' answers for groups without a model, and {len(gone)} would have none: {bounded(gone)}"
+        raise CannotRollBack(workload.name, why)
+    newest = max(champion.partition, *after["origin_partition"].to_pylist())
+    return Plan(champion, seen, asked, None, after, said["run"], newest, found, fallback, None)
+
+
+def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) -> Result:
+    """Move the alias as planned, journalled with who and why; the same plan again ends in the same state.
+
+    Raises:
+        NobodyOrNothing: when `who` or `why` is empty.
+        AliasMoved: when the champion is not the one that the plan was made against.
+        BadSource: when a model to be copied is missing or corrupt.
+    """
+    for name, text in (("who", who), ("why", why)):
+        if not text.strip():
+            raise NobodyOrNothing(name)
+    counts = {name: value for name, value in plan.difference.items() if name in ("changes", "appears", "disappears")}
+    told = {"from_version": plan.champion.version, **counts, "groups": plan.manifest.num_rows, "who": who, "why": why}
+    if plan.nothing:
+        same = {"to_version": plan.champion.version, "manifest_sha256": plan.champion.manifest_sha256}
+        return {"moved": False, "reason": "nothing to do: all is as asked already", **told, **same}
+    now = registry.current(workload, store)
+    if now is None or now.version != plan.seen:
+        raise AliasMoved(workload.name, plan.champion.version, now.version if now else None, gate=False)
+    version, digest = _registered(workload, store, plan)
+    evidence = {**{k: v for k, v in plan.difference.items() if k not in ("shown", "nothing_to_do")}, "why": why.strip()}
+    evidence["named"] = [change.group for change in plan.changes[:10]]
+    run, from_version = plan.run, plan.champion.version
+    move = Move(from_version, version, "rollback", who.strip(), run, plan.partition, digest, evidence)
+    move_alias(workload, store, move)
+    return {"moved": True, "reason": None, **told, "to_version": version, "manifest_sha256": digest}
+
+
+def _registered(workload: Workload, store: Store, plan: Plan) -> tuple[str, str]:
+    """Return version and digest of the pack to go back to: registered long ago, or made of today's and older models."""
+    if plan.target is not None:
+        return plan.target.version, plan.target.manifest_sha256
+    pack = write_pack(workload, store, date.fromisoformat(plan.partition), plan.run, plan.manifest)
+    champion = connect().get_model_version(workload.name, plan.champion.version)
+    tags = {
+        registry.PARTITION: plan.partition,
+        "muster.run": plan.run,
+        "muster.groups": str(pack.groups),
+        "muster.rolled_back_from": plan.champion.version,
+        "muster.rolled_back": str(len(plan.changes)),
+    }
+    return registry.register(workload, store, pack, str(champion.run_id), tags), pack.sha256

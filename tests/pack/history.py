@@ -1,0 +1,53 @@
+"""Weeks of promotions, moves by hand and a process's end: the history that a rollback meets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from muster.pack import registry
+from muster.pack.reader import Pack
+from muster.promote import promote
+from muster.runs import connect
+from muster.workload.windows import partition_windows
+
+Line = Any
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def promoted(line: Line, partition: str, won: Mapping[str, float], against: str | None) -> dict[str, Any]:
+    """Train and judge a run in which the groups with a slope won, and promote it."""
+    run = line.train(partition, won)
+    line.decide(partition, run, dict.fromkeys(won, "promote"), against)
+    return {**promote(line.workload, line.store, partition_windows(line.workload, partition), "gate"), "run": run}
+
+
+def three_weeks(line: Line) -> list[str]:
+    """Promote three weeks as versions 1, 2 and 3; return their runs. The last champion has models of all three."""
+    weeks = (
+        (line.first, {"A,X": 1.0, "B,X": 1.0}, None),
+        (line.second, {"A,X": 2.0}, "1"),
+        (line.third, {"B,X": 3.0, "C,X": 3.0}, "2"),
+    )
+    return [promoted(line, partition, won, against)["run"] for partition, won, against in weeks]
+
+
+def by_hand(line: Line, version: str) -> None:
+    """Move the alias as MLflow's own page does: the journal does not learn of it."""
+    connect().set_registered_model_alias(line.name, registry.ALIAS, version)
+
+
+def slopes(line: Line) -> dict[str, float]:
+    """Return the slope of each model of the champion."""
+    champion = registry.current(line.workload, line.store)
+    pack = Pack(champion.folder, champion.manifest_sha256)
+    return {group: float(pack.model(group).coef_[0, 0]) for group in sorted(pack.manifest["group"].to_pylist())}
+
+
+def versions(line: Line) -> list[Any]:
+    """Return the registered versions, the latest first."""
+    found = connect().search_model_versions(f"name = '{line.name}'")
+    return sorted(found, key=lambda version: -int(version.version))
