@@ -16,6 +16,7 @@ COMMANDS = {
     "down": "down:down",
     "status": "status:status",
     "show": "show:show",
+    "rollback": "rollback:rollback",
     "try": "attempt:try_",
     "bench": "bench:bench",
     "test": "test:test",

@@ -35,10 +35,10 @@ def view(rows: Rows, out: TextIO) -> None:
 def _print_columns(console: Console, columns: dict[str, list[Any]]) -> None:
     """Print the columns that differ from row to row; what all rows share is said once, above."""
     shared = {name: values[0] for name, values in columns.items() if all(value == values[0] for value in values)}
-    told = [f"{name} {_cell(value)}" for name, value in shared.items() if value is not None]
+    told = [f"{name} {cell(value)}" for name, value in shared.items() if value is not None]
     if told:
         console.print(Text("  ".join(told), style="dim"))
-    texts = {name: [_cell(value) for value in values] for name, values in columns.items() if name not in shared}
+    texts = {name: [cell(value) for value in values] for name, values in columns.items() if name not in shared}
     shown, hidden = _fitting(texts, console.width)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for name in shown:
@@ -70,11 +70,11 @@ def _fields(row: dict[str, Any]) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(name), Text(_cell(value, longest=10_000)))
+        table.add_row(Text(name), Text(cell(value, longest=10_000)))
     return table
 
 
-def _cell(value: Any, longest: int = LONGEST) -> str:
+def cell(value: Any, longest: int = LONGEST) -> str:
     """Return a value as one line of printable text: what a landed text holds must not steer the terminal."""
     if value is None:
         return "-"

@@ -1,0 +1,96 @@
+"""`./muster rollback`: go back to an earlier champion, whole or for chosen groups; shown before anything is moved."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from muster.errors import MusterError, UnknownName, WrongArgument
+from muster.settings import settings
+from muster.tables import Store
+from muster.workload.load import find_workload
+
+FORMATS = ("table", "json")
+
+
+class NotConfirmed(WrongArgument):
+    """Raised when nobody can be asked whether the rollback is meant."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no terminal to ask on; look with --dry-run, then add --yes and --why TEXT")
+
+
+class NoAnswer(MusterError):
+    """Raised when the MLflow server cannot be asked."""
+
+    def __init__(self, cause: Exception) -> None:
+        address = settings().mlflow_tracking_uri
+        first = str(cause).splitlines()[0][:300]
+        super().__init__(
+            f"MLflow at {address} did not answer as it should: {first}; './muster status' tells if it runs"
+        )
+
+
+def rollback(
+    workload: Annotated[str, typer.Argument(help="A workload: a file of include/workloads/ without .yaml.")],
+    to: Annotated[str | None, typer.Option(help="The version to go back to. Default: before the last one.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Only this group, UA,EWR,ORD; may be repeated.")] = None,
+    who: Annotated[str, typer.Option(help="Who does it. Default: the user of this shell.")] = "",
+    why: Annotated[str, typer.Option(help="Why, for the journal. Asked for on a terminal.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> None:
+    """Go back to an earlier champion: the whole pack, or chosen groups to the models they had. No Spark, no Airflow."""
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    asking = sys.stdin.isatty() and not yes
+    if not (dry_run or asking or (yes and why.strip())):
+        raise NotConfirmed
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # a person waits: 12 seconds, not 4 minutes
+    from mlflow.exceptions import MlflowException
+
+    found = find_workload(workload, settings().workloads)
+    try:
+        _roll_back(found, to, group or [], who, why, dry_run, asking, format)
+    except MlflowException as error:
+        raise NoAnswer(error) from error
+
+
+def _roll_back(
+    workload: Any, to: str | None, groups: list[str], who: str, why: str, dry_run: bool, asking: bool, format: str
+) -> None:
+    from muster.cli.difference_view import view
+    from muster.rollback import carry_out, plan
+
+    store = Store(settings().store_root, workload.name)
+    planned = plan(workload, store, to, groups)
+    difference, result = planned.difference, None
+    if format == "table":
+        view(workload.name, difference, sys.stdout)
+    if not (dry_run or planned.nothing):
+        if asking:
+            why = why or typer.prompt("Why", err=True)
+            typer.confirm("Move the champion?", abort=True, err=True)
+        result = carry_out(workload, store, planned, who or _user(), why)
+    if format == "json":
+        typer.echo(json.dumps({**difference, "result": result}, indent=1))
+    elif result:
+        typer.echo(f"Champion of {workload.name} is version {result['to_version']} now, by {result['who']}.")
+
+
+def _user() -> str:
+    """Return the name of the user of this shell.
+
+    Raises:
+        WrongArgument: when the machine knows none.
+    """
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        raise WrongArgument("this machine knows no name of yours; give it with --who NAME") from None

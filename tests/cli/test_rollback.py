@@ -1,0 +1,123 @@
+"""`./muster rollback`: what is shown, what is asked, what a program reads, what a wrong argument gets."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from muster.cli import main
+from muster.cli.difference_view import view
+from muster.pack.alias import journal
+from muster.settings import settings
+from tests.pack.conftest import Line
+from tests.pack.history import slopes, three_weeks
+
+
+@pytest.fixture
+def made(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A workload of three promoted weeks, declared in a folder that the settings name."""
+    line = Line(tmp_path)
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    declared = line.workload.model_dump(mode="json", exclude_unset=True, exclude={"name", "columns", "estimator"})
+    declared |= {"columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"}}
+    declared |= {"estimator": "sklearn.linear_model.LogisticRegression"}
+    (folder / f"{line.name}.yaml").write_text(yaml.safe_dump(declared))
+    (folder / f"{line.name}.py").write_text("def features(rows): ...")
+    for name, value in {"MLFLOW_URI": mlflow_server, "STORE": tmp_path, "WORKLOADS": folder}.items():
+        monkeypatch.setenv(f"MUSTER_{name}", str(value))
+    settings.cache_clear()
+    three_weeks(line)
+    yield line
+    settings.cache_clear()
+
+
+def muster(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "muster", "rollback", *arguments]
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, **how}
+    return subprocess.run(command, text=True, timeout=120, check=False, **how)
+
+
+@pytest.mark.slow
+def test_a_look_then_the_rollback_then_its_undoing(made: Line) -> None:
+    look = muster(made.name, "--dry-run")
+    assert look.returncode == 0, look.stderr
+    assert look.stdout.startswith(f"{made.name}: version 3 -> version 2\n1 groups change, 0 appear, 1 disappear")
+    assert len(journal(made.store)) == 3
+
+    done = muster(made.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
+    told = json.loads(done.stdout)
+    assert (told["from_version"], told["result"]["to_version"], told["result"]["who"]) == ("3", "2", "ann")
+
+    undone = muster(made.name, "--to", "3", "--yes", "--why", "it was the weather")
+    assert f"Champion of {made.name} is version 3 now" in undone.stdout
+    assert slopes(made) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
+    again = muster(made.name, "--to", "3", "--yes", "--why", "once more")
+    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
+    assert muster(made.name, "--to", "9", "--dry-run").returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "champion"), [("y", {"A,X": 1.0, "B,X": 3.0, "C,X": 3.0}), ("n", None)])
+def test_on_a_terminal_it_asks_why_and_whether(made: Line, answer: str, champion: dict[str, float] | None) -> None:
+    before = slopes(made)
+    ours, theirs = pty.openpty()
+    os.write(ours, f"cancelled flights\n{answer}\n".encode())
+    done = muster(made.name, "--group", "A,X", stdin=theirs)
+    assert done.returncode == (0 if champion else 130)
+    assert "Move the champion?" in done.stderr
+    assert slopes(made) == (champion or before)
+    last = journal(made.store)[-1]
+    assert (json.loads(last["evidence"]).get("why") == "cancelled flights") == (champion is not None)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_named(made: Line) -> None:
+    env = os.environ | {"MUSTER_MLFLOW_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    done = muster(made.name, "--dry-run", env=env)
+    assert (done.returncode, done.stderr.startswith("error: MLflow at http://127.0.0.1:9")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["flight_delays"], "there is no terminal to ask on"),
+        (["flight_delays", "--yes"], "--why TEXT"),
+        (["flight_delays", "--dry-run", "--format", "xml"], "no format 'xml'; there is: json, table"),
+        (["nowhere", "--dry-run"], "no workload 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_meant_ends_with_2(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        main(["rollback", *arguments])
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_long_difference_is_cut_and_counted_and_cannot_steer_the_terminal() -> None:
+    model = {"origin_run": "2024-02-05-0000aaaa", "algorithm": "forest", "score": 0.75}
+    row = {"group": "\x1b[2J,X", "change": "disappears", "before": model, "after": None, "taken_from": "2"}
+    counts = {"changes": 0, "appears": 0, "disappears": 2000, "groups": 1, "taken_from": {"2": 2000}}
+    about = {"from_version": "3", "to_version": None, "problem": None, "nothing_to_do": False, "fallback": "baseline"}
+    view("flights", {**about, **counts, "shown": [row]}, out := io.StringIO())
+    told = out.getvalue()
+    assert "\x1b" not in told
+    assert "flights: version 3 -> a new version" in told
+    assert "2,000 disappear; 1 after" in told
+    assert "models taken from version 2 (2,000)" in told
+    assert "the fallback 'baseline' answers" in told
+    assert "2024-02-05-0000aaaa forest" in told
+    assert "the first 1 of 2,000 groups" in told
