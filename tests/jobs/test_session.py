@@ -93,5 +93,9 @@ def test_a_session_that_the_server_closed_is_replaced(spark_connect_server: str)
     first = connected(spark_connect_server, "closed", "tag")
     first.client.release_session()
     second = connected(spark_connect_server, "closed", "tag")
-    assert second.session_id != first.session_id
-    assert second.range(3).count() == 3
+    try:
+        assert second.session_id != first.session_id
+        assert second.range(3).count() == 3
+    finally:  # else this process would wait for the stopped server when it ends
+        second.stop()
+        first.client.close()
