@@ -18,7 +18,8 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from jobs.strings import uncollated
-from muster import mlflow_calls
+from muster import budget
+from muster.budget import BudgetSpent, muster_errors
 from muster.errors import MusterError, UnknownName, WrongArgument
 from muster.settings import Settings, settings
 from muster.tables import PARTITIONED_BY, Store
@@ -64,6 +65,7 @@ class Job:
         """The session: a Connect client where `SPARK_REMOTE` is set, else the one spark-submit made."""
         from jobs.session import connected, submitted
 
+        budget.hold_spark()
         remote = os.environ.get("SPARK_REMOTE")
         return connected(remote, f"{self.store.root}/{self.workload.name}", self.tag) if remote else submitted(self.tag)
 
@@ -130,6 +132,7 @@ def main(
 ) -> None:
     """Run a job from the command line: arguments in, result file out, one line for bad input.
 
+    A job that MLflow's budget keeps waiting too long writes when to run it again, and why, and ends with code 75.
     A job that is not `partitioned` takes no `--partition`; `options` are the names that its `--option` may have.
     """
     arguments = _parser(stage, partitioned, options).parse_args()
@@ -146,19 +149,29 @@ def main(
             options=_options(arguments.option, options),
         )
         started = time.monotonic()
-        counts = run(job)
-        measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": mlflow_calls.count()}
-        result = json.dumps({**counts, **measured}, indent=1, default=str)
+        with muster_errors():
+            counts = run(job)
+        measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": budget.count()}
+    except BudgetSpent as spent:
+        _tell({"until": spent.until.isoformat(), "why": spent.why}, arguments.result)
+        print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line says why it ended
+        sys.exit(os.EX_TEMPFAIL)
     except MusterError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - read by whoever started the job
         sys.exit(1 if error.passing else os.EX_DATAERR)
-    if arguments.result is None:
-        print(result)  # noqa: T201 - run by hand
+    _tell({**counts, **measured}, arguments.result)
+
+
+def _tell(result: dict[str, Any], to: Path | None) -> None:
+    """Write a result whole or not at all."""
+    text = json.dumps(result, indent=1, default=str)
+    if to is None:
+        print(text)  # noqa: T201 - run by hand
         return
-    arguments.result.parent.mkdir(parents=True, exist_ok=True)
-    part = arguments.result.with_suffix(".tmp")
-    part.write_text(result, encoding="utf-8")
-    part.replace(arguments.result)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    part = to.with_suffix(".tmp")
+    part.write_text(text, encoding="utf-8")
+    part.replace(to)
 
 
 def _parser(stage: str, partitioned: bool, options: Collection[str]) -> argparse.ArgumentParser:

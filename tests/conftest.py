@@ -69,8 +69,7 @@ class RunningStack:
     def env(self) -> dict[str, str]:
         """The environment by which any command of Muster finds this home, whatever this machine's own says."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "AIRFLOW"))}
-        values = {**self.settings.model_dump(), "home": self.home}
-        return {**kept, "MUSTER_VENV": sys.prefix, **{f"MUSTER_{name.upper()}": str(values[name]) for name in values}}
+        return {**kept, "MUSTER_VENV": sys.prefix, **self.settings.environment()}
 
     def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `./muster ...` on this home; raise with all that it told when it fails."""

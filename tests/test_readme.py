@@ -33,10 +33,15 @@ def commands(text: str) -> list[list[str]]:
 
 
 def run(arguments: list[str], settings: Settings, timeout: float = 300) -> str:
-    told = {f"MUSTER_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
     command = [sys.executable, "-m", "muster", *arguments]
     ended = subprocess.run(
-        command, cwd=PROJECT, env=os.environ | told, capture_output=True, text=True, timeout=timeout, check=False
+        command,
+        cwd=PROJECT,
+        env=os.environ | settings.environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

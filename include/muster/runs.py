@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from muster.budget import muster_errors, seam
+from muster.budget.once import Once
 from muster.settings import settings
 from muster.workload.spec import Workload
 
@@ -22,7 +24,10 @@ def connect() -> MlflowClient:
     """Return a client of the MLflow server of the settings, and make it the process's own. No call is sent."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # and saves a call
+    os.environ.setdefault("MLFLOW_ENABLE_DB_SDK", "false")  # it would send its calls past the budget
     import mlflow
+
+    seam.install()
 
     uri = settings().mlflow_tracking_uri
     mlflow.set_tracking_uri(uri)
@@ -30,6 +35,7 @@ def connect() -> MlflowClient:
     return mlflow.MlflowClient()
 
 
+@muster_errors()
 def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[str, str]:
     """Return the id of the MLflow run of each algorithm of a Muster run: `close_run` writes them.
 
@@ -39,9 +45,10 @@ def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[s
     client = connect()
     experiment = _experiment(client, workload)
     found = _find(client, experiment, run)
-    return {name: found.get(name) or _create(client, experiment, run, name) for name in algorithms}
+    return {name: found[name][0] if name in found else _make(client, experiment, run, name) for name in algorithms}
 
 
+@muster_errors()
 def close_run(run_id: str, params: Mapping[str, object], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
     """Write a run and finish it, in two calls. Metrics are replaced; params must be the same: they belong to the run.
 
@@ -60,6 +67,7 @@ def close_run(run_id: str, params: Mapping[str, object], metrics: Mapping[str, f
     client.set_terminated(run_id)
 
 
+@muster_errors()
 def add_metrics(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
     """Add what a later stage found to a run, in one call."""
     from mlflow.entities import RunTag
@@ -91,14 +99,21 @@ def _experiment(client: MlflowClient, workload: Workload) -> str:
         return str(made_meanwhile.experiment_id)
 
 
-def _find(client: MlflowClient, experiment: str, run: str) -> dict[str, str]:
-    """Return the run's MLflow runs, algorithm -> id; the first of each."""
+def _find(client: MlflowClient, experiment: str, run: str) -> dict[str, list[str]]:
+    """Return the run's MLflow runs, algorithm -> ids; the first made comes first, and is the one that counts."""
     # A run's name holds a date and hexadecimal digits only, so it needs no quoting.
-    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["start_time DESC"])
-    return {item.data.tags[ALGORITHM_TAG]: str(item.info.run_id) for item in found}
+    found: dict[str, list[str]] = {}
+    for item in client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["start_time ASC"]):
+        found.setdefault(item.data.tags[ALGORITHM_TAG], []).append(str(item.info.run_id))
+    return found
 
 
-def _create(client: MlflowClient, experiment: str, run: str, algorithm: str) -> str:
+def _make(client: MlflowClient, experiment: str, run: str, algorithm: str) -> str:
     # The tags come with the run: a job that dies right after leaves a run that the next attempt finds.
     tags = {RUN_TAG: run, ALGORITHM_TAG: algorithm}
-    return str(client.create_run(experiment, run_name=f"{run} {algorithm}", tags=tags).info.run_id)
+    runs = Once(
+        lambda: _find(client, experiment, run).get(algorithm, []),
+        lambda: str(client.create_run(experiment, run_name=f"{run} {algorithm}", tags=tags).info.run_id),
+        client.delete_run,
+    )
+    return runs.end(runs.make())

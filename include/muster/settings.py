@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from muster.limits import CallRates, Waiting
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout that this file stands in: the folder of `dags/`, `jobs/` and `include/`."""
@@ -36,6 +39,16 @@ class Settings(BaseSettings):
     spark_cores: int = Field(default=2, ge=1, description="Cores of the local Spark server.")
     spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="Heap of the local Spark server.")
     mlflow_uri: str = Field(default="", description="MLflow tracking server. Default: the local one.")
+
+    mlflow_budget: CallRates = Field(default=CallRates(), description="MLflow calls a second, by class of call: JSON.")
+    mlflow_share: float = Field(default=1, gt=0, le=1, description="Share of the budget that this process may use.")
+    mlflow_waiting: Waiting = Field(default=Waiting(), description="How long a process waits for MLflow: JSON.")
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables from which another process reads these same settings."""
+        values = {**self.model_dump(), "home": self.home.resolve()}
+        texts = {name: json.dumps(value) if isinstance(value, dict) else str(value) for name, value in values.items()}
+        return {f"MUSTER_{name.upper()}": text for name, text in texts.items()}
 
     @property
     def store_root(self) -> str:

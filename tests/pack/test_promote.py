@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from muster import mlflow_calls, promote
+from muster import budget, promote
+from muster.budget import BudgetSpent, Unanswered
 from muster.pack import alias, registry
 from muster.pack.alias import AliasMoved, Move, MoveUnderWay, journal, move_alias
 from muster.pack.manifest import read_manifest
@@ -300,9 +301,11 @@ def test_models_that_no_longer_fit_the_workload_are_left_behind(served: Line) ->
     assert json.loads(journal(served.store)[-1]["evidence"])["dropped"] == 2
 
 
-@pytest.mark.parametrize("status", [404, 429, 500, 503])
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, MlflowException), (429, BudgetSpent), (500, Unanswered), (503, Unanswered)]
+)
 def test_a_server_in_trouble_is_never_read_as_no_champion(
-    line: Line, monkeypatch: pytest.MonkeyPatch, status: int
+    line: Line, monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]
 ) -> None:
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -314,10 +317,11 @@ def test_a_server_in_trouble_is_never_read_as_no_champion(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("MUSTER_MLFLOW_URI", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MUSTER_HOME", str(line.root))
+    monkeypatch.setenv("MUSTER_MLFLOW_WAITING", '{"patience": 1, "first_pause": 0.01}')
     settings.cache_clear()
     try:
-        with pytest.raises(MlflowException):
+        with pytest.raises(error):
             registry.current(line.workload, line.store)
     finally:
         monkeypatch.undo()
@@ -338,12 +342,12 @@ def test_a_version_that_is_no_pack_is_refused(served: Line) -> None:
 def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line, calls_at: tuple[int, int]) -> None:
     counted = []
     for partition, groups in zip((served.first, served.second), calls_at, strict=True):
-        before = mlflow_calls.count()
+        before = budget.count()
         champion = registry.current(served.workload, served.store)
         verdicts = {f"G{number},X": "promote" for number in range(groups)}
         _week(served, partition, verdicts, 1.0, champion.version if champion else None)
         _promote(served, partition)
-        counted.append(mlflow_calls.count() - before)
+        counted.append(budget.count() - before)
     first, second = counted
     assert second <= first <= 60
     assert first - second <= 1  # the first run of a workload makes its experiment

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from muster.budget import muster_errors
 from muster.runs import ALGORITHM_TAG, RUN_TAG, connect
 from muster.workload.spec import Workload
 
@@ -24,6 +25,7 @@ class Tagged:
     algorithm: str
 
 
+@muster_errors()
 def tagged(workload: Workload) -> list[Tagged]:
     """Return every candidate of a workload, of any partition: two calls, one of them a search.
 
@@ -48,6 +50,7 @@ def tagged(workload: Workload) -> list[Tagged]:
             return found
 
 
+@muster_errors()
 def clear(run_ids: Iterable[str]) -> None:
     """Take the tag off the runs, one call each; one that lost it meanwhile is as it should be."""
     from mlflow.exceptions import MlflowException

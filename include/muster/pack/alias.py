@@ -13,6 +13,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
+from muster.budget import muster_errors
 from muster.errors import MusterError
 from muster.pack.registry import ALIAS, current
 from muster.runs import connect
@@ -20,7 +21,7 @@ from muster.tables import ALIAS_JOURNAL, Store
 from muster.workload.spec import Workload
 
 UNDER_WAY = timedelta(minutes=10)
-"""A journalled move younger than this that the alias does not show is still being made: MLflow's client tries for 4."""
+"""A journalled move younger than this that the alias does not show is still being made: its calls may have to wait."""
 MOVES = f"alias/{ALIAS}"
 """Delta's application id that numbers the moves: of two that were begun at the same time, one commit fails."""
 MADE = f"alias/{ALIAS}/made"
@@ -92,6 +93,7 @@ def _unfinished(table: DeltaTable, moves: int) -> bool:
     return (table.transaction_version(MADE) or 0) < moves
 
 
+@muster_errors()
 def move_alias(workload: Workload, store: Store, move: Move) -> None:
     """Carry out `move`, or finish it where an earlier attempt was broken off.
 

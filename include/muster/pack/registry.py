@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from muster.budget import muster_errors
+from muster.budget.once import Once
 from muster.errors import MusterError
 from muster.pack.build import BuiltPack
 from muster.pack.bundle import save_bundle
 from muster.runs import connect
+from muster.settings import settings
 from muster.tables import Store
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "Champion"
+PENDING = "PENDING_REGISTRATION"
 DIGEST, FOLDER, PARTITION = "muster.manifest_sha256", "muster.pack", "muster.partition"
 """Tags of a version: the pack's digest, its folder below the store's root, and the partition that it came of."""
 
@@ -56,6 +62,7 @@ class Champion:
     partition: str
 
 
+@muster_errors()
 def current(workload: Workload, store: Store) -> Champion | None:
     """Return the pack behind the alias, or None where none was promoted yet. One call.
 
@@ -73,6 +80,7 @@ def current(workload: Workload, store: Store) -> Champion | None:
         raise
 
 
+@muster_errors()
 def version(workload: Workload, store: Store, number: str) -> Champion:
     """Return the pack registered as version `number`. One call."""
     return _champion(store, connect().get_model_version(workload.name, number))
@@ -92,6 +100,7 @@ def _champion(store: Store, found: ModelVersion) -> Champion:
     return Champion(str(found.version), Path(store.root) / tags[FOLDER], tags[DIGEST], tags[PARTITION])
 
 
+@muster_errors()
 def register(workload: Workload, store: Store, pack: BuiltPack, run_id: str, tags: Mapping[str, str]) -> str:
     """Log a pack and register it as one version, READY and tagged; return the version.
 
@@ -102,32 +111,71 @@ def register(workload: Workload, store: Store, pack: BuiltPack, run_id: str, tag
         NotReady: when the version is not READY in the end.
     """
     client = connect()
-    found = client.search_model_versions(f"name = '{workload.name}' AND tag.`{DIGEST}` = '{pack.sha256}'")
-    ready = [item for item in found if item.status == "READY"]
-    if ready:
-        return str(min(int(item.version) for item in ready))
     folder = pack.folder.relative_to(store.root).as_posix()
     tagged = {**tags, DIGEST: pack.sha256, FOLDER: folder}
-    model_id = _log(client, workload, pack, run_id, tagged)
-    _ensure_registered_model(client, workload)
-    made = client.create_model_version(
-        workload.name, f"models:/{model_id}", run_id, tags=tagged, await_creation_for=300, model_id=model_id
-    )
-    _link(client, model_id, made)
-    if made.status != "READY" and (now := client.get_model_version(workload.name, made.version)).status != "READY":
-        raise NotReady(workload.name, str(made.version), now.status)
-    return str(made.version)
+
+    def make() -> ModelVersion:
+        source = f"models:/{model_id}"
+        return client.create_model_version(
+            workload.name, source, run_id, tags=tagged, await_creation_for=0, model_id=model_id
+        )
+
+    versions = Once(lambda: _versions(client, workload, pack), make, lambda item: _delete(client, item))
+    made = versions.look()
+    if made is None:
+        model_id = _log(client, workload, pack, run_id, tagged)
+        _ensure_registered_model(client, workload)
+        made = versions.make()
+        _link(client, model_id, made)
+    return str(_ready(client, versions.end(made)).version)
+
+
+def _versions(client: MlflowClient, workload: Workload, pack: BuiltPack) -> list[ModelVersion]:
+    """Return the versions of a pack that are ready, or may become so: those that are ready first."""
+    found = client.search_model_versions(f"name = '{workload.name}' AND tag.`{DIGEST}` = '{pack.sha256}'")
+    hopeful = [item for item in found if item.status in ("READY", PENDING)]
+    return sorted(hopeful, key=lambda item: (item.status != "READY", int(item.version)))
+
+
+def _delete(client: MlflowClient, item: ModelVersion) -> None:
+    client.delete_model_version(item.name, str(item.version))
+
+
+def _ready(client: MlflowClient, made: ModelVersion) -> ModelVersion:
+    """Wait until a version is ready, by asking for it less and less often."""
+    waiting = settings().mlflow_waiting
+    deadline, pause = time.monotonic() + waiting.pending, waiting.first_pause
+    while made.status == PENDING and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(2 * pause, waiting.longest_pause, max(0.0, deadline - time.monotonic()))
+        made = client.get_model_version(made.name, str(made.version))
+    if made.status != "READY":
+        raise NotReady(made.name, str(made.version), made.status)
+    return made
 
 
 def _log(client: MlflowClient, workload: Workload, pack: BuiltPack, run_id: str, tags: Mapping[str, str]) -> str:
     """Upload the pack as a logged model of the run; return its id."""
+    experiment = client.get_run(run_id).info.experiment_id
+
+    def find() -> list[LoggedModel]:
+        found = client.search_logged_models([experiment], f"tags.`{DIGEST}` = '{pack.sha256}'")
+        return sorted(found, key=lambda item: (item.status != "READY", item.creation_timestamp))
+
+    models = Once(
+        find,
+        lambda: client.create_logged_model(experiment, pack.folder.name, run_id, dict(tags)),
+        lambda item: client.delete_logged_model(item.model_id),
+    )
+    model = models.look() or models.make()
+    if model.status != "READY":
+        _upload(client, workload, pack, run_id, model)
+    return str(models.end(model).model_id)
+
+
+def _upload(client: MlflowClient, workload: Workload, pack: BuiltPack, run_id: str, model: LoggedModel) -> None:
     from mlflow.models import Model
 
-    experiment = client.get_run(run_id).info.experiment_id
-    found = client.search_logged_models([experiment], f"tags.`{DIGEST}` = '{pack.sha256}'", max_results=1)
-    model = found[0] if found else client.create_logged_model(experiment, pack.folder.name, run_id, dict(tags))
-    if model.status == "READY":
-        return str(model.model_id)
     with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".bundle-") as scratch:
         bundle = Path(scratch) / "model"
         described = Model(
@@ -136,7 +184,6 @@ def _log(client: MlflowClient, workload: Workload, pack: BuiltPack, run_id: str,
         save_bundle(workload, pack.folder, pack.sha256, bundle, described)
         client.log_model_artifacts(model.model_id, str(bundle))
     client.finalize_logged_model(model.model_id, "READY")
-    return str(model.model_id)
 
 
 def _ensure_registered_model(client: MlflowClient, workload: Workload) -> None:

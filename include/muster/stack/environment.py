@@ -20,7 +20,7 @@ def environment(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve()
     return {
         **toolchain(settings),
-        **_muster(settings, home),
+        **settings.environment(),
         **airflow_services.environment(settings, home),
         "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -48,8 +48,3 @@ def toolchain(settings: Settings) -> dict[str, str]:
 
 def _no_proxy() -> str:
     return os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-
-
-def _muster(settings: Settings, home: Path) -> dict[str, str]:
-    values = {**settings.model_dump(), "home": home}
-    return {f"MUSTER_{name.upper()}": str(value) for name, value in values.items()}

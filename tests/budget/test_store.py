@@ -1,0 +1,72 @@
+"""The file that processes share: what it holds back, and what it makes of clocks and dead processes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from muster.budget import store
+from muster.budget.store import ON_ITS_WAY, Store
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A clock in milliseconds that stands still until it is set."""
+    now = [5_000_000]
+    monkeypatch.setattr(store, "_now", lambda: now[0])
+    return now
+
+
+def takes(opened: Store, many: int, prefix: str = "call") -> int:
+    """Return how many of so many calls found room, at 5 a second."""
+    return sum(opened.take("search", f"{prefix}{number}", 5, 60).wait == 0 for number in range(many))
+
+
+def test_a_second_has_room_for_the_figure_and_no_more(tmp_path: Path, clock: list[int]) -> None:
+    opened = Store(tmp_path / "s.sqlite")
+    assert takes(opened, 8) == 5
+    assert opened.take("rest", "other", 5, 60).wait == 0
+
+
+def test_a_call_counts_until_a_second_after_its_answer(tmp_path: Path, clock: list[int]) -> None:
+    opened = Store(tmp_path / "s.sqlite")
+    takes(opened, 5)
+    clock[0] += 3000  # five slow calls: when they arrived at the server nobody knows
+    assert takes(opened, 1, "early") == 0
+    opened.answered("search", "call0")
+    clock[0] += 1000
+    assert takes(opened, 1, "still") == 0
+    clock[0] += 1
+    assert takes(opened, 2, "now") == 1
+
+
+def test_a_call_of_a_process_that_died_is_given_back(tmp_path: Path, clock: list[int]) -> None:
+    opened = Store(tmp_path / "s.sqlite")
+    takes(opened, 5)
+    clock[0] += ON_ITS_WAY + 1001
+    assert takes(opened, 8, "later") == 5
+
+
+def test_what_another_start_of_the_machine_left_holds_nobody_up(tmp_path: Path, clock: list[int]) -> None:
+    takes(Store(tmp_path / "s.sqlite"), 5)
+    clock[0] = 20_000
+    assert takes(Store(tmp_path / "s.sqlite"), 8, "rebooted") == 5
+
+
+def test_a_closed_class_is_closed_for_whoever_opens_the_file(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite").change_pace("search") as pace:
+        pace[0] = pace[0].closed(time.time(), 30, "throttled")
+    room = Store(tmp_path / "s.sqlite").take("search", "call", 5, 60)
+    assert 29 < room.wait <= 30
+
+
+def test_the_table_stays_as_small_as_the_budget(tmp_path: Path, clock: list[int]) -> None:
+    opened = Store(tmp_path / "s.sqlite")
+    for second in range(20):
+        takes(opened, 5, f"{second}-")
+        for number in range(5):
+            opened.answered("search", f"{second}-{number}")
+        clock[0] += 1001
+    assert opened._buckets["search"].count() <= 10
