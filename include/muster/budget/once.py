@@ -21,7 +21,8 @@ class Once(Generic[T]):
         """Take how all things with the tag are found, the one to keep first; how one is made; how one is removed."""
         self._find, self._make, self._remove = find, make, remove
         self._waiting = settings().mlflow_waiting
-        self._lost_at: float | None = None
+        self._sent = 0
+        self._lost_at = 0.0
 
     def look(self) -> T | None:
         """Return the thing where it is there."""
@@ -34,28 +35,36 @@ class Once(Generic[T]):
         Raises:
             AnswerLost: when every answer was lost for as long as the process waits.
         """
-        began, tries = time.monotonic(), 0
+        began = time.monotonic()
         while True:
+            self._sent += 1
             try:
                 with muster_errors():
                     return self._make()
             except AnswerLost:
-                tries += 1
                 self._lost_at = time.monotonic()
-                if tries >= LEAST_TRIES and self._lost_at - began > patience(self._waiting):
+                if self._sent >= LEAST_TRIES and self._lost_at - began > patience(self._waiting):
                     raise
-            time.sleep(self._waiting.lost_answer)
-            if (made := self.look()) is not None:
+            if (made := self._appeared()) is not None:
                 return made
+
+    def _appeared(self) -> T | None:
+        """Look for what a lost answer was about until it must be there; most often it is at once."""
+        until, pause = self._lost_at + self._waiting.lost_answer, self._waiting.first_pause
+        while True:
+            time.sleep(max(0.0, min(pause, until - time.monotonic())))
+            if (made := self.look()) is not None or time.monotonic() >= until:
+                return made
+            pause *= 2
 
     def end(self, thing: T) -> T:
         """Return the thing to keep, once all else is done with the one found or made.
 
-        A making whose answer was lost may have been under way still when it was looked for: then there are two.
+        Where making it was sent more than once, one that came late may be there beside it.
         """
-        if self._lost_at is None:
+        if self._sent < 2:
             return thing
-        time.sleep(max(0.0, self._lost_at + self._waiting.lost_answer - time.monotonic()))
+        time.sleep(max(0.0, self._lost_at + 2 * self._waiting.lost_answer - time.monotonic()))
         kept, *surplus = self._find() or [thing]
         for each in surplus:
             self._remove_one(each)

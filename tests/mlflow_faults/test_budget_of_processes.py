@@ -1,0 +1,43 @@
+"""Eight processes against one budget, counted where the server would count."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from muster.limits import CLASSES, CallRates
+from tests.mlflow_faults.conftest import Processes
+from tests.mlflow_faults.plan import Plan
+from tests.mlflow_faults.running import RunningProxy
+from tests.mlflow_faults.windows import busiest_second, used
+
+pytestmark = pytest.mark.slow
+
+
+def test_eight_processes_use_the_budget_and_exceed_it_in_no_second(processes: Processes, faults: RunningProxy) -> None:
+    answered = processes.hammer(8, 18, CallRates().model_dump())
+    seen = faults.times()
+    figures = {name: CallRates().of(name) for name in CLASSES}
+    assert {name: busiest_second(seen[name]) <= figures[name] for name in CLASSES} == dict.fromkeys(CLASSES, True)
+    shares = {name: used(seen[name], figures[name]) for name in CLASSES}
+    assert min(shares.values()) > 0.9, shares
+    assert answered + 2 == sum(len(times) for times in seen.values())  # two made what the calls are about
+
+
+def test_processes_find_what_a_server_lets_through_and_go_on_when_it_lets_more(
+    processes: Processes, faults: RunningProxy
+) -> None:
+    faults.follow(Plan(limits={"rest": 20}))
+    waiting = {"recovery": 8.0, "first_pause": 0.1}
+    budget = {"rest": 80}
+    processes.hammer(4, 8, budget, "rest", **waiting)
+    throttled = [line["at"] for line in faults.seen() if line["status"] == 429]
+    through = [line["at"] for line in faults.seen() if line["status"] == 200 and line["class"] == "rest"]
+    assert len(throttled) < 0.25 * len(through)
+    assert len(through) > 0.4 * 20 * 8
+    faults.follow(Plan())
+    time.sleep(4)
+    processes.hammer(4, 4, budget, "rest", **waiting)
+    later = faults.times()["rest"]
+    assert 60 < busiest_second(later) <= 80
