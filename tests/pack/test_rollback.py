@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from muster import mlflow_calls, rollback
+from muster import budget, rollback
 from muster.errors import MusterError, UnknownName
 from muster.pack import alias, registry
 from muster.pack.alias import AliasMoved, journal
@@ -252,9 +252,9 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line) -> None
         champion = registry.current(served.workload, served.store)
         first = promoted(served, partition, dict.fromkeys(names, 1.0), champion and champion.version)["to_version"]
         promoted(served, partition, dict.fromkeys(names, 2.0), None if partition == served.first else "2")
-        before = mlflow_calls.count()
+        before = budget.count()
         _roll_back(served, first, names[:-1])
-        counted.append(mlflow_calls.count() - before)
+        counted.append(budget.count() - before)
     assert counted[1] <= counted[0] <= 50
 
 
