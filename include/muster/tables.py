@@ -110,6 +110,7 @@ ALIAS_JOURNAL = pa.schema(
     [
         ("at", TIMESTAMP),
         ("alias", STRING),
+        ("group", STRING),  # whose registered model's alias; null where one pack holds all groups
         ("from_version", STRING),  # null when the alias was not set
         ("to_version", STRING),
         ("cause", STRING),  # gate | human | rollback

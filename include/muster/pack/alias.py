@@ -70,6 +70,8 @@ class Move:
     partition: str
     manifest_sha256: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    group: str | None = None
+    """Whose registered model's alias moves; None where one pack holds all groups."""
 
 
 def journal(store: Store) -> list[dict[str, Any]]:
@@ -86,7 +88,7 @@ def unfinished(store: Store) -> bool:
 
 def _moves(table: DeltaTable) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = table.to_pyarrow_table().sort_by("at").to_pylist()
-    return rows
+    return [{"group": None, **row} for row in rows]  # a journal begun before groups had models of their own lacks it
 
 
 def _unfinished(table: DeltaTable, moves: int) -> bool:
@@ -157,7 +159,8 @@ def _write_down(workload: Workload, table: DeltaTable, move: Move, moves: list[d
     row = {**vars(move), "at": at, "alias": ALIAS, "evidence": json.dumps(dict(move.evidence), sort_keys=True)}
     numbered = CommitProperties(app_transactions=[Transaction(MOVES, len(moves) + 1)])
     try:
-        write_deltalake(table, pa.Table.from_pylist([row], ALIAS_JOURNAL), mode="append", commit_properties=numbered)
+        rows = pa.Table.from_pylist([row], ALIAS_JOURNAL)
+        write_deltalake(table, rows, mode="append", schema_mode="merge", commit_properties=numbered)
     except CommitFailedError as error:
         table.update_incremental()
         winner = _moves(table)[-1]["to_version"]
