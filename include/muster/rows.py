@@ -140,7 +140,7 @@ def _of_group(workload: Workload, table: str, columns: list[str], group: str | N
 def _order(workload: Workload, table: str, columns: list[str]) -> str:
     by = PARTITIONED_BY[table]
     newest = next(name for name in NEWEST if name in columns and (not by or name in by))
-    then = [name for name in ("group", "time", workload.time, "row_id", "file", "row") if name in columns]
+    then = [name for name in ("group", "algorithm", "time", workload.time, "row_id", "file", "row") if name in columns]
     return ", ".join([f'"{newest}" DESC', *(f'"{name}"' for name in dict.fromkeys(then))])
 
 
