@@ -48,6 +48,11 @@ STRENGTH = 0.5
 def logistic():
     return LogisticRegression(C=STRENGTH)
 """
+SEVERAL = {
+    "logistic": ":logistic",
+    "outliers": {"sklearn.ensemble.IsolationForest": {"n_estimators": 2}},
+    "searched": {"steps": ":logistic", "search": {"folds": 2, "grid": {"C": [0.1, 1]}}},
+}
 TRAINED = ["a", "b", "../../x", 'ü"q,', "x" * 300]
 GROUPS = [*TRAINED, "few", "one class", "infinite"]
 
@@ -127,7 +132,9 @@ def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., L
 def read(job: Job, table: str) -> list[dict[str, Any]]:
     opened = job.store.open(table)
     assert opened is not None
-    rows = pa.table(opened.to_pyarrow_table()).sort_by("group").to_pylist()
+    rows = pa.table(opened.to_pyarrow_table())
+    by = [name for name in ("group", "algorithm") if name in rows.column_names]
+    rows = rows.sort_by([(name, "ascending") for name in by]).to_pylist()
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
@@ -287,14 +294,40 @@ def test_what_killed_tasks_left_is_swept_out(make_job: Callable[..., LocalJob]) 
     assert {file.name for file in folder.iterdir()} == {Path(row["shard"]).name for row in read(job, "models")}
 
 
+def test_several_algorithms_are_trained_in_one_pass_and_the_group_is_still_one_row(
+    make_job: Callable[..., LocalJob],
+) -> None:
+    job = make_job(algorithms=SEVERAL)
+    result = train.run(job)
+    assert result["models"] == {"logistic": 5, "outliers": 6, "searched": 5}
+    assert [len(bins) for bins in job.planned] == [4]
+    ledger = {row["group"]: row for row in read(job, "ledger")}
+    assert list(ledger) == sorted(GROUPS)
+    assert ledger["a"]["reason"] is None
+    one_class = "logistic skipped: one class only; searched skipped: one class only"
+    assert (ledger["one class"]["state"], ledger["one class"]["reason"]) == ("trained", one_class)
+    assert ledger["infinite"]["reason"] == "infinite values in noise"
+    models = read(job, "models")
+    assert {row["algorithm"] for row in models if row["group"] == "a"} == set(SEVERAL)
+    assert {row["mlflow_run_id"] for row in models if row["algorithm"] == "searched"} == {"m-searched"}
+    sizes = {group: sum(row["length"] for row in models if row["group"] == group) for group in ledger}
+    assert sizes == {group: row["bytes"] for group, row in ledger.items()}
+
+
+def test_the_order_of_algorithms_in_the_yaml_changes_nothing(make_job: Callable[..., LocalJob]) -> None:
+    one, other = make_job("one", algorithms=SEVERAL), make_job("two", algorithms=dict(reversed(SEVERAL.items())))
+    assert train.run(one) == train.run(other)
+    assert read(one, "models") == read(other, "models")
+
+
 @pytest.mark.spark
 def test_on_spark_the_rows_and_bytes_are_those_of_a_plain_loop(
     make_job: Callable[..., LocalJob], spark_connect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = make_job("plain")
+    plain = make_job("plain", algorithms=SEVERAL)
     expected = train.run(plain)
     monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
-    local = make_job("spark")
+    local = make_job("spark", algorithms=SEVERAL)
     job = Job("train", local.workload, local.folder, local.windows, local.store, local.settings, "1")
     try:
         assert train.run(job) == expected

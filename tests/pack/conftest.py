@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,23 @@ class Line:
     def _model(self, slope: Any) -> Any:
         return self.model(slope) if isinstance(slope, int | float) else slope
 
-    def decide(self, partition: str, run: str, verdicts: Mapping[str, str], against: str | None = None) -> None:
-        """Write a run's `decisions`, judged against version `against`."""
+    def decide(
+        self,
+        partition: str,
+        run: str,
+        verdicts: Mapping[str, str],
+        against: str | None = None,
+        chosen: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Write a run's `decisions`, judged against version `against`; `logistic` was chosen, or as `chosen` says."""
         rows = [
             {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": against}
-            | {"algorithm": "logistic", "candidate_score": 0.75, "metric": "roc_auc", "parent": "*" in group}
+            | {
+                "algorithm": chosen.get(group, "logistic"),
+                "candidate_score": 0.75,
+                "metric": "roc_auc",
+                "parent": "*" in group,
+            }
             | {"bucket": groups.bucket(group, self.workload.features.buckets)}
             for group, verdict in verdicts.items()
         ]

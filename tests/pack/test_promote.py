@@ -81,6 +81,27 @@ def test_the_version_is_ready_tagged_and_signed(served: Line) -> None:
     assert (version.tags["muster.groups"], version.tags["muster.promoted"]) == ("2", "2")
 
 
+def test_a_pack_of_several_algorithms_is_logged_under_the_one_that_won_most(served: Line) -> None:
+    models = {"A,X": {"forest": 1.0, "logistic": 2.0}, "B,X": {"forest": 3.0}, "C,X": {"forest": 5.0, "logistic": 4.0}}
+    run = served.train(served.first, models)
+    served.decide(served.first, run, dict.fromkeys(models, "promote"), chosen={"B,X": "forest", "C,X": "forest"})
+    result = _promote(served, served.first)
+    champion = registry.current(served.workload, served.store)
+    pack = Pack(champion.folder, champion.manifest_sha256)
+    assert {group: pack.model(group).coef_[0, 0] for group in models} == {"A,X": 2.0, "B,X": 3.0, "C,X": 5.0}
+    logged = connect().get_run(result["mlflow_run_id"]).data
+    assert (logged.tags["muster.run"], logged.tags["muster.algorithm"]) == (run, "forest")
+
+
+def test_the_same_winners_with_other_algorithms_are_other_verdicts(served: Line) -> None:
+    models = {"A,X": {"forest": 1.0, "logistic": 2.0}}
+    run = served.train(served.first, models)
+    served.decide(served.first, run, {"A,X": "promote"})
+    assert _promote(served, served.first)["to_version"] == "1"
+    served.decide(served.first, run, {"A,X": "promote"}, chosen={"A,X": "forest"})
+    assert _promote(served, served.first)["to_version"] == "2"
+
+
 def test_the_next_champion_keeps_the_groups_that_did_not_win(served: Line) -> None:
     _week(served, served.first, WON, 1.0)
     first = _promote(served, served.first)

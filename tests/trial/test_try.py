@@ -19,6 +19,11 @@ from sklearn.pipeline import make_pipeline
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.load import load_workload
 
+ALSO = """algorithms: {
+  blind: sklearn.dummy.DummyClassifier,
+  searched: {steps: sklearn.tree.DecisionTreeClassifier, search: {grid: {max_depth: [1, 3]}}},
+  """
+
 
 def landed(home: Any) -> pd.DataFrame:
     files = sorted(Path(home.store.landing()).glob("*.csv.gz"))
@@ -128,6 +133,22 @@ def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypat
     assert "logistic: failed: ValueError: cannot weigh" in out
     assert "my_estimators.py:5, in weigh: raise ValueError('cannot weigh')" in out
     assert "gate: hold: the candidate is failed" in out
+
+
+def test_every_algorithm_is_told_with_its_score_and_the_gate_chooses(home: Any) -> None:
+    home.declare(yaml=lambda yaml: yaml.replace("algorithms: {", ALSO))
+    found = home.tried()
+    fits = {fit["algorithm"]: fit for fit in found["fits"]}
+    assert {name: fit["state"] for name, fit in fits.items()} == dict.fromkeys(
+        ("blind", "logistic", "searched"), "trained"
+    )
+    assert fits["blind"]["score"] == 0.5
+    assert found["decision"]["algorithm"] in ("logistic", "searched")
+    assert found["decision"]["candidate_score"] == fits[found["decision"]["algorithm"]]["score"]
+    _, out, _ = home.run()
+    assert "  blind: trained, " in out
+    assert '; chosen: {"max_depth": ' in out
+    assert f", chosen: {found['decision']['algorithm']}" in out
 
 
 def test_a_group_of_one_class_is_skipped_and_held(home: Any) -> None:

@@ -98,7 +98,7 @@ def _judged(store: Store, partitions: Sequence[str]) -> set[str]:
     delta = store.open("decisions") if partitions else None
     if delta is None:
         return set()
-    found = delta.to_pyarrow_table(columns=["run"], partitions=[("partition", "in", list(partitions))])
+    found = delta.to_pyarrow_table(columns=["run"], filters=[("partition", "in", list(partitions))])
     return set(found["run"].to_pylist())
 
 

@@ -1,0 +1,250 @@
+"""Candidates in a real MLflow, from train's tag to the end of evaluate: found, judged once, and cleared."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from mlflow.exceptions import MlflowException
+
+from jobs import evaluate, train
+from jobs.job import Job
+from muster import groups, mlflow_calls, runs
+from muster.gate.candidates import NotTrained
+from muster.gate.tagged import CANDIDATE_TAG, tagged
+from muster.settings import settings
+from muster.tables import PARTITIONED_BY, Store, features_schema
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+pytestmark = pytest.mark.slow
+DECLARED = {
+    "keys": ["place"],
+    "time": "at",
+    "columns": {"place": "string", "at": "timestamp", "delay": "float?"},
+    "unique": ["place", "at"],
+    "label": {"column": "delay", "above": 0},
+    "features": {"columns": ["signal", "noise"], "buckets": 2},
+    "algorithms": {
+        "neighbours": "sklearn.neighbors.KNeighborsClassifier",
+        "logistic": "sklearn.linear_model.LogisticRegression",
+    },
+    "windows": {"train": 14, "evaluate": 7, "min_rows": 20},
+    "gate": {"resamples": 100, "min_positives": 5},
+    "schedule": {"start": "2024-01-01"},
+}
+FIRST, SECOND = "2024-02-05", "2024-02-12"
+
+
+class LocalJob(Job):
+    """The job with its bins run here."""
+
+    def at_once(self, *calls: Callable[[], Any]) -> list[Any]:
+        return [call() for call in calls]
+
+    def over_bins(
+        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+    ) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
+
+
+@dataclass
+class Line:
+    """A workload of its own, trained and judged partition by partition."""
+
+    root: Path
+    names: Sequence[str] = ("a", "b", "c")
+    declared: dict[str, Any] = field(default_factory=dict)
+    name: str = field(default_factory=lambda: f"made_{uuid.uuid4().hex[:8]}")
+
+    @property
+    def store(self) -> Store:
+        return Store(str(self.root), self.name)
+
+    @property
+    def workload(self) -> Workload:
+        return Workload.model_validate({"name": self.name, **DECLARED, **self.declared})
+
+    def run(self, stage: Any, partition: str) -> dict[str, Any]:
+        workload = self.workload
+        windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
+        here = settings().model_copy(update={"store": str(self.root)})
+        found: dict[str, Any] = stage.run(LocalJob(name, workload, self.root, windows, self.store, here, "1"))
+        return found
+
+    def features(self, seed: int = 0) -> None:
+        """Write four rows a group and day, of every day that the two partitions look at."""
+        days = sorted({day for key in (FIRST, SECOND) for day in partition_windows(self.workload, key).history.days()})
+        parts = []
+        for group in self.names:
+            random = np.random.default_rng(groups.seed(group, seed))
+            when = [day for day in days for _ in range(4)]
+            labels = random.random(len(when)) < 0.4
+            columns = {
+                "group": [group] * len(when),
+                "parent": [False] * len(when),
+                "row_id": [f"{group}-{number}" for number in range(len(when))],
+                "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in when],
+                "date": when,
+                "label": labels.astype(float),
+                "signal": random.normal(size=len(when)) + labels,
+                "noise": random.normal(size=len(when)),
+                "partition": [(day - timedelta(days=day.weekday())).isoformat() for day in when],
+                "bucket": [groups.bucket(group, 2)] * len(when),
+            }
+            parts.append(pa.table(columns, schema=features_schema(self.workload)))
+        by = list(PARTITIONED_BY["features"])
+        write_deltalake(self.store.table("features"), pa.concat_tables(parts), mode="overwrite", partition_by=by)
+
+    def tags(self) -> set[tuple[str, str, str]]:
+        """Return partition, run and algorithm of every candidate that MLflow has."""
+        return {(item.partition, item.run, item.algorithm) for item in tagged(self.workload)}
+
+    def decisions(self) -> list[dict[str, Any]]:
+        table = self.store.open("decisions")
+        assert table is not None
+        rows: list[dict[str, Any]] = table.to_pyarrow_table().sort_by("group").to_pylist()
+        return rows
+
+
+@pytest.fixture
+def line(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
+    settings.cache_clear()
+    made = Line(tmp_path)
+    made.features()
+    yield made
+    settings.cache_clear()
+
+
+def mlflow_runs(line: Line) -> list[Any]:
+    client = runs.connect()
+    return list(client.search_runs([client.get_experiment_by_name(line.name).experiment_id]))
+
+
+def test_each_algorithm_is_one_finished_run_and_a_candidate_until_it_is_judged(line: Line) -> None:
+    name = line.run(train, FIRST)["run"]
+    assert line.tags() == {(FIRST, name, "logistic"), (FIRST, name, "neighbours")}
+    assert {(run.info.run_name, run.info.status) for run in mlflow_runs(line)} == {
+        (f"{name} logistic", "FINISHED"),
+        (f"{name} neighbours", "FINISHED"),
+    }
+    result = line.run(evaluate, FIRST)
+    assert (result["run"], line.tags()) == (name, set())
+    assert {row["algorithm"] for row in line.decisions()} <= {"logistic", "neighbours"}
+    found = {run.data.tags["muster.algorithm"]: run.data.metrics for run in mlflow_runs(line)}
+    assert [metrics["trained"] for metrics in found.values()] == [3, 3]
+    assert sum(metrics["gate_chosen"] for metrics in found.values()) == result["judged"] == 3
+
+
+def test_the_search_of_a_candidate_is_told_in_mlflow_and_its_choice_in_the_table(line: Line) -> None:
+    steps = {"sklearn.neighbors.KNeighborsClassifier": {}}
+    line.declared = {"algorithms": {"one": {"steps": steps, "search": {"grid": {"n_neighbors": [1, 9]}}}}}
+    line.run(train, FIRST)
+    (run,) = mlflow_runs(line)
+    assert '"grid":{"n_neighbors":[1,9]}' in run.data.params["algorithm"]
+    models = line.store.open("models")
+    assert models is not None
+    assert set(models.to_pyarrow_table()["params"].to_pylist()) <= {'{"n_neighbors": 1}', '{"n_neighbors": 9}'}
+
+
+def test_training_again_makes_no_other_runs(line: Line) -> None:
+    assert line.run(train, FIRST) == line.run(train, FIRST)
+    assert len(mlflow_runs(line)) == 2
+
+
+def test_judging_again_without_tags_gives_the_same_decisions(line: Line) -> None:
+    line.run(train, FIRST)
+    result, decisions = line.run(evaluate, FIRST), line.decisions()
+    assert line.run(evaluate, FIRST) == result
+    assert line.decisions() == decisions
+
+
+@pytest.mark.parametrize("next_one", [FIRST, SECOND])
+def test_tags_that_a_broken_off_evaluation_left_are_cleared_by_the_next(
+    line: Line, next_one: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.run(train, FIRST)
+    second = line.run(train, SECOND)["run"]
+    with monkeypatch.context() as broken:
+        broken.setattr(evaluate, "clear", lambda run_ids: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            line.run(evaluate, FIRST)
+    assert len(line.tags()) == 4
+    line.run(evaluate, next_one)
+    waiting = {(SECOND, second, name) for name in ("logistic", "neighbours")}
+    assert line.tags() == (waiting if next_one == FIRST else set())
+
+
+def test_the_candidates_of_a_superseded_training_are_cleared_and_not_judged(line: Line) -> None:
+    old = line.run(train, FIRST)["run"]
+    line.features(seed=1)
+    new = line.run(train, FIRST)["run"]
+    assert {run for _, run, _ in line.tags()} == {old, new}
+    assert line.run(evaluate, FIRST)["run"] == new
+    assert {row["run"] for row in line.decisions()} == {new}
+    assert line.tags() == set()
+
+
+def test_a_missing_candidate_is_told_with_what_to_do(line: Line) -> None:
+    name = line.run(train, FIRST)["run"]
+    (run_id,) = [item.run_id for item in tagged(line.workload) if item.algorithm == "logistic"]
+    runs.connect().delete_tag(run_id, CANDIDATE_TAG)
+    told = rf"no run of '{name}' tagged 'muster.candidate = {FIRST}' for logistic; run train for this partition first"
+    with pytest.raises(NotTrained, match=told):
+        line.run(evaluate, FIRST)
+    line.run(train, FIRST)
+    assert line.run(evaluate, FIRST)["run"] == name
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_refuses_is_never_no_candidate(line: Line, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.run(train, FIRST)
+
+    class Refusing(BaseHTTPRequestHandler):
+        def _refuse(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        do_GET = do_POST = _refuse
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    settings.cache_clear()
+    try:
+        with pytest.raises(MlflowException):
+            line.run(evaluate, FIRST)
+    finally:
+        server.shutdown()
+    assert line.store.open("decisions") is None
+
+
+def test_calls_grow_with_algorithms_and_never_with_groups(line: Line, tmp_path: Path) -> None:
+    counted = []
+    for number, (names, algorithms) in enumerate([("abc", 2), ("abcdefghijkl", 2), ("abc", 1)]):
+        kept = dict(list(DECLARED["algorithms"].items())[:algorithms])  # type: ignore[attr-defined]
+        other = Line(tmp_path / str(number), list(names), {"algorithms": kept})
+        other.features()
+        before = mlflow_calls.count()
+        other.run(train, FIRST)
+        other.run(evaluate, FIRST)
+        counted.append(mlflow_calls.count() - before)
+    few, many, one = counted
+    assert few == many
+    assert few - one == 5  # create, log, end, the gate's numbers, clear
+    assert one <= 12
