@@ -244,6 +244,21 @@ def test_a_group_enters_by_its_rows_of_the_windows_only(
     assert set(found["group"].to_pylist()) == {"first", "last"}
 
 
+def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_written(
+    declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    windows = partition_windows(declare(), "2024-02-05")
+    rows = pa.concat_tables([group_rows("b"), group_rows("a")])
+    files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
+    for number, file in enumerate(files):
+        shuffled = np.random.default_rng(number).permutation(np.arange(number, rows.num_rows, 2))
+        pq.write_table(rows.take(pa.array(shuffled)), file)
+    found = read_entering(declare(), files, windows)
+    order = list(zip(found["group"].to_pylist(), found["time"].to_pylist(), strict=True))
+    assert len(order) == 120
+    assert order == sorted(order)
+
+
 def test_a_column_is_missing_only_where_no_file_has_it(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
