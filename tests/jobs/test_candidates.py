@@ -21,7 +21,7 @@ from jobs import evaluate, train
 from jobs.job import Job
 from muster import groups, mlflow_calls, runs
 from muster.gate.candidates import NotTrained
-from muster.gate.tagged import CANDIDATE_TAG, tagged
+from muster.gate.tagged import CANDIDATE_TAG, clear, tagged
 from muster.settings import settings
 from muster.tables import PARTITIONED_BY, Store, features_schema
 from muster.workload.spec import Workload
@@ -193,6 +193,19 @@ def test_the_candidates_of_a_superseded_training_are_cleared_and_not_judged(line
     assert {run for _, run, _ in line.tags()} == {old, new}
     assert line.run(evaluate, FIRST)["run"] == new
     assert {row["run"] for row in line.decisions()} == {new}
+    assert line.tags() == set()
+
+
+def test_a_run_that_somebody_tagged_is_no_candidate(line: Line) -> None:
+    line.run(train, FIRST)
+    before, client = line.tags(), runs.connect()
+    client.create_run(client.get_experiment_by_name(line.name).experiment_id, tags={CANDIDATE_TAG: FIRST})
+    assert line.tags() == before
+
+
+def test_a_tag_that_another_evaluation_has_cleared_is_cleared(line: Line) -> None:
+    line.run(train, FIRST)
+    clear([item.run_id for item in tagged(line.workload)] * 2)
     assert line.tags() == set()
 
 
