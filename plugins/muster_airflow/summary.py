@@ -38,4 +38,6 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, list):
+        return f"{len(value):,} listed"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

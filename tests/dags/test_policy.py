@@ -19,6 +19,7 @@ os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow")
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable, PartitionedAtRuntime
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from muster_airflow.operators.promote import PromoteOperator
@@ -27,6 +28,7 @@ from tests.plugins.airflow_task import WORKLOAD, declare
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+MANUAL = {"rollback"}
 HEAVY = ("pandas", "pyspark", "mlflow", "sklearn", "pyarrow", "deltalake", "numpy")
 PARSE = f"""
 import json, sys
@@ -55,6 +57,13 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
 
 @pytest.fixture(scope="module")
 def dags(bag: DagBag) -> list[DAG]:
+    """The DAGs of the workloads' stages."""
+    return [dag for name, dag in bag.dags.items() if name not in MANUAL]
+
+
+@pytest.fixture(scope="module")
+def every_dag(bag: DagBag) -> list[DAG]:
+    """The stages' DAGs, and those that are about no partition and only started by hand."""
     return list(bag.dags.values())
 
 
@@ -64,7 +73,7 @@ def first_of(dags: list[DAG], workload: str) -> DAG:
 
 def test_every_workload_has_its_six_dags(bag: DagBag) -> None:
     declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem != "wrong"]
-    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGES}
+    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGES} | MANUAL
 
 
 def test_a_wrong_yaml_hides_only_its_own_dags_and_an_import_error_names_every_problem(bag: DagBag) -> None:
@@ -81,8 +90,8 @@ def test_every_dag_names_its_workload_and_stage(dags: list[DAG]) -> None:
         assert {"muster", workload, stage} <= set(dag.tags)
 
 
-def test_every_task_has_its_workloads_owner_and_retries(dags: list[DAG]) -> None:
-    for dag in dags:
+def test_every_task_has_its_workloads_owner_and_retries(every_dag: list[DAG]) -> None:
+    for dag in every_dag:
         for task in dag.tasks:
             assert task.owner
             assert task.owner != "airflow"
@@ -90,17 +99,38 @@ def test_every_task_has_its_workloads_owner_and_retries(dags: list[DAG]) -> None
             assert timedelta(seconds=10) <= task.retry_delay <= timedelta(minutes=10)
 
 
-def test_every_dag_and_task_explains_itself(dags: list[DAG]) -> None:
+def test_every_dag_of_a_stage_explains_its_partition_key(dags: list[DAG]) -> None:
     for dag in dags:
         assert "Partition key" in (dag.doc_md or "")
+
+
+def test_every_dag_says_what_it_does_and_every_task_what_to_do_when_it_fails(every_dag: list[DAG]) -> None:
+    for dag in every_dag:
+        assert dag.doc_md
         assert dag.description
         for task in dag.tasks:
             assert "When it fails" in (task.doc_md or "")
 
 
-def test_no_two_runs_of_a_dag_at_once_and_no_catching_up(dags: list[DAG]) -> None:
-    assert {dag.max_active_runs for dag in dags} == {1}
-    assert {dag.catchup for dag in dags} == {False}
+def test_a_manual_dag_has_no_schedule_and_a_form(bag: DagBag) -> None:
+    for dag in (bag.dags[name] for name in MANUAL):
+        assert dag.timetable.can_be_scheduled is False
+        assert {"muster", dag.dag_id} <= set(dag.tags)
+        assert set(dag.params)
+
+
+def test_the_rollbacks_form_offers_the_sound_workloads_and_looks_only_unless_told(bag: DagBag) -> None:
+    form: Any = bag.dags["rollback"].params
+    assert {"flight_delays", "by_hand"} <= set(form.get_param("workload").schema["enum"])
+    assert "wrong" not in form.get_param("workload").schema["enum"]
+    assert form["dry_run"] is True
+    with pytest.raises(ParamValidationError):
+        form.get_param("why").resolve("")
+
+
+def test_no_two_runs_of_a_dag_at_once_and_no_catching_up(every_dag: list[DAG]) -> None:
+    assert {dag.max_active_runs for dag in every_dag} == {1}
+    assert {dag.catchup for dag in every_dag} == {False}
 
 
 def test_every_dag_is_keyed_by_partition(dags: list[DAG]) -> None:
@@ -132,8 +162,8 @@ def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(d
     assert {dag.dag_id.split(".")[1] for dag in dags if "allow_backfill" in dag.params} == {"promote"}
 
 
-def test_every_job_that_a_dag_names_is_there(dags: list[DAG]) -> None:
-    tasks: list[Any] = [task for dag in dags for task in dag.tasks]
+def test_every_job_that_a_dag_names_is_there(every_dag: list[DAG]) -> None:
+    tasks: list[Any] = [task for dag in every_dag for task in dag.tasks]
     assert [task.stage for task in tasks if not (PROJECT / "jobs" / f"{task.stage}.py").is_file()] == []
 
 

@@ -1,0 +1,108 @@
+"""Rolls a workload's champion back: one operator looks, the other moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from muster_airflow.operators.job import JobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class DryRun(AirflowSkipException):
+    """Raised when a run was asked to look only."""
+
+    def __init__(self) -> None:
+        super().__init__("dry run: nothing was moved; the task before shows what would be. Trigger again without it")
+
+
+class CompareOperator(JobOperator):
+    """Say what rolling back would change, and whether it can be done; change nothing.
+
+    The difference is the task's XCom, and as Markdown the XCom `difference`; it is in the log.
+
+    :param workload: path of the workload's YAML file. (templated)
+    :param version: the version to go back to; empty for the one before. (templated)
+    :param groups: a JSON array of the groups to roll back; empty for the whole pack. (templated)
+    """
+
+    template_fields = (*JobOperator.template_fields, "version", "groups")
+    operator_extra_links = ()
+    partitioned = False
+    ui_color = "#f3ead7"
+
+    def __init__(self, *, workload: str, version: str = "", groups: str = "[]", **kwargs: Any) -> None:
+        super().__init__(stage="rollback", workload=workload, spark=False, **kwargs)
+        self.version = version
+        self.groups = groups
+
+    def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
+        """Run the job, and show the groups that it lists."""
+        self.options = {"to": self.version, "groups": self.groups, **self._asked()}
+        result = super().carry_out(context, **resumed)
+        shown = "\n".join(_markdown(result))
+        self.log.info("%s", shown)
+        context["ti"].xcom_push("difference", shown)
+        return result
+
+    def _asked(self) -> dict[str, str]:
+        return {"dry_run": "true"}
+
+
+class RollbackOperator(CompareOperator):
+    """Roll back what a `CompareOperator` has shown, unless the champion was moved since.
+
+    :param against: the version that was champion then. (templated)
+    :param who: the human who does it. (templated)
+    :param why: why, for the journal. (templated)
+    :param dry_run: `true` skips the task. (templated)
+    """
+
+    template_fields = (*CompareOperator.template_fields, "against", "who", "why", "dry_run")
+    ui_color = "#f6d9d5"
+
+    def __init__(self, *, against: str, who: str, why: str, dry_run: str = "false", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.against = against
+        self.who = who
+        self.why = why
+        self.dry_run = dry_run
+
+    def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
+        """Move the champion, unless this is a dry run."""
+        if self.dry_run == "true":
+            self.log.info("%s", DryRun())  # Airflow's own line says only that the task was skipped
+            raise DryRun
+        return super().carry_out(context, **resumed)
+
+    def _asked(self) -> dict[str, str]:
+        return {"against": self.against, "who": self.who, "why": self.why}
+
+
+def _markdown(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a table of the groups listed."""
+    goal = f"version {result['to_version']}" if result["to_version"] else "a new version"
+    yield f"**version {result['from_version']} to {goal}**"
+    if not result["shown"]:
+        yield "nothing to do: all is as asked already"
+        return
+    total = sum(result[kind] for kind in ("changes", "appears", "disappears"))
+    yield f"{len(result['shown'])} of {total} groups:"
+    yield "| group | | run before | run after | score before | after | taken from version |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in result["shown"]:
+        before, after = row["before"] or {}, row["after"] or {}
+        texts = [f"`{row['group']}`", row["change"], _model(before), _model(after), _score(before), _score(after)]
+        yield f"| {' | '.join([*texts, row['taken_from']])} |".replace("\n", " ")
+
+
+def _model(told: Mapping[str, Any]) -> str:
+    return " ".join(str(told[name]) for name in ("origin_run", "algorithm") if told.get(name)) or "-"
+
+
+def _score(told: Mapping[str, Any]) -> str:
+    return "-" if told.get("score") is None else f"{told['score']:.4f}"
