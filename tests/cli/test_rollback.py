@@ -13,27 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from muster.cli import main
 from muster.cli.difference_view import view
 from muster.pack.alias import journal
 from muster.settings import settings
 from tests.pack.conftest import Line
-from tests.pack.history import slopes, three_weeks
+from tests.pack.history import declare, slopes, three_weeks
 
 
 @pytest.fixture
 def made(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """A workload of three promoted weeks, declared in a folder that the settings name."""
     line = Line(tmp_path)
-    folder = tmp_path / "workloads"
-    folder.mkdir()
-    declared = line.workload.model_dump(mode="json", exclude_unset=True, exclude={"name", "columns", "estimator"})
-    declared |= {"columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"}}
-    declared |= {"estimator": "sklearn.linear_model.LogisticRegression"}
-    (folder / f"{line.name}.yaml").write_text(yaml.safe_dump(declared))
-    (folder / f"{line.name}.py").write_text("def features(rows): ...")
+    folder = declare(line, tmp_path / "workloads").parent
     for name, value in {"MLFLOW_URI": mlflow_server, "STORE": tmp_path, "WORKLOADS": folder}.items():
         monkeypatch.setenv(f"MUSTER_{name}", str(value))
     settings.cache_clear()

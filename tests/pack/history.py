@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from muster.pack import registry
 from muster.pack.reader import Pack
@@ -51,3 +54,13 @@ def versions(line: Line) -> list[Any]:
     """Return the registered versions, the latest first."""
     found = connect().search_model_versions(f"name = '{line.name}'")
     return sorted(found, key=lambda version: -int(version.version))
+
+
+def declare(line: Line, folder: Path) -> Path:
+    """Write the workload's YAML file, and its function, to a folder; return the file."""
+    folder.mkdir()
+    declared = line.workload.model_dump(mode="json", exclude_unset=True, exclude={"name", "columns"})
+    declared |= {"columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"}}
+    (folder / f"{line.name}.yaml").write_text(yaml.safe_dump(declared))
+    (folder / f"{line.name}.py").write_text("def features(rows): ...")
+    return folder / f"{line.name}.yaml"

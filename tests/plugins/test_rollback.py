@@ -1,0 +1,76 @@
+"""The operators of the DAG `rollback`, with the real job on a real MLflow server: look, skip, move, try again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+
+from muster.pack.alias import journal
+from muster.settings import settings
+from muster_airflow.operators.rollback import CompareOperator, DryRun, RollbackOperator
+from tests.pack.conftest import Line
+from tests.pack.history import declare, slopes, three_weeks
+from tests.plugins.airflow_task import context_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def made(home: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Line, str]]:
+    """Three promoted weeks, and the workload's YAML file."""
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": mlflow_server}))
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
+    settings.cache_clear()
+    line = Line(Path(settings().store_root))
+    three_weeks(line)
+    yield line, str(declare(line, home.parent / "workloads"))
+    settings.cache_clear()
+
+
+def _run(task: CompareOperator) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a task's result and what it pushed besides."""
+    context = context_of(partition=None, dag_run=SimpleNamespace(run_id="manual__1", triggering_user_name="ann"))
+    return task.execute(context), context["ti"].pushed  # type: ignore[arg-type]
+
+
+def _roll_back(file: str, **how: str) -> RollbackOperator:
+    told = {"against": "3", "who": "ann", "why": "bad 'scores' = bad", "version": "", "groups": "[]", **how}
+    return RollbackOperator(task_id="roll_back", workload=file, **told)
+
+
+def test_a_look_shows_each_group_and_moves_nothing(made: tuple[Line, str]) -> None:
+    line, file = made
+    result, pushed = _run(CompareOperator(task_id="compare", workload=file, version="", groups='["B,X"]'))
+    assert (result["from_version"], result["changes"], result["moved"]) == ("3", 1, False)
+    assert "**version 3 to a new version**" in pushed["difference"]
+    assert "| `B,X` | changes | 2024-02-19" in pushed["difference"]
+    assert len(journal(line.store)) == 3
+
+
+def test_a_dry_run_is_skipped_with_a_word(made: tuple[Line, str]) -> None:
+    with pytest.raises(DryRun, match="dry run: nothing was moved"):
+        _run(_roll_back(made[1], dry_run="true"))
+    assert issubclass(DryRun, AirflowSkipException)
+
+
+def test_a_try_again_ends_in_the_same_state_and_another_champion_is_refused(made: tuple[Line, str]) -> None:
+    line, file = made
+    results = [_run(_roll_back(file))[0] for _ in range(2)]
+    assert [(result["moved"], result["to_version"]) for result in results] == [(True, "2")] * 2
+    row = journal(line.store)[-1]
+    assert (len(journal(line.store)), row["who"], json.loads(row["evidence"])["why"]) == (
+        4,
+        "ann",
+        "bad 'scores' = bad",
+    )
+    assert slopes(line) == {"A,X": 2.0, "B,X": 1.0}
+    with pytest.raises(AirflowException, match="is at version 2, but version 3 was looked at"):
+        _run(_roll_back(file, version="1"))
+    with pytest.raises(AirflowException, match="'who' is empty"):
+        _run(_roll_back(file, version="1", against="2", who=""))
