@@ -111,7 +111,7 @@ def _made_against(
     if not moves:
         return seen
     last = moves[-1]
-    same = last["cause"] == "rollback" and evidence_of(last)["asked"] == asked
+    same = last["cause"] == "rollback" and evidence_of(last).get("asked") == asked
     begun = against == last["from_version"] or (against is None and unfinished(store))
     if same and begun and seen.version in (last["from_version"], last["to_version"]):
         return registry.version(workload, store, last["from_version"])
