@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from muster.errors import MusterError, UnknownName, WrongArgument
+from muster.errors import UnknownName, WrongArgument
 from muster.settings import settings
 from muster.tables import Store
 from muster.workload.load import find_workload
@@ -23,17 +22,6 @@ class NotConfirmed(WrongArgument):
 
     def __init__(self) -> None:
         super().__init__("there is no terminal to ask on; look with --dry-run, then add --yes and --why TEXT")
-
-
-class NoAnswer(MusterError):
-    """Raised when the MLflow server cannot be asked."""
-
-    def __init__(self, cause: Exception) -> None:
-        address = settings().mlflow_tracking_uri
-        first = str(cause).splitlines()[0][:300]
-        super().__init__(
-            f"MLflow at {address} did not answer as it should: {first}; './muster status' tells if it runs"
-        )
 
 
 def rollback(
@@ -52,14 +40,11 @@ def rollback(
     asking = sys.stdin.isatty() and not yes
     if not (dry_run or asking or (yes and why.strip())):
         raise NotConfirmed
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # a person waits: 12 seconds, not 4 minutes
-    from mlflow.exceptions import MlflowException
+    from muster.budget import muster_errors
 
     found = find_workload(workload, settings().workloads)
-    try:
+    with muster_errors():
         _roll_back(found, to, group or [], who, why, dry_run, asking, format)
-    except MlflowException as error:
-        raise NoAnswer(error) from error
 
 
 def _roll_back(
