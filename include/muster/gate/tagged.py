@@ -43,9 +43,9 @@ def tagged(workload: Workload) -> list[Tagged]:
             [experiment.experiment_id], f"tags.`{CANDIDATE_TAG}` != ''", max_results=PAGE, page_token=token
         )
         for item in page:
-            told = [item.data.tags.get(name) for name in (CANDIDATE_TAG, RUN_TAG, ALGORITHM_TAG)]
-            if all(told):  # else somebody tagged a run of their own
-                found.append(Tagged(item.info.run_id, *told))
+            tags = item.data.tags
+            if {RUN_TAG, ALGORITHM_TAG} <= tags.keys():  # else somebody tagged a run of their own
+                found.append(Tagged(item.info.run_id, tags[CANDIDATE_TAG], tags[RUN_TAG], tags[ALGORITHM_TAG]))
         token = page.token
         if not token:
             return found
