@@ -18,7 +18,14 @@ from tests.pack.conftest import Line
 from tests.pack.history import declare, slopes, three_weeks
 from tests.plugins.airflow_task import context_of
 
-pytestmark = pytest.mark.slow
+TELLS = """
+import json, pathlib, sys
+options = [text for name, text in zip(sys.argv[1:], sys.argv[2:]) if name == "--option"]
+told = {"options": options, "argv": sys.argv, "from_version": "3", "to_version": "2", "shown": []}
+result = pathlib.Path(sys.argv[sys.argv.index("--result") + 1])
+result.parent.mkdir(parents=True, exist_ok=True)
+result.write_text(json.dumps(told))
+"""
 
 
 @pytest.fixture
@@ -44,6 +51,17 @@ def _roll_back(file: str, **how: str) -> RollbackOperator:
     return RollbackOperator(task_id="roll_back", workload=file, **told)
 
 
+def test_the_job_is_told_what_was_asked_and_no_partition(tmp_path: Path, home: Path, workload: Path) -> None:
+    (tmp_path / "job.py").write_text(TELLS)
+    how: dict[str, Any] = {"job": str(tmp_path / "job.py"), "workload": str(workload), "mlflow": False}
+    look, _ = _run(CompareOperator(task_id="compare", version="2", groups='["A,X"]', **how))
+    assert look["options"] == ["to=2", 'groups=["A,X"]', "dry_run=true"]
+    assert "--partition" not in look["argv"]
+    moved, _ = _run(RollbackOperator(task_id="roll_back", against="3", who="ann", why="bad = bad", **how))
+    assert moved["options"] == ["groups=[]", "against=3", "who=ann", "why=bad = bad"]
+
+
+@pytest.mark.slow
 def test_a_look_shows_each_group_and_moves_nothing(made: tuple[Line, str]) -> None:
     line, file = made
     result, pushed = _run(CompareOperator(task_id="compare", workload=file, version="", groups='["B,X"]'))
@@ -53,12 +71,14 @@ def test_a_look_shows_each_group_and_moves_nothing(made: tuple[Line, str]) -> No
     assert len(journal(line.store)) == 3
 
 
+@pytest.mark.slow
 def test_a_dry_run_is_skipped_with_a_word(made: tuple[Line, str]) -> None:
     with pytest.raises(DryRun, match="dry run: nothing was moved"):
         _run(_roll_back(made[1], dry_run="true"))
     assert issubclass(DryRun, AirflowSkipException)
 
 
+@pytest.mark.slow
 def test_a_try_again_ends_in_the_same_state_and_another_champion_is_refused(made: tuple[Line, str]) -> None:
     line, file = made
     results = [_run(_roll_back(file))[0] for _ in range(2)]
