@@ -92,7 +92,7 @@ def test_bad_input_is_not_tried_again(operator: Any) -> None:
 
 
 def test_a_task_may_name_its_own_partition_and_options(operator: Any) -> None:
-    task = operator(TELLS, partition="2024-02-12", options={"dry_run": "yes", "approved_by": ""})
+    task = operator(TELLS, partition="2024-02-12", job_options={"dry_run": "yes", "approved_by": ""})
     arguments = task.execute(context_of(partition=None))["arguments"]
     assert (arguments["--partition"], arguments["--option"]) == ("2024-02-12", "dry_run=yes")
 

@@ -45,7 +45,7 @@ class JobOperator(BaseOperator):
     :param stage: name of the stage.
     :param workload: path of the workload's YAML file. (templated)
     :param partition: the partition's date; left out, the run's partition key. (templated)
-    :param options: what else the job is told, `--option name=value`; empty values are left out. (templated)
+    :param job_options: what else the job is told, `--option name=value`; empty values are left out. (templated)
     :param job: the job's file; left out, `jobs/<stage>.py`.
     :param spark: whether the job needs Spark; without it the job is a plain process on every backend.
     :param mlflow: whether the job talks to MLflow; without it the job is not told where that is, nor waits for it.
@@ -53,7 +53,7 @@ class JobOperator(BaseOperator):
     :param max_wait: for how long in all the task waits for MLflow before it fails.
     """
 
-    template_fields = ("workload", "partition", "options", "mlflow_conn_id")
+    template_fields = ("workload", "partition", "job_options", "mlflow_conn_id")
     operator_extra_links = (SparkLink(), MlflowRunLink(), ModelVersionLink())
     ui_color = "#e8eef7"
     partitioned = True
@@ -65,7 +65,7 @@ class JobOperator(BaseOperator):
         stage: str,
         workload: str,
         partition: str | None = None,
-        options: Mapping[str, str] | None = None,
+        job_options: Mapping[str, str] | None = None,
         job: str | None = None,
         spark: bool = True,
         mlflow: bool = True,
@@ -77,7 +77,7 @@ class JobOperator(BaseOperator):
         self.stage = stage
         self.workload = workload
         self.partition = partition
-        self.options = options
+        self.job_options = job_options
         self.job = job
         self.spark = spark
         self.mlflow = mlflow
@@ -153,7 +153,7 @@ class JobOperator(BaseOperator):
     def _command(self, partition: str | None, attempt: str, result_file: Path) -> Command:
         from muster_airflow.backends import BACKENDS, JobCall, plain
 
-        options = {name: value for name, value in (self.options or {}).items() if value}
+        options = {name: value for name, value in (self.job_options or {}).items() if value}
         job = self.job or str(PROJECT / "jobs" / f"{self.stage}.py")
         call = JobCall(job, self.workload, partition, attempt, result_file, options)
         if not self.spark:

@@ -36,5 +36,5 @@ class PromoteOperator(JobOperator):
         """Promote, unless a backfill caused the run."""
         refuse_backfill(context)
         approval = {"approved_by": self.approved_by, "approved_verdicts": self.approved_verdicts}
-        self.options = {**(self.options or {}), **{name: value for name, value in approval.items() if value}}
+        self.job_options = {**(self.job_options or {}), **{name: value for name, value in approval.items() if value}}
         return super().carry_out(context, **resumed)

@@ -42,7 +42,7 @@ class CompareOperator(JobOperator):
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
         """Run the job, and show the groups that it lists."""
-        self.options = {"to": self.version, "groups": self.groups, **self._asked()}
+        self.job_options = {"to": self.version, "groups": self.groups, **self._asked()}
         result = super().carry_out(context, **resumed)
         shown = "\n".join(_markdown(result))
         self.log.info("%s", shown)
