@@ -10,6 +10,7 @@ from benchmarks.figures import Figure, NeedsStack
 from muster.settings import Settings
 from muster.stack.airflow_api import Airflow, AirflowSilent, DagRun
 from muster.stack.line import STAGES
+from muster.stack.passwords import airflow_login
 from muster.stack.service import get
 from muster.workload.load import load_workload, workload_files
 
@@ -63,7 +64,7 @@ def _second_week(settings: Settings) -> tuple[str, str]:
 def _line(settings: Settings, workload: str, partition: str) -> list[DagRun]:
     """Return the newest run of each stage, in order."""
     try:
-        found = list(Airflow(settings.airflow_url).runs(partition))
+        found = list(Airflow(settings.airflow_url, airflow_login(settings)).runs(partition))
     except AirflowSilent as error:
         raise NeedsStack(str(error)) from error
     newest = {stage: next((run for run in found if run.dag == f"{workload}.{stage}"), None) for stage in STAGES}
@@ -77,7 +78,7 @@ def _line(settings: Settings, workload: str, partition: str) -> list[DagRun]:
 
 def _spark_jobs(settings: Settings) -> list[Span]:
     """Return when each job of the Spark server ran, as far as its interface still knows."""
-    api = f"http://{settings.host}:{settings.spark_ui_port}/api/v1/applications"
+    api = f"http://{settings.spark_address}:{settings.spark_ui_port}/api/v1/applications"
     applications = get(api)
     spans = []
     for application in applications.json() if applications else []:

@@ -61,7 +61,7 @@ WINDOWS = partition_windows(WORKLOAD, START + timedelta(days=7 * (SLICES + 1)))
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure the whole train job, tables and shards written, on the warm Spark server."""
-    if not accepts(settings.host, settings.spark_port):
+    if not accepts(settings.spark_address, settings.spark_port):
         raise NeedsStack(f"no Spark Connect server at {settings.spark_remote}")
     count = QUICK_GROUPS if quick else GROUPS
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as root, _remote(settings):

@@ -1,4 +1,4 @@
-"""Become the Spark Connect server, configured as the local one is; it listens where MUSTER_HOST says."""
+"""Become the Spark Connect server, configured as the local one is; it listens where MUSTER_SPARK_HOST says."""
 
 from __future__ import annotations
 

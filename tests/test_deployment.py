@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +45,10 @@ def test_airflow_keeps_its_metadata_in_postgres() -> None:
 
 
 def test_components_share_one_configuration() -> None:
-    assert all(environment(service) == environment("airflow-migrate") for service in AIRFLOW)
+    own = environment("airflow-migrate").keys() - environment("airflow-api").keys()
+    assert own == {"AIRFLOW_ADMIN_PASSWORD"}
+    shared = {name: value for name, value in environment("airflow-migrate").items() if name not in own}
+    assert all(environment(service) == shared for service in AIRFLOW)
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -56,7 +64,8 @@ def test_spark_connect_which_knows_no_sign_on_is_not_published() -> None:
 def test_no_secret_has_a_default() -> None:
     named = re.findall(r"\$\{(\w*(?:PASSWORD|SECRET|KEY|ADMIN)\w*)(\S*?)[ }]", COMPOSE)
     assert {name for name, _ in named} == {
-        *("POSTGRES_PASSWORD", "AIRFLOW_SECRET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_FERNET_KEY", "AIRFLOW_ADMIN")
+        *("POSTGRES_PASSWORD", "AIRFLOW_SECRET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_FERNET_KEY", "AIRFLOW_ADMIN"),
+        *("AIRFLOW_ADMIN_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY"),
     }
     assert all(rule.startswith(":?") for _, rule in named)
 
@@ -70,6 +79,40 @@ def test_no_secret_is_written_down() -> None:
     }
     assert secrets
     assert all(value.startswith("${") for value in secrets.values())
+
+
+def test_mlflow_asks_for_a_password_and_remembers_a_right_one() -> None:
+    assert "--app-name basic-auth" in SERVICES["mlflow"]["command"]
+    path = environment("mlflow")["MLFLOW_AUTH_CONFIG_PATH"].removeprefix("/opt/muster/project/")
+    config = configparser.ConfigParser()
+    config.read(PROJECT / path)
+    assert "admin_password" not in config["mlflow"]
+    assert config["mlflow"].getint("auth_cache_ttl_seconds") == 60
+    # Not below what the server hands out as artifacts.
+    assert not config["mlflow"]["database_uri"].startswith("sqlite:////var/lib/muster/mlflow/")
+
+
+def test_jobs_sign_in_to_mlflow_by_airflows_connection() -> None:
+    connection = json.loads(environment("airflow-scheduler")["AIRFLOW_CONN_MLFLOW_DEFAULT"])
+    assert (connection["conn_type"], connection["host"], connection["login"]) == (
+        "mlflow",
+        "http://mlflow:5000",
+        "admin",
+    )
+    assert connection["password"].startswith("${MLFLOW_ADMIN_PASSWORD:?")
+
+
+def test_airflows_password_is_written_before_it_starts_and_for_its_own_eyes_only(tmp_path: Path) -> None:
+    command = SERVICES["airflow-migrate"]["command"]
+    assert command == ["sh", "-c", "airflow db migrate && python docker/airflow_password.py"]
+    file = tmp_path / "passwords.json"
+    file.write_text("{}")
+    shared = {"SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(file), "SIMPLE_AUTH_MANAGER_USERS": "ann:admin"}
+    env = {f"AIRFLOW__CORE__{name}": value for name, value in shared.items()}
+    script = [sys.executable, str(PROJECT / "docker" / "airflow_password.py")]
+    subprocess.run(script, env=env | {"AIRFLOW_ADMIN_PASSWORD": "made up"}, check=True)
+    assert json.loads(file.read_text()) == {"ann": "made up"}
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_images_are_pinned() -> None:

@@ -16,7 +16,7 @@ from muster.pack.alias import AliasMoved, Move, journal, move_alias, unfinished
 from muster.pack.build import incumbents, write_pack
 from muster.pack.difference import Change, changes, counted
 from muster.pack.lineage import Moves, evidence_of
-from muster.pack.manifest import about
+from muster.pack.manifest import about, loads_of
 from muster.pack.reader import CorruptManifest
 from muster.pack.registry import Champion
 from muster.rollback_sources import CannotRollBack, group_sources, opened, whole_target
@@ -51,6 +51,8 @@ class Plan:
     changes: list[Change]
     fallback: str
     """What answers for groups that disappear."""
+    loads: list[str]
+    """What the pack's models may name."""
     problem: str | None
     """Why the champion's own pack could not be read: every group of the target counts as changed then."""
 
@@ -130,7 +132,9 @@ def _plan_whole(workload: Workload, store: Store, moves: Moves, champion: Champi
     after = opened(workload, store, target, models=target.version != champion.version)
     found = changes(before, after, lambda group: target.version)
     said = about(after)
-    return Plan(champion, seen, asked, target, after, said["run"], target.partition, found, said["fallback"], problem)
+    return Plan(
+        champion, seen, asked, target, after, said["run"], target.partition, found, said["fallback"], [], problem
+    )
 
 
 def _plan_groups(workload: Workload, store: Store, moves: Moves, champion: Champion, seen: str, asked: Result) -> Plan:
@@ -147,8 +151,9 @@ def _plan_groups(workload: Workload, store: Store, moves: Moves, champion: Champ
     if not after.num_rows or (gone and fallback == "error"):
         why = f"'{fallback}' answers for groups without a model, and {len(gone)} would have none: {bounded(gone)}"
         raise CannotRollBack(workload.name, why)
+    names = loads_of(before, *sources.rows)
     newest = max(champion.partition, *after["origin_partition"].to_pylist())
-    return Plan(champion, seen, asked, None, after, said["run"], newest, found, fallback, None)
+    return Plan(champion, seen, asked, None, after, said["run"], newest, found, fallback, names, None)
 
 
 def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) -> Result:
@@ -183,7 +188,7 @@ def _registered(workload: Workload, store: Store, plan: Plan) -> tuple[str, str]
     """Return version and digest of the pack to go back to: registered long ago, or made of today's and older models."""
     if plan.target is not None:
         return plan.target.version, plan.target.manifest_sha256
-    pack = write_pack(workload, store, date.fromisoformat(plan.partition), plan.run, plan.manifest)
+    pack = write_pack(workload, store, date.fromisoformat(plan.partition), plan.run, plan.manifest, plan.loads)
     champion = connect().get_model_version(workload.name, plan.champion.version)
     tags = {
         registry.PARTITION: plan.partition,

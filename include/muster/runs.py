@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from muster.budget import muster_errors, seam
 from muster.budget.once import Once
 from muster.settings import settings
+from muster.stack.passwords import sign_in
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def connect() -> MlflowClient:
 
     seam.install()
 
+    sign_in(settings())
     uri = settings().mlflow_tracking_uri
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,15 @@ class Settings(BaseSettings):
         default=PROJECT / "include" / "workloads", description="Folder of the workloads' YAML files."
     )
     backend: Literal["connect", "submit"] = Field(default="connect", description="Which backend runs the Spark jobs.")
-    host: str = Field(default="127.0.0.1", description="Address that the local services bind to.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address that Airflow and MLflow listen on; both ask for a password where it is not loopback.",
+    )
+    spark_host: str = Field(
+        default="",
+        description="Address that Spark listens on, which asks for no password. Default: HOST where that is loopback, "
+        "else 127.0.0.1.",
+    )
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535, description="The Spark Connect server.")
@@ -61,14 +70,36 @@ class Settings(BaseSettings):
         return self.mlflow_uri or f"http://{self.host}:{self.mlflow_port}"
 
     @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach Airflow and MLflow."""
+        return not _loopback(self.host)
+
+    @property
+    def spark_exposed(self) -> bool:
+        """Whether other machines can reach Spark: who can, can run anything as this user."""
+        return not _loopback(self.spark_address)
+
+    @property
+    def spark_address(self) -> str:
+        """The address that Spark listens on."""
+        return self.spark_host or ("127.0.0.1" if self.exposed else self.host)
+
+    @property
     def spark_remote(self) -> str:
         """The local Spark Connect server's address."""
-        return f"sc://{self.host}:{self.spark_port}"
+        return f"sc://{self.spark_address}:{self.spark_port}"
 
     @property
     def airflow_url(self) -> str:
         """The local Airflow's address."""
         return f"http://{self.host}:{self.airflow_port}"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @cache

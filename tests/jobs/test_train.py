@@ -19,7 +19,7 @@ from jobs.job import Job
 from muster import groups
 from muster.errors import WorkloadError
 from muster.feature_files import FeatureFiles
-from muster.pack.reader import decode, read_bytes
+from muster.pack.loading import decode, read_bytes
 from muster.settings import Settings
 from muster.tables import LEDGER, MODELS, PARTITIONED_BY, Store, features_schema
 from muster.training.ledger import NotReconciled, TooManyFailed

@@ -14,8 +14,9 @@ import pytest
 
 from muster.pack import build
 from muster.pack.build import BadSource, ModelsMissing, build_pack, incumbents
+from muster.pack.loading import read_bytes
 from muster.pack.manifest import MANIFEST, about, read_manifest
-from muster.pack.reader import Pack, read_bytes
+from muster.pack.reader import Pack
 
 Line = Any
 SLOPES = {"UA,EWR": 1.0, "AA,JFK": 2.0, "../../x,JFK": 3.0, '"a ""b"", c",é': 4.0}

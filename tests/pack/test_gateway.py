@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 
 from muster import promote
 from muster.pack.bundle import requirements
+from muster.pack.manifest import loads
 from muster.runs import connect
 from muster.workload.windows import partition_windows
 
@@ -109,7 +110,7 @@ def test_tampered_artifacts_are_refused(uri: str, tmp_path: Path) -> None:
 
 def test_the_requirements_are_pinned_and_hold_an_estimators_own_package(line: Line) -> None:
     line.declared = {"algorithms": {"a": "sklearn.svm.SVC", "b": ["sklearn.impute.SimpleImputer", "tenacity:Retrying"]}}
-    found = requirements(line.workload)
+    found = requirements(loads(line.workload))
     assert all("==" in item for item in found)
     assert [item.split("==")[0] for item in found][-1] == "tenacity"
 

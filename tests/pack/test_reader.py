@@ -16,7 +16,9 @@ from sklearn.linear_model import LogisticRegression
 
 from muster import groups
 from muster.pack import reader
-from muster.pack.reader import CorruptManifest, CorruptModel, Pack, UnknownGroups
+from muster.pack.bundle import CODE
+from muster.pack.loading import CorruptModel
+from muster.pack.reader import CorruptManifest, Pack, UnknownGroups
 
 Line = Any
 COUNTED: Counter[str] = Counter()
@@ -46,11 +48,13 @@ def _open(line: Line, slopes: dict[str, Any], **options: Any) -> Pack:
     return Pack(*line.pack(slopes)[:2], **options)
 
 
-def test_ships_alone() -> None:
-    tree = ast.parse(Path(reader.__file__).read_text())
-    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert not [name for name in imported if name and name.startswith("muster")]
+def test_what_ships_needs_nothing_but_what_ships() -> None:
+    shipped = {str(module.__name__).rpartition(".")[2] for module in CODE}
+    nodes = [node for module in CODE for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))]
+    absolute = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    absolute |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    assert not [name for name in absolute if name.startswith("muster")]
+    assert {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level} <= shipped
 
 
 def test_scores_rows_of_mixed_groups_in_their_order(line: Line) -> None:
@@ -62,6 +66,7 @@ def test_scores_rows_of_mixed_groups_in_their_order(line: Line) -> None:
 
 
 def test_predicts_once_a_group_not_once_a_row(line: Line) -> None:
+    line.declared = {"pack": {"loads": [__name__.split(".")[0]]}}
     model = line.model(1.0)
     model.__class__ = Counting
     pack = _open(line, {"A,X": model, "B,X": model})

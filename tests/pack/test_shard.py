@@ -18,7 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from muster.pack import reader
-from muster.pack.reader import CorruptModel, decode, read_bytes, scores
+from muster.pack.loading import CorruptModel, decode, read_bytes
+from muster.pack.reader import scores
 from muster.pack.shard import ShardWriter, Stored, encode
 
 RNG = np.random.default_rng(0)

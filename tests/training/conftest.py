@@ -33,8 +33,10 @@ DECLARED = {
 }
 OWN_FILE = """
 import functools
+import os
 import threading
 
+import numpy
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -55,6 +57,14 @@ def double(values):
 
 def doubling():
     return make_pipeline(FunctionTransformer(double), LogisticRegression())
+
+
+def averaging():
+    return make_pipeline(FunctionTransformer(numpy.average), LogisticRegression())
+
+
+def shelling():
+    return make_pipeline(FunctionTransformer(os.system), LogisticRegression())
 
 
 def locked():

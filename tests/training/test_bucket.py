@@ -17,7 +17,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from muster.pack.reader import decode, read_bytes
+from muster.pack.loading import decode, read_bytes
 from muster.training.bucket import entering, read_entering, train_bucket
 from muster.training.estimator import Recipe, StepMaker
 from muster.training.fit import Plan
@@ -106,7 +106,7 @@ def test_a_broken_group_is_recorded_and_the_others_go_on(
 def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
     train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    plan = replace(planned(), recipes=(Recipe("own", (StepMaker(Picky, {}),)),))
+    plan = replace(planned(), recipes=(Recipe("own", (StepMaker(Picky, {}),)),), loads=(__name__.split(".")[0],))
     found = train(group_rows("a"), group_rows("b", noise=[13.0] * 60), group_rows("c"), plan=plan)
     assert {group: row["state"] for group, row in found.items()} == {"a": "trained", "b": "failed", "c": "trained"}
     assert (found["b"]["error_class"], found["b"]["reason"]) == ("ArithmeticError", "thirteen")

@@ -69,6 +69,12 @@ def test_a_random_state_that_is_set_stays(made: Callable[[Any], Recipe]) -> None
         (":not_an_estimator", "gives a str, which is no estimator"),
         ({":logistic": {"power": 2}}, "has no parameter 'power'; it has: strength"),
         (":doubling", "of the workload's own file"),
+        (":averaging", "names 'numpy.average', which is no class that a model is made of"),
+        (":averaging", """to allow it, declare 'pack: {loads: ["numpy:average"]}'"""),
+        (
+            ":shelling",
+            "names 'posix.system', which is of Python's own library: no stored model may name that; leave it",
+        ),
         (":locked", "cannot be pickled"),
     ],
 )
@@ -79,6 +85,11 @@ def test_what_cannot_work_is_refused_before_any_fit(
         made(estimator)
     assert [path for path, _ in refused.value.problems] == ["algorithms.one.0"]
     assert problem in str(refused.value)
+
+
+def test_what_is_declared_may_be_named(declare: Callable[..., Workload], folder: Path) -> None:
+    workload = declare(algorithms={"one": ":averaging"}, pack={"loads": ["numpy:average"]})
+    assert isinstance(recipes(workload, folder)[0].make(1), Pipeline)
 
 
 def test_every_step_that_cannot_work_is_told_at_once(made: Callable[[Any], Recipe]) -> None:

@@ -49,6 +49,10 @@ class Locked(LogisticRegression):
         self.cannot = lambda: None
 
 
+class Undeclared(LogisticRegression):
+    """Is of no package that the workload declares."""
+
+
 def of(plan: Plan, make: Callable[..., Any], **params: Any) -> Plan:
     return replace(plan, recipes=(Recipe("own", (StepMaker(make, params),)),))
 
@@ -223,3 +227,13 @@ def test_the_seed_decides_the_model(planned: Callable[..., Plan], data: tuple[np
     assert model_of(fit_group(forest, "a", *data)) == model_of(fit_group(forest, "a", *data))
     assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(forest, "b", *data))
     assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(replace(forest, seed=1), "a", *data))
+
+
+def test_a_model_that_readers_would_refuse_to_load_fails(
+    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    (found,) = fit_group(of(planned(), Undeclared), "a", *data).fits
+    assert (found.state, found.error_class, found.model) == ("failed", "Forbidden", b"")
+    assert "Undeclared', which is of none of the packages that models may name" in str(found.reason)
+    declared = replace(of(planned(), Undeclared), loads=(__name__.split(".")[0],))
+    assert fit_group(declared, "a", *data).state == "trained"

@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from muster.errors import WorkloadError
-from muster.pack.reader import decode
+from muster.pack.loading import decode
 from muster.training.ended import Fit
 from muster.training.estimator import recipes
 from muster.training.fit import Plan, fit_group

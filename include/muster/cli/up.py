@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from muster.settings import Settings
+    from muster.stack.passwords import Login
     from muster.workload.spec import Workload
 
 
@@ -62,6 +63,7 @@ def _run(workload: Workload, wanted: list[str], settings: Settings, console: Con
     from muster.landing import land
     from muster.stack.airflow_api import Airflow
     from muster.stack.line import Line, LineStopped
+    from muster.stack.passwords import airflow_login
     from muster.tables import Store
 
     store = Store(settings.store_root, workload.name)
@@ -81,7 +83,7 @@ def _run(workload: Workload, wanted: list[str], settings: Settings, console: Con
                 else:
                     spinner.update(f"{stage} {state}")
 
-            line = Line(Airflow(settings.airflow_url), workload.name, tell)
+            line = Line(Airflow(settings.airflow_url, airflow_login(settings)), workload.name, tell)
             try:
                 line.open()
                 for partition in waiting:
@@ -98,10 +100,19 @@ def _run(workload: Workload, wanted: list[str], settings: Settings, console: Con
 
 
 def _tell_where(settings: Settings, console: Console) -> None:
+    from muster.stack.passwords import airflow_login, mlflow_login
+
+    def how(login: Login | None) -> str:
+        return f"   sign in as '{login.user}', the password is in {login.file}" if login else ""
+
     console.print()
-    console.print(f"Airflow   {settings.airflow_url}")
-    console.print(f"MLflow    {settings.mlflow_tracking_uri}")
-    console.print(f"Spark     http://{settings.host}:{settings.spark_ui_port}")
+    console.print(f"Airflow   {settings.airflow_url}{how(airflow_login(settings))}", soft_wrap=True)
+    console.print(f"MLflow    {settings.mlflow_tracking_uri}{how(mlflow_login(settings))}", soft_wrap=True)
+    console.print(f"Spark     http://{settings.spark_address}:{settings.spark_ui_port}")
+    if settings.exposed:
+        console.print("[yellow]Passwords travel unencrypted: put a proxy with TLS before Airflow and MLflow.[/]")
+    if settings.spark_exposed:
+        console.print("[yellow]Spark asks for no password: whoever reaches its ports can run anything as this user.[/]")
     console.print("[dim]./muster status tells how they are, ./muster down stops them.[/]")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from muster import groups
 from muster.feature_files import group_slices
 from muster.gate.metrics import METRICS, value
 from muster.gate.verdict import Judgement, Opponent, judge, why_hold, why_unusable
-from muster.pack.reader import CorruptModel, decode, read_bytes, scores
+from muster.pack.loading import RefusedModel, decode, read_bytes
+from muster.pack.manifest import loads
+from muster.pack.reader import scores
 from muster.tables import DECISIONS
 from muster.workload.spec import Workload
 
@@ -39,6 +41,8 @@ class Incumbents:
     version: str
     folder: Path
     manifest: pa.Table
+    loads: tuple[str, ...] = ()
+    """What its models may name beside numpy, scipy and scikit-learn."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +122,21 @@ def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbent
     try:
         opponent = baseline(workload, held, case.prior)
         if champion is not None and case.incumbent is not None:
-            opponent = _scores("champion", champion.folder, case.incumbent, held.features)
-        found = _candidates(root, case)
+            opponent = _scores("champion", champion.folder, case.incumbent, held.features, champion.loads)
+        found = _candidates(root, case, loads(workload))
     except _CannotScore as unable:
         return Judgement("hold", str(unable), case.against, rows=rows, positives=positives)
     seed = groups.seed(case.entry["group"], workload.seed)
     return judge(held.labels, found, opponent, case.against, gate, seed)
 
 
-def _candidates(root: Path, case: Case) -> dict[str, NDArray[np.float64]]:
+def _candidates(root: Path, case: Case, loads: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the scores of each algorithm's model that has any."""
     found: dict[str, NDArray[np.float64]] = {}
     problems: list[_CannotScore] = []
     for algorithm, stored in sorted(case.candidates.items()):
         try:
-            found[algorithm] = _scores("candidate", root, stored, case.held.features)
+            found[algorithm] = _scores("candidate", root, stored, case.held.features, loads)
         except _CannotScore as unable:
             problems.append(unable)
     if not found:
@@ -140,17 +144,19 @@ def _candidates(root: Path, case: Case) -> dict[str, NDArray[np.float64]]:
     return found
 
 
-def _scores(role: str, folder: Path, stored: Row, features: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scores(
+    role: str, folder: Path, stored: Row, features: NDArray[np.float64], loads: Sequence[str]
+) -> NDArray[np.float64]:
     """Return the scores of a stored model, its bytes verified before they are loaded."""
     group, shard = stored["group"], stored["shard"]
     try:
         data = read_bytes(folder / shard, stored["offset"], stored["length"])
-        found = scores(decode(data, stored["sha256"], group, shard), features)
+        found = scores(decode(data, stored["sha256"], group, shard, loads), features)
         if found.shape != (len(features),):
             raise ValueError(f"{len(features)} rows gave scores of shape {found.shape}")
     except Exception as error:  # whatever a model's own code raises stays its own group's matter
         log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
-        if role == "champion" and isinstance(error, CorruptModel | OSError):
+        if role == "champion" and isinstance(error, RefusedModel | OSError):
             raise _CannotScore(CORRUPT_CHAMPION) from error
         raise _CannotScore(f"the {role} could not score: {type(error).__name__}") from error
     return found

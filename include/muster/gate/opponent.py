@@ -13,7 +13,7 @@ from muster.gate.bucket import Incumbents
 from muster.pack import registry
 from muster.pack.alias import journal
 from muster.pack.lineage import stood
-from muster.pack.manifest import about, fits, read_manifest
+from muster.pack.manifest import about, fits, loads_of, read_manifest
 from muster.pack.reader import CorruptManifest
 from muster.tables import Store
 from muster.workload.spec import Workload
@@ -43,8 +43,8 @@ class Opponents:
         By name, not by bucket: the workload may be divided into more buckets now than when the pack was built.
         """
         manifest = read_manifest(self.folder, self.manifest_sha256)
-        wanted = groups if self.fits else groups.slice(0, 0)
-        return Incumbents(self.version, self.folder, manifest.filter(pc.is_in(manifest["group"], wanted)))
+        wanted = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
+        return Incumbents(self.version, self.folder, wanted, tuple(loads_of(manifest)))
 
 
 def opponents(workload: Workload, store: Store, windows: PartitionWindows) -> Opponents | None:

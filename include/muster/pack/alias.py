@@ -15,6 +15,8 @@ from deltalake.exceptions import CommitFailedError
 
 from muster.budget import muster_errors
 from muster.errors import MusterError
+from muster.pack.journal import journal as journal
+from muster.pack.journal import moves as _moves
 from muster.pack.registry import ALIAS, current
 from muster.runs import connect
 from muster.tables import ALIAS_JOURNAL, Store
@@ -74,21 +76,10 @@ class Move:
     """Whose registered model's alias moves; None where one pack holds all groups."""
 
 
-def journal(store: Store) -> list[dict[str, Any]]:
-    """Return every move of the alias, the latest last."""
-    table = store.open("alias_journal")
-    return [] if table is None else _moves(table)
-
-
 def unfinished(store: Store) -> bool:
     """Tell whether the last move of the journal was begun and is not known to have been made."""
     table = store.open("alias_journal")
     return table is not None and _unfinished(table, len(_moves(table)))
-
-
-def _moves(table: DeltaTable) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pyarrow_table().sort_by("at").to_pylist()
-    return [{"group": None, **row} for row in rows]  # a journal begun before groups had models of their own lacks it
 
 
 def _unfinished(table: DeltaTable, moves: int) -> bool:

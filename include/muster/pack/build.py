@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
-from muster.pack.manifest import MANIFEST, describe, write_manifest
-from muster.pack.reader import CorruptModel, check, read_manifest
+from muster.pack.loading import CorruptModel, check
+from muster.pack.manifest import MANIFEST, describe, loads_of, write_manifest
+from muster.pack.reader import read_manifest
 from muster.tables import STRING, Store
 from muster.workload.spec import Workload
 
@@ -94,11 +95,15 @@ def build_pack(
     if champion is not None:
         kept = champion.filter(pc.invert(pc.is_in(champion["group"], value_set=chosen["group"].combine_chunks())))
         chosen = pa.concat_tables([chosen, kept.select(chosen.schema.names).replace_schema_metadata(None)])
-    return write_pack(workload, store, partition, run, chosen)
+    return write_pack(workload, store, partition, run, chosen, [] if champion is None else loads_of(champion))
 
 
-def write_pack(workload: Workload, store: Store, partition: date, run: str, rows: pa.Table) -> BuiltPack:
+def write_pack(
+    workload: Workload, store: Store, partition: date, run: str, rows: pa.Table, carried: Sequence[str]
+) -> BuiltPack:
     """Write the pack of `rows` of manifests, whose shards are given as paths below the store's root.
+
+    `carried` is what models may name that come of other packs: `loads_of` their manifests.
 
     The folder appears whole under `champion-<digest>` or not at all; the same rows give the same bytes.
 
@@ -112,7 +117,7 @@ def write_pack(workload: Workload, store: Store, partition: date, run: str, rows
     part.mkdir(parents=True)
     try:
         rows = _copy(Path(store.root), chosen, part, workload.pack.shard_bytes)
-        digest = write_manifest(part, rows, describe(workload, rows, partition, run))
+        digest = write_manifest(part, rows, describe(workload, rows, partition, run, carried))
         return BuiltPack(_publish(part, packs / f"champion-{digest[:12]}", digest), digest, rows.num_rows)
     finally:
         shutil.rmtree(part, ignore_errors=True)

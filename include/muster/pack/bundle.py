@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 
 from muster import groups
 from muster.groups import values
-from muster.pack import reader
+from muster.pack import loading, reader
 from muster.pack.manifest import about, read_manifest
 from muster.workload.spec import Workload
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 GATEWAY = Path(__file__).with_name("gateway.py")
 NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "zstandard")
 """What the gateway imports and every pack needs. Stated, never inferred: MLflow's inference takes 2.6 s."""
+CODE = (groups, loading, reader)
+"""Modules that travel with every pack; beside one another, they import nothing else of Muster."""
 _KEY_TYPES = {"int": "long"}
 _PANDAS_TYPES = {"int": "int64"}
 
@@ -34,17 +37,17 @@ def save_bundle(workload: Workload, folder: Path, sha256: str, to: Path, model: 
         path=str(to),
         mlflow_model=model,
         python_model=str(GATEWAY),
-        artifacts={"pack": str(folder), "reader": str(reader.__file__), "groups": str(groups.__file__)},
+        artifacts={"pack": str(folder), **{module.__name__.split(".")[-1]: str(module.__file__) for module in CODE}},
         model_config={"manifest_sha256": sha256, "cache_bytes": workload.pack.cache_bytes},
         signature=_signature(said),
         input_example=_example(folder, sha256),
-        pip_requirements=requirements(workload),
+        pip_requirements=requirements(said.get("loads", ())),
     )
 
 
-def requirements(workload: Workload) -> list[str]:
-    """Return the packages that scoring with the workload's models needs, each at the version installed here."""
-    modules = {step.name.split(":")[0].split(".")[0] for step in workload.steps} - {"", "sklearn"}
+def requirements(loads: Iterable[str]) -> list[str]:
+    """Return the packages that scoring needs with models that may name `loads`, each at the version installed here."""
+    modules = {name.split(":")[0].split(".")[0] for name in loads}
     own = [name for module in sorted(modules) for name in _distributions().get(module, [])]
     return [f"{name}=={version(name)}" for name in dict.fromkeys([*NEEDED, *own]) if name != "muster"]
 

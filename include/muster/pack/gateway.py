@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
+import importlib
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,14 +17,16 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 
-def _module(name: str, path: str) -> ModuleType:
-    """Load a file that came with the pack, under a name that cannot meet another module's."""
-    spec = importlib.util.spec_from_file_location(f"_muster_pack_{name}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"'{path}' is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _package(files: list[Path]) -> str:
+    """Make the files that came with the pack a package, and return its name.
+
+    The name holds their digest: it meets no other module's, and packs of the same code share it.
+    """
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    name = f"_muster_pack_{digest[:16]}"
+    package = sys.modules.setdefault(name, ModuleType(name))
+    package.__path__ = getattr(package, "__path__", [str(files[0].parent)])
+    return name
 
 
 class Gateway(PythonModel):
@@ -31,7 +35,8 @@ class Gateway(PythonModel):
     def load_context(self, context: Any) -> None:
         """Open the pack: its manifest is checked here, each model before it is first used."""
         config, artifacts = context.model_config, context.artifacts
-        self._groups, reader = _module("groups", artifacts["groups"]), _module("reader", artifacts["reader"])
+        package = _package([Path(artifacts[name]) for name in ("groups", "loading", "reader")])
+        self._groups, reader = (importlib.import_module(f"{package}.{name}") for name in ("groups", "reader"))
         self._unknown = reader.UnknownGroups
         self.pack = reader.Pack(Path(artifacts["pack"]), config["manifest_sha256"], config["cache_bytes"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from muster.pack.loading import ALWAYS
 from muster.pack.reader import ABOUT, FORMAT, MANIFEST_FILE
 from muster.pack.reader import about as about
 from muster.pack.reader import read_manifest as read_manifest
@@ -42,8 +44,27 @@ MANIFEST = pa.schema(
 )
 
 
-def describe(workload: Workload, rows: pa.Table, partition: date, run: str) -> dict[str, Any]:
-    """Return what a manifest of `rows` says of its pack; enough to score without the workload's YAML."""
+def loads(workload: Workload) -> list[str]:
+    """Return what models of this workload may name beside numpy, scipy and scikit-learn: see `loading.load`.
+
+    The packages of its declared steps, and what it declares under `pack: loads:`.
+    """
+    steps = {step.name.split(":")[0].split(".")[0] for step in workload.steps}
+    return sorted({*steps, *workload.pack.loads} - {"", *ALWAYS})
+
+
+def loads_of(*manifests: pa.Table) -> list[str]:
+    """Return what models of these packs may name, as their manifests say."""
+    return sorted({name for manifest in manifests for name in about(manifest).get("loads", ())})
+
+
+def describe(
+    workload: Workload, rows: pa.Table, partition: date, run: str, carried: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what a manifest of `rows` says of its pack; enough to score without the workload's YAML.
+
+    `carried` is what models that come from another pack may name: an earlier workload may have declared other steps.
+    """
     fallback = workload.pack.fallback
     return {
         "format": FORMAT,
@@ -57,6 +78,7 @@ def describe(workload: Workload, rows: pa.Table, partition: date, run: str) -> d
         "fallback": "parent" if isinstance(fallback, Parent) else fallback,
         "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
         "prior": _prior(rows),
+        "loads": sorted({*loads(workload), *carried}),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from .loading import Forbidden, ForbiddenModel, check, load, read_bytes  # relative: a logged pack is another package
+
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
 """Key of the manifest's schema metadata under which its JSON stands."""
@@ -26,16 +27,6 @@ LIVE_BYTES = 4096
 
 LOADED_TOGETHER = 32
 """Models loaded before the first of them predicts: a third quicker than by turns, which empty the CPU's caches."""
-
-
-class CorruptModel(Exception):
-    """Raised when stored bytes are not those that the manifest vouches for."""
-
-    def __init__(self, group: str, shard: str, expected: str, found: str) -> None:
-        super().__init__(
-            f"the model of group '{group}' in shard '{shard}' has sha256 {found[:12]}..., "
-            f"the manifest says {expected[:12]}...; not loaded: restore the shard or roll back"
-        )
 
 
 class CorruptManifest(Exception):
@@ -69,34 +60,6 @@ class _Entry(NamedTuple):
     length: int
     sha256: str
     origin_run: str
-
-
-def read_bytes(shard: Path, offset: int, length: int) -> bytes:
-    """Return `length` bytes of `shard` from `offset`."""
-    with shard.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)
-
-
-def check(data: bytes, sha256: str, group: str, shard: str) -> None:
-    """Check a model's stored bytes against its digest.
-
-    Raises:
-        CorruptModel: when the digest differs.
-    """
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise CorruptModel(group, shard, sha256, found)
-
-
-def decode(data: bytes, sha256: str, group: str, shard: str) -> Any:
-    """Return the model stored as `data` (a zstd frame of a pickle) after checking its digest.
-
-    Raises:
-        CorruptModel: when the digest differs; nothing was deserialised then.
-    """
-    check(data, sha256, group, shard)
-    return pickle.loads(zstandard.ZstdDecompressor().decompress(data))  # noqa: S301 - the digest was checked above
 
 
 def scores(model: Any, features: np.ndarray) -> np.ndarray:
@@ -151,6 +114,7 @@ class Pack:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder, sha256)
         self.about = about(self.manifest)
+        self._loads = frozenset(self.about.get("loads", ()))
         columns = [self.manifest[name].to_pylist() for name in _Entry._fields]
         entries = (_Entry(*values) for values in zip(*columns, strict=True))
         self._entries: dict[str, _Entry] = dict(zip(self.manifest["group"].to_pylist(), entries, strict=True))
@@ -177,6 +141,7 @@ class Pack:
         Raises:
             UnknownGroups: when the pack has none.
             CorruptModel: when the shard's bytes are not those of the manifest; nothing was deserialised then.
+            ForbiddenModel: when the model names what the manifest does not declare; nothing of it was called.
         """
         if group not in self._entries:
             raise UnknownGroups([group])
@@ -197,7 +162,10 @@ class Pack:
             data = b""
         check(data, entry.sha256, group, entry.shard)
         pickled = self._decompressor.decompress(data)
-        return pickle.loads(pickled), len(pickled) + LIVE_BYTES  # noqa: S301 - the digest was checked above
+        try:
+            return load(pickled, self._loads), len(pickled) + LIVE_BYTES
+        except Forbidden as error:
+            raise ForbiddenModel(group, entry.shard, str(error)) from error
 
     def _keep(self, group: str, model: Any, size: int) -> None:
         self._loaded[group] = (model, size)

@@ -15,6 +15,7 @@ from muster.budget.once import Once
 from muster.errors import MusterError
 from muster.pack.build import BuiltPack
 from muster.pack.bundle import save_bundle
+from muster.pack.journal import digest_of
 from muster.runs import connect
 from muster.settings import settings
 from muster.tables import Store
@@ -38,6 +39,16 @@ class NotAPack(MusterError):
         super().__init__(
             f"version {version} of the registered model '{name}' has no tag '{tag}', so it is no pack of Muster; "
             f"point the alias '{ALIAS}' to a version that Muster registered"
+        )
+
+
+class NotVouched(MusterError):
+    """Raised when the journal does not confirm what the registry says of a version."""
+
+    def __init__(self, name: str, version: str, why: str) -> None:
+        super().__init__(
+            f"version {version} of the registered model '{name}' is not used: {why}; find out who changed it, then "
+            f"put the tag right, or point the alias '{ALIAS}' to a version of `./muster show {name} alias_journal`"
         )
 
 
@@ -66,14 +77,17 @@ class Champion:
 def current(workload: Workload, store: Store) -> Champion | None:
     """Return the pack behind the alias, or None where none was promoted yet. One call.
 
+    What the registry says is compared with the journal: to change a champion unseen, both would have to be written.
+
     Raises:
+        NotVouched: when the journal tells another digest, or knows of no move to that version.
         MlflowException: when the server does not answer, or answers anything but that there is no such alias.
         NotAPack: when the alias is at a version that Muster did not register.
     """
     from mlflow.exceptions import MlflowException
 
     try:
-        return _champion(store, connect().get_model_version_by_alias(workload.name, ALIAS))
+        return _vouched(store, connect().get_model_version_by_alias(workload.name, ALIAS))
     except MlflowException as error:
         if _says_no_alias(error):
             return None
@@ -82,14 +96,31 @@ def current(workload: Workload, store: Store) -> Champion | None:
 
 @muster_errors()
 def version(workload: Workload, store: Store, number: str) -> Champion:
-    """Return the pack registered as version `number`. One call."""
-    return _champion(store, connect().get_model_version(workload.name, number))
+    """Return the pack registered as version `number`, which was champion at some time. One call.
+
+    Raises:
+        NotVouched: as `current` does.
+    """
+    return _vouched(store, connect().get_model_version(workload.name, number))
 
 
 def _says_no_alias(error: Any) -> bool:
     """Tell "there is no such model or alias" from everything else: throttling and outages are never that."""
     missing_alias = error.error_code == "INVALID_PARAMETER_VALUE" and f"alias {ALIAS} not found" in error.message
     return missing_alias or error.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def _vouched(store: Store, found: ModelVersion) -> Champion:
+    champion = _champion(store, found)
+    written = digest_of(store, champion.version)
+    if written is None:
+        raise NotVouched(found.name, champion.version, "the journal knows of no move of the alias to it")
+    if written != champion.manifest_sha256:
+        told = f"its tag '{DIGEST}' is {champion.manifest_sha256[:12]}..., the journal says {written[:12]}..."
+        raise NotVouched(found.name, champion.version, told)
+    if not champion.folder.resolve().is_relative_to(Path(store.packs()).resolve()):
+        raise NotVouched(found.name, champion.version, f"its tag '{FOLDER}' leads out of the store's packs")
+    return champion
 
 
 def _champion(store: Store, found: ModelVersion) -> Champion:

@@ -11,6 +11,7 @@ import requests
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from muster.errors import MusterError
+from muster.stack.passwords import Login
 
 PATIENCE = 30.0
 """Seconds for which a busy server may refuse before its answer counts."""
@@ -29,6 +30,14 @@ class AirflowSilent(MusterError):
 
     def __init__(self, url: str) -> None:
         super().__init__(f"Airflow does not answer at {url}; ./muster status tells what runs")
+
+
+class SignInRefused(MusterError):
+    """Raised when Airflow does not let us in."""
+
+    def __init__(self, url: str, login: Login | None) -> None:
+        told = f"refuses the password of '{login.user}' in {login.file}" if login else "asks for a password"
+        super().__init__(f"Airflow at {url} {told}; was MUSTER_HOST changed, or the password? ./muster down, then up")
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Airflow:
     """A client of one Airflow, with a token of its own."""
 
     url: str
+    login: Login | None = None
     session: requests.Session = field(default_factory=requests.Session)
 
     def __post_init__(self) -> None:
@@ -124,14 +134,26 @@ class Airflow:
 
     def _ask_once(self, method: str, path: str, **what: Any) -> Any:
         if "Authorization" not in self.session.headers:
-            token = self.session.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
-            self.session.headers["Authorization"] = f"Bearer {token}"
+            self.session.headers["Authorization"] = f"Bearer {self._token()}"
         answer = self.session.request(method, f"{self.url}/api/v2{path}", timeout=30, **what)
         if answer.status_code == 401:
             del self.session.headers["Authorization"]
         if not answer.ok:
             raise AirflowRefused(method, path, answer)
         return answer.json()
+
+    def _token(self) -> str:
+        address = f"{self.url}/auth/token"
+        if self.login is None:
+            answer = self.session.get(address, timeout=30)
+        else:
+            given = {"username": self.login.user, "password": self.login.password}
+            answer = self.session.post(address, json=given, timeout=30)
+        if answer.status_code in (401, 403):
+            raise SignInRefused(self.url, self.login)
+        if not answer.ok:
+            raise AirflowRefused("POST" if self.login else "GET", "/auth/token", answer)
+        return str(answer.json()["access_token"])
 
 
 def _time(text: str | None) -> datetime | None:

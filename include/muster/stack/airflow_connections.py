@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from muster.settings import Settings
+from muster.stack.passwords import mlflow_login
 
 
 def connections(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the connections that the settings call for, by id."""
+    login = mlflow_login(settings)
+    credentials = {"login": login.user, "password": login.password} if login else {}
     return {
-        "mlflow_default": {"conn_type": "mlflow", "host": settings.mlflow_tracking_uri},
+        "mlflow_default": {"conn_type": "mlflow", "host": settings.mlflow_tracking_uri, **credentials},
         "spark_connect": {
             "conn_type": "spark_connect",
-            "host": f"sc://{settings.host}",
+            "host": f"sc://{settings.spark_address}",
             "port": settings.spark_port,
-            "extra": {"ui": f"http://{settings.host}:{settings.spark_ui_port}/connect/"},
+            "extra": {"ui": f"http://{settings.spark_address}:{settings.spark_ui_port}/connect/"},
         },
         "spark_default": {"conn_type": "spark", "host": f"local[{settings.spark_cores}]"},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import shlex
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muster.settings import PROJECT, Settings
+from muster.stack import passwords
 from muster.stack.ports import Port
 from muster.stack.service import Part, Service, get
 
@@ -45,8 +45,8 @@ def part(settings: Settings, database: Callable[[], None]) -> Part:
 
     def prepare() -> None:
         (home / "airflow" / "plugins").mkdir(parents=True, exist_ok=True)
-        _secret(home, "secret", secrets.token_hex(64))
-        _secret(home, "fernet", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        passwords.once(home / "airflow" / "secret", lambda: secrets.token_hex(64))
+        passwords.once(home / "airflow" / "fernet", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
         database()
 
     return Part("airflow", services, prepare)
@@ -70,8 +70,8 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": False,
         "CORE__PARALLELISM": 4,
         "CORE__PLUGINS_FOLDER": folder / "plugins",
-        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True,
-        # The Test button of a connection's form: on this machine every user is an admin.
+        **_sign_on(settings),
+        # The Test button of a connection's form: every user is an admin.
         "CORE__TEST_CONNECTION": "Enabled",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
@@ -87,16 +87,20 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
     }
 
 
+def _sign_on(settings: Settings) -> dict[str, object]:
+    """Return who may sign in: anybody on this machine, or one user with a password that was made for this home.
+
+    The password is there before Airflow starts, which would otherwise print one of its own into a log.
+    """
+    if not settings.exposed:
+        return {"CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True}
+    return {
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": False,
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{passwords.USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords.airflow_file(settings),
+    }
+
+
 def _healthy(settings: Settings, component: str) -> bool:
     answer = get(f"{settings.airflow_url}/api/v2/monitor/health")
     return answer is not None and answer.json().get(component, {}).get("status") == "healthy"
-
-
-def _secret(home: Path, name: str, value: str) -> None:
-    """Keep a key of Airflow's components, the first ever made for a home, for this user's eyes only."""
-    file = home / "airflow" / name
-    if not file.exists():
-        partial = file.with_suffix(".tmp")
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
-            opened.write(value)
-        partial.replace(file)

@@ -37,12 +37,15 @@ def toolchain(settings: Settings) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "JAVA_HOME": str(java.java_home()),
         "SPARK_HOME": str(spark_home()),
-        "SPARK_LOCAL_IP": settings.host,
+        "SPARK_LOCAL_IP": settings.spark_address,
         "SPARK_NO_DAEMONIZE": "1",
         "PYSPARK_PYTHON": sys.executable,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, [_no_proxy(), settings.host, "localhost"]))),
+        **dict.fromkeys(
+            ("NO_PROXY", "no_proxy"),
+            ",".join(filter(None, [_no_proxy(), settings.host, settings.spark_address, "localhost"])),
+        ),
     }
 
 

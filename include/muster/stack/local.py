@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from muster.settings import Settings
-from muster.stack import airflow_connections, airflow_services, mlflow_server, process, spark_server
+from muster.stack import airflow_connections, airflow_services, mlflow_server, passwords, process, spark_server
 from muster.stack.environment import environment
 from muster.stack.errors import AlreadyStarting
 from muster.stack.jars import ensure_jars
@@ -32,6 +32,7 @@ def start(settings: Settings, parts: Sequence[str] = PARTS, tell: Callable[[str,
     """
     home = settings.home.resolve()
     with _alone(home):
+        passwords.make(settings)
         env = environment(settings)
         abort = threading.Event()
         starter = Starter(home, settings.host, env, abort, tell)

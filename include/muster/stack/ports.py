@@ -18,6 +18,8 @@ class Port:
 
     number: int
     setting: str
+    host: str = ""
+    """Where it is not the stack's."""
 
 
 def require_free(port: Port, *, host: str, service: str) -> None:

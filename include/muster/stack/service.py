@@ -31,6 +31,8 @@ class Service:
     ports: Sequence[Port] = ()
     url: str = ""
     """The page for people, where it has one."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What this service's environment holds beyond the stack's."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,13 @@ class Starter:
         for service in services:
             process.stop(self.home, service.name)
             for port in service.ports:
-                require_free(port, host=self.host, service=service.title)
+                require_free(port, host=port.host or self.host, service=service.title)
 
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
         if self.abort.is_set():
             raise Stopped("stopped")
         self.tell(service.name, "starting")
-        return process.start(service.name, service.command, home=self.home, env=self.env)
+        return process.start(service.name, service.command, home=self.home, env={**self.env, **service.env})
 
     def _wait(self, service: Service, started: subprocess.Popen[bytes] | None) -> None:
         log = process.log_of(self.home, service.name)

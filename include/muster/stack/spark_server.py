@@ -1,4 +1,4 @@
-"""The local Spark Connect server: warm for all jobs, with Delta, on loopback."""
+"""The local Spark Connect server: warm for all jobs, with Delta, on loopback unless told otherwise."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def confs(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve()
     return {
         **delta_confs(settings),
-        "spark.connect.grpc.binding.address": settings.host,
+        "spark.connect.grpc.binding.address": settings.spark_address,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         # Work whose client died without a word (SIGKILL, a lost host) ends after this.
         "spark.connect.execute.manager.detachedTimeout": "20s",
         "spark.connect.execute.manager.maintenanceInterval": "10s",
         "spark.connect.execute.reattachable.senderMaxStreamDuration": "20s",
         "spark.connect.session.manager.defaultSessionTimeout": "24h",
-        "spark.driver.bindAddress": settings.host,
-        "spark.driver.host": settings.host,
+        "spark.driver.bindAddress": settings.spark_address,
+        "spark.driver.host": settings.spark_address,
         "spark.driver.memory": settings.spark_memory,
         "spark.local.dir": str(home / "spark" / "local"),
         "spark.port.maxRetries": "0",
@@ -49,7 +49,7 @@ def confs(settings: Settings) -> dict[str, str]:
 
 def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
     """Describe the Spark Connect server, which needs its jars first."""
-    url = f"http://{settings.host}:{settings.spark_ui_port}"
+    url = f"http://{settings.spark_address}:{settings.spark_ui_port}"
     command = [
         str(spark_home() / "bin" / "spark-submit"),
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
@@ -61,8 +61,13 @@ def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
         "spark",
         "Spark Connect",
         command,
-        healthy=lambda: accepts(settings.host, settings.spark_port) and get(f"{url}/api/v1/version") is not None,
-        ports=[Port(settings.spark_port, "MUSTER_SPARK_PORT"), Port(settings.spark_ui_port, "MUSTER_SPARK_UI_PORT")],
+        healthy=lambda: (
+            accepts(settings.spark_address, settings.spark_port) and get(f"{url}/api/v1/version") is not None
+        ),
+        ports=[
+            Port(settings.spark_port, "MUSTER_SPARK_PORT", settings.spark_address),
+            Port(settings.spark_ui_port, "MUSTER_SPARK_UI_PORT", settings.spark_address),
+        ],
         url=url,
     )
     return Part("spark", [server], prepare=fetch_jars)

@@ -16,6 +16,8 @@ from sklearn.base import is_outlier_detector
 from sklearn.pipeline import make_pipeline
 
 from muster.errors import WorkloadError, bounded
+from muster.pack.loading import Forbidden, load
+from muster.pack.manifest import loads
 from muster.training.search import grid_problems
 from muster.workload.functions import PREFIX, FunctionNotFound, function
 from muster.workload.spec import Algorithm, Search, Step, Workload
@@ -96,7 +98,7 @@ def _steps(
     for number, step in enumerate(algorithm.steps):
         try:
             maker = _maker(workload, folder, step)
-            _check(maker, last=number == len(algorithm.steps) - 1)
+            _check(maker, workload, last=number == len(algorithm.steps) - 1)
             makers.append(maker)
         except _Problem as problem:
             problems.append((f"{path}.{number}", f"'{step.name}': {problem}"))
@@ -159,7 +161,7 @@ def _unseeded(estimator: Any) -> Iterator[str]:
                 yield name
 
 
-def _check(maker: StepMaker, last: bool) -> None:
+def _check(maker: StepMaker, workload: Workload, last: bool) -> None:
     """Refuse what would fail every group: wrong values, no scores, bytes that load nowhere else."""
     made = maker(seed=0)
     try:
@@ -180,3 +182,9 @@ def _check(maker: StepMaker, last: bool) -> None:
             "its estimator holds a class or function of the workload's own file, which is not there where the model "
             "is loaded; move that class or function to an installed module"
         )
+    try:
+        load(stored, loads(workload))
+    except Forbidden as error:
+        name = error.declaration
+        declare = f"to allow it, declare 'pack: {{loads: [\"{name}\"]}}'" if name else "leave it out"
+        raise _Problem(f"its estimator {error}: no stored model may name that; {declare}") from error

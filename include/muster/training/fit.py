@@ -10,9 +10,12 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+import zstandard
 
 from muster import groups
 from muster.errors import bounded
+from muster.pack.loading import load
+from muster.pack.manifest import loads
 from muster.pack.shard import encode
 from muster.training.ended import Fit, Outcome, outcome, reason_of
 from muster.training.estimator import Recipe, recipes
@@ -57,6 +60,8 @@ class Plan:
     seed: int
     metric: str
     """By which a search chooses: the gate's own."""
+    loads: tuple[str, ...]
+    """What a stored model may name."""
 
     @property
     def labelled_only(self) -> bool:
@@ -79,7 +84,8 @@ def plan(workload: Workload, windows: PartitionWindows, folder: Path) -> Plan:
     """
     made = recipes(workload, folder)
     columns, min_rows = workload.features.columns, workload.windows.min_rows
-    return Plan(made, columns, windows.train, min_rows, workload.seed, workload.gate.metric)
+    metric, names = workload.gate.metric, tuple(loads(workload))
+    return Plan(made, columns, windows.train, min_rows, workload.seed, metric, names)
 
 
 def fit_group(plan: Plan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()) -> Outcome:
@@ -106,6 +112,7 @@ def _fit(plan: Plan, recipe: Recipe, group: str, rows: Rows, missing: Sequence[s
         estimator, params, note = made(plan, recipe, group, rows)
         learn(recipe, estimator, rows)
         model = encode(estimator)
+        load(zstandard.ZstdDecompressor().decompress(model), plan.loads)  # what readers would refuse fails here
     except (Exception, SystemExit) as error:
         seconds = perf_counter() - started
         return Fit(recipe.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")

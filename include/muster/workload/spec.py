@@ -19,6 +19,7 @@ ColumnType = Literal["string", "int", "float", "bool", "date", "timestamp"]
 RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition"})
 """Columns that Muster itself writes."""
 
+_LOADS = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 _COLUMN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<low>[^,\]]*),(?P<high>[^,\]]*)\])?$")
 
 
@@ -165,6 +166,11 @@ class Pack(Section):
     fallback: Fallback = Field("baseline", description="`baseline`, `error`, or a parent's `keys` and `share`.")
     cache_bytes: int = Field(256 * 2**20, ge=2**20, description="Bytes of loaded models a server keeps.")
     shard_bytes: int = Field(256 * 2**20, ge=2**20, description="Largest shard of a champion pack.")
+    loads: tuple[Annotated[str, Field(pattern=_LOADS)], ...] = Field(
+        (),
+        description="What a stored model may name beside numpy, scipy, scikit-learn and the packages of the declared "
+        "steps: a package, for its classes, or one function as `module:name`.",
+    )
 
 
 class Schedule(Section):

@@ -1,0 +1,71 @@
+"""Loading: the restricted unpickler against pickle's own, and against skops."""
+
+from __future__ import annotations
+
+import pickle
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skops import io as skops
+
+from benchmarks.figures import Figure
+from muster.pack.loading import load
+from muster.settings import Settings
+
+ROUNDS = 5
+COUNTS = {"logistic pipeline": 10_000, "forest of 20": 300, "isolation forest of 100": 60}
+"""Loads of each in a round; skops, which is slower, loads the fiftieth part."""
+
+
+def run(settings: Settings, quick: bool = False) -> list[Figure]:
+    """Load each family's model all three ways in turn."""
+    return [figure for name in COUNTS for figure in _family(name, COUNTS[name] // (20 if quick else 1))]
+
+
+def _family(name: str, count: int) -> list[Figure]:
+    pickled = pickle.dumps(model := _fitted(name), 5)
+    safe = skops.dumps(model)
+    trusted = skops.get_untrusted_types(data=safe)
+    ways: tuple[tuple[Callable[[], Any], int], ...] = (
+        (lambda: pickle.loads(pickled), count),
+        (lambda: load(pickled), count),
+        (lambda: skops.loads(safe, trusted=trusted), max(1, count // 50)),
+    )
+    rounds = [[_milliseconds(way, times) for way, times in ways] for _ in range(ROUNDS)]
+    plain, restricted, other = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(one[1] / one[0] for one in rounds)
+    sizes = f"{len(pickled):,} bytes; skops {len(safe):,}, asks to trust {', '.join(trusted)}"
+    each = f"{count:,} loads a round, medians of {ROUNDS}: {plain:.4f} ms against {restricted:.4f} ms"
+    return [
+        Figure(f"{name}, against pickle.loads", ratio, "x", at_most=1.25, detail=each),
+        Figure(f"{name}, skops against the restricted unpickler", other / restricted, "x", detail=sizes),
+    ]
+
+
+def _fitted(name: str) -> Any:
+    random = np.random.default_rng(0)
+    features, labels = random.normal(size=(500, 10)), random.random(500) < 0.3
+    made = {
+        "logistic pipeline": make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
+        "forest of 20": RandomForestClassifier(20, random_state=0),
+        "isolation forest of 100": IsolationForest(random_state=0),
+    }[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return made.fit(features, labels)
+
+
+def _milliseconds(way: Callable[[], Any], times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        way()
+    return (time.perf_counter() - start) / times * 1e3

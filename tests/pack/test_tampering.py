@@ -1,0 +1,156 @@
+"""Packs, registry and journal that somebody has changed: nothing reads them as if nothing were, and no payload runs."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from muster.gate.decisions import CorruptChampion
+from muster.gate.opponent import BadChampion
+from muster.pack import registry
+from muster.pack.alias import journal
+from muster.pack.build import BadSource
+from muster.pack.loading import CorruptModel, ForbiddenModel
+from muster.pack.reader import CorruptManifest
+from muster.pack.registry import NotAPack, NotVouched
+from muster.runs import connect
+from tests.pack import tampering
+
+pytestmark = pytest.mark.slow
+Line = Any
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> Path:
+    """The file that a payload makes when it runs."""
+    return tmp_path / "owned"
+
+
+@pytest.fixture
+def champion(served: Line) -> registry.Champion:
+    return tampering.promoted(served)
+
+
+def _refused(line: Line, expected: dict[str, tuple[type[Exception], str]]) -> None:
+    """Check that each reader refuses, in the words expected of it, and that the champion stays as it was."""
+    before = connect().get_model_version_by_alias(line.name, "Champion").version, len(journal(line.store))
+    for name, read in tampering.readers(line).items():
+        error, text = expected[name]
+        with pytest.raises(error, match=text):
+            read()
+    assert (connect().get_model_version_by_alias(line.name, "Champion").version, len(journal(line.store))) == before
+
+
+def test_untouched_it_is_used_by_all(served: Line, champion: registry.Champion, tmp_path: Path) -> None:
+    found = tampering.gateway(served, tmp_path / "model", lambda _: None)()
+    assert found["score"][0] == pytest.approx(0.1192, abs=1e-4)
+    for read in tampering.readers(served).values():
+        read()
+    assert registry.current(served.workload, served.store).version == "2"
+
+
+def test_the_payload_runs_when_it_is_unpickled_without_care(owned: Path) -> None:
+    pickle.loads(zstandard.decompress(tampering.payload(owned))).close()
+    assert owned.exists()
+
+
+SHARD = {
+    "score": (CorruptModel, "the model of group 'B,X' in shard 'shard-000.bin' has sha256"),
+    "evaluate": (CorruptChampion, "champion version 1: the models of 1 groups are missing or corrupt: 'B,X'"),
+    "promote": (BadSource, "cannot be built: the model of group 'B,X' in shard .* has sha256"),
+}
+
+
+def test_a_flipped_byte_of_a_shard_is_refused(served: Line, champion: registry.Champion, tmp_path: Path) -> None:
+    tampering.flip(champion.folder)
+    _refused(served, SHARD)
+    with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' has sha256"):
+        tampering.gateway(served, tmp_path / "model", tampering.flip)()
+
+
+def test_another_pickle_in_a_shard_is_refused(
+    served: Line, champion: registry.Champion, tmp_path: Path, owned: Path
+) -> None:
+    for data in (tampering.other_model(served), tampering.payload(owned)):
+        tampering.replace_shard(champion.folder, data)
+        _refused(served, SHARD)
+    with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' has sha256"):
+        tampering.gateway(served, tmp_path / "model", lambda pack: tampering.replace_shard(pack, data))()
+    assert not owned.exists()
+
+
+MANIFEST = {
+    "score": (CorruptManifest, "has sha256 .* expected was"),
+    "evaluate": (BadChampion, "champion version 1 cannot be judged against: the manifest .* expected was"),
+    "promote": (CorruptManifest, "has sha256 .* expected was"),
+}
+
+
+@pytest.mark.parametrize("forged", [False, True], ids=["alone", "with its shard"])
+def test_an_edited_manifest_is_refused(
+    forged: bool, served: Line, champion: registry.Champion, tmp_path: Path, owned: Path
+) -> None:
+    def tamper(pack: Path) -> None:
+        tampering.forge(pack, tampering.payload(owned)) if forged else tampering.edit_manifest(pack, score=1.0)
+
+    tamper(champion.folder)
+    _refused(served, MANIFEST)
+    with pytest.raises(Exception, match="expected was"):
+        tampering.gateway(served, tmp_path / "model", tamper)()
+    assert not owned.exists()
+
+
+def test_a_digest_that_was_changed_in_the_registry_too_is_refused_by_the_journal(
+    served: Line, champion: registry.Champion, owned: Path
+) -> None:
+    tampering.tag(served, "1", tampering.forge(champion.folder, tampering.payload(owned)))
+    _refused(
+        served, dict.fromkeys(MANIFEST, (NotVouched, "version 1 .* the journal says " + champion.manifest_sha256[:12]))
+    )
+    assert not owned.exists()
+
+
+def test_only_the_unpickler_is_left_to_refuse_what_everything_vouches_for(
+    served: Line, champion: registry.Champion, tmp_path: Path, owned: Path
+) -> None:
+    data = tampering.payload(owned)
+    digest = tampering.forge(champion.folder, data)
+    tampering.tag(served, "1", digest)
+    tampering.write_journal(served, digest)
+    read = tampering.readers(served)
+    with pytest.raises(ForbiddenModel, match=r"group 'B,X' in shard 'shard-000.bin' names 'io.open'"):
+        read["score"]()
+    with pytest.raises(CorruptChampion, match="'B,X'"):
+        read["evaluate"]()
+    with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' names 'io.open'"):
+        tampering.gateway(served, tmp_path / "model", lambda pack: tampering.forge(pack, data))()
+    read["promote"]()  # copies stored bytes, unread; who reads them refuses them again
+    with pytest.raises(ForbiddenModel, match=r"'io.open'"):
+        read["score"]()
+    assert not owned.exists()
+
+
+def test_an_alias_at_a_version_that_muster_did_not_register_is_refused(
+    served: Line, champion: registry.Champion
+) -> None:
+    client = connect()
+    client.create_model_version(served.name, "s3://elsewhere/model")
+    client.set_registered_model_alias(served.name, "Champion", "2")
+    _refused(served, dict.fromkeys(MANIFEST, (NotAPack, "version 2 .* has no tag")))
+
+
+def test_an_alias_at_a_version_with_forged_tags_is_refused(served: Line, champion: registry.Champion) -> None:
+    client = connect()
+    tags = dict(client.get_model_version(served.name, "1").tags)
+    client.create_model_version(served.name, "s3://elsewhere/model", tags=tags)
+    client.set_registered_model_alias(served.name, "Champion", "2")
+    _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "version 2 .* the journal knows of no move")))
+
+
+def test_a_folder_outside_the_packs_is_refused(served: Line, champion: registry.Champion) -> None:
+    connect().set_model_version_tag(served.name, "1", registry.FOLDER, "../elsewhere")
+    _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "leads out of the store's packs")))
