@@ -34,7 +34,7 @@ class MlflowRunLink(BaseOperatorLink):
     def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the run's page, or nothing without one."""
         run = operator.result.get("mlflow_run_id")
-        return f"{operator.mlflow_uri}/#/runs/{run}" if run else ""
+        return f"{operator.mlflow_ui}/#/runs/{run}" if run else ""
 
 
 class ModelVersionLink(BaseOperatorLink):
@@ -47,4 +47,4 @@ class ModelVersionLink(BaseOperatorLink):
         keys = ("to_version", "model_version", "champion_version")
         version = next((operator.result[key] for key in keys if operator.result.get(key)), "")
         model = Path(operator.workload).stem
-        return f"{operator.mlflow_uri}/#/models/{model}/versions/{version}" if version else ""
+        return f"{operator.mlflow_ui}/#/models/{model}/versions/{version}" if version else ""

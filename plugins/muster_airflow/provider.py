@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-DEFAULTS = {"search": 7, "log_batch": 47, "registry": 40, "rest": 127}
+from muster.limits import CallClass, CallRates
 
-TITLES = {
+OWN = CallRates()
+
+TITLES: dict[CallClass, str] = {
     "search": "Searches",
     "log_batch": "Batches of metrics",
     "registry": "Registered models, versions, aliases",
@@ -29,16 +31,23 @@ def provider_info() -> dict[str, Any]:
                     "hidden-fields": [],
                     "relabeling": {"host": "Server", "schema": "Scheme", "password": "Password, or token"},
                     "placeholders": {
-                        "host": "https://mlflow.example, or a name",
-                        "schema": "http or https; not needed with a full address",
-                        "port": "5000",
+                        "host": "https://mlflow.example",
+                        "schema": "https or http, where Server is only a name",
+                        "port": "such as 443; the Test button needs one",
                         "login": "leave empty for a token",
                     },
                 },
                 "conn-fields": {
+                    "ui": {
+                        "label": "Address for people",
+                        "description": "Where links lead. Left empty: the server's own address.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                }
+                | {
                     name: {
                         "label": f"{title}: calls a second",
-                        "description": f"The most that all of Muster asks of the server. Left empty: {DEFAULTS[name]}.",
+                        "description": f"The most that all of Muster asks of the server. Left empty: {OWN.of(name):g}.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
                     }
                     for name, title in TITLES.items()

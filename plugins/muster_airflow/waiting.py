@@ -8,6 +8,7 @@ from zlib import crc32
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from muster.settings import settings
 from muster_airflow.exceptions import MlflowClosed, WaitedTooLong
 from muster_airflow.triggers.mlflow_budget import MlflowBudgetTrigger
 
@@ -34,6 +35,20 @@ def come_back_at(until: datetime, now: datetime, key: str) -> datetime:
     return max(until, now) + timedelta(seconds=spread * crc32(key.encode()) / 2**32)
 
 
+def stand_back(uri: str) -> None:
+    """Ask this host's budget whether the server wants no calls, so that no job starts only to wait.
+
+    Raises:
+        MlflowClosed: when it wants none for longer than a call's own patience.
+    """
+    from muster.budget import closed_until
+
+    own = settings().model_copy(update={"mlflow_uri": uri})
+    closed = closed_until(own)
+    if closed and (closed.until - datetime.now(UTC)).total_seconds() > own.mlflow_waiting.patience:
+        raise MlflowClosed(closed.until, closed.why)
+
+
 def give_way(
     task: BaseOperator, context: Context, closed: MlflowClosed, since: datetime | None, max_wait: timedelta
 ) -> NoReturn:
@@ -50,9 +65,10 @@ def give_way(
         raise WaitedTooLong(since, closed.until, closed.why, max_wait)
     told = {"until": closed.until.isoformat(timespec="seconds"), "why": closed.why}
     context["task_state_store"].set(SHOWN_AS, {**told, "since": since.isoformat(timespec="seconds")})
-    task.log.warning("MLflow takes no calls before %s: %s", told["until"], told["why"])
-    seconds = (back - now).total_seconds()
-    task.log.warning("Gave the slot back; goes on in %.0f s, at %s. No retry is used up.", seconds, back.isoformat())
+    task.log.warning("MLflow takes no calls before %s", told["until"])
+    task.log.warning("Why: %s", told["why"])
+    seconds, at = (back - now).total_seconds(), back.isoformat(timespec="seconds")
+    task.log.warning("Gave the slot back; goes on in %.0f s, at %s; no retry is used", seconds, at)
     trigger = MlflowBudgetTrigger(back.isoformat(), closed.why)
     raise TaskDeferred(trigger=trigger, method_name="resume", kwargs={"since": since.isoformat()})
 

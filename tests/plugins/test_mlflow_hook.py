@@ -40,6 +40,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
         ({"host": "ml.example"}, "http://ml.example"),
         ({"host": "ml.example", "port": 5000, "schema": "https"}, "https://ml.example:5000"),
         ({"host": "http://127.0.0.1", "port": 5000}, "http://127.0.0.1:5000"),
+        ({"host": "https://ml.example/Pre/fix", "port": 443}, "https://ml.example:443/Pre/fix"),
         ({"host": "http://127.0.0.1:5000"}, "http://127.0.0.1:5000"),
     ],
 )
@@ -47,6 +48,11 @@ def test_the_server_is_a_full_address_or_a_name_with_port_and_scheme(
     connect: Connect, fields: dict[str, Any], uri: str
 ) -> None:
     assert connect(**fields).uri == uri
+
+
+def test_people_may_find_the_server_at_another_address(connect: Connect) -> None:
+    assert connect(host="mlflow", port=5000).ui == "http://mlflow:5000"
+    assert connect(host="mlflow", port=5000, extra={"ui": "https://ml.example/"}).ui == "https://ml.example"
 
 
 @pytest.mark.parametrize("host", ["", "file:///tmp", "http://"])
@@ -86,18 +92,17 @@ def test_a_login_signs_in_by_password_and_a_password_alone_is_a_token(connect: C
     assert not {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"} & set(token)
 
 
-def test_a_job_is_told_the_server_and_the_figures_that_are_set(connect: Connect) -> None:
+def test_a_job_is_told_the_server_and_all_figures(connect: Connect) -> None:
     extra = {"search": 3, "rest": "12.5", "log_batch": None, "registry": ""}
     told = connect(host="ml.example", extra=extra).environment()
     assert told["MUSTER_MLFLOW_URI"] == told["MLFLOW_TRACKING_URI"] == "http://ml.example"
-    assert json.loads(told["MUSTER_MLFLOW_BUDGET"]) == {"search": 3, "rest": 12.5}
-    assert "MUSTER_MLFLOW_BUDGET" not in connect(host="ml.example").environment()
+    assert json.loads(told["MUSTER_MLFLOW_BUDGET"]) == {"search": 3, "log_batch": 47, "registry": 40, "rest": 12.5}
 
 
 @pytest.mark.parametrize("figure", [0, -1, "many"])
 def test_a_figure_that_is_none_is_refused(connect: Connect, figure: Any) -> None:
     hook = connect(host="ml.example", extra={"search": figure})
-    with pytest.raises(ConnectionRefused, match=f"'search'.*'{figure}'.*greater than 0"):
+    with pytest.raises(ConnectionRefused, match=f"'search' is '{figure}': give the calls a second as a number above 0"):
         hook.environment()
     assert hook.test_connection()[0] is False
 
@@ -105,7 +110,7 @@ def test_a_figure_that_is_none_is_refused(connect: Connect, figure: Any) -> None
 def test_airflow_offers_the_type_with_a_form_of_its_own() -> None:
     manager = ProvidersManager()
     fields = {name for name in manager.connection_form_widgets if name.startswith("extra__mlflow__")}
-    assert fields == {f"extra__mlflow__{name}" for name in ("search", "log_batch", "registry", "rest")}
+    assert fields == {f"extra__mlflow__{name}" for name in ("ui", "search", "log_batch", "registry", "rest")}
     assert manager.field_behaviours["mlflow"]["relabeling"]["password"] == "Password, or token"
 
 

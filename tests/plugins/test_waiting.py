@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from muster.budget.budget import budget
 from muster_airflow.exceptions import WaitedTooLong
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.triggers.mlflow_budget import MlflowBudgetTrigger
@@ -43,7 +45,7 @@ def task(tmp_path: Path, home: Path, workload: Path):  # type: ignore[no-untyped
         tries = str(tmp_path / "tries")
         job.write_text(SPENT.format(tries=tries, refusals=refusals, seconds=seconds), encoding="utf-8")
         own = {"job": str(job), "workload": str(workload), "spark": False, "mlflow": False}
-        return JobOperator(task_id="train", stage="train", **own, **more)
+        return JobOperator(task_id="train", stage="train", **{**own, **more})
 
     return make
 
@@ -67,13 +69,30 @@ def test_the_job_runs_again_when_mlflow_takes_calls(task: Any, capsys: pytest.Ca
     until = datetime.fromisoformat(context["task_state_store"][SHOWN_AS]["until"])
     assert context["task_state_store"][SHOWN_AS]["why"] == "calls of class 'search' are throttled"
     told = capsys.readouterr().out
-    assert re.search(r"MLflow takes no calls before .*: calls of class 'search' are throttled", told)
-    assert "No retry is used up" in told
+    assert re.search(r"MLflow takes no calls before .*\n.* Why: calls of class 'search' are throttled", told)
+    assert re.search(r"Gave the slot back; goes on in \d+ s, at .*; no retry is used", told)
     event = fire(deferred.value)
     assert datetime.now(UTC) >= until
     resume = getattr(operator, deferred.value.method_name)
     assert resume(context, event=event, **deferred.value.kwargs or {}) == {"trained": 3}
     assert SHOWN_AS not in context["task_state_store"]
+
+
+@pytest.mark.parametrize(("seconds", "starts"), [(20, True), (90, False)])
+def test_no_job_starts_while_the_host_knows_that_mlflow_wants_no_calls(
+    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, starts: bool
+) -> None:
+    value = {"conn_type": "mlflow", "host": "https://ml.example"}
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(value))
+    budget("https://ml.example").unavailable({"Retry-After": str(seconds)})
+    operator, context = task(refusals=0, mlflow=True), context_of()
+    if starts:
+        operator.execute(context)
+    else:
+        with pytest.raises(TaskDeferred):
+            operator.execute(context)
+        assert "ml.example" in context["task_state_store"][SHOWN_AS]["why"]
+    assert (tmp_path / "tries").exists() is starts
 
 
 def test_a_task_does_not_wait_for_ever(task: Any) -> None:

@@ -8,7 +8,24 @@ from pathlib import Path
 import pytest
 
 from muster.settings import Settings
-from muster.stack.airflow_connections import store
+from muster.stack.airflow_connections import connections, store
+
+
+@pytest.mark.parametrize(
+    ("uri", "host", "port"),
+    [("http://127.0.0.1:5000", "http://127.0.0.1", 5000), ("https://ml.example/in", "https://ml.example/in", 443)],
+)
+def test_mlflows_has_a_port_of_its_own_so_that_it_can_be_tested(uri: str, host: str, port: int) -> None:
+    assert connections(Settings(mlflow_uri=uri))["mlflow_default"] == {
+        "conn_type": "mlflow",
+        "host": host,
+        "port": port,
+    }
+
+
+def test_mlflows_has_the_figures_that_the_settings_change() -> None:
+    made = connections(Settings(mlflow_budget={"search": 3}))["mlflow_default"]
+    assert made["extra"] == {"search": 3}
 
 
 class Airflow:

@@ -20,6 +20,7 @@ class Airflow:
 
     earlier: list[DagRun] = field(default_factory=list)
     failing: str = ""
+    skipping: str = ""
     reaches: int = len(STAGES)
     dags: bool = True
     triggered: list[str] = field(default_factory=list)
@@ -52,6 +53,8 @@ class Airflow:
 
     def tasks(self, run: DagRun) -> list[TaskInstance]:
         state = run.state if run.state == "failed" else "running"
+        if run.dag == f"flights.{self.skipping}":
+            return [TaskInstance("never ran", "skipped", 0, -1), TaskInstance("run", "skipped", 1, -1)]
         return [TaskInstance("run", state, 1, -1)]
 
     def log(self, run: DagRun, task: TaskInstance) -> list[str]:
@@ -97,6 +100,12 @@ def test_an_unfinished_run_is_followed_instead_of_starting_another(follow: Calla
 def test_a_failing_stage_stops_the_line_with_its_page_and_its_log(follow: Callable[[Airflow], Line]) -> None:
     with pytest.raises(LineStopped, match=r"flights\.train failed, see http://airflow/dags/flights\.train") as stopped:
         follow(Airflow(failing="train")).run(DAY)
+    assert stopped.value.log == ["no such column: delay"]
+
+
+def test_a_stage_that_is_skipped_stops_the_line_with_its_log(follow: Callable[[Airflow], Line]) -> None:
+    with pytest.raises(LineStopped, match=r"flights\.promote was skipped, see http://airflow") as stopped:
+        follow(Airflow(skipping="promote", reaches=5)).run(DAY)
     assert stopped.value.log == ["no such column: delay"]
 
 

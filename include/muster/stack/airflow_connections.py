@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from muster.settings import Settings
 from muster.stack.passwords import mlflow_login
@@ -17,7 +18,12 @@ def connections(settings: Settings) -> dict[str, dict[str, Any]]:
     login = mlflow_login(settings)
     credentials = {"login": login.user, "password": login.password} if login else {}
     return {
-        "mlflow_default": {"conn_type": "mlflow", "host": settings.mlflow_tracking_uri, **credentials},
+        "mlflow_default": {
+            "conn_type": "mlflow",
+            **_with_port(settings.mlflow_tracking_uri),
+            **credentials,
+            **({"extra": figures} if (figures := settings.mlflow_budget.model_dump(exclude_defaults=True)) else {}),
+        },
         "spark_connect": {
             "conn_type": "spark_connect",
             "host": f"sc://{settings.spark_address}",
@@ -26,6 +32,13 @@ def connections(settings: Settings) -> dict[str, dict[str, Any]]:
         },
         "spark_default": {"conn_type": "spark", "host": f"local[{settings.spark_cores}]"},
     }
+
+
+def _with_port(uri: str) -> dict[str, Any]:
+    """Return an address as host and port: the UI's Test button refuses a connection that has no port of its own."""
+    parts = urlsplit(uri)
+    host = parts._replace(netloc=parts.hostname or "").geturl()
+    return {"host": host, "port": parts.port or {"https": 443}.get(parts.scheme, 80)}
 
 
 def store(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> None:

@@ -23,6 +23,13 @@ DAGS_READ = 120.0
 
 LOG_LINES = 30
 
+WAITING = {
+    "up_for_retry": "waiting to retry",
+    "deferred": "waiting for MLflow",
+    "awaiting_input": "waiting for an answer",
+}
+"""A task's state -> what a person is told of its run, where that says more than the run's own state."""
+
 
 class DagsMissing(MusterError):
     """Raised when Airflow does not show a workload's DAGs."""
@@ -97,27 +104,33 @@ class Line:
         """Return a run's state, or its task's where that says more."""
         if run.state != "running":
             return run.state
-        told = {"up_for_retry": "waiting to retry", "deferred": "running", "awaiting_input": "waiting for an answer"}
-        states = [told[task.state] for task in self.airflow.tasks(run) if task.state in told]
+        states = [WAITING[task.state] for task in self.airflow.tasks(run) if task.state in WAITING]
         return states[0] if states else run.state
 
     def _check(self, runs: dict[str, DagRun], seen: _Seen) -> None:
         for run in runs.values():
             if run.state == "failed":
-                page = f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"
-                raise LineStopped(f"{run.dag} failed, see {page}", self._log(run))
-        if any(run.active for run in runs.values()) or seen.quiet() < NEXT_STAGE:
+                raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
+        if any(run.active for run in runs.values()):
             return
         reached = [stage for stage in STAGES if stage in runs]
+        last = runs[reached[-1]] if reached else None
+        if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
+            raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
+        if seen.quiet() < NEXT_STAGE:
+            return
         waiting = STAGES[STAGES.index(reached[-1]) + 1] if reached else STAGES[0]
         raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE:.0f} s", [])
 
-    def _log(self, run: DagRun) -> list[str]:
-        """Return the last lines of the first task that failed."""
-        for task in self.airflow.tasks(run):
-            if task.state == "failed":
-                lines = self.airflow.log(run, task)
-                return [line for line in lines if line.strip() and not line.startswith("::")][-LOG_LINES:]
+    def _page(self, run: DagRun) -> str:
+        return f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"
+
+    def _log(self, run: DagRun, *states: str) -> list[str]:
+        """Return the last lines of the first task that ended in the first of these states that any ended in."""
+        tasks = self.airflow.tasks(run)
+        for task in (task for state in states for task in tasks if task.state == state and task.tries):
+            lines = self.airflow.log(run, task)
+            return [line for line in lines if line.strip() and not line.startswith("::")][-LOG_LINES:]
         return []
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
+from pydantic import ValidationError
 
+from muster.limits import CLASSES, CallRates
 from muster_airflow.exceptions import ConnectionRefused
-
-BUDGET = ("search", "log_batch", "registry", "rest")
-"""The classes of calls, each a figure of the connection's extra: calls a second."""
 
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """The variables by which MLflow's client signs in; nothing but the connection sets them for a job."""
@@ -28,7 +25,8 @@ class MlflowHook(BaseHook):
 
     Host is a full address (`https://mlflow.example/prefix`) or a name, then with a port and a schema (`http` where none
     is given). A login and password sign in by basic authentication; a password without a login is a bearer token. The
-    extra may hold `search`, `log_batch`, `registry` and `rest`: calls a second that the server takes.
+    extra may hold `search`, `log_batch`, `registry` and `rest`: calls a second that the server takes; and `ui`: where
+    people find it, if not at that address.
 
     A connection that is missing is an error, not a reason to take another server: nothing is ever written to, or read
     from, a server that nobody named.
@@ -80,29 +78,36 @@ class MlflowHook(BaseHook):
             address = parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
         return address
 
+    @property
+    def ui(self) -> str:
+        """Where people find the server: the extra's `ui`, where that is not the address that jobs use."""
+        return str(self.connection.extra_dejson.get("ui") or self.uri).rstrip("/")
+
     def environment(self) -> dict[str, str]:
         """Return the variables that tell a job of the server: never arguments, which anyone on the machine can read."""
         login, password = self.connection.login, self.connection.password
         credentials = dict.fromkeys(CREDENTIALS[:2]) if not login else {CREDENTIALS[0]: login, CREDENTIALS[1]: password}
         if password and not login:
             credentials = {CREDENTIALS[2]: password}
-        budget = self.budget()
         return {
             "MUSTER_MLFLOW_URI": self.uri,
+            "MUSTER_MLFLOW_BUDGET": self.budget().model_dump_json(),
             "MLFLOW_TRACKING_URI": self.uri,
             **{name: value for name, value in credentials.items() if value},
-            **({"MUSTER_MLFLOW_BUDGET": json.dumps(budget)} if budget else {}),
         }
 
-    def budget(self) -> dict[str, float]:
-        """Return the figures that the connection sets, in calls a second.
+    def budget(self) -> CallRates:
+        """Return the calls a second that the server may be sent; what the connection leaves empty is Muster's own.
 
         Raises:
-            ConnectionRefused: when one is no positive number.
+            ConnectionRefused: when a figure is none.
         """
         extra = self.connection.extra_dejson
-        given = {name: extra[name] for name in BUDGET if extra.get(name) not in (None, "")}
-        return {name: self._positive(name, value) for name, value in given.items()}
+        try:
+            return CallRates(**{name: extra[name] for name in CLASSES if extra.get(name) not in (None, "")})
+        except ValidationError as problems:
+            said = "; ".join(error["msg"].removeprefix("Value error, ") for error in problems.errors())
+            raise self._refused("has a budget that cannot be kept", said) from None
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server who it is and whether it lets us in; for the form's Test button."""
@@ -113,16 +118,6 @@ class MlflowHook(BaseHook):
             return True, ask(self.uri, self.connection.login, self.connection.password)
         except (ConnectionRefused, Unfit) as problem:
             return False, str(problem)
-
-    def _positive(self, name: str, value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = 0.0
-        if not 0 < number < float("inf"):
-            rule = "give a number greater than 0, of calls a second"
-            raise self._refused(f"sets the budget '{name}' to '{value}'", rule)
-        return int(number) if number.is_integer() else number
 
     def _refused(self, problem: str, rule: str) -> ConnectionRefused:
         return ConnectionRefused(self.mlflow_conn_id, problem, rule)

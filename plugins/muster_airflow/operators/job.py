@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -19,7 +19,7 @@ from muster_airflow.hooks.mlflow import CREDENTIALS, MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.process import RUN_KEY, JobProcess, stop_leftovers
 from muster_airflow.summary import summary
-from muster_airflow.waiting import MAX_WAIT, give_way, goes_on
+from muster_airflow.waiting import MAX_WAIT, give_way, goes_on, stand_back
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,6 +56,8 @@ class JobOperator(BaseOperator):
     template_fields = ("workload", "partition", "job_options", "mlflow_conn_id")
     operator_extra_links = (SparkLink(), MlflowRunLink(), ModelVersionLink())
     ui_color = "#e8eef7"
+    untold: ClassVar[frozenset[str]] = frozenset()
+    """What of its result the log does not sum up."""
     partitioned = True
     """Whether the job is about one partition; an operator of one that is not says so."""
 
@@ -84,7 +86,7 @@ class JobOperator(BaseOperator):
         self.mlflow_conn_id = mlflow_conn_id
         self.max_wait = max_wait
         self.spark_ui = ""
-        self.mlflow_uri = ""
+        self.mlflow_ui = ""
         self.result: dict[str, Any] = {}
         self._process: JobProcess | None = None
 
@@ -139,15 +141,21 @@ class JobOperator(BaseOperator):
         self.spark_ui = command.spark_ui
         context["ti"].xcom_push(SparkLink().xcom_key, self.spark_ui)
         result = self._run(command, {**mlflow, RUN_KEY: run_key}, result_file)
-        self.log.info("%s", summary(self.stage, workload, partition, result))
+        told = {name: value for name, value in result.items() if name not in self.untold}
+        self.log.info("%s", summary(self.stage, workload, partition, told))
         return result
 
     def _mlflow(self) -> dict[str, str]:
-        """Return what the job's environment says of MLflow."""
+        """Return what the job's environment says of MLflow.
+
+        Raises:
+            MlflowClosed: when the server wants no calls for longer than the job would wait itself.
+        """
         if not self.mlflow:
             return {}
         hook = MlflowHook(self.mlflow_conn_id)
-        self.mlflow_uri = hook.uri
+        self.mlflow_ui = hook.ui
+        stand_back(hook.uri)
         return hook.environment()
 
     def _command(self, partition: str | None, attempt: str, result_file: Path) -> Command:
