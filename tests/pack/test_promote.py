@@ -12,11 +12,13 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from muster import budget, promote
+from muster.approval import Approval, NeedsApproval
 from muster.budget import BudgetSpent, Unanswered
 from muster.pack import alias, registry
 from muster.pack.alias import AliasMoved, Move, MoveUnderWay, journal, move_alias
 from muster.pack.manifest import read_manifest
 from muster.pack.reader import Pack
+from muster.proposal import NotJudged, propose
 from muster.runs import connect
 from muster.settings import settings
 from muster.workload.windows import partition_windows
@@ -30,8 +32,8 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def _promote(line: Line, partition: str) -> dict[str, Any]:
-    return promote.promote(line.workload, line.store, partition_windows(line.workload, partition), "test")
+def _promote(line: Line, partition: str, approval: Approval | None = None) -> dict[str, Any]:
+    return promote.promote(line.workload, line.store, partition_windows(line.workload, partition), "test", approval)
 
 
 def _week(line: Line, partition: str, verdicts: dict[str, str], slope: float, against: str | None = None) -> str:
@@ -145,7 +147,7 @@ def test_promoting_again_changes_nothing_and_says_the_same(served: Line) -> None
 
 
 def test_without_decisions_it_says_what_to_run(served: Line) -> None:
-    with pytest.raises(promote.NotJudged, match="run evaluate"):
+    with pytest.raises(NotJudged, match="run evaluate"):
         _promote(served, served.first)
 
 
@@ -372,3 +374,39 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line, calls_a
     first, second = counted
     assert second <= first <= 60
     assert first - second <= 1  # the first run of a workload makes its experiment
+
+
+def _two_weeks(line: Line, second: dict[str, str]) -> str:
+    """Make a champion of four groups, then the verdicts of the next week; return their digest."""
+    _week(line, line.first, dict.fromkeys(("A,X", "B,X", "C,X", "D,X"), "promote"), 1.0)
+    version = _promote(line, line.first)["to_version"]
+    line.declared = {"gate": {"baseline": "record", "max_changed": 0.5}}
+    _week(line, line.second, second, 2.0, version)
+    return propose(line.workload, line.store, partition_windows(line.workload, line.second)).verdicts.digest
+
+
+def test_more_change_than_declared_needs_a_human(served: Line) -> None:
+    digest = _two_weeks(served, dict.fromkeys(("A,X", "B,X", "C,X"), "promote"))
+    state = _state(served)
+    with pytest.raises(NeedsApproval, match=rf"75.0% of the champion's 4 groups would change, .*={digest}"):
+        _promote(served, served.second)
+    with pytest.raises(NeedsApproval, match=r"and 'ann' approved other verdicts \(0123\)"):
+        _promote(served, served.second, Approval("ann", "0123"))
+    assert _state(served) == state
+    result = _promote(served, served.second, Approval("ann", digest))
+    assert (result["moved"], result["promoted"]) == (True, 3)
+    evidence = json.loads(journal(served.store)[-1]["evidence"])
+    assert (evidence["approved_by"], evidence["changed"], evidence["verdicts"]) == ("ann", 0.75, digest)
+
+
+def test_groups_that_the_champion_does_not_hold_are_no_change_of_it(served: Line) -> None:
+    _two_weeks(served, dict.fromkeys(("A,X", "B,X", "E,X", "F,X", "G,X"), "promote"))
+    assert _promote(served, served.second)["promoted"] == 5
+    assert json.loads(journal(served.store)[-1]["evidence"])["changed"] == 0.5
+
+
+def test_models_that_no_longer_fit_are_all_changed(served: Line) -> None:
+    _two_weeks(served, {"A,X": "promote"})
+    served.declared = served.declared | {"features": {"columns": ["a", "b", "record", "c"], "buckets": 4}}
+    with pytest.raises(NeedsApproval, match=r"100.0% of the champion's 4 groups"):
+        _promote(served, served.second)
