@@ -1,4 +1,4 @@
-"""The gate: paired bootstrap against a loop over scikit-learn's roc_auc_score."""
+"""The gate: paired bootstrap against a loop over scikit-learn's roc_auc_score; what a verdict costs by each metric."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.figures import Figure, median_seconds
 from muster.gate.bootstrap import paired_bootstrap
-from muster.gate.metrics import roc_auc
+from muster.gate.metrics import METRICS, roc_auc
 from muster.gate.verdict import judge
 from muster.settings import Settings
 from muster.workload.spec import Gate
@@ -52,6 +52,8 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
         ),
         Figure("gate, largest difference from the loop", difference, "AUC", at_most=1e-12, detail=size),
         *(_seconds_a_group(rows, resamples) for rows in ((200,) if quick else (200, 1_000, 100_000))),
+        *(_seconds_a_group(200 if quick else 1_000, resamples, metric) for metric in METRICS if metric != "roc_auc"),
+        _seconds_a_group(200 if quick else 1_000, resamples, algorithms=3),
     ]
 
 
@@ -67,11 +69,15 @@ def _in_turn(*measured: Callable[[], object]) -> list[list[float]]:
     return seconds
 
 
-def _seconds_a_group(rows: int, resamples: int) -> Figure:
+def _seconds_a_group(rows: int, resamples: int, metric: str = "roc_auc", algorithms: int = 1) -> Figure:
     labels, first, second = _group(rows)
-    gate = Gate(resamples=resamples)
-    seconds = median_seconds(lambda: judge(labels, {"a": first}, second, "champion", gate, SEED), REPEATS)
-    return Figure(f"gate, a verdict on {rows:,} rows", seconds, "s", detail=f"{resamples:,} resamples, scores given")
+    gate = Gate.model_validate({"resamples": resamples, "metric": metric})
+    candidates = {str(number): np.clip(first - 0.01 * number, 0, 1) for number in range(algorithms)}
+    champion = np.clip(second, 0, 1)
+    seconds = median_seconds(lambda: judge(labels, candidates, champion, "champion", gate, SEED), REPEATS)
+    several = f", {algorithms} algorithms" if algorithms > 1 else ""
+    name = f"gate, a verdict by {metric} on {rows:,} rows{several}"
+    return Figure(name, seconds, "s", detail=f"{resamples:,} resamples, scores given")
 
 
 def _group(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

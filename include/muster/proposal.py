@@ -97,7 +97,8 @@ def propose(workload: Workload, store: Store, windows: PartitionWindows) -> Prop
         AliasMoved: when another version than the champion was judged.
     """
     verdicts = _verdicts(workload, store, windows.key)
-    champion, moves = registry.current(workload, store), journal(store)
+    moves = journal(store)
+    champion = registry.current(workload, store)
     proposal = Proposal(verdicts, moves, champion)
     if workload.gate.mode != "enabled":
         return replace(proposal, nothing=_idle(workload, verdicts))

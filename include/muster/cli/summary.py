@@ -13,7 +13,7 @@ from muster.stack.line import STAGES
 from muster.tables import Store
 
 Row = dict[str, Any]
-VERDICTS = ["verdict", "parent", "candidate_score", "champion_score", "baseline_score"]
+VERDICTS = ["verdict", "parent", "metric", "candidate_score", "champion_score", "baseline_score"]
 """The columns of `decisions` that are summed up."""
 
 
@@ -26,8 +26,9 @@ def summary(store: Store, partition: str) -> Table:
     reports = {stage: found for stage in STAGES if (found := result(store, stage, partition))}
     shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
     shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
+    metric = decisions[0]["metric"] if decisions else ""
     for name, values in quality(decisions).items():
-        shown.add_row(name, _mean_and_median(values))
+        shown.add_row(name, _mean_and_median(metric, values))
     shown.add_row("rows scored", f"{len(_rows(store, 'predictions', partition, ['group'])):,}")
     shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
     shown.add_row("MLflow calls", str(sum(report.get("mlflow_calls", 0) for report in reports.values())))
@@ -42,17 +43,18 @@ def quality(decisions: list[Row]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"baseline": [], "champion before": [], "champion after": []}
     for row in decisions:
         candidate, champion, baseline = row["candidate_score"], row["champion_score"], row["baseline_score"]
-        if row["parent"] or candidate is None or baseline is None:
-            continue
         before = baseline if champion is None else champion
+        if row["parent"] or candidate is None or before is None:
+            continue
         after = candidate if row["verdict"] == "promote" else before
         for values, score in zip(found.values(), (baseline, before, after), strict=True):
-            values.append(score)
+            if score is not None:  # a baseline that is no probability has no log loss
+                values.append(score)
     return found
 
 
-def _mean_and_median(values: list[float]) -> str:
-    return f"mean {statistics.fmean(values):.4f}, median {statistics.median(values):.4f}" if values else "-"
+def _mean_and_median(metric: str, values: list[float]) -> str:
+    return f"{metric}: mean {statistics.fmean(values):.4f}, median {statistics.median(values):.4f}" if values else "-"
 
 
 def _counts(rows: list[Row], column: str, order: tuple[str, ...]) -> str:

@@ -80,5 +80,6 @@ def _decision(row: dict[str, Any]) -> Text:
         interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"
         text.append(
             f"\n  {row['metric']} {scores}; {wins}; {interval}; {row['rows']} rows, {row['positives']} positives"
+            f"\n  p-value {row['p_value']:.2g} by itself: the more groups a run judges, the smaller it has to be"
         )
     return text.append(f"\n  judged against the {row['against']}: which champion there is only MLflow knows")
