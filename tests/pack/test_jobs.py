@@ -1,4 +1,4 @@
-"""The jobs promote and score as processes, on a real Spark Connect server and a real MLflow server."""
+"""The jobs review, promote and score as processes, on a real Spark Connect server and a real MLflow server."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
     run = served.train(served.first, dict.fromkeys(names, 1.0))
     served.decide(served.first, run, dict.fromkeys(names, "promote"))
     served.features(served.first, [{"group": name, "a": 1.0, "b": 0.0, "record": 0.5} for name in [*names, "N,X"] * 3])
+
+    reviewed = _run(served, "review", declared)
+    assert (reviewed["needs_approval"], reviewed["changed"], reviewed["plots"]) == (False, 0.0, {})
+    assert "| promote | 40 |" in reviewed["markdown"]
 
     promoted = _run(served, "promote", declared)  # no Spark address: it must not ask for a session
     assert (promoted["moved"], promoted["promoted"], promoted["kept"]) == (True, 40, 0)

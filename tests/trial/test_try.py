@@ -36,6 +36,7 @@ def test_on_a_fresh_home_it_lands_the_files_and_judges_the_group(home: Any) -> N
     assert "landed 42 files" in err
     assert "north,1  partition 2024-02-05" in out
     assert "gate: promote: beats the baseline" in out
+    assert "by itself: the more groups a run judges, the smaller it has to be" in out
     assert "judged against the baseline" in out
 
 
