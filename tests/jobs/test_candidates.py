@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from mlflow.exceptions import MlflowException
 
 from jobs import evaluate, train
 from jobs.job import Job
-from muster import groups, mlflow_calls, runs
+from muster import budget, groups, runs
+from muster.errors import MusterError
 from muster.gate.candidates import NotTrained
 from muster.gate.tagged import CANDIDATE_TAG, clear, tagged
 from muster.settings import settings
@@ -120,6 +120,7 @@ class Line:
 @pytest.fixture
 def line(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
+    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))  # the budget's books are kept there
     settings.cache_clear()
     made = Line(tmp_path)
     made.features()
@@ -220,8 +221,10 @@ def test_a_missing_candidate_is_told_with_what_to_do(line: Line) -> None:
     assert line.run(evaluate, FIRST)["run"] == name
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_server_that_refuses_is_never_no_candidate(line: Line, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("status", "error"), [(429, budget.BudgetSpent), (503, budget.Unanswered)])
+def test_a_server_that_refuses_is_never_no_candidate(
+    line: Line, status: int, error: type[MusterError], monkeypatch: pytest.MonkeyPatch
+) -> None:
     line.run(train, FIRST)
 
     class Refusing(BaseHTTPRequestHandler):
@@ -237,10 +240,10 @@ def test_a_server_that_refuses_is_never_no_candidate(line: Line, status: int, mo
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("MUSTER_MLFLOW_URI", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MUSTER_MLFLOW_WAITING", '{"patience": 1, "first_pause": 0.01}')
     settings.cache_clear()
     try:
-        with pytest.raises(MlflowException):
+        with pytest.raises(error):
             line.run(evaluate, FIRST)
     finally:
         server.shutdown()
@@ -253,10 +256,10 @@ def test_calls_grow_with_algorithms_and_never_with_groups(line: Line, tmp_path: 
         kept = dict(list(DECLARED["algorithms"].items())[:algorithms])  # type: ignore[attr-defined]
         other = Line(tmp_path / str(number), list(names), {"algorithms": kept})
         other.features()
-        before = mlflow_calls.count()
+        before = budget.count()
         other.run(train, FIRST)
         other.run(evaluate, FIRST)
-        counted.append(mlflow_calls.count() - before)
+        counted.append(budget.count() - before)
     few, many, one = counted
     assert few == many
     assert few - one == 5  # create, log, end, the gate's numbers, clear
