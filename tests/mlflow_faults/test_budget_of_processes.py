@@ -32,8 +32,8 @@ def test_processes_find_what_a_server_lets_through_and_go_on_when_it_lets_more(
     waiting = {"recovery": 8.0, "first_pause": 0.1}
     budget = {"rest": 80}
     processes.hammer(4, 8, budget, "rest", **waiting)
-    throttled = [line["at"] for line in faults.seen() if line["status"] == 429]
-    through = [line["at"] for line in faults.seen() if line["status"] == 200 and line["class"] == "rest"]
+    throttled = [line["at"] for line in faults.seen() if line["fate"] == "429 limit"]
+    through = [line["at"] for line in faults.seen() if line["fate"] == "pass" and line["class"] == "rest"]
     assert len(throttled) < 0.25 * len(through)
     assert len(through) > 0.4 * 20 * 8
     faults.follow(Plan())
