@@ -21,7 +21,7 @@ WAITING = {
     "patience": 20,
     "patience_spark": 20,
     "first_pause": 0.02,
-    "longest_pause": 0.2,
+    "longest_pause": 0.1,
     "recovery": 1,
     "lost_answer": 0.3,
     "pending": 20,

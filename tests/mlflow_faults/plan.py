@@ -15,8 +15,8 @@ KINDS = {
     "500 after": 4,  # all was done
     "lost before": 2,  # the connection is closed, nothing was done
     "lost after": 4,  # the connection is closed, all was done
-    "timeout": 1,  # done, and answered when the client has long gone
-    "late": 1,  # done when the client has long gone
+    "timeout": 0.5,  # done, and answered when the client has long gone
+    "late": 0.5,  # done when the client has long gone
     "slow": 2,  # an upload that trickles
     "cut": 4,  # an upload whose connection breaks half-way; for others: before anything is done
 }
