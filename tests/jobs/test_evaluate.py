@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from scipy.stats import false_discovery_control
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -20,6 +21,7 @@ from jobs.job import Job
 from muster import groups
 from muster.gate.candidates import NotTrained
 from muster.gate.decisions import CorruptChampion
+from muster.gate.significance import CHANCE
 from muster.gate.tagged import Tagged
 from muster.pack import registry
 from muster.pack.manifest import MANIFEST, describe, write_manifest
@@ -200,7 +202,24 @@ def test_the_numbers_go_to_the_run_in_mlflow_in_one_call(job: LocalJob, logged: 
     ((run_id, metrics),) = logged
     assert run_id == "m1"
     assert (metrics["gate_promote"], metrics["gate_hold"], metrics["gate_judged"]) == (6, 1, 6)
+    assert metrics["gate_rejected_as_chance"] == 0
+    assert 0 < metrics["gate_false_promotion_rate"] < 0.1
     assert "gate_score_after" in metrics
+
+
+def test_the_p_values_are_adjusted_for_all_groups_of_all_buckets(job: LocalJob) -> None:
+    evaluate.run(job)
+    judged = [row for row in decisions(job) if row["verdict"] != "hold"]
+    assert len({row["bucket"] for row in judged}) > 1
+    adjusted = false_discovery_control([row["p_value"] for row in judged])
+    assert [row["q_value"] for row in judged] == pytest.approx(list(adjusted), rel=1e-12)
+
+
+def test_a_promotion_that_chance_may_have_brought_is_written_as_a_rejection(job: LocalJob) -> None:
+    gate = job.workload.gate.model_copy(update={"false_promotions": 1e-12})
+    result = evaluate.run(replace(job, workload=job.workload.model_copy(update={"gate": gate})))
+    assert (result["promote"], result["reject"], result["rejected_as_chance"]) == (0, 6, 6)
+    assert {row["reason"] for row in decisions(job) if row["verdict"] == "reject"} == {CHANCE[1]}
 
 
 def test_running_again_writes_the_same_rows(job: LocalJob) -> None:
