@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from muster.settings import PROJECT, Settings
 from muster.stack import local
@@ -99,13 +100,29 @@ def launcher() -> list[str]:
     return [str(PROJECT / "muster")] if fresh else [sys.executable, "-m", "muster"]
 
 
+ASKS_FIRST = "asks_first"
+"""A workload of the running stack beside the declared ones: a human must approve what changes half of its champion."""
+
+
+def _workloads(folder: Path) -> Path:
+    """Copy the declared workloads to a folder, and add the one that asks first."""
+    from tests.pack.conftest import DECLARED  # imports what most tests do without
+
+    shutil.copytree(PROJECT / "include" / "workloads", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5}}
+    (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+    (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack that the real `./muster up` brought up, for all tests of a session; `./muster down` ends it, always.
 
     It takes minutes: mark a test that asks for it `e2e` and `slow`. The tests share it, so each leaves it as it was.
     """
-    stack = RunningStack(settings_of(tmp_path_factory.mktemp("running")))
+    own = settings_of(tmp_path_factory.mktemp("running"))
+    stack = RunningStack(own.model_copy(update={"workloads": _workloads(own.home / "workloads")}))
     try:
         told = stack.muster("up", timeout=1800).stdout
         yield RunningStack(stack.settings, told)

@@ -94,11 +94,9 @@ def test_mlflow_asks_for_a_password_and_remembers_a_right_one() -> None:
 
 def test_jobs_sign_in_to_mlflow_by_airflows_connection() -> None:
     connection = json.loads(environment("airflow-scheduler")["AIRFLOW_CONN_MLFLOW_DEFAULT"])
-    assert (connection["conn_type"], connection["host"], connection["login"]) == (
-        "mlflow",
-        "http://mlflow:5000",
-        "admin",
-    )
+    assert [connection[name] for name in ("conn_type", "host", "port", "login")] == [
+        *("mlflow", "http://mlflow", 5000, "admin"),
+    ]
     assert connection["password"].startswith("${MLFLOW_ADMIN_PASSWORD:?")
 
 

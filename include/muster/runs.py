@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from muster.budget import muster_errors, seam
@@ -76,6 +78,17 @@ def add_metrics(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, st
 
     given = [RunTag(name, value) for name, value in (tags or {}).items()]
     connect().log_batch(run_id, metrics=_metrics(metrics), tags=given)
+
+
+@muster_errors()
+def add_files(run_id: str, files: Mapping[str, bytes]) -> None:
+    """Add files to a run's artifacts by their paths, a call each and one for all; what is there already is replaced."""
+    with TemporaryDirectory() as folder:
+        for path, content in files.items():
+            file = Path(folder) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        connect().log_artifacts(run_id, folder)
 
 
 def _metrics(values: Mapping[str, float]) -> list[Metric]:

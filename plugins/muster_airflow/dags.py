@@ -20,7 +20,8 @@ from muster.errors import WorkloadError
 from muster.workload.load import load_workload, workload_files
 from muster.workload.spec import Workload
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import dag_doc, task_doc
+from muster_airflow.explain import approve_doc, dag_doc, task_doc
+from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
@@ -108,9 +109,23 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: StageInfo) -> None:
     if stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
-        PromoteOperator(**shared)
+        PromoteOperator(**shared, **_approval(dag, workload, path))
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
+
+
+def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
+    """Return what `promote` is told of a human's approval; nothing, and no task, where a run may change everything."""
+    if workload.gate.max_changed >= 1:
+        return {}
+    approve = ApproveOperator(
+        dag=dag,
+        task_id="approve",
+        workload=str(path),
+        response_timeout=timedelta(hours=workload.gate.approval_hours),
+        doc_md=approve_doc(workload),
+    )
+    return {name: approve.output[name] for name in (APPROVED_BY, APPROVED_VERDICTS)}
 
 
 def _first_timetable(workload: Workload) -> BaseTimetable:

@@ -45,3 +45,15 @@ def task_doc(workload: Workload, stage: StageInfo) -> str:
 - **When it fails**: {stage.on_failure}
 - The log ends with what was counted; the same numbers are the task's XCom and stand on the asset's event.
 """
+
+
+def approve_doc(workload: Workload) -> str:
+    """Return the page of the task that asks a human."""
+    gate = workload.gate
+    return f"""Asks a human when `promote` would change more than {gate.max_changed:.0%} of the champion's groups.
+
+- **Reads** `decisions` and the champion pack of `{workload.name}`.
+- **Writes** nothing. *Required Actions* has the question; no answer within {gate.approval_hours:g} hours is *Reject*.
+- **Rejected**: `promote` is skipped, the champion stays, nothing is scored. Clear this task to be asked again.
+- **When it fails**: The message says why the verdicts cannot be read. Nothing was promoted. Clear the task.
+"""

@@ -47,6 +47,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
         if file.is_file():
             (folder / file.name).write_bytes(file.read_bytes())
     declare(folder, "by_hand")
+    declare(folder, "asks").write_text(WORKLOAD + "gate: {max_changed: 0.2, approval_hours: 2}\n", encoding="utf-8")
     declare(folder, "wrong").write_text(WORKLOAD + "unknown: 1\nretries: many\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUSTER_WORKLOADS", str(folder))
@@ -157,9 +158,18 @@ def test_without_a_cron_a_partition_is_started_by_hand(dags: list[DAG]) -> None:
 
 def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(dags: list[DAG]) -> None:
     tasks: list[Any] = [task for dag in dags for task in dag.tasks]
-    assert {task.stage for task in tasks if not task.spark} == {"promote"}
+    assert {task.stage for task in tasks if not task.spark} == {"promote", "review"}
     assert {task.stage for task in tasks if isinstance(task, PromoteOperator)} == {"promote"}
     assert {dag.dag_id.split(".")[1] for dag in dags if "allow_backfill" in dag.params} == {"promote"}
+
+
+def test_a_human_is_asked_only_where_the_workload_says_so(bag: DagBag) -> None:
+    asking = {name for name, dag in bag.dags.items() if any(task.task_id == "approve" for task in dag.tasks)}
+    assert asking == {"asks.promote"}
+    approve: Any = bag.dags["asks.promote"].get_task("approve")
+    assert approve.response_timeout == timedelta(hours=2)
+    assert approve.downstream_task_ids == {"promote"}
+    assert approve.defaults == ["Reject"]
 
 
 def test_every_job_that_a_dag_names_is_there(every_dag: list[DAG]) -> None:

@@ -121,8 +121,12 @@ class Line:
         verdicts: Mapping[str, str],
         against: str | None = None,
         chosen: Mapping[str, str] = MappingProxyType({}),
+        evidence: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Write a run's `decisions`, judged against version `against`; `logistic` was chosen, or as `chosen` says."""
+        """Write a run's `decisions`, judged against version `against`; `logistic` was chosen, or as `chosen` says.
+
+        `evidence` is every row's, beside what a decision needs at least.
+        """
         rows = [
             {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": against}
             | {
@@ -131,7 +135,7 @@ class Line:
                 "metric": "roc_auc",
                 "parent": "*" in group,
             }
-            | {"bucket": groups.bucket(group, self.workload.features.buckets)}
+            | {"bucket": groups.bucket(group, self.workload.features.buckets), **evidence}
             for group, verdict in verdicts.items()
         ]
         self._replace("decisions", pa.Table.from_pylist(rows, DECISIONS), partition)

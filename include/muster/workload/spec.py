@@ -143,6 +143,7 @@ class Gate(Section):
     min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
     min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
     max_changed: float = Field(1.0, ge=0, le=1, description="A larger share of the champion's groups asks a human.")
+    approval_hours: float = Field(24, gt=0, le=24 * 365, description="No answer for so long is a rejection.")
 
 
 class Parent(Section):

@@ -1,0 +1,137 @@
+"""A promotion that would change much, in the real Airflow: a human is asked, and only an approval moves the champion.
+
+And while MLflow wants no calls, nobody is asked yet: the task is deferred, and goes on by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+import requests
+from mlflow import MlflowClient
+
+from muster.budget.budget import budget
+from muster.settings import settings
+from tests.conftest import ASKS_FIRST, RunningStack
+from tests.e2e.rest import Airflow, Json, wait_for
+from tests.pack.conftest import Line
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+JUDGED = {"against": "champion", "champion_score": 0.6, "baseline_score": 0.5, "low": 0.1, "high": 0.2}
+GROUPS = ("A,X", "B,X", "C,X", "D,X")
+
+
+class Promotion:
+    """The promote DAG of a workload that asks first."""
+
+    dag = f"{ASKS_FIRST}.promote"
+
+    def __init__(self, airflow: Airflow) -> None:
+        self.airflow = airflow
+        airflow.ask("PATCH", f"/dags/{self.dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
+
+    def start(self, partition: str) -> str:
+        """Start a run and return its path."""
+        body = {"logical_date": None, "conf": {}, "partition_key": partition}
+        run = self.airflow.ask("POST", f"/dags/{self.dag}/dagRuns", json=body)
+        return f"/dags/{self.dag}/dagRuns/{run['dag_run_id']}"
+
+    def reaches(self, run: str, task: str, *states: str) -> Json:
+        """Wait until a task is in one of these states."""
+
+        def there() -> Json | None:
+            found = self.airflow.get(f"{run}/taskInstances/{task}")
+            assert found["state"] != "failed" or "failed" in states, self.log(run, task)
+            return found if found["state"] in states else None
+
+        return wait_for(there, f"{run} {task} {states}", 240)
+
+    def answer(self, run: str, chosen: str) -> Json:
+        """Answer the question of a run; return the question."""
+        self.reaches(run, "approve", "awaiting_input")
+        path = f"{run}/taskInstances/approve/-1/hitlDetails"
+        asked = self.airflow.get(path)
+        self.airflow.ask("PATCH", path, json={"chosen_options": [chosen], "params_input": {}})
+        return asked
+
+    def log(self, run: str, task: str) -> str:
+        content = self.airflow.get(f"{run}/taskInstances/{task}/logs/1")["content"]
+        return "\n".join(line if isinstance(line, str) else str(line.get("event")) for line in content)
+
+
+@pytest.fixture
+def promotion(airflow: Airflow) -> Promotion:
+    return Promotion(airflow)
+
+
+@pytest.fixture
+def line(running_stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """What train and evaluate leave behind, made by hand in the running stack's store."""
+    monkeypatch.setenv("MUSTER_HOME", str(running_stack.home))
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", running_stack.settings.mlflow_tracking_uri)
+    settings.cache_clear()
+    yield Line(running_stack.home / "store", name=ASKS_FIRST)
+    settings.cache_clear()
+
+
+def champion(registry: MlflowClient) -> str:
+    return str(registry.get_model_version_by_alias(ASKS_FIRST, "Champion").version)
+
+
+def test_only_an_approval_lets_a_large_change_through(
+    promotion: Promotion, line: Line, registry: MlflowClient, running_stack: RunningStack
+) -> None:
+    line.decide(line.first, line.train(line.first, dict.fromkeys(GROUPS, 1.0)), dict.fromkeys(GROUPS, "promote"))
+    first = promotion.start(line.first)
+    promotion.reaches(first, "promote", "success")
+    assert "No approval is needed: there is no champion" in promotion.log(first, "approve")
+    assert champion(registry) == "1"
+
+    verdicts = dict.fromkeys(GROUPS[:3], "promote") | {GROUPS[3]: "hold"}
+    run = line.train(line.second, dict.fromkeys(GROUPS, 2.0))
+    line.decide(line.second, run, verdicts, against="1", evidence=JUDGED)
+    rejected = promotion.start(line.second)
+    asked = promotion.answer(rejected, "Reject")
+    assert "75.0% of the champion's 4 groups would change" in asked["body"]
+    assert asked["defaults"] == ["Reject"]
+    plots = [requests.get(address, timeout=30) for address in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", asked["body"])]
+    assert [plot.headers["Content-Type"] for plot in plots] == ["image/png"] * 2
+    promotion.reaches(rejected, "promote", "skipped")
+    assert "Not promoted: rejected by 'Anonymous'. The champion stays." in promotion.log(rejected, "approve")
+    assert champion(registry) == "1"
+
+    approved = promotion.start(line.second)
+    promotion.answer(approved, "Approve")
+    promotion.reaches(approved, "promote", "success")
+    assert champion(registry) == "2"
+    moves = json.loads(running_stack.muster("show", ASKS_FIRST, "alias_journal", "--format", "json").stdout)
+    evidence = next(json.loads(move["evidence"]) for move in moves if move["to_version"] == "2")
+    assert evidence["approved_by"] == "Anonymous"
+    assert evidence["verdicts"] in asked["body"]
+
+    again = promotion.start(line.second)
+    promotion.reaches(again, "promote", "success")
+    assert "No approval is needed: these verdicts were carried out before" in promotion.log(again, "approve")
+    assert champion(registry) == "2"
+
+
+def test_while_mlflow_wants_no_calls_a_task_gives_its_slot_back_and_comes_back(
+    promotion: Promotion, line: Line, running_stack: RunningStack
+) -> None:
+    line.decide(line.first, line.train(line.first, dict.fromkeys(GROUPS, 1.0)), dict.fromkeys(GROUPS, "promote"))
+    budget(given=running_stack.settings).unavailable({"Retry-After": "45"})
+    run = promotion.start(line.first)
+    promotion.reaches(run, "approve", "deferred")
+    store = f"{run}/taskInstances/approve/state-store"
+    (told,) = promotion.airflow.get(store)["task_state_store"]
+    assert told["key"] == "waiting_for_mlflow"
+    assert "put off by the server" in told["value"]["why"]
+    assert promotion.reaches(run, "approve", "success")["try_number"] == 1
+    promotion.reaches(run, "promote", "success")
+    log = promotion.log(run, "approve")
+    assert "Gave the slot back; goes on in" in log
+    assert "Waiting for MLflow until" in log
+    assert promotion.airflow.get(store)["task_state_store"] == []
