@@ -19,7 +19,7 @@ from muster.pack.lineage import Moves, evidence_of
 from muster.pack.manifest import about, loads_of
 from muster.pack.reader import CorruptManifest
 from muster.pack.registry import Champion
-from muster.rollback_sources import CannotRollBack, group_sources, opened, whole_target
+from muster.rollback_sources import CannotRollBack, Standing, group_sources, opened, standing, whole_target
 from muster.runs import connect
 from muster.tables import Store
 from muster.workload.spec import Workload
@@ -38,7 +38,7 @@ class NobodyOrNothing(WrongArgument):
 class Plan:
     """A rollback that was looked at: carried out against `champion` only, or not at all."""
 
-    champion: Champion
+    champion: str
     seen: str
     """Where the alias stood: another version than the champion's only where a move is finished or written down."""
     asked: Mapping[str, Any]
@@ -54,18 +54,18 @@ class Plan:
     loads: list[str]
     """What the pack's models may name."""
     problem: str | None
-    """Why the champion's own pack could not be read: every group of the target counts as changed then."""
+    """Why the champion's own pack was not read: every group of the target counts as changed then."""
 
     @property
     def nothing(self) -> bool:
         """Whether all is as asked already."""
-        return self.target.version == self.champion.version if self.target else not self.changes
+        return self.target.version == self.champion if self.target else not self.changes
 
     @property
     def difference(self) -> Result:
         """What the rollback changes: counts of all groups, and the first of them by name."""
         return {
-            "from_version": self.champion.version,
+            "from_version": self.champion,
             "to_version": self.target.version if self.target else None,
             "asked": dict(self.asked),
             "partition": self.partition,
@@ -95,49 +95,50 @@ def plan(
         UnknownName: when `version` was never champion, or a group is in neither pack.
         AliasMoved: when the champion is not `against`.
     """
-    moves, seen = journal(store), registry.current(workload, store)
+    moves, seen = journal(store), registry.standing(workload)
     if seen is None:
         raise CannotRollBack(workload.name, "there is no champion yet")
     asked = {"version": version, "groups": sorted(set(groups))}
-    champion = _made_against(workload, store, moves, seen, asked, against)
-    if against not in (None, champion.version):
-        raise AliasMoved(workload.name, against, seen.version, gate=False)
-    whole = _plan_groups if groups else _plan_whole
-    return whole(workload, store, moves, champion, seen.version, asked)
+    leaves = _made_against(store, moves, seen, asked, against)
+    if against not in (None, leaves):
+        raise AliasMoved(workload.name, against, seen, gate=False)
+    plan_it = _plan_groups if groups else _plan_whole
+    return plan_it(workload, store, moves, standing(workload, store, leaves), seen, asked)
 
 
-def _made_against(
-    workload: Workload, store: Store, moves: Moves, seen: Champion, asked: Result, against: str | None
-) -> Champion:
-    """Return the champion to roll back from: as seen, unless this very rollback was begun or made by hand."""
+def _made_against(store: Store, moves: Moves, seen: str, asked: Result, against: str | None) -> str:
+    """Return the version to roll back from: as seen, unless this very rollback was begun or made by hand."""
     if not moves:
         return seen
     last = moves[-1]
     same = last["cause"] == "rollback" and evidence_of(last).get("asked") == asked
     begun = against == last["from_version"] or (against is None and unfinished(store))
-    if same and begun and seen.version in (last["from_version"], last["to_version"]):
-        return registry.version(workload, store, last["from_version"])
-    if asked == {"version": seen.version, "groups": []} and last["to_version"] != seen.version:
-        return registry.version(workload, store, last["to_version"])  # moved by hand: to be written down
+    if same and begun and seen in (last["from_version"], last["to_version"]):
+        return str(last["from_version"])
+    if asked == {"version": seen, "groups": []} and last["to_version"] != seen:
+        return str(last["to_version"])  # moved by hand: to be written down
     return seen
 
 
-def _plan_whole(workload: Workload, store: Store, moves: Moves, champion: Champion, seen: str, asked: Result) -> Plan:
-    target = whole_target(workload, store, moves, champion, asked["version"])
-    problem = None
+def _plan_whole(workload: Workload, store: Store, moves: Moves, leaves: Standing, seen: str, asked: Result) -> Plan:
+    target = whole_target(workload, store, moves, leaves.version, asked["version"])
+    before, problem = None, leaves.problem
     try:
-        before = incumbents(store, champion.folder, champion.manifest_sha256)
+        if leaves.pack is not None:
+            before = incumbents(store, leaves.pack.folder, leaves.pack.manifest_sha256)
     except CorruptManifest as error:  # then all the more reason to leave it
-        before, problem = None, str(error)
-    after = opened(workload, store, target, models=target.version != champion.version)
+        problem = str(error)
+    after = opened(workload, store, target, models=target.version != leaves.version)
     found = changes(before, after, lambda group: target.version)
     said = about(after)
-    return Plan(
-        champion, seen, asked, target, after, said["run"], target.partition, found, said["fallback"], [], problem
-    )
+    run, fallback = said["run"], said["fallback"]
+    return Plan(leaves.version, seen, asked, target, after, run, target.partition, found, fallback, [], problem)
 
 
-def _plan_groups(workload: Workload, store: Store, moves: Moves, champion: Champion, seen: str, asked: Result) -> Plan:
+def _plan_groups(workload: Workload, store: Store, moves: Moves, leaves: Standing, seen: str, asked: Result) -> Plan:
+    if (champion := leaves.pack) is None:
+        why = f"the other groups' models would stay, and {leaves.problem}; roll back without groups first"
+        raise CannotRollBack(workload.name, why)
     before = opened(workload, store, champion)
     sources = group_sources(workload, store, moves, champion, before, asked)
     chosen = pa.array(list(sources.of), pa.string())
@@ -153,7 +154,7 @@ def _plan_groups(workload: Workload, store: Store, moves: Moves, champion: Champ
         raise CannotRollBack(workload.name, why)
     names = loads_of(before, *sources.rows)
     newest = max(champion.partition, *after["origin_partition"].to_pylist())
-    return Plan(champion, seen, asked, None, after, said["run"], newest, found, fallback, names, None)
+    return Plan(leaves.version, seen, asked, None, after, said["run"], newest, found, fallback, names, None)
 
 
 def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) -> Result:
@@ -168,17 +169,17 @@ def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) 
         if not text.strip():
             raise NobodyOrNothing(name)
     counts = {name: value for name, value in plan.difference.items() if name in ("changes", "appears", "disappears")}
-    told = {"from_version": plan.champion.version, **counts, "groups": plan.manifest.num_rows, "who": who, "why": why}
+    told = {"from_version": plan.champion, **counts, "groups": plan.manifest.num_rows, "who": who, "why": why}
     if plan.nothing:
-        same = {"to_version": plan.champion.version, "manifest_sha256": plan.champion.manifest_sha256}
+        same = {"to_version": plan.champion}
         return {"moved": False, "reason": "nothing to do: all is as asked already", **told, **same}
-    now = registry.current(workload, store)
-    if now is None or now.version != plan.seen:
-        raise AliasMoved(workload.name, plan.champion.version, now.version if now else None, gate=False)
+    now = registry.standing(workload)
+    if now != plan.seen:
+        raise AliasMoved(workload.name, plan.champion, now, gate=False)
     version, digest = _registered(workload, store, plan)
     evidence = {**{k: v for k, v in plan.difference.items() if k not in ("shown", "nothing_to_do")}, "why": why.strip()}
     evidence["named"] = [change.group for change in plan.changes[:10]]
-    run, from_version = plan.run, plan.champion.version
+    run, from_version = plan.run, plan.champion
     move = Move(from_version, version, "rollback", who.strip(), run, plan.partition, digest, evidence)
     move_alias(workload, store, move)
     return {"moved": True, "reason": None, **told, "to_version": version, "manifest_sha256": digest}
@@ -189,12 +190,12 @@ def _registered(workload: Workload, store: Store, plan: Plan) -> tuple[str, str]
     if plan.target is not None:
         return plan.target.version, plan.target.manifest_sha256
     pack = write_pack(workload, store, date.fromisoformat(plan.partition), plan.run, plan.manifest, plan.loads)
-    champion = connect().get_model_version(workload.name, plan.champion.version)
+    champion = connect().get_model_version(workload.name, plan.champion)
     tags = {
         registry.PARTITION: plan.partition,
         "muster.run": plan.run,
         "muster.groups": str(pack.groups),
-        "muster.rolled_back_from": plan.champion.version,
+        "muster.rolled_back_from": plan.champion,
         "muster.rolled_back": str(len(plan.changes)),
     }
     return registry.register(workload, store, pack, str(champion.run_id), tags), pack.sha256

@@ -15,7 +15,7 @@ from muster.pack.build import BadSource, incumbents, read_models
 from muster.pack.lineage import Moves, made_by, stood
 from muster.pack.manifest import about, fits
 from muster.pack.reader import CorruptManifest
-from muster.pack.registry import Champion
+from muster.pack.registry import Champion, NotAPack, NotVouched
 from muster.tables import Store
 from muster.workload.spec import Workload
 
@@ -44,17 +44,39 @@ class Sources(NamedTuple):
     """The groups' rows of each version's manifest; none for a group that had no model there."""
 
 
-def whole_target(workload: Workload, store: Store, moves: Moves, champion: Champion, version: str | None) -> Champion:
-    """Return the pack to go back to: `version`, or the champion of before the last promotion."""
+class Standing(NamedTuple):
+    """What a rollback leaves: a version, and its pack where registry and journal agree on it."""
+
+    version: str
+    pack: Champion | None
+    problem: str | None
+    """Why there is no pack to read."""
+
+
+def standing(workload: Workload, store: Store, version: str) -> Standing:
+    """Find out what stands as `version`: a rollback is the remedy for what nobody vouches for, so it is no error."""
+    try:
+        return Standing(version, registry.version(workload, store, version), None)
+    except (NotVouched, NotAPack) as error:
+        return Standing(version, None, str(error))
+
+
+def whole_target(workload: Workload, store: Store, moves: Moves, standing: str, version: str | None) -> Champion:
+    """Return the pack to go back to: `version`, or the champion of before the last promotion.
+
+    From a version that the journal does not know, that is the one which the alias was last moved to by Muster.
+    """
     if version is not None:
         return _was_champion(workload, store, moves, version)
-    before: str | None = champion.version
+    if moves and made_by(moves, standing) is None:
+        return _was_champion(workload, store, moves, moves[-1]["to_version"])
+    before: str | None = standing
     while (number := made_by(moves, before)) is not None:
         before = moves[number]["from_version"]
         if moves[number]["cause"] == "gate":
             break
-    if before in (None, champion.version):
-        why = f"no champion stood before version {champion.version}, by the journal; name a version"
+    if before in (None, standing):
+        why = f"no champion stood before version {standing}, by the journal; name a version"
         raise CannotRollBack(workload.name, why)
     return _was_champion(workload, store, moves, str(before))
 
@@ -62,7 +84,7 @@ def whole_target(workload: Workload, store: Store, moves: Moves, champion: Champ
 def _was_champion(workload: Workload, store: Store, moves: Moves, version: str) -> Champion:
     from mlflow.exceptions import MlflowException
 
-    known = {text for move in moves for text in (move["from_version"], move["to_version"]) if text is not None}
+    known = {move["to_version"] for move in moves}
     if version not in known:
         raise UnknownName("earlier champion: version", version, known)
     try:

@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 import zstandard
 
+from muster.errors import UnknownName
 from muster.gate.decisions import CorruptChampion
 from muster.gate.opponent import BadChampion
 from muster.pack import registry
-from muster.pack.alias import journal
+from muster.pack.alias import journal, unfinished
 from muster.pack.build import BadSource
 from muster.pack.loading import CorruptModel, ForbiddenModel
 from muster.pack.reader import CorruptManifest
 from muster.pack.registry import NotAPack, NotVouched
+from muster.rollback import carry_out, plan
+from muster.rollback_sources import CannotRollBack
 from muster.runs import connect
-from tests.pack import tampering
+from tests.pack import history, tampering
 
 pytestmark = pytest.mark.slow
 Line = Any
@@ -154,3 +157,48 @@ def test_an_alias_at_a_version_with_forged_tags_is_refused(served: Line, champio
 def test_a_folder_outside_the_packs_is_refused(served: Line, champion: registry.Champion) -> None:
     connect().set_model_version_tag(served.name, "1", registry.FOLDER, "../elsewhere")
     _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "leads out of the store's packs")))
+
+
+def _strange(line: Line, tags: dict[str, str]) -> str:
+    """Register a version that Muster did not, and move the alias to it; return its number."""
+    made = connect().create_model_version(line.name, "s3://elsewhere/model", tags=tags)
+    history.by_hand(line, str(made.version))
+    return str(made.version)
+
+
+@pytest.mark.parametrize("tagged", [False, True], ids=["no tags", "forged tags"])
+def test_from_a_version_that_nobody_vouches_for_one_goes_back_to_where_muster_put_the_alias(
+    served: Line, tagged: bool
+) -> None:
+    history.three_weeks(served)
+    tags = dict(connect().get_model_version(served.name, "3").tags) if tagged else {}
+    assert _strange(served, tags) == "4"
+    planned = plan(served.workload, served.store, against="4")
+    told = planned.difference
+    assert (told["from_version"], told["to_version"], told["appears"]) == ("4", "3", 3)
+    assert "version 4 of the registered model" in told["problem"]
+    result = carry_out(served.workload, served.store, planned, "ann", "a hand")
+    assert (result["moved"], result["from_version"], result["to_version"]) == (True, "4", "3")
+    assert registry.current(served.workload, served.store).version == "3"
+    assert not unfinished(served.store)
+    again = carry_out(served.workload, served.store, plan(served.workload, served.store, against="4"), "ann", "a hand")
+    assert (again["moved"], again["to_version"], len(journal(served.store))) == (True, "3", 4)
+    with pytest.raises(UnknownName, match=r"version '4'; there is: 1, 2, 3$"):
+        plan(served.workload, served.store, "4")
+
+
+def test_a_champion_with_another_digest_in_the_registry_can_be_left_but_not_gone_back_to(served: Line) -> None:
+    history.three_weeks(served)
+    tampering.tag(served, "3", "0" * 64)
+    planned = plan(served.workload, served.store)
+    assert carry_out(served.workload, served.store, planned, "ann", "tampered")["to_version"] == "2"
+    assert history.slopes(served) == {"A,X": 2.0, "B,X": 1.0}
+    with pytest.raises(NotVouched, match=r"the journal says .* roll back to a version of './muster show"):
+        plan(served.workload, served.store, "3")
+
+
+def test_groups_alone_are_not_rolled_back_from_what_nobody_vouches_for(served: Line) -> None:
+    history.three_weeks(served)
+    _strange(served, {})
+    with pytest.raises(CannotRollBack, match=r"version 4 .* has no tag .*; roll back without groups first; nothing"):
+        plan(served.workload, served.store, "2", ["A,X"])

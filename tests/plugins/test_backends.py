@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import stat
+import subprocess
+import sys
 import zipfile
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from muster_airflow.backends import BACKENDS, JobCall
+from muster_airflow.backends import BACKENDS, Command, JobCall
 from muster_airflow.backends.code import packed_code
+from muster_airflow.backends.properties import configured
 from muster_airflow.exceptions import ConnectionRefused
 
 JOB = JobCall("jobs/train.py", "w/made.yaml", "2024-02-05", "a.1", Path("/r/2024-02-05-a.1.json"))
@@ -96,13 +102,74 @@ def test_a_missing_connection_is_refused(connection: Any, backend: str) -> None:
         BACKENDS[backend](JOB)
 
 
+SECRET = "pa=ss: #word! \\ü"
+EXTRA = {
+    "jars": ["/a.jar", "/b.jar"],
+    "conf": {"spark.hadoop.fs.s3a.secret.key": SECRET, "spark.executor.memory": "2g"},
+}
+
+
 def test_submit_brings_delta_and_what_the_connection_adds(connection: Any) -> None:
-    extra = {"jars": ["/a.jar", "/b.jar"], "conf": {"spark.executor.memory": "2g", "spark.sql.session.timeZone": "CET"}}
-    connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": extra})
-    arguments = BACKENDS["submit"](JOB).arguments
-    confs = [value for option, value in pairwise(arguments) if option == "--conf"]
-    assert {"spark.jars=/a.jar,/b.jar", "spark.executor.memory=2g", "spark.sql.session.timeZone=CET"} < set(confs)
-    assert "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension" in confs
+    connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": EXTRA})
+    found = BACKENDS["submit"](JOB).properties
+    assert found.items() > {**EXTRA["conf"], "spark.jars": "/a.jar,/b.jar"}.items()
+    assert found["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
+
+
+def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tmp_path: Path) -> None:
+    connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": EXTRA})
+    command = BACKENDS["submit"](JOB)
+    with configured(command, tmp_path / "submit") as arguments:
+        (file,) = (tmp_path / "submit").iterdir()
+        assert arguments[:4] == [command.arguments[0], "--properties-file", str(file), "--load-spark-defaults"]
+        assert arguments[4:] == command.arguments[1:]
+        assert not [text for text in (*arguments, repr(command)) if "pa=ss" in text or "--conf" in text]
+        assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
+    assert not list((tmp_path / "submit").iterdir())
+
+
+def test_the_configuration_is_removed_when_the_job_breaks(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError), configured(Command(["job"], properties={"a": "b"}), tmp_path) as arguments:
+        Path(arguments[2]).touch(exist_ok=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from muster_airflow.backends.command import Command\n"
+        "from muster_airflow.backends.properties import configured\n"
+        "with configured(Command(['job'], properties={'a': 'b'}), Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with configured(Command(["job"], properties={"a": "1"}), tmp_path) as first:
+        assert not left.exists()
+        with configured(Command(["job"], properties={"a": "2"}), tmp_path) as second:
+            assert {Path(arguments[2]) for arguments in (first, second)} == set(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_spark_reads_the_configuration_as_it_was_meant_and_its_own_defaults_too(
+    connection: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.executor.memory 1g\nspark.executor.cores 3\n")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    script = tmp_path / "told.py"
+    script.write_text(
+        "import json, psutil\nfrom pyspark.java_gateway import launch_gateway\n"
+        "told = {pair._1(): pair._2() for pair in launch_gateway().jvm.org.apache.spark.SparkConf().getAll()}\n"
+        "lines = [' '.join(process.info['cmdline'] or []) for process in psutil.process_iter(['cmdline'])]\n"
+        "told['listed'] = [line for line in lines if told['spark.hadoop.fs.s3a.secret.key'] in line]\n"
+        "print('TOLD', json.dumps(told))\n"
+    )
+    connection("spark_default", {"conn_type": "spark", "host": "local[1]", "extra": {"conf": EXTRA["conf"]}})
+    command = BACKENDS["submit"](replace(JOB, file=str(script)))
+    with configured(command, tmp_path / "submit") as arguments:
+        started = subprocess.run(
+            arguments, env={**os.environ, **command.environment}, capture_output=True, text=True, check=True
+        )
+    (told,) = (json.loads(line[5:]) for line in started.stdout.splitlines() if line.startswith("TOLD"))
+    assert told.items() > {**EXTRA["conf"], "spark.executor.cores": "3", "listed": []}.items()
 
 
 def test_executors_get_todays_code_as_one_zip_made_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from muster.budget import muster_errors
 from muster.errors import MusterError
 from muster.pack.journal import journal as journal
 from muster.pack.journal import moves as _moves
-from muster.pack.registry import ALIAS, current
+from muster.pack.registry import ALIAS, standing
 from muster.runs import connect
 from muster.tables import ALIAS_JOURNAL, Store
 from muster.workload.spec import Workload
@@ -101,7 +101,7 @@ def move_alias(workload: Workload, store: Store, move: Move) -> None:
     """
     table = DeltaTable.create(store.table("alias_journal"), ALIAS_JOURNAL, mode="ignore")
     moves = _moves(table)
-    number, found = len(moves), _current_version(workload, store)
+    number, found = len(moves), standing(workload)
     begun = bool(moves) and _same(moves[-1], move)
     if begun and (found == move.to_version or _unfinished(table, number)):
         if found not in (move.from_version, move.to_version):
@@ -114,7 +114,7 @@ def move_alias(workload: Workload, store: Store, move: Move) -> None:
         number += 1
     if found != move.to_version:
         connect().set_registered_model_alias(workload.name, ALIAS, move.to_version)
-        found = _current_version(workload, store)
+        found = standing(workload)
     if found != move.to_version:
         raise _moved(workload, move, found, "it was moved by another right after")
     _note_made(table, number)
@@ -122,11 +122,6 @@ def move_alias(workload: Workload, store: Store, move: Move) -> None:
 
 def _moved(workload: Workload, move: Move, found: str | None, why: str = "") -> AliasMoved:
     return AliasMoved(workload.name, move.from_version, found, why, gate=move.cause == "gate")
-
-
-def _current_version(workload: Workload, store: Store) -> str | None:
-    champion = current(workload, store)
-    return champion.version if champion else None
 
 
 def _same(row: Mapping[str, Any], move: Move) -> bool:

@@ -38,7 +38,7 @@ class NotAPack(MusterError):
     def __init__(self, name: str, version: str, tag: str) -> None:
         super().__init__(
             f"version {version} of the registered model '{name}' has no tag '{tag}', so it is no pack of Muster; "
-            f"point the alias '{ALIAS}' to a version that Muster registered"
+            f"roll back with './muster rollback {name}'"
         )
 
 
@@ -48,7 +48,7 @@ class NotVouched(MusterError):
     def __init__(self, name: str, version: str, why: str) -> None:
         super().__init__(
             f"version {version} of the registered model '{name}' is not used: {why}; find out who changed it, then "
-            f"put the tag right, or point the alias '{ALIAS}' to a version of `./muster show {name} alias_journal`"
+            f"put the tag right, or roll back to a version of './muster show {name} alias_journal'"
         )
 
 
@@ -84,10 +84,25 @@ def current(workload: Workload, store: Store) -> Champion | None:
         MlflowException: when the server does not answer, or answers anything but that there is no such alias.
         NotAPack: when the alias is at a version that Muster did not register.
     """
+    found = _at_alias(workload)
+    return None if found is None else _vouched(store, found)
+
+
+@muster_errors()
+def standing(workload: Workload) -> str | None:
+    """Return the number of the version behind the alias, whether anything vouches for it or not. One call.
+
+    For those that move the alias: what stands there now is compared or left, never read.
+    """
+    found = _at_alias(workload)
+    return None if found is None else str(found.version)
+
+
+def _at_alias(workload: Workload) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return _vouched(store, connect().get_model_version_by_alias(workload.name, ALIAS))
+        return connect().get_model_version_by_alias(workload.name, ALIAS)
     except MlflowException as error:
         if _says_no_alias(error):
             return None
@@ -99,7 +114,7 @@ def version(workload: Workload, store: Store, number: str) -> Champion:
     """Return the pack registered as version `number`, which was champion at some time. One call.
 
     Raises:
-        NotVouched: as `current` does.
+        NotVouched, NotAPack: as `current` does.
     """
     return _vouched(store, connect().get_model_version(workload.name, number))
 

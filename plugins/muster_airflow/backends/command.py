@@ -38,6 +38,8 @@ class Command:
 
     arguments: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Spark's configuration, for a file and never for the arguments: it may hold secrets."""
     spark_ui: str = ""
     """Where Spark shows the work, when that is known before it starts."""
 

@@ -38,12 +38,12 @@ def command(job: JobCall) -> Command:
         [
             str(jars.spark_home() / "bin" / "spark-submit"),
             *("--master", master(connection), "--name", f"{job.file.rsplit('/')[-1]} {job.workload} {job.partition}"),
-            *(part for key, value in configuration(extra).items() for part in ("--conf", f"{key}={value}")),
             *("--py-files", str(packed_code(settings().home / "code"))),
             job.file,
             *job.arguments,
         ],
         {"PYSPARK_PYTHON": sys.executable},
+        configuration(extra),
         spark_ui=extra.get("ui", ""),
     )
 

@@ -171,6 +171,8 @@ class JobOperator(BaseOperator):
         return BACKENDS[backend](call)
 
     def _run(self, command: Command, added: Mapping[str, str], result_file: Path) -> dict[str, Any]:
+        from muster_airflow.backends.properties import configured
+
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
         lines: list[str] = []
 
@@ -180,9 +182,10 @@ class JobOperator(BaseOperator):
             del lines[:-KEPT_LINES]
 
         result_file.unlink(missing_ok=True)  # this very attempt may have been deferred before
-        self._process = JobProcess(command.arguments, {**inherited, **command.environment, **added})
-        self.log.info("Started process %s: %s", self._process.pid, " ".join(command.arguments))
-        code = self._process.stream(tell)
+        with configured(command, settings().home.resolve() / "submit") as arguments:
+            self._process = JobProcess(arguments, {**inherited, **command.environment, **added})
+            self.log.info("Started process %s: %s", self._process.pid, " ".join(arguments))
+            code = self._process.stream(tell)
         if code not in (os.EX_OK, os.EX_TEMPFAIL):
             raise (InputRefused if code == os.EX_DATAERR else JobFailed)(self.stage, code, lines)
         if not result_file.is_file():
