@@ -25,7 +25,7 @@ SPREAD_BETWEEN = (2.0, 60.0)
 """The least and the most seconds of that: fifty tasks do not come back in step, and none comes back much too late."""
 
 SHOWN_AS = "waiting_for_mlflow"
-"""The key under which the task's page, tab *Task Store*, tells of the wait."""
+"""The key under which the task's page, under *Storage*, tells of the wait."""
 
 
 def come_back_at(until: datetime, now: datetime, key: str) -> datetime:

@@ -21,7 +21,7 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
     goal = f"version {to}" if to else "a new version"
     console.print(Text(f"{workload}: version {difference['from_version']} -> {goal}", style="bold"))
     if difference["problem"]:
-        console.print(Text(f"the champion's own pack is broken: {difference['problem']}", style="red"))
+        console.print(Text(f"the champion's own pack was not read: {difference['problem']}", style="red"))
     if difference["nothing_to_do"]:
         console.print("nothing to do: all is as asked already")
         return
