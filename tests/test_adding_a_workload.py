@@ -29,7 +29,7 @@ from muster.workload.windows import DateRange
 from muster.workload.wording import sections
 
 TEXT = (PROJECT / "docs" / "adding_a_workload.md").read_text(encoding="utf-8")
-NOT_SECTIONS = {"columns", "steps"}
+NOT_SECTIONS = {"columns", "rules", "steps"}
 """Their short forms are explained by themselves."""
 TOLD_AS_WELL = {"fallback", "algorithms", "search"}
 """Sections that have a row of their own, besides their fields'."""
