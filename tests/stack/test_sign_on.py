@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
 import time
@@ -81,6 +82,29 @@ def test_mlflow_lets_nobody_in_without_the_password(server: Settings) -> None:
     assert search(server).status_code == 401
     assert search(server, auth=("admin", "password1234")).status_code == 401
     assert search(server, auth=login[:2]).status_code == 200
+
+
+def test_airflows_connection_to_it_tells_whether_it_lets_us_in(
+    server: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))  # read when Airflow is imported
+    from muster_airflow.hooks.mlflow import MlflowHook
+
+    def tested(**credentials: str) -> tuple[bool, str]:
+        value = {"conn_type": "mlflow", "host": server.mlflow_tracking_uri, **credentials}
+        monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(value))
+        return MlflowHook().test_connection()
+
+    login = passwords.mlflow_login(server)
+    assert login is not None
+    fit, said = tested(login=login.user, password=login.password)
+    assert fit, said
+    assert said.endswith("lets us in as 'admin'")
+    assert tested(login=login.user, password="password1234") == (
+        False,
+        f"{server.mlflow_tracking_uri} does not accept these credentials (401)",
+    )
+    assert "wants credentials: fill in Login and Password" in tested()[1]
 
 
 def test_mlflows_own_page_may_ask_and_a_strange_one_may_not(server: Settings) -> None:

@@ -18,17 +18,18 @@ class Unfit(Exception):
 
 
 def ask(uri: str, login: str | None, password: str | None) -> str:
-    """Return which MLflow answers at `uri` and as whom it knows us: one question without credentials, one with.
+    """Return which MLflow answers at `uri` and as whom it knows us: its version, then what only those let in may ask.
 
     Raises:
         Unfit: with what is wrong, in plain words.
     """
-    version = _answer(f"{uri}/version")
+    signed = _sign_in(login, password)
+    version = _answer(f"{uri}/version", signed)  # asks for credentials too, where the server has sign-on
     if version.status_code in (401, 403):
         raise Unfit(_no_entry(uri, version, login, password))
     if version.status_code != 200 or not version.text[:1].isdigit():
         raise Unfit(f"no MLflow at {uri}: {_told(version)}; check host, port and path")
-    experiments = _answer(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", _sign_in(login, password))
+    experiments = _answer(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", signed)
     if experiments.status_code in (401, 403):
         raise Unfit(_no_entry(uri, experiments, login, password))
     if experiments.status_code != 200:
@@ -53,7 +54,7 @@ def _as_nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _answer(address: str, auth: SignIn = _as_nobody) -> requests.Response:
+def _answer(address: str, auth: SignIn) -> requests.Response:
     """Return the answer to a GET, not following redirects: a sign-in page is no MLflow."""
     try:
         answer = requests.get(address, auth=auth, timeout=TIMEOUT, allow_redirects=False)
