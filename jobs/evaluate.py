@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from muster.feature_files import FeatureFiles, list_features, read_bucket
 from muster.gate.bucket import judge_bucket
 from muster.gate.candidates import Candidates, read_candidates, settled
 from muster.gate.decisions import reconcile, summary
-from muster.gate.opponent import Opponents, opponents
 from muster.gate.significance import control
 from muster.gate.tagged import clear, tagged
+from muster.registries import Opponents, registry_of
 from muster.tables import DECISIONS
 from muster.training.bins import balance
 
@@ -30,7 +31,7 @@ def run(job: Job) -> dict[str, Any]:
     """Judge every group of the partition's ledger and write `decisions`; return the counts."""
     found = tagged(job.workload)
     candidates = read_candidates(job.workload, job.store, job.windows, found)
-    champion = opponents(job.workload, job.store, job.windows)
+    champion = registry_of(job.workload).opponents(job.workload, job.store, job.windows)
     files = list_features(job.workload, job.store, job.windows.evaluate, candidates.features_version)
     ledger = candidates.ledger.read()
     bins = balance(_costs(ledger, files), job.bins)
@@ -55,7 +56,8 @@ def _judge(
     def judge(bucket: int) -> pa.Table:
         rows = read_bucket(workload, files.files.get(bucket, []), days, ["label", *workload.features.columns])
         ledger, models = candidates.ledger.read(bucket), candidates.models.read(bucket)
-        return judge_bucket(workload, rows, ledger, models, root, champion.of(ledger["group"]) if champion else None)
+        with champion.of(ledger["group"]) if champion else nullcontext() as incumbents:
+            return judge_bucket(workload, rows, ledger, models, root, incumbents)
 
     return judge
 

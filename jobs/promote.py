@@ -1,17 +1,25 @@
-"""Promote: move the alias to the next champion pack, as the partition's decisions say. Starts no Spark session."""
+"""Promote: move the alias, or each group's own, as the partition's decisions say. A pack needs no Spark session."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import pyarrow as pa
 
 from jobs.job import Job, main
 from muster.approval import BY, VERDICTS, Approval
-from muster.promote import promote
+from muster.registries import registry_of
 
 
 def run(job: Job) -> dict[str, Any]:
     """Carry out the partition's decisions."""
-    return promote(job.workload, job.store, job.windows, who=job.attempt, approval=Approval.of(job.options))
+
+    def over(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
+        return job.over_bins([[number] for number in range(tasks)], work, schema)
+
+    approval = Approval.of(job.options)
+    return registry_of(job.workload).promote(job.workload, job.store, job.windows, job.attempt, approval, over)
 
 
 if __name__ == "__main__":

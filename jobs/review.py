@@ -7,13 +7,14 @@ from typing import Any
 
 from jobs.job import Job, main
 from muster.proposal import partition_rows
+from muster.registries import registry_of
 from muster.review import Review, review
 from muster.runs import add_files
 
 
 def run(job: Job) -> dict[str, Any]:
     """Return the review; where a human is asked, its plots become artifacts of the MLflow run that it is about."""
-    found = review(job.workload, job.store, job.windows)
+    found = review(job.workload, job.store, job.windows, registry_of(job.workload).propose)
     told = {name: getattr(found, name) for name in ("verdicts", "needs_approval", "why", "changed", "markdown")}
     return {**told, "plots": {}, **(_shown(job, found) if found.needs_approval else {})}
 

@@ -6,18 +6,20 @@ from functools import partial
 from typing import Any
 
 from jobs.job import Job, main
-from muster.score import count_predictions, prepare, score_bucket
+from muster.registries import registry_of
+from muster.score import count_predictions
 from muster.tables import PREDICTIONS
 from muster.training.bins import balance
 
 
 def run(job: Job) -> dict[str, Any]:
     """Score bucket by bucket; the rows go from the executors to the table, not through here."""
-    scoring = prepare(job.workload, job.store, job.windows)
-    bins = balance(scoring.features.rows, job.bins)
-    rows = job.frame_over_bins(bins, partial(score_bucket, job.workload, scoring), PREDICTIONS)
+    registry = registry_of(job.workload)
+    scoring = registry.prepare(job.workload, job.store, job.windows)
+    bins = balance(scoring.costs, job.bins)
+    rows = job.frame_over_bins(bins, partial(registry.score_bucket, job.workload, scoring), PREDICTIONS)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
-    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.champion.version}
+    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.model_version}
 
 
 if __name__ == "__main__":

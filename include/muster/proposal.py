@@ -101,7 +101,7 @@ def propose(workload: Workload, store: Store, windows: PartitionWindows) -> Prop
     champion = registry.current(workload, store)
     proposal = Proposal(verdicts, moves, champion)
     if workload.gate.mode != "enabled":
-        return replace(proposal, nothing=_idle(workload, verdicts))
+        return replace(proposal, nothing=idle(workload, verdicts))
     before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
     if before:
         return replace(proposal, carried_out=before[-1])
@@ -115,7 +115,8 @@ def propose(workload: Workload, store: Store, windows: PartitionWindows) -> Prop
     return replace(proposal, base=_carried(workload, store, base))
 
 
-def _idle(workload: Workload, verdicts: Verdicts) -> str:
+def idle(workload: Workload, verdicts: Verdicts) -> str:
+    """Tell why a gate that is not enabled promotes nothing."""
     if workload.gate.mode == "disabled":
         return DISABLED
     return f"the gate's mode is dry_run: {verdicts.winners.num_rows} groups would have been promoted"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from muster.workload.windows import PartitionWindows
 
 OUTLIERS = 5
 """Groups shown of each kind: what a human can look into, however many there are."""
+
+
+Propose = Callable[[Workload, Store, PartitionWindows], Proposal]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Review:
     """PNG files by title; none where nothing was judged."""
 
 
-def review(workload: Workload, store: Store, windows: PartitionWindows) -> Review:
+def review(workload: Workload, store: Store, windows: PartitionWindows, propose: Propose = propose) -> Review:
     """Return what a partition's promotion would change and whether a human has to approve it; nothing is written.
 
     Raises:

@@ -95,6 +95,9 @@ def plan(
         UnknownName: when `version` was never champion, or a group is in neither pack.
         AliasMoved: when the champion is not `against`.
     """
+    if workload.registry == "per_group":
+        why = "its groups have registered models of their own: point a group's alias to a version that was its champion"
+        raise CannotRollBack(workload.name, why)
     moves, seen = journal(store), registry.standing(workload)
     if seen is None:
         raise CannotRollBack(workload.name, "there is no champion yet")

@@ -20,7 +20,7 @@ from muster.pack import registry
 from muster.pack.alias import journal
 from muster.pack.lineage import stood
 from muster.pack.manifest import fits
-from muster.pack.reader import Pack
+from muster.pack.reader import Answers, Pack
 from muster.pack.registry import Champion
 from muster.tables import PREDICTIONS, Store
 from muster.workload.spec import Workload
@@ -35,14 +35,30 @@ class CannotScore(MusterError):
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What is scored with what. Plain data: it travels to the executors."""
+class Slice:
+    """What is scored. Plain data: it travels to the executors."""
 
-    champion: Champion
     features: FeatureFiles
     days: DateRange
     partition: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class Scoring(Slice):
+    """What is scored with which pack."""
+
+    champion: Champion
+
+    @property
+    def model_version(self) -> str:
+        """The version that scores every group."""
+        return self.champion.version
+
+    @property
+    def costs(self) -> dict[int, float]:
+        """What each bucket costs: its rows."""
+        return dict(self.features.rows)
 
 
 def prepare(workload: Workload, store: Store, windows: PartitionWindows) -> Scoring:
@@ -58,7 +74,7 @@ def prepare(workload: Workload, store: Store, windows: PartitionWindows) -> Scor
         raise CannotScore(workload.name, windows.key, "there is no champion yet; promote one first")
     champion = _of_its_time(workload, store, windows, champion)
     features = list_features(workload, store, windows.score)
-    scoring = Scoring(champion, features, windows.score, windows.key, datetime.now(UTC))
+    scoring = Scoring(features, windows.score, windows.key, datetime.now(UTC), champion)
     said = open_pack(workload, champion).about
     if not fits(said, workload):
         why = f"champion version {champion.version} takes other keys or features; train, evaluate and promote first"
@@ -101,30 +117,40 @@ def _without_model(workload: Workload, scoring: Scoring) -> list[str]:
 
 def score_bucket(workload: Workload, scoring: Scoring, bucket: int) -> pa.Table:
     """Return PREDICTIONS of one bucket's rows; only the models that answer for them are loaded."""
-    pack = open_pack(workload, scoring.champion)
+    rows = rows_to_score(workload, scoring, bucket)
+    answers = answer(workload, open_pack(workload, scoring.champion), rows)
+    return predictions(scoring, bucket, rows, answers, pa.repeat(scoring.champion.version, rows.num_rows))
+
+
+def rows_to_score(workload: Workload, scoring: Slice, bucket: int) -> pa.Table:
+    """Return a bucket's rows of the slice, sorted by group and time."""
     columns = list(workload.features.columns)
-    files = scoring.features.files.get(bucket, [])
-    rows = read_bucket(workload, files, scoring.days, columns, parents=False)
-    matrix = np.column_stack([rows[name].to_numpy() for name in columns]).astype(np.float64, copy=False)
-    answers = pack.answer(rows["group"].combine_chunks(), matrix, partial(_parent, pack.about))
-    return _predictions(scoring, bucket, rows, answers._asdict())
+    return read_bucket(workload, scoring.features.files.get(bucket, []), scoring.days, columns, parents=False)
 
 
-def _parent(about: dict[str, Any], group: str) -> str:
+def answer(workload: Workload, pack: Pack, rows: pa.Table) -> Answers:
+    """Return the pack's answers for rows of any groups."""
+    matrix = np.column_stack([rows[name].to_numpy() for name in workload.features.columns])
+    features = matrix.astype(np.float64, copy=False)
+    return pack.answer(rows["group"].combine_chunks(), features, partial(parent_of, pack.about))
+
+
+def parent_of(about: dict[str, Any], group: str) -> str:
     """Return the group's parent as the pack has it, whatever the workload declares by now."""
     return groups.parent_name(list(about["keys"]), groups.values(group), about["parent_keys"])
 
 
-def _predictions(scoring: Scoring, bucket: int, rows: pa.Table, answers: dict[str, np.ndarray]) -> pa.Table:
+def predictions(scoring: Slice, bucket: int, rows: pa.Table, answers: Answers, versions: pa.Array) -> pa.Table:
+    """Return PREDICTIONS of rows, answered by models of `versions`."""
     same = {
         "partition": scoring.partition,
         "bucket": bucket,
-        "model_version": scoring.champion.version,
         "features_version": scoring.features.version,
         "scored_at": scoring.at,
     }
     columns = {name: rows[name] for name in ("group", "row_id", "time")}
-    columns |= {name: pa.array(values, PREDICTIONS.field(name).type) for name, values in answers.items()}
+    columns |= {name: pa.array(values, PREDICTIONS.field(name).type) for name, values in answers._asdict().items()}
+    columns["model_version"] = versions
     columns |= {
         name: pa.repeat(pa.scalar(value, PREDICTIONS.field(name).type), rows.num_rows) for name, value in same.items()
     }

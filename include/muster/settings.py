@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     mlflow_share: float = Field(default=1, gt=0, le=1, description="Share of the budget that this process may use.")
     mlflow_waiting: Waiting = Field(default=Waiting(), description="How long a process waits for MLflow: JSON.")
 
+    model_schema: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_]+\.[A-Za-z0-9_]+)?$",
+        description="`catalog.schema` that groups' registered models stand in, on Unity Catalog; empty elsewhere.",
+    )
+
     def environment(self) -> dict[str, str]:
         """Return the variables from which another process reads these same settings."""
         values = {**self.model_dump(), "home": self.home.resolve()}

@@ -109,7 +109,7 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: StageInfo) -> None:
     if stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
-        PromoteOperator(**shared, **_approval(dag, workload, path))
+        PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
 

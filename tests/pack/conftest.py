@@ -119,7 +119,7 @@ class Line:
         partition: str,
         run: str,
         verdicts: Mapping[str, str],
-        against: str | None = None,
+        against: str | Mapping[str, str] | None = None,
         chosen: Mapping[str, str] = MappingProxyType({}),
         evidence: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -127,8 +127,9 @@ class Line:
 
         `evidence` is every row's, beside what a decision needs at least.
         """
+        own = against if isinstance(against, Mapping) else dict.fromkeys(verdicts, against)
         rows = [
-            {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": against}
+            {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": own.get(group)}
             | {
                 "algorithm": chosen.get(group, "logistic"),
                 "candidate_score": 0.75,

@@ -155,14 +155,14 @@ def test_a_promotion_broken_off_before_the_alias_was_set_is_finished(
     served: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three_weeks(served)
-    whole = alias._write_down
+    whole = alias.write_down
 
     def killed(*arguments: Any) -> None:
         whole(*arguments)
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(alias, "_write_down", killed)
+        patched.setattr(alias, "write_down", killed)
         with pytest.raises(Killed):
             promoted(served, FOURTH, {"A,X": 4.0}, "3")
     assert alias.unfinished(served.store)

@@ -156,7 +156,7 @@ STEPS = [
     (registry, "save_bundle"),
     (registry, "_ensure_registered_model"),
     (registry, "_link"),
-    (alias, "_write_down"),
+    (alias, "write_down"),
     (promote, "add_metrics"),
 ]
 
@@ -259,7 +259,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_fails(served: Line, mo
 def test_a_move_that_is_being_made_is_waited_for(served: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     _week(served, served.first, WON, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(alias, "_write_down", _then_die(alias._write_down))
+        patched.setattr(alias, "write_down", _then_die(alias.write_down))
         with pytest.raises(Killed):
             _promote(served, served.first)
     _week(served, served.second, WON, 2.0)

@@ -184,9 +184,9 @@ STEPS = [
     (rollback, "write_pack", True),
     (registry, "save_bundle", False),
     (registry, "_link", True),
-    (alias, "_write_down", True),
-    (alias, "_note_made", False),
-    (alias, "_note_made", True),
+    (alias, "write_down", True),
+    (alias, "note_made", False),
+    (alias, "note_made", True),
 ]
 
 
@@ -214,7 +214,7 @@ def test_the_same_rollback_after_a_crash_ends_in_the_same_state(
     assert slopes(served) == {"A,X": 2.0, "B,X": 1.0, "C,X": 3.0}
 
 
-@pytest.mark.parametrize("step", ["_write_down", "_note_made"])
+@pytest.mark.parametrize("step", ["write_down", "note_made"])
 def test_a_rollback_without_a_version_goes_no_further_back_after_a_crash(
     served: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -222,7 +222,7 @@ def test_a_rollback_without_a_version_goes_no_further_back_after_a_crash(
     whole = getattr(alias, step)
 
     def killed(*arguments: Any) -> None:
-        if step == "_write_down":
+        if step == "write_down":
             whole(*arguments)
         raise Killed
 

@@ -33,7 +33,7 @@ def _scoring(line: Line, partition: str, slopes: dict[str, Any]) -> Scoring:
     built = line.pack(slopes)
     days = partition_windows(line.workload, partition).score
     champion = Champion("7", built.folder, built.sha256, line.first)
-    return Scoring(champion, list_features(line.workload, line.store, days), days, partition, datetime.now(UTC))
+    return Scoring(list_features(line.workload, line.store, days), days, partition, datetime.now(UTC), champion)
 
 
 def _score(line: Line, scoring: Scoring) -> pa.Table:

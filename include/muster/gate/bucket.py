@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,17 @@ log = logging.getLogger(__name__)
 class Incumbents:
     """The champion pack's models of one bucket's groups."""
 
-    version: str
+    version: str | None
     folder: Path
     manifest: pa.Table
     loads: tuple[str, ...] = ()
     """What its models may name beside numpy, scipy and scikit-learn."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Each group's own version, where every group has a registered model of its own; `version` is None then."""
+
+    def version_of(self, group: str) -> str | None:
+        """Return the version that is champion to the group."""
+        return self.version or self.versions.get(group)
 
 
 @dataclass(frozen=True)
@@ -191,7 +197,7 @@ def _decision(workload: Workload, case: Case, judgement: Judgement, champion: In
         **{name: case.entry[name] for name in ("partition", "run", "group", "bucket", "parent")},
         **evidence,
         "metric": workload.gate.metric,
-        "champion_version": champion.version if champion else None,
+        "champion_version": champion.version_of(case.entry["group"]) if champion else None,
         "champion_run": case.incumbent["origin_run"] if case.incumbent else None,
         "champion_score": opponent_score if case.incumbent else None,
         "baseline_score": _baseline_score(workload, case) if judgement.verdict != "hold" else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,14 +39,15 @@ class Opponents:
     fits: bool
     """False when its models take other features than the workload has now: then the baseline is the opponent."""
 
-    def of(self, groups: pa.Array) -> Incumbents:
-        """Return the pack's models of `groups`, the manifest verified.
+    @contextmanager
+    def of(self, groups: pa.Array) -> Iterator[Incumbents]:
+        """Give the pack's models of `groups`, the manifest verified.
 
         By name, not by bucket: the workload may be divided into more buckets now than when the pack was built.
         """
         manifest = read_manifest(self.folder, self.manifest_sha256)
         wanted = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
-        return Incumbents(self.version, self.folder, wanted, tuple(loads_of(manifest)))
+        yield Incumbents(self.version, self.folder, wanted, tuple(loads_of(manifest)))
 
 
 def opponents(workload: Workload, store: Store, windows: PartitionWindows) -> Opponents | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -79,10 +79,11 @@ class Move:
 def unfinished(store: Store) -> bool:
     """Tell whether the last move of the journal was begun and is not known to have been made."""
     table = store.open("alias_journal")
-    return table is not None and _unfinished(table, len(_moves(table)))
+    return table is not None and is_unfinished(table, len(_moves(table)))
 
 
-def _unfinished(table: DeltaTable, moves: int) -> bool:
+def is_unfinished(table: DeltaTable, moves: int) -> bool:
+    """Tell whether the last of so many moves is not noted as made."""
     return (table.transaction_version(MADE) or 0) < moves
 
 
@@ -103,21 +104,21 @@ def move_alias(workload: Workload, store: Store, move: Move) -> None:
     moves = _moves(table)
     number, found = len(moves), standing(workload)
     begun = bool(moves) and _same(moves[-1], move)
-    if begun and (found == move.to_version or _unfinished(table, number)):
+    if begun and (found == move.to_version or is_unfinished(table, number)):
         if found not in (move.from_version, move.to_version):
             raise _moved(workload, move, found, "it was moved, but not by Muster")
     else:
         if begun and move.cause == "gate":
             raise _moved(workload, move, found, "it was moved by hand after this very promotion")
         _compare(workload, table, move, moves, found)
-        _write_down(workload, table, move, moves)
+        write_down(workload, table, [move], moves)
         number += 1
     if found != move.to_version:
         connect().set_registered_model_alias(workload.name, ALIAS, move.to_version)
         found = standing(workload)
     if found != move.to_version:
         raise _moved(workload, move, found, "it was moved by another right after")
-    _note_made(table, number)
+    note_made(table, number)
 
 
 def _moved(workload: Workload, move: Move, found: str | None, why: str = "") -> AliasMoved:
@@ -131,32 +132,41 @@ def _same(row: Mapping[str, Any], move: Move) -> bool:
 
 def _compare(workload: Workload, table: DeltaTable, move: Move, moves: list[dict[str, Any]], found: str | None) -> None:
     journalled = moves[-1]["to_version"] if moves else None
-    if journalled != found and _unfinished(table, len(moves)) and datetime.now(UTC) - moves[-1]["at"] < UNDER_WAY:
+    if journalled != found and is_unfinished(table, len(moves)) and datetime.now(UTC) - moves[-1]["at"] < UNDER_WAY:
         raise MoveUnderWay(workload.name, moves[-1])
     by_hand = move.cause == "rollback" and (found, journalled) == (move.to_version, move.from_version)
     if found != move.from_version and not by_hand:
         raise _moved(workload, move, found)
 
 
-def _write_down(workload: Workload, table: DeltaTable, move: Move, moves: list[dict[str, Any]]) -> None:
+def write_down(workload: Workload, table: DeltaTable, made: Sequence[Move], moves: Sequence[Mapping[str, Any]]) -> None:
+    """Append moves to the journal of `moves`, in one commit.
+
+    Raises:
+        AliasMoved: when another commit has come first.
+    """
     at = datetime.now(UTC)
     if moves:  # clocks of two machines differ; the order of the moves is that of the journal
         at = max(at, moves[-1]["at"] + timedelta(microseconds=1))
-    row = {**vars(move), "at": at, "alias": ALIAS, "evidence": json.dumps(dict(move.evidence), sort_keys=True)}
-    numbered = CommitProperties(app_transactions=[Transaction(MOVES, len(moves) + 1)])
+    rows = [
+        {**vars(move), "at": at + timedelta(microseconds=n), "alias": ALIAS}
+        | {"evidence": json.dumps(dict(move.evidence), sort_keys=True)}
+        for n, move in enumerate(made)
+    ]
+    numbered = CommitProperties(app_transactions=[Transaction(MOVES, len(moves) + len(made))])
     try:
-        rows = pa.Table.from_pylist([row], ALIAS_JOURNAL)
-        write_deltalake(table, rows, mode="append", schema_mode="merge", commit_properties=numbered)
+        added = pa.Table.from_pylist(rows, ALIAS_JOURNAL)
+        write_deltalake(table, added, mode="append", schema_mode="merge", commit_properties=numbered)
     except CommitFailedError as error:
         table.update_incremental()
         winner = _moves(table)[-1]["to_version"]
-        raise _moved(workload, move, winner, "another move came first") from error
+        raise _moved(workload, made[0], winner, "another move came first") from error
 
 
-def _note_made(table: DeltaTable, number: int) -> None:
+def note_made(table: DeltaTable, number: int) -> None:
     """Note in the journal's log, without a row, that move `number` was made; a later move's note is left alone."""
     table.update_incremental()
-    if not _unfinished(table, number):
+    if not is_unfinished(table, number):
         return
     noted = CommitProperties(app_transactions=[Transaction(MADE, number)])
     with contextlib.suppress(CommitFailedError):  # noted by another that finished it, or that went on from it

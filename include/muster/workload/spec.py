@@ -204,6 +204,9 @@ class Workload(Section):
     windows: Windows
     gate: Gate = Gate()
     pack: Pack = Pack()
+    registry: Literal["pack", "per_group"] = Field(
+        "pack", description="One registered model that holds all groups' models, or one for each promoted group."
+    )
     schedule: Schedule
     max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails training.")
     retries: int = Field(1, ge=0, le=10)

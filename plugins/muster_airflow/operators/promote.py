@@ -20,15 +20,22 @@ class PromoteOperator(JobOperator):
     :param workload: path of the workload's YAML file. (templated)
     :param approved_by: the human who approved; empty for none. (templated)
     :param approved_verdicts: the digest of exactly what was approved; empty for none. (templated)
+    :param spark: whether executors register the models: with a registered model a group. A pack needs none.
     """
 
     template_fields = (*JobOperator.template_fields, "approved_by", "approved_verdicts")
     ui_color = "#dcefdc"
 
     def __init__(
-        self, *, workload: str, approved_by: str | None = None, approved_verdicts: str | None = None, **kwargs: Any
+        self,
+        *,
+        workload: str,
+        approved_by: str | None = None,
+        approved_verdicts: str | None = None,
+        spark: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(stage="promote", workload=workload, spark=False, **kwargs)
+        super().__init__(stage="promote", workload=workload, spark=spark, **kwargs)
         self.approved_by = approved_by
         self.approved_verdicts = approved_verdicts
 

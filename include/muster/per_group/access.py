@@ -1,0 +1,67 @@
+"""How an executor reaches MLflow: with the driver's settings and sign-on, and a share of the budget."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from muster.budget import hold_spark
+from muster.budget.executors import jitter, share
+from muster.settings import Settings, settings
+
+SIGN_ON = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""What MLflow's own client reads from the environment."""
+
+GROUPS_A_SECOND = 20.0
+"""How fast groups begin, all executors together: their jitter is spread over as many seconds as that takes."""
+
+LONGEST_SPREAD = 30.0
+
+
+@dataclass(frozen=True)
+class Access:
+    """Settings and sign-on of a driver. Plain data: it travels to the executors, never into a log."""
+
+    environment: Mapping[str, str] = field(repr=False)
+    spread: float
+    """Seconds over which the groups' first calls are spread."""
+
+    @classmethod
+    def of_driver(cls, given: Settings, groups: int) -> Access:
+        """Return how the executors of this process reach MLflow, for the work on so many groups."""
+        # Executors of the local server use the driver's file of calls; those of a cluster have one each.
+        part = share(given.spark_cores, same_host=given.backend == "connect", of_all=0.5 * given.mlflow_share)
+        shared = given.model_copy(update={"mlflow_share": part, "mlflow_uri": given.mlflow_tracking_uri})
+        sign_on = {name: os.environ[name] for name in SIGN_ON if name in os.environ}
+        return cls(shared.environment() | sign_on, min(LONGEST_SPREAD, groups / GROUPS_A_SECOND))
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Let this process reach MLflow as the driver does; give it its own settings back in the end."""
+        before = {name: os.environ.get(name) for name in (*self.environment, *SIGN_ON)}
+        hold_spark()
+        try:
+            self._set({name: self.environment.get(name) for name in before})
+            yield
+        finally:
+            self._set(before)
+
+    def wait_for(self, group: str, began: float) -> None:
+        """Wait for the group's own moment, counted from when its task `began` (a monotonic time)."""
+        time.sleep(max(0.0, began + jitter(group, self.spread) - time.monotonic()))
+
+    def in_turn(self, groups: Iterator[str] | list[str]) -> list[str]:
+        """Return groups in the order of their moments."""
+        return sorted(groups, key=lambda group: (jitter(group, self.spread), group))
+
+    @staticmethod
+    def _set(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        settings.cache_clear()

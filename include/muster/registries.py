@@ -1,0 +1,79 @@
+"""How champions are registered: one pack of all groups, or a model for each group. Decided here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from muster import promote, proposal, score
+from muster.approval import Approval
+from muster.gate import opponent
+from muster.gate.bucket import Incumbents
+from muster.per_group import opponents as group_opponents
+from muster.per_group import promote as group_promote
+from muster.per_group import proposal as group_proposal
+from muster.per_group import score as group_score
+from muster.per_group.promote import Over
+from muster.proposal import Proposal
+from muster.tables import Store
+from muster.workload.spec import Workload
+from muster.workload.windows import PartitionWindows
+
+
+class Opponents(Protocol):
+    """Whom candidates are judged against. Plain data: it travels to the executors."""
+
+    @property
+    def version(self) -> str | None:
+        """The version that is champion to every group; None where each has its own."""
+
+    def of(self, groups: pa.Array) -> AbstractContextManager[Incumbents]:
+        """Give the champions of some groups, for as long as they are judged."""
+
+
+class Scoring(Protocol):
+    """What is scored with what. Plain data: it travels to the executors."""
+
+    @property
+    def costs(self) -> dict[int, float]:
+        """What each bucket costs, in rows."""
+
+    @property
+    def model_version(self) -> str | None:
+        """The version that scores every group; None where each has its own."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What the stages ask of a way to register champions."""
+
+    opponents: Callable[[Workload, Store, PartitionWindows], Opponents | None]
+    propose: Callable[[Workload, Store, PartitionWindows], Proposal]
+    promote: Callable[[Workload, Store, PartitionWindows, str, Approval | None, Over], dict[str, Any]]
+    prepare: Callable[[Workload, Store, PartitionWindows], Scoring]
+    score_bucket: Callable[[Workload, Any, int], pa.Table]
+
+
+def _promote_pack(
+    workload: Workload, store: Store, windows: PartitionWindows, who: str, approval: Approval | None, over: Over
+) -> dict[str, Any]:
+    return promote.promote(workload, store, windows, who, approval)
+
+
+PACK = Registry(opponent.opponents, proposal.propose, _promote_pack, score.prepare, score.score_bucket)
+PER_GROUP = Registry(
+    group_opponents.opponents,
+    group_proposal.propose,
+    group_promote.promote,
+    group_score.prepare,
+    group_score.score_bucket,
+)
+
+
+def registry_of(workload: Workload) -> Registry:
+    """Return how the workload's champions are registered."""
+    return {"pack": PACK, "per_group": PER_GROUP}[workload.registry]

@@ -1,0 +1,92 @@
+"""Names of groups' registered models: readable, safe, and never one for two."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from muster.per_group import names
+from muster.per_group.names import NamesMeet, model_name, model_names
+from muster.settings import settings
+
+ALIKE = ["EUR/USD", "EURUSD", "eur/usd", "eur-usd", "EUR_USD", "EUR USD", "EUR,USD", "Eurusd", "EUR//USD", " EUR/USD"]
+STRANGE = [
+    "",
+    "*",
+    "*,X",
+    "a:b",
+    "a/b",
+    "..",
+    "é",
+    "e\u0301",
+    "\uff25\uff35\uff32/\uff35\uff33\uff24",
+    "x" * 300,
+    "line\nbreak",
+    "'; DROP",
+    "%2F",
+    "日本",
+]
+
+
+@pytest.fixture
+def schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("MUSTER_MODEL_SCHEMA", "main.prod")
+    settings.cache_clear()
+    yield "main.prod"
+    settings.cache_clear()
+
+
+def test_a_currency_pair_is_named_without_its_stroke() -> None:
+    assert model_name("fx_spread", "EUR/USD") == "fx_spread_EURUSD"
+
+
+def test_below_a_schema_the_name_has_three_parts(schema: str) -> None:
+    assert model_name("fx_spread", "EUR/USD") == f"{schema}.fx_spread_EURUSD"
+
+
+def test_a_schema_is_a_catalog_and_a_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_MODEL_SCHEMA", "main.prod.more")
+    settings.cache_clear()
+    with pytest.raises(ValueError, match="model_schema"):
+        settings()
+    settings.cache_clear()
+
+
+def test_a_group_has_the_same_name_in_ten_years() -> None:
+    assert model_name("fx_spread", "eur-usd") == "fx_spread_eur_usd_35611fa0df52"
+    assert model_name("flights", "UA,EWR,ORD") == "flights_UA_EWR_ORD_3ecb0fbeb187"
+
+
+def _texts(count: int) -> list[str]:
+    drawn = random.Random(1)
+    letters = "EURUSDeurusd/-_, .:*01é\n'"
+    texts = {"".join(drawn.choice(letters) for _ in range(drawn.randint(0, 12))) for _ in range(count)}
+    return sorted(texts | set(ALIKE) | set(STRANGE))
+
+
+def test_no_two_groups_ever_share_a_name_even_where_case_does_not_count() -> None:
+    texts = _texts(50_000)
+    made = {model_name("fx_spread", text).lower() for text in texts}
+    assert len(made) == len(texts) > 30_000
+
+
+def test_workloads_do_not_share_names_either() -> None:
+    texts = _texts(2_000)
+    made = [model_name(workload, text).lower() for workload in ("fx", "fx_spread", "FX", "fx_eur") for text in texts]
+    assert len(set(made)) == len(made)
+
+
+def test_every_name_is_safe_and_within_mlflows_limits(schema: str) -> None:
+    for text in _texts(5_000):
+        name = model_name("w" * 100, text)
+        assert re.fullmatch(r"main\.prod\.[A-Za-z0-9_]+", name), name
+        assert len(name) <= 255
+
+
+def test_digests_that_meet_are_told_before_anything_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_readable", lambda workload, group: group.upper())
+    with pytest.raises(NamesMeet, match="fx_EUR, fx_EUR"):
+        model_names("fx", ["eur", "Eur", "usd"])

@@ -1,0 +1,227 @@
+"""Promotion group by group against a real MLflow server: each group's own version, alias and row of the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+
+from muster.approval import Approval, NeedsApproval
+from muster.budget import BudgetSpent, count
+from muster.pack.alias import AliasMoved
+from muster.pack.journal import journal
+from muster.pack.registry import ALIAS
+from muster.per_group import promote, register, tasks
+from muster.per_group.champions import champion
+from muster.per_group.names import model_name
+from muster.per_group.promote import NotRegistered
+from muster.per_group.proposal import propose
+from muster.runs import connect
+from muster.workload.windows import partition_windows
+from tests.per_group.conftest import Line, left_behind, promoted, week
+
+pytestmark = pytest.mark.slow
+WON = {"A,X": "promote", "B,X": "promote", "C,X": "reject"}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def name(line: Line, group: str) -> str:
+    return model_name(line.name, group)
+
+
+def at(line: Line, group: str) -> str | None:
+    found = champion(name(line, group), group)
+    return found.version if found else None
+
+
+def state(line: Line, *groups: str) -> tuple[Any, ...]:
+    """Return what must come out the same: versions, aliases, journal."""
+    versions = {group: len(connect().search_model_versions(f"name = '{name(line, group)}'")) for group in groups}
+    moves = [
+        (row["group"], row["from_version"], row["to_version"], row["manifest_sha256"]) for row in journal(line.store)
+    ]
+    return versions, {group: at(line, group) for group in groups}, sorted(moves, key=str)
+
+
+def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grouped: Line) -> None:
+    run = week(grouped, grouped.first, WON, 1.0)
+    before = count()
+    result = promoted(grouped, grouped.first)
+    calls = count() - before
+    assert (result["moved"], result["promoted"], result["kept"], result["groups"]) == (True, 2, 0, 2)
+    # A group: its registered model, ten files, a version, where its alias is, before and after the move (two calls).
+    assert calls == 2 * (1 + 10 + 1 + 2 + 2 + 1) + 2, calls
+    assert left_behind(grouped) == []
+    assert champion(name(grouped, "C,X"), "C,X") is None
+    for group in ("A,X", "B,X"):
+        found = champion(name(grouped, group), group)
+        assert found is not None
+        assert (found.version, found.run, found.partition) == ("1", run, grouped.first)
+        loaded = mlflow.pyfunc.load_model(f"models:/{name(grouped, group)}@{ALIAS}")
+        assert loaded.metadata.signature.inputs.input_names() == ["a", "b", "record"]
+        assert loaded.input_example is not None
+        rows = pd.DataFrame(np.random.default_rng(0).normal(size=(5, 3)), columns=["a", "b", "record"])
+        due = grouped.model(1.0).predict_proba(rows.to_numpy())[:, 1]
+        np.testing.assert_array_equal(loaded.predict(rows)["score"], due)
+
+
+def test_every_move_is_a_row_of_the_journal_in_one_commit(grouped: Line) -> None:
+    run = week(grouped, grouped.first, WON, 1.0)
+    promoted(grouped, grouped.first, who="somebody")
+    rows = journal(grouped.store)
+    told = [
+        (row["group"], row["from_version"], row["to_version"], row["cause"], row["who"], row["run"]) for row in rows
+    ]
+    assert sorted(told) == [(group, None, "1", "gate", "somebody", run) for group in ("A,X", "B,X")]
+    table = grouped.store.open("alias_journal")
+    assert table is not None
+    assert table.version() == 2  # made, moves, noted as made
+
+
+def test_losers_keep_their_champions(grouped: Line) -> None:
+    week(grouped, grouped.first, WON | {"C,X": "promote"}, 1.0)
+    promoted(grouped, grouped.first)
+    week(grouped, grouped.second, WON | {"B,X": "hold"}, 2.0, {"A,X": "1", "B,X": "1", "C,X": "1"})
+    result = promoted(grouped, grouped.second)
+    assert (result["promoted"], result["kept"], result["groups"]) == (1, 2, 3)
+    assert [at(grouped, group) for group in ("A,X", "B,X", "C,X")] == ["2", "1", "1"]
+
+
+def test_running_it_again_changes_nothing_and_asks_little(grouped: Line) -> None:
+    week(grouped, grouped.first, WON, 1.0)
+    promoted(grouped, grouped.first)
+    before, calls = state(grouped, *WON), count()
+    result = promoted(grouped, grouped.first)
+    assert count() - calls <= 1
+    assert (result["moved"], result["stay"]) == (False, 2)
+    assert state(grouped, *WON) == before
+
+
+STEPS = [
+    (register, "_upload"),
+    (register, "described"),
+    (tasks, "champion"),
+    (promote, "write_down"),
+    (promote, "flip_some"),
+    (promote, "note_made"),
+]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
+def test_killed_anywhere_it_ends_the_same_when_run_again(
+    grouped: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+) -> None:
+    week(grouped, grouped.first, WON, 1.0)
+    own = getattr(module, step)
+
+    def dies(*arguments: Any, **named: Any) -> Any:
+        if after:
+            own(*arguments, **named)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, dies)
+        with pytest.raises(Killed):
+            promoted(grouped, grouped.first)
+    promoted(grouped, grouped.first)
+    versions, aliases, moves = state(grouped, *WON)
+    assert versions == {"A,X": 1, "B,X": 1, "C,X": 0}
+    assert aliases == {"A,X": "1", "B,X": "1", "C,X": None}
+    assert [move[:3] for move in moves] == [("A,X", None, "1"), ("B,X", None, "1")]
+
+
+def test_many_changed_champions_need_a_named_human_who_approved_exactly_these(grouped: Line) -> None:
+    grouped.declared |= {"gate": {"baseline": "record", "max_changed": 0.4}}
+    week(grouped, grouped.first, WON, 1.0)
+    promoted(grouped, grouped.first)
+    run = week(grouped, grouped.second, WON | {"B,X": "hold"}, 2.0, {"A,X": "1", "B,X": "1"})
+    windows = partition_windows(grouped.workload, grouped.second)
+    proposal = propose(grouped.workload, grouped.store, windows)
+    assert (proposal.changed, proposal.verdicts.run) == (0.5, run)
+    with pytest.raises(NeedsApproval, match=r"50.0% of the champion's 2 groups would change"):
+        promoted(grouped, grouped.second)
+    promoted(grouped, grouped.second, approval=Approval("Ada", proposal.verdicts.digest))
+    assert at(grouped, "A,X") == "2"
+    assert '"approved_by": "Ada"' in journal(grouped.store)[-1]["evidence"]
+    assert promoted(grouped, grouped.second)["moved"] is False
+
+
+def test_a_group_whose_alias_was_moved_stays_and_the_others_are_promoted(grouped: Line) -> None:
+    week(grouped, grouped.first, WON, 1.0)
+    promoted(grouped, grouped.first)
+    week(grouped, grouped.second, WON, 2.0, {"A,X": "1", "B,X": "1"})
+    connect().delete_registered_model_alias(name(grouped, "B,X"), ALIAS)
+    result = promoted(grouped, grouped.second)
+    assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("2", None)
+    assert result["stay_why"] == {"B,X": "the alias is at version none, but 1 was judged"}
+    week(grouped, grouped.third, {"B,X": "promote"}, 3.0, {"B,X": "1"})
+    with pytest.raises(AliasMoved, match="is at no version, but version 1 was judged"):
+        promoted(grouped, grouped.third)
+
+
+def test_a_partition_trained_anew_replaces_its_own_promotion(grouped: Line) -> None:
+    week(grouped, grouped.first, WON, 1.0)
+    promoted(grouped, grouped.first)
+    week(grouped, grouped.second, WON, 2.0, {"A,X": "1", "B,X": "1"})
+    promoted(grouped, grouped.second)
+    week(grouped, grouped.second, {"A,X": "promote"}, 3.0, {"A,X": "1"})
+    assert promoted(grouped, grouped.second)["promoted"] == 1
+    assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("3", "2")
+
+
+def test_an_older_partition_does_not_replace_a_later_ones_champion(grouped: Line) -> None:
+    week(grouped, grouped.second, WON, 1.0)
+    promoted(grouped, grouped.second)
+    week(grouped, grouped.first, WON, 2.0)
+    result = promoted(grouped, grouped.first)
+    assert (result["moved"], at(grouped, "A,X")) == (False, "1")
+    assert "later partition" in result["stay_why"]["A,X"]
+
+
+def test_one_groups_trouble_leaves_the_others_promoted_and_is_told(
+    grouped: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    week(grouped, grouped.first, WON, 1.0)
+    own: Callable[..., Any] = register.register
+
+    def fails(workload: Any, root: Any, winner: Any) -> Any:
+        if winner.group == "B,X":
+            raise MlflowException("out of order")
+        return own(workload, root, winner)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "register", fails)
+        with pytest.raises(NotRegistered, match="1 groups were not promoted: 'B,X': MlflowException: out of order"):
+            promoted(grouped, grouped.first)
+    assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("1", None)
+    promoted(grouped, grouped.first)
+    assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("1", "1")
+
+
+def test_where_the_budget_is_spent_nothing_is_journalled_and_the_end_is_told(
+    grouped: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import UTC, datetime
+
+    week(grouped, grouped.first, WON, 1.0)
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def spent(*_: Any) -> None:
+        raise BudgetSpent(until, "throttled by the server")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "register", spent)
+        with pytest.raises(BudgetSpent) as told:
+            promoted(grouped, grouped.first)
+    assert told.value.until == until
+    assert journal(grouped.store) == []
+    assert promoted(grouped, grouped.first)["promoted"] == 2
