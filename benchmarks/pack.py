@@ -52,7 +52,7 @@ REPEATS = 3
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure against an MLflow server of its own, so that nothing is left in the real one."""
     sizes = (20, 200) if quick else (439, 10_000)
-    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, _mlflow(settings, Path(scratch)):
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings, Path(scratch)):
         weeks = [[_week(Path(scratch) / f"{size}-{n}", size) for n in range(REPEATS)] for size in sizes]
         alone = _a_model_a_group(1 if quick else REPEATS)
         scored = _scoring(Path(scratch) / "score", *((20, 200) if quick else (439, 10_000)))
@@ -60,7 +60,8 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
 
 
 @contextmanager
-def _mlflow(settings: Settings, home: Path) -> Iterator[None]:
+def mlflow_of_its_own(settings: Settings, home: Path) -> Iterator[None]:
+    """Start an MLflow server that this process then uses, and stop it."""
     own = settings.model_copy(update={"home": home / "home", "mlflow_port": free_ports(1)[0], "mlflow_uri": ""})
     try:
         local.start(own, ["mlflow"])
@@ -83,7 +84,8 @@ class Week:
     """Building, logging, registering and promoting the pack."""
 
 
-def _workload(name: str) -> Workload:
+def workload_of(name: str) -> Workload:
+    """Return a workload of eight features and one key."""
     declared = {
         "name": name,
         "keys": ["key"],
@@ -106,7 +108,7 @@ def _fitted() -> Pipeline:
     return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(data, random.random(200) < 0.3)
 
 
-def _train(workload: Workload, store: Store, size: int, run: str, run_id: str) -> pa.Table:
+def train(workload: Workload, store: Store, size: int, run: str, run_id: str) -> pa.Table:
     """Write the shards of a run of `size` groups and its rows of `models`."""
     data, rows = encode(_fitted()), []
     windows = partition_windows(workload, PARTITION)
@@ -137,11 +139,11 @@ def _train(workload: Workload, store: Store, size: int, run: str, run_id: str) -
 def _week(root: Path, size: int) -> Week:
     """Send what train, evaluate, promote and score of one partition send to MLflow, with all else done for real."""
     name = f"bench_{root.name.replace('-', '_')}"
-    workload, store, run = _workload(name), Store(str(root), name), f"{PARTITION}-0123abcd"
+    workload, store, run = workload_of(name), Store(str(root), name), f"{PARTITION}-0123abcd"
     before = budget.count()
     run_id = open_runs(workload, run, workload.algorithms)["logistic"]
     close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {CANDIDATE_TAG: PARTITION})
-    models = _train(workload, store, size, run, run_id)
+    models = train(workload, store, size, run, run_id)
     found = tagged(workload)
     registry.current(workload, store)
     add_metrics(run_id, {"gate_promote": size, "gate_score_after": 0.7})
@@ -231,19 +233,19 @@ def _log_figures(
 
 def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     """Measure `score_bucket` over all buckets, the pack opened anew each time, against predict on loaded models."""
-    workload, store = _workload("bench_score"), Store(str(root), "bench_score")
-    models = _train(workload, store, size, f"{PARTITION}-0123abcd", "none")
+    workload, store = workload_of("bench_score"), Store(str(root), "bench_score")
+    models = train(workload, store, size, f"{PARTITION}-0123abcd", "none")
     windows = partition_windows(workload, PARTITION)
     winners = models.select(["group", "algorithm"]).append_column("score", pa.repeat(0.7, models.num_rows))
     built = build_pack(workload, store, windows.partition, models, winners, None)
     write_deltalake(
         store.table("features"),
-        _features(workload, models["group"].to_pylist(), rows),
+        features_of(workload, models["group"].to_pylist(), rows),
         partition_by=["partition", "bucket"],
     )
     champion = Champion("1", built.folder, built.sha256, PARTITION)
     files = list_features(workload, store, windows.score)
-    scoring = score.Scoring(champion, files, windows.score, PARTITION, datetime.now(UTC))
+    scoring = score.Scoring(files, windows.score, PARTITION, datetime.now(UTC), champion)
     loaded = {name: score.open_pack(workload, champion).model(name) for name in models["group"].to_pylist()}
     matrix = np.random.default_rng(1).normal(size=(rows, len(FEATURES)))
     parts = dict(zip(loaded, np.array_split(matrix, size), strict=True))
@@ -277,7 +279,7 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     ]
 
 
-def _features(workload: Workload, names: Sequence[str], rows: int) -> pa.Table:
+def features_of(workload: Workload, names: Sequence[str], rows: int) -> pa.Table:
     at = datetime.fromisoformat(PARTITION).replace(tzinfo=UTC)
     chosen = sorted(names[number % len(names)] for number in range(rows))
     random = np.random.default_rng(2)

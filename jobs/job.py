@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # a job that asks for no session does not wait for pyspark
 TASKS_PER_CORE = 3
 """Bins planned for a core: enough that an early end is filled, few enough that starting them costs nothing."""
 
+BATCH = 65_536
+"""Rows that a worker hands over at once: of predictions, some 10 MB, whatever the size of a bucket."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -120,7 +123,7 @@ class Job:
             for batch in batches:
                 for number in batch.column(0).to_pylist():
                     for bucket in planned[number]:
-                        yield from function(bucket).cast(schema).to_batches()
+                        yield from function(bucket).cast(schema).combine_chunks().to_batches(BATCH)
 
         numbers = self.spark.range(0, len(planned), 1, len(planned))
         strings = [field.name for field in schema if pa.types.is_string(field.type)]

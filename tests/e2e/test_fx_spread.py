@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from deltalake import DeltaTable
+from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
 from muster.settings import PROJECT
@@ -59,3 +62,20 @@ def test_scores_tell_anomalies_that_no_model_has_seen(running_stack: RunningStac
     aucs = scored.groupby("group")[["anomaly", "score"]].apply(lambda of: roc_auc_score(of["anomaly"] > 0, of["score"]))
     assert len(aucs) == 48
     assert aucs.mean() > 0.88
+
+
+def test_each_pair_is_a_registered_model_with_a_champion_and_its_predictions_say_which(
+    running_stack: RunningStack, registry: MlflowClient, up: str
+) -> None:
+    moves = table(running_stack, "alias_journal").sort_values("at").groupby("group").last()
+    assert len(moves) == 48
+    champion = registry.get_model_version_by_alias("fx_spread_EURUSD", "Champion")
+    assert (champion.version, champion.tags["muster.group"]) == (moves.loc["EUR/USD", "to_version"], "EUR/USD")
+    loaded = mlflow.pyfunc.load_model("models:/fx_spread_EURUSD@Champion")
+    assert loaded.metadata.signature.inputs.input_names() == list(FX.features.columns)
+    features, scored = (table(running_stack, name) for name in ("features", "predictions"))
+    rows = features[(features["group"] == "EUR/USD") & (features["partition"] == SECOND)].set_index("row_id")
+    due = scored[(scored["group"] == "EUR/USD") & (scored["partition"] == SECOND)].set_index("row_id")
+    assert set(due["model_version"]) == {champion.version}
+    found = loaded.predict(rows[list(FX.features.columns)])["score"]
+    np.testing.assert_array_equal(found.loc[due.index], due["score"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from muster.pack.journal import journal
 from muster.settings import Settings
 from muster.stack.line import STAGES
 from muster.tables import Store
@@ -49,10 +50,9 @@ def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
 
 
 def champion(store: Store) -> str | None:
-    """Return the version that `Champion` points to, by the journal."""
-    journal = store.open("alias_journal")
-    if journal is None:
-        return None
-    moves = journal.to_pyarrow_table(columns=["at", "alias", "to_version"]).to_pylist()
-    to_champion = [move for move in moves if move["alias"] == "Champion"]
-    return max(to_champion, key=lambda move: move["at"])["to_version"] if to_champion else None
+    """Return the version that `Champion` points to, by the journal; or how many groups have one of their own."""
+    moves = [move for move in journal(store) if move["alias"] == "Champion"]
+    groups = {move["group"] for move in moves} - {None}
+    if groups:
+        return f"{len(groups)} groups' own"
+    return moves[-1]["to_version"] if moves else None

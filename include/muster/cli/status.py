@@ -49,5 +49,9 @@ def _standings(workloads: list[dict[str, Any]]) -> Any:
     table = Table("last partition", *(one["workload"] for one in workloads), box=None, header_style="bold")
     for stage in STAGES:
         table.add_row(stage, *(one["partitions"].get(stage, "-") for one in workloads))
-    table.add_row("champion", *(f"version {one['champion']}" if one["champion"] else "-" for one in workloads))
+    table.add_row("champion", *(_champion(one["champion"]) for one in workloads))
     return table
+
+
+def _champion(found: str | None) -> str:
+    return f"version {found}" if found and found.isdigit() else found or "-"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class _Promotion:
     over: Over
     judged: GroupVerdicts
     access: Access
+    costs: list[tuple[int, float]] = field(default_factory=list)
+    """The MLflow calls and the seconds that executors took, a pair for each group and step."""
 
     @property
     def run(self) -> str:
@@ -71,6 +73,7 @@ class _Promotion:
         tasks = min(TASKS, len(ordered))
         dealt = [ordered[number::tasks] for number in range(tasks)]
         rows: list[dict[str, Any]] = self.over(tasks, lambda number: work(dealt[number]), schema).to_pylist()
+        self.costs.extend((row["calls"], row["seconds"]) for row in rows)
         spent(rows)
         return rows
 
@@ -105,7 +108,7 @@ def promote(
         stay, problems = stay | elsewhere | left, problems | failed | unmoved
     if problems:
         raise NotRegistered(workload.name, problems)
-    return _told(store, judged, moves, {**judged.stay, **stay})
+    return _told(this, moves, {**judged.stay, **stay})
 
 
 def _resume(this: _Promotion) -> Ends:
@@ -223,13 +226,16 @@ def _flipped(this: _Promotion, flips: Sequence[Flip]) -> Ends:
     return {row["group"]: row["stay"] for row in rows if row["stay"]}, problems
 
 
-def _told(store: Store, judged: GroupVerdicts, moves: Sequence[Move], stay: Mapping[str, str]) -> Result:
-    champions = len(moves_by_group(store))
+def _told(this: _Promotion, moves: Sequence[Move], stay: Mapping[str, str]) -> Result:
+    champions = len(moves_by_group(this.store))
     counts = {"promoted": len(moves), "kept": champions - len(moves), "groups": champions}
     run_ids = sorted({move.evidence["mlflow_run_id"] for move in moves})
     for run_id in run_ids:
         add_metrics(run_id, {f"pack_{name}": count for name, count in counts.items()})
     nowhere = dict.fromkeys(("from_version", "to_version", "manifest_sha256"))
     shown = dict(sorted(stay.items())[:10])
-    told = {"moved": bool(moves), "reason": judged.nothing, **nowhere, **counts, "stay": len(stay), "stay_why": shown}
+    told = {"moved": bool(moves), "reason": this.judged.nothing, **nowhere, **counts}
+    told |= {"stay": len(stay), "stay_why": shown}
+    calls, seconds = (sum(values) for values in zip(*this.costs, strict=True)) if this.costs else (0, 0.0)
+    told |= {"executors_mlflow_calls": calls, "executors_seconds": round(seconds, 3)}
     return told | {"mlflow_run_id": run_ids[0] if run_ids else None}

@@ -1,0 +1,76 @@
+"""A registered model a group against a pack: MLflow calls and seconds of promoting and of scoring the same models."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from benchmarks.figures import Figure
+from benchmarks.pack import PARTITION, features_of, mlflow_of_its_own, train, workload_of
+from muster import budget
+from muster.registries import registry_of
+from muster.runs import close_run, open_runs
+from muster.settings import Settings
+from muster.tables import DECISIONS, Store
+from muster.workload.windows import partition_windows
+
+ROWS_OF_A_GROUP = 480
+"""A week of quotes every 15 minutes."""
+
+
+def run(settings: Settings, quick: bool = False) -> list[Figure]:
+    """Measure on one thread against an MLflow server of its own, so that nothing is left in the real one."""
+    size = 4 if quick else 48
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings, Path(scratch)):
+        taken = {kind: _week(Path(scratch) / kind, kind, size) for kind in ("pack", "per_group")}
+    figures = []
+    for stage in ("promote", "score"):
+        for kind, stages in taken.items():
+            calls, seconds = stages[stage]
+            detail = f"{size} groups: {calls} calls, {seconds:.2f} s, {seconds / size * 1e3:.1f} ms a group, one thread"
+            figures.append(Figure(f"{stage}, {kind}: MLflow calls a group", calls / size, "calls", detail=detail))
+        slower = taken["per_group"][stage][1] / taken["pack"][stage][1]
+        figures.append(Figure(f"{stage}, a model a group against a pack: seconds", slower, "x"))
+    return figures
+
+
+def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
+    """Promote and score one partition; return calls and seconds of both."""
+    name = f"bench_{kind}"
+    workload = workload_of(name).model_copy(update={"registry": kind})
+    store, windows, one = Store(str(root), name), partition_windows(workload, PARTITION), f"{PARTITION}-0123abcd"
+    run_id = open_runs(workload, one, workload.algorithms)["logistic"]
+    close_run(run_id, {"seed": 0}, {"groups": size}, {})
+    models = train(workload, store, size, one, run_id)
+    verdict = {"partition": PARTITION, "run": one, "verdict": "promote", "candidate_score": 0.7}
+    verdict |= {"algorithm": "logistic"}
+    decisions = pa.Table.from_pylist([verdict | {"group": group} for group in models["group"].to_pylist()], DECISIONS)
+    for table, rows in (("models", models), ("decisions", decisions)):
+        write_deltalake(store.table(table), rows, partition_by=["partition"])
+    features = features_of(workload, models["group"].to_pylist(), size * ROWS_OF_A_GROUP)
+    write_deltalake(store.table("features"), features, partition_by=["partition", "bucket"])
+    registry = registry_of(workload)
+
+    def over(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
+        return pa.concat_tables([work(number) for number in range(tasks)])
+
+    def promote() -> None:
+        registry.promote(workload, store, windows, "bench", None, over)
+
+    def score() -> None:
+        scoring = registry.prepare(workload, store, windows)
+        for bucket in sorted(scoring.costs):
+            registry.score_bucket(workload, scoring, bucket)
+
+    return {"promote": _taken(promote), "score": _taken(score)}
+
+
+def _taken(work: Callable[[], None]) -> tuple[int, float]:
+    calls, started = budget.count(), time.perf_counter()
+    work()
+    return budget.count() - calls, time.perf_counter() - started
