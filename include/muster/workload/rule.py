@@ -5,9 +5,8 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
 
 Comparison = Literal["<=", ">=", "==", "!=", "<", ">"]
 COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
@@ -28,10 +27,9 @@ _RULE = re.compile(
 )
 
 
-class Rule(BaseModel):
+@dataclass(frozen=True)
+class Rule:
     """What holds for a good row: `left` compared to `right` plus an amount. Where one is missing, nothing is broken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     left: str
     comparison: Comparison
