@@ -163,6 +163,11 @@ def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(d
     assert {dag.dag_id.split(".")[1] for dag in dags if "allow_backfill" in dag.params} == {"promote"}
 
 
+def test_promote_has_spark_only_where_each_group_has_a_registered_model(bag: DagBag) -> None:
+    promotes: dict[str, Any] = {name: bag.dags[f"{name}.promote"].get_task("promote") for name in ("fx_spread", "asks")}
+    assert {name: task.spark for name, task in promotes.items()} == {"fx_spread": True, "asks": False}
+
+
 def test_a_human_is_asked_only_where_the_workload_says_so(bag: DagBag) -> None:
     asking = {name for name, dag in bag.dags.items() if any(task.task_id == "approve" for task in dag.tasks)}
     assert asking == {"asks.promote"}
