@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,8 @@ class Access:
     environment: Mapping[str, str] = field(repr=False)
     spread: float
     """Seconds over which the groups' first calls are spread."""
+    since: float
+    """When that began, in seconds since 1970."""
 
     @classmethod
     def of_driver(cls, given: Settings, groups: int) -> Access:
@@ -36,7 +38,7 @@ class Access:
         part = share(given.spark_cores, same_host=given.backend == "connect", of_all=0.5 * given.mlflow_share)
         shared = given.model_copy(update={"mlflow_share": part, "mlflow_uri": given.mlflow_tracking_uri})
         sign_on = {name: os.environ[name] for name in SIGN_ON if name in os.environ}
-        return cls(shared.environment() | sign_on, min(LONGEST_SPREAD, groups / GROUPS_A_SECOND))
+        return cls(shared.environment() | sign_on, min(LONGEST_SPREAD, groups / GROUPS_A_SECOND), time.time())
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -49,11 +51,11 @@ class Access:
         finally:
             self._set(before)
 
-    def wait_for(self, group: str, began: float) -> None:
-        """Wait for the group's own moment, counted from when its task `began` (a monotonic time)."""
-        time.sleep(max(0.0, began + jitter(group, self.spread) - time.monotonic()))
+    def wait_for(self, group: str) -> None:
+        """Wait for the group's own moment unless it is over; clocks that differ add no more than the spread."""
+        time.sleep(min(self.spread, max(0.0, self.since + jitter(group, self.spread) - time.time())))
 
-    def in_turn(self, groups: Iterator[str] | list[str]) -> list[str]:
+    def in_turn(self, groups: Iterable[str]) -> list[str]:
         """Return groups in the order of their moments."""
         return sorted(groups, key=lambda group: (jitter(group, self.spread), group))
 

@@ -14,7 +14,7 @@ from muster.feature_files import list_features, read_bucket
 from muster.pack.reader import Pack
 from muster.per_group.scratch import scratch
 from muster.per_group.standing import Standing, prior, standing, write_local_pack
-from muster.score import CannotScore, Slice, answer, parent_of, predictions, rows_to_score
+from muster.score import CannotScore, Slice, answer, predictions, rows_to_score
 from muster.tables import Store
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import PartitionWindows
@@ -88,6 +88,3 @@ def _parent(workload: Workload, group: str) -> str | None:
     if not isinstance(fallback, Parent):
         return None
     return groups.parent_name(workload.keys, groups.values(group), fallback.keys)
-
-
-__all__ = ["GroupScoring", "parent_of", "prepare", "score_bucket"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +103,10 @@ class Standing:
 
         Bytes that cannot be had are empty: whoever checks them refuses them.
         """
-        began, found = time.monotonic(), []
+        found = []
         with self.access():
             for group in self.access.in_turn([group for group in groups if group in self.moves]):
-                self.access.wait_for(group, began)
+                self.access.wait_for(group)
                 one = self.of(group)
                 if one is not None:
                     found.append((one, _bytes(one, folder)))

@@ -68,10 +68,10 @@ def flip_some(access: Access, flips: Sequence[Flip]) -> pa.Table:
 
 
 def _each(access: Access, items: Sequence[Any], work: Any, schema: pa.Schema) -> pa.Table:
-    began, rows = time.monotonic(), []
+    rows = []
     with access():
         for item in items:
-            access.wait_for(item.group, began)
+            access.wait_for(item.group)
             calls, started, row = count(), time.monotonic(), {"group": item.group}
             try:
                 row |= work(item)
