@@ -56,7 +56,7 @@ with DAG(
         ),
         "groups": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string"},
             title="Groups",
             description="One a line, as in the tables: UA,EWR,ORD. None: the whole pack.",
@@ -68,7 +68,7 @@ with DAG(
     asked = {
         "workload": f"{settings().workloads}/{{{{ params.workload }}}}.yaml",
         "version": "{{ params.version or '' }}",
-        "groups": "{{ params.groups | tojson }}",
+        "groups": "{{ (params.groups or []) | tojson }}",
     }
     compare = CompareOperator(
         task_id="compare", doc_md=f"- Shows what a rollback would change; moves nothing.\n{FAILS}", **asked

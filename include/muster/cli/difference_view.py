@@ -1,4 +1,4 @@
-"""What a rollback changes, for a person: counts of all groups, and the first of them."""
+"""What a rollback changes, for a person: the first groups, and counts of all."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
     if difference["nothing_to_do"]:
         console.print("nothing to do: all is as asked already")
         return
-    for line in _counts(difference):
-        console.print(Text(line))
     console.print(_groups(difference["shown"]))
     total = sum(difference[kind] for kind in ("changes", "appears", "disappears"))
     if total > len(difference["shown"]):
         console.print(Text(f"the first {len(difference['shown'])} of {total:,} groups", style="dim"))
+    for line in _counts(difference):  # last: it is what a terminal or a log still shows
+        console.print(Text(line))
 
 
 def _counts(difference: Mapping[str, Any]) -> list[str]:

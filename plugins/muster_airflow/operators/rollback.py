@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -23,7 +25,7 @@ class DryRun(AirflowSkipException):
 class CompareOperator(JobOperator):
     """Say what rolling back would change, and whether it can be done; change nothing.
 
-    The difference is the task's XCom, and as Markdown the XCom `difference`; it is in the log.
+    The difference is the task's XCom, and as a person reads it the XCom `difference`; it is in the log.
 
     :param workload: path of the workload's YAML file. (templated)
     :param version: the version to go back to; empty for the one before. (templated)
@@ -44,7 +46,7 @@ class CompareOperator(JobOperator):
         """Run the job, and show the groups that it lists."""
         self.job_options = {"to": self.version, "groups": self.groups, **self._asked()}
         result = super().carry_out(context, **resumed)
-        shown = "\n".join(_markdown(result))
+        shown = _shown(Path(self.workload).stem, result)
         self.log.info("%s", shown)
         context["ti"].xcom_push("difference", shown)
         return result
@@ -83,26 +85,10 @@ class RollbackOperator(CompareOperator):
         return {"against": self.against, "who": self.who, "why": self.why}
 
 
-def _markdown(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a table of the groups listed."""
-    goal = f"version {result['to_version']}" if result["to_version"] else "a new version"
-    yield f"**version {result['from_version']} to {goal}**"
-    if not result["shown"]:
-        yield "nothing to do: all is as asked already"
-        return
-    total = sum(result[kind] for kind in ("changes", "appears", "disappears"))
-    yield f"{len(result['shown'])} of {total} groups:"
-    yield "| group | | run before | run after | score before | after | taken from version |"
-    yield "|---|---|---|---|---|---|---|"
-    for row in result["shown"]:
-        before, after = row["before"] or {}, row["after"] or {}
-        texts = [f"`{row['group']}`", row["change"], _model(before), _model(after), _score(before), _score(after)]
-        yield f"| {' | '.join([*texts, row['taken_from']])} |".replace("\n", " ")
+def _shown(workload: str, result: Mapping[str, Any]) -> str:
+    """Return what the command line shows of a difference, as text."""
+    from muster.cli.difference_view import view  # not while DAGs are parsed
 
-
-def _model(told: Mapping[str, Any]) -> str:
-    return " ".join(str(told[name]) for name in ("origin_run", "algorithm") if told.get(name)) or "-"
-
-
-def _score(told: Mapping[str, Any]) -> str:
-    return "-" if told.get("score") is None else f"{told['score']:.4f}"
+    text = io.StringIO()
+    view(workload, result, text)
+    return text.getvalue()
