@@ -41,24 +41,31 @@ def muster(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, timeout=120, check=False, **how)
 
 
+def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run the command in this process, which has its libraries loaded; return its code and what it wrote."""
+    with pytest.raises(SystemExit) as ended:
+        main(["rollback", *arguments])
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
 @pytest.mark.slow
-def test_a_look_then_the_rollback_then_its_undoing(made: Line) -> None:
+def test_a_look_then_the_rollback_then_its_undoing(made: Line, capsys: pytest.CaptureFixture[str]) -> None:
     look = muster(made.name, "--dry-run")
     assert look.returncode == 0, look.stderr
     assert look.stdout.startswith(f"{made.name}: version 3 -> version 2\n")
     assert "\n1 groups change, 0 appear, 1 disappear" in look.stdout
     assert len(journal(made.store)) == 3
 
-    done = muster(made.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
-    told = json.loads(done.stdout)
+    _, done = here(capsys, made.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
+    told = json.loads(done)
     assert (told["from_version"], told["result"]["to_version"], told["result"]["who"]) == ("3", "2", "ann")
 
-    undone = muster(made.name, "--to", "3", "--yes", "--why", "it was the weather")
-    assert f"Champion of {made.name} is version 3 now" in undone.stdout
+    _, undone = here(capsys, made.name, "--to", "3", "--yes", "--why", "it was the weather")
+    assert f"Champion of {made.name} is version 3 now" in undone
     assert slopes(made) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
-    again = muster(made.name, "--to", "3", "--yes", "--why", "once more")
-    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
-    assert muster(made.name, "--to", "9", "--dry-run").returncode == 2
+    code, again = here(capsys, made.name, "--to", "3", "--yes", "--why", "once more")
+    assert (code, "nothing to do" in again) == (0, True)
+    assert here(capsys, made.name, "--to", "9", "--dry-run")[0] == 2
 
 
 @pytest.mark.slow
