@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ import psutil
 import pytest
 import yaml
 
-from muster.settings import PROJECT, Settings
+from muster.limits import CLASSES
+from muster.settings import PROJECT, Settings, settings
 from muster.stack import local
 from muster.stack.jars import jars
 from muster.stack.ports import free_ports
@@ -35,9 +37,9 @@ def settings_of(home: Path) -> Settings:
 @pytest.fixture(scope="session")
 def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of the session's services; whatever was started with them is stopped at the end."""
-    settings = settings_of(tmp_path_factory.mktemp("stack"))
-    yield settings
-    local.stop(settings)
+    own = settings_of(tmp_path_factory.mktemp("stack"))
+    yield own
+    local.stop(own)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +47,22 @@ def mlflow_server(stack_settings: Settings) -> str:
     """The address of a running MLflow server with an empty registry."""
     local.start(stack_settings, ["mlflow"])
     return stack_settings.mlflow_tracking_uri
+
+
+FREELY = json.dumps(dict.fromkeys(CLASSES, 1000))
+"""A budget that no test waits for: seven searches a second would take most of the time. How calls are paced is tested
+by itself, in `tests/budget` and `tests/mlflow_faults`."""
+
+
+@pytest.fixture
+def mlflow_settings(mlflow_server: str, stack_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The session's MLflow server, which the settings name now; its calls are as free as the machine is quick."""
+    for name, value in {"URI": mlflow_server, "BUDGET": FREELY}.items():
+        monkeypatch.setenv(f"MUSTER_MLFLOW_{name}", value)
+    monkeypatch.setenv("MUSTER_HOME", str(stack_settings.home))  # the budget's books are kept there
+    settings.cache_clear()
+    yield mlflow_server
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,15 @@ from tests.pack.history import declare, slopes, three_weeks
 
 
 @pytest.fixture
-def made(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+def made(tmp_path: Path, mlflow_settings: str, monkeypatch: pytest.MonkeyPatch) -> Line:
     """A workload of three promoted weeks, declared in a folder that the settings name."""
     line = Line(tmp_path)
     folder = declare(line, tmp_path / "workloads").parent
-    for name, value in {"MLFLOW_URI": mlflow_server, "STORE": tmp_path, "WORKLOADS": folder}.items():
+    for name, value in {"STORE": tmp_path, "WORKLOADS": folder}.items():
         monkeypatch.setenv(f"MUSTER_{name}", str(value))
     settings.cache_clear()
     three_weeks(line)
-    yield line
-    settings.cache_clear()
+    return line
 
 
 def muster(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,14 +118,10 @@ class Line:
 
 
 @pytest.fixture
-def line(tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
-    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))  # the budget's books are kept there
-    settings.cache_clear()
+def line(tmp_path: Path, mlflow_settings: str) -> Line:
     made = Line(tmp_path)
     made.features()
-    yield made
-    settings.cache_clear()
+    return made
 
 
 def mlflow_runs(line: Line) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,7 +20,6 @@ from muster import groups
 from muster.pack.build import BuiltPack, build_pack
 from muster.pack.shard import ShardWriter, encode
 from muster.runs import close_run, open_runs
-from muster.settings import settings
 from muster.tables import DECISIONS, MODELS, Store, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
@@ -175,9 +174,6 @@ def line(tmp_path: Path) -> Line:
 
 
 @pytest.fixture
-def served(line: Line, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+def served(line: Line, mlflow_settings: str) -> Line:
     """A workload with tables of its own, and a real MLflow server that the settings name."""
-    monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
-    settings.cache_clear()
-    yield line
-    settings.cache_clear()
+    return line

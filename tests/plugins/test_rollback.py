@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,15 +29,12 @@ result.write_text(json.dumps(told))
 
 
 @pytest.fixture
-def made(home: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Line, str]]:
+def made(mlflow_settings: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Line, str]:
     """Three promoted weeks, and the workload's YAML file."""
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": mlflow_server}))
-    monkeypatch.setenv("MUSTER_MLFLOW_URI", mlflow_server)
-    settings.cache_clear()
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": mlflow_settings}))
     line = Line(Path(settings().store_root))
     three_weeks(line)
-    yield line, str(declare(line, home.parent / "workloads"))
-    settings.cache_clear()
+    return line, str(declare(line, home.parent / "workloads"))
 
 
 def _run(task: CompareOperator) -> tuple[dict[str, Any], dict[str, Any]]:
