@@ -172,7 +172,8 @@ def test_scores_in_an_environment_made_of_its_own_requirements(uri: str, mlflow_
     uv = shutil.which("uv")
     make = [uv, "venv", "-q", "-p", sys.executable] if uv else [sys.executable, "-m", "venv"]
     subprocess.run([*make, str(tmp_path / "fresh")], check=True)
-    install = [uv, "pip", "install", "-q", "-p", str(python)] if uv else [str(python), "-m", "pip", "install", "-q"]
+    pip = [str(python), "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check"]
+    install = [uv, "pip", "install", "-q", "-p", str(python)] if uv else pip
     subprocess.run([*install, "-r", packages], check=True)
     absent = "import importlib.util as u; print([n for n in ('muster','airflow','pyspark') if u.find_spec(n)])"
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MUSTER"))}
