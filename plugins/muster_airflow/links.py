@@ -5,15 +5,23 @@ Airflow asks for them once, in the task's own process when it ends, and stores t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
-    from muster_airflow.operators.job import JobOperator
+
+class Told(Protocol):
+    """What an operator of Muster knows when its job has ended."""
+
+    workload: str
+    spark_ui: str
+    mlflow_ui: str
+    result: Mapping[str, Any]
 
 
 class SparkLink(BaseOperatorLink):
@@ -21,7 +29,7 @@ class SparkLink(BaseOperatorLink):
 
     name = "Spark UI"
 
-    def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: Told, *, ti_key: TaskInstanceKey) -> str:
         """Return the address, or nothing where the connection tells none."""
         return operator.spark_ui
 
@@ -31,7 +39,7 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
-    def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: Told, *, ti_key: TaskInstanceKey) -> str:
         """Return the run's page, or nothing without one."""
         run = operator.result.get("mlflow_run_id")
         return f"{operator.mlflow_ui}/#/runs/{run}" if run else ""
@@ -42,7 +50,7 @@ class ModelVersionLink(BaseOperatorLink):
 
     name = "Model version"
 
-    def get_link(self, operator: JobOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: Told, *, ti_key: TaskInstanceKey) -> str:
         """Return the version's page, or nothing without one."""
         keys = ("to_version", "model_version", "champion_version")
         version = next((operator.result[key] for key in keys if operator.result.get(key)), "")
