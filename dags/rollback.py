@@ -16,7 +16,8 @@ RUNBOOK = """### Roll a champion back
 
 1. *Trigger* with the workload and the reason, and leave **Dry run** on. Leave *Version* empty for the champion of
    before the last promotion. Name *Groups* (one a line, `UA,EWR,ORD`) to roll back only those: each gets the model it
-   had before its present one, or the model of *Version*; the other groups stay.
+   had before its present one, or the model of *Version*; the other groups stay. Where each group is a registered model
+   of its own (`registry: per_group`): no groups means all that the last promotion changed; *Version* needs one group.
 2. Read the log of `compare` (or its XCom `difference`): from which version to which, and each group's model before and
    after.
 3. *Trigger* again with **Dry run** off. `roll_back` moves the champion at once and whole, and writes your name and the
@@ -75,7 +76,7 @@ with DAG(
     )
     roll_back = RollbackOperator(
         task_id="roll_back",
-        against="{{ ti.xcom_pull(task_ids='compare')['from_version'] }}",
+        against="{{ ti.xcom_pull(task_ids='compare')['against'] }}",
         who="{{ dag_run.triggering_user_name or '' }}",
         why="{{ params.why }}",
         dry_run="{{ params.dry_run | tojson }}",

@@ -7,20 +7,21 @@ from typing import Any
 
 from jobs.job import Job, main
 from muster.errors import WrongArgument
-from muster.rollback import carry_out, plan
+from muster.registries import registry_of
 
 OPTIONS = ("to", "groups", "against", "who", "why", "dry_run")
 
 
 def run(job: Job) -> dict[str, Any]:
     """Carry out the rollback that the options ask for; with `dry_run` of `true`, only tell the difference."""
-    told = job.options
-    planned = plan(job.workload, job.store, told.get("to"), _groups(told.get("groups", "[]")), told.get("against"))
+    told, registry = job.options, registry_of(job.workload)
+    groups = _groups(told.get("groups", "[]"))
+    planned = registry.plan_rollback(job.workload, job.store, told.get("to"), groups, told.get("against"))
     if told.get("dry_run") == "true":
         return {**planned.difference, "moved": False}
     return {
         **planned.difference,
-        **carry_out(job.workload, job.store, planned, told.get("who", ""), told.get("why", "")),
+        **registry.roll_back(job.workload, job.store, planned, told.get("who", ""), told.get("why", "")),
     }
 
 

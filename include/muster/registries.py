@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from muster import promote, proposal, score
+from muster import promote, proposal, rollback, score
 from muster.approval import Approval
 from muster.gate import opponent
 from muster.gate.bucket import Incumbents
 from muster.per_group import opponents as group_opponents
 from muster.per_group import promote as group_promote
 from muster.per_group import proposal as group_proposal
+from muster.per_group import rollback as group_rollback
 from muster.per_group import score as group_score
 from muster.per_group.promote import Over
 from muster.proposal import Proposal
@@ -47,6 +48,18 @@ class Scoring(Protocol):
         """The version that scores every group; None where each has its own."""
 
 
+class Rollback(Protocol):
+    """A rollback that was looked at."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as asked already."""
+
+    @property
+    def difference(self) -> dict[str, Any]:
+        """What it changes: the same keys however champions are registered."""
+
+
 @dataclass(frozen=True)
 class Registry:
     """What the stages ask of a way to register champions."""
@@ -56,6 +69,8 @@ class Registry:
     promote: Callable[[Workload, Store, PartitionWindows, str, Approval | None, Over], dict[str, Any]]
     prepare: Callable[[Workload, Store, PartitionWindows], Scoring]
     score_bucket: Callable[[Workload, Any, int], pa.Table]
+    plan_rollback: Callable[[Workload, Store, str | None, Collection[str], str | None], Rollback]
+    roll_back: Callable[[Workload, Store, Any, str, str], dict[str, Any]]
 
 
 def _promote_pack(
@@ -64,13 +79,23 @@ def _promote_pack(
     return promote.promote(workload, store, windows, who, approval)
 
 
-PACK = Registry(opponent.opponents, proposal.propose, _promote_pack, score.prepare, score.score_bucket)
+PACK = Registry(
+    opponent.opponents,
+    proposal.propose,
+    _promote_pack,
+    score.prepare,
+    score.score_bucket,
+    rollback.plan,
+    rollback.carry_out,
+)
 PER_GROUP = Registry(
     group_opponents.opponents,
     group_proposal.propose,
     group_promote.promote,
     group_score.prepare,
     group_score.score_bucket,
+    group_rollback.plan,
+    group_rollback.carry_out,
 )
 
 

@@ -25,6 +25,8 @@ from muster.tables import Store
 from muster.workload.spec import Workload
 
 Result = dict[str, Any]
+UNTOLD = ("shown", "nothing_to_do", "against")
+"""What the journal does not repeat of a difference."""
 
 
 class NobodyOrNothing(WrongArgument):
@@ -67,6 +69,7 @@ class Plan:
         return {
             "from_version": self.champion,
             "to_version": self.target.version if self.target else None,
+            "against": self.champion,
             "asked": dict(self.asked),
             "partition": self.partition,
             "nothing_to_do": self.nothing,
@@ -95,9 +98,6 @@ def plan(
         UnknownName: when `version` was never champion, or a group is in neither pack.
         AliasMoved: when the champion is not `against`.
     """
-    if workload.registry == "per_group":
-        why = "its groups have registered models of their own: point a group's alias to a version that was its champion"
-        raise CannotRollBack(workload.name, why)
     moves, seen = journal(store), registry.standing(workload)
     if seen is None:
         raise CannotRollBack(workload.name, "there is no champion yet")
@@ -180,7 +180,7 @@ def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) 
     if now != plan.seen:
         raise AliasMoved(workload.name, plan.champion, now, gate=False)
     version, digest = _registered(workload, store, plan)
-    evidence = {**{k: v for k, v in plan.difference.items() if k not in ("shown", "nothing_to_do")}, "why": why.strip()}
+    evidence = {**{k: v for k, v in plan.difference.items() if k not in UNTOLD}, "why": why.strip()}
     evidence["named"] = [change.group for change in plan.changes[:10]]
     run, from_version = plan.run, plan.champion
     move = Move(from_version, version, "rollback", who.strip(), run, plan.partition, digest, evidence)

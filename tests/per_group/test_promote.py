@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from muster import rollback
 from muster.approval import Approval, NeedsApproval
 from muster.budget import BudgetSpent, count
 from muster.pack.alias import AliasMoved
@@ -22,7 +21,6 @@ from muster.per_group.champions import champion
 from muster.per_group.names import model_name
 from muster.per_group.promote import NotRegistered
 from muster.per_group.proposal import propose
-from muster.rollback_sources import CannotRollBack
 from muster.runs import connect
 from muster.workload.windows import partition_windows
 from tests.per_group.conftest import Line, left_behind, promoted, week
@@ -187,13 +185,6 @@ def test_an_older_partition_does_not_replace_a_later_ones_champion(grouped: Line
     result = promoted(grouped, grouped.first)
     assert (result["moved"], at(grouped, "A,X")) == (False, "1")
     assert "later partition" in result["stay_why"]["A,X"]
-
-
-def test_a_rollback_says_that_it_is_for_packs(grouped: Line) -> None:
-    week(grouped, grouped.first, WON, 1.0)
-    promoted(grouped, grouped.first)
-    with pytest.raises(CannotRollBack, match="its groups have registered models of their own"):
-        rollback.plan(grouped.workload, grouped.store)
 
 
 def test_one_groups_trouble_leaves_the_others_promoted_and_is_told(

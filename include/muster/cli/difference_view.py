@@ -17,9 +17,7 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
     """Print from where to where, how many groups change, and each listed group's model before and after."""
     width = shutil.get_terminal_size().columns if out.isatty() else 100_000
     console = Console(file=out, width=width, highlight=False)
-    to = difference["to_version"]
-    goal = f"version {to}" if to else "a new version"
-    console.print(Text(f"{workload}: version {difference['from_version']} -> {goal}", style="bold"))
+    console.print(Text(f"{workload}: {_headline(difference)}", style="bold"))
     if difference["problem"]:
         console.print(Text(f"the champion's own pack was not read: {difference['problem']}", style="red"))
     if difference["nothing_to_do"]:
@@ -31,6 +29,15 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
         console.print(Text(f"the first {len(difference['shown'])} of {total:,} groups", style="dim"))
     for line in _counts(difference):  # last: it is what a terminal or a log still shows
         console.print(Text(line))
+
+
+def _headline(difference: Mapping[str, Any]) -> str:
+    """Return from where to where: of the one champion, or in the words of a difference of many."""
+    if told := difference.get("scope"):
+        return cell(told, 1_000)
+    to = difference["to_version"]
+    goal = f"version {to}" if to else "a new version"
+    return f"version {difference['from_version']} -> {goal}"
 
 
 def _counts(difference: Mapping[str, Any]) -> list[str]:

@@ -51,10 +51,10 @@ def _roll_back(
     workload: Any, to: str | None, groups: list[str], who: str, why: str, dry_run: bool, asking: bool, format: str
 ) -> None:
     from muster.cli.difference_view import view
-    from muster.rollback import carry_out, plan
+    from muster.registries import registry_of
 
-    store = Store(settings().store_root, workload.name)
-    planned = plan(workload, store, to, groups)
+    registry, store = registry_of(workload), Store(settings().store_root, workload.name)
+    planned = registry.plan_rollback(workload, store, to, groups, None)
     difference, result = planned.difference, None
     if format == "table":
         view(workload.name, difference, sys.stdout)
@@ -62,11 +62,12 @@ def _roll_back(
         if asking:
             why = why or typer.prompt("Why", err=True)
             typer.confirm("Move the champion?", abort=True, err=True)
-        result = carry_out(workload, store, planned, who or _user(), why)
+        result = registry.roll_back(workload, store, planned, who or _user(), why)
     if format == "json":
         typer.echo(json.dumps({**difference, "result": result}, indent=1))
     elif result:
-        typer.echo(f"Champion of {workload.name} is version {result['to_version']} now, by {result['who']}.")
+        now = result.get("told") or f"Champion of {workload.name} is version {result['to_version']}"
+        typer.echo(f"{now} now, by {result['who']}.")
 
 
 def _user() -> str:

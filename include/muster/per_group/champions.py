@@ -64,14 +64,27 @@ def champion(name: str, group: str, version: str | None = None) -> GroupChampion
         NotAGroupsModel: when Muster did not register it for this group.
         MlflowException: when the server answers anything but that there is none.
     """
+    found = _at_alias(name) if version is None else connect().get_model_version(name, version)
+    return None if found is None else described(found, group)
+
+
+@muster_errors()
+def at_alias(name: str) -> str | None:
+    """Return the number of the version behind the alias, whoever registered it. One call.
+
+    For those that move the alias: what stands there now is compared or left, never read.
+    """
+    found = _at_alias(name)
+    return None if found is None else str(found.version)
+
+
+def _at_alias(name: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        if version is not None:
-            return described(connect().get_model_version(name, version), group)
-        return described(connect().get_model_version_by_alias(name, ALIAS), group)
+        return connect().get_model_version_by_alias(name, ALIAS)
     except MlflowException as error:
-        if version is None and _says_none(error):
+        if _says_none(error):
             return None
         raise
 

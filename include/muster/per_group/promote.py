@@ -21,7 +21,7 @@ from muster.per_group.access import Access
 from muster.per_group.names import model_names
 from muster.per_group.proposal import GroupVerdicts, group_verdicts
 from muster.per_group.register import Winner
-from muster.per_group.standing import moves_by_group
+from muster.per_group.standing import by_group, moves_by_group
 from muster.per_group.tasks import FLIPPED, REGISTERED, Flip, flip_some, register_some, spent
 from muster.runs import add_metrics, connect
 from muster.settings import settings
@@ -112,12 +112,16 @@ def promote(
 
 
 def _resume(this: _Promotion) -> Ends:
-    """Make the last moves of the journal that were begun for this run and are not known to be made."""
+    """Make the last moves of the journal that were begun for this run and are not known to be made.
+
+    Only each group's last: what a rollback took back since stays taken back.
+    """
     table, moves = this.store.open("alias_journal"), journal(this.store)
     if table is None or not is_unfinished(table, len(moves)):
         return {}, {}
-    begun = [move for move in moves[table.transaction_version(MADE) or 0 :] if move["run"] == this.run]
-    return _flipped(this, [_flip(move, evidence_of(move)) for move in begun if move["group"] is not None])
+    last = by_group(moves[table.transaction_version(MADE) or 0 :]).values()
+    begun = [own[-1] for own in last if own[-1]["run"] == this.run]
+    return _flipped(this, [_flip(move, evidence_of(move)) for move in begun])
 
 
 def _registered(this: _Promotion, approved_by: str | None) -> tuple[list[Move], dict[str, str], dict[str, str]]:

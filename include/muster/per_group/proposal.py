@@ -102,7 +102,9 @@ def _settled(partition: str, run: str, sha256: str, moves: Sequence[Mapping[str,
     last = moves[-1]
     if any((move["run"], move["manifest_sha256"], move["cause"]) == (run, sha256, "gate") for move in moves):
         done = (last["run"], last["manifest_sha256"]) == (run, sha256)
-        return "promoted before" if done else "promoted before, and moved since"
+        if done:
+            return "promoted before"
+        return settled_by_human(moves, run, partition, last["to_version"]) or "promoted before, and moved since"
     if last["partition"] > partition:
         return f"the champion is of a later partition, {last['partition']}"
     return settled_by_human(moves, run, partition, last["to_version"])

@@ -26,10 +26,15 @@ Moves = Sequence[Mapping[str, Any]]
 Found = tuple[GroupChampion, bytes]
 
 
-def moves_by_group(store: Store) -> dict[str, list[dict[str, Any]]]:
+def moves_by_group(store: Store) -> dict[str, list[Mapping[str, Any]]]:
     """Return each group's own moves, the latest last."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for move in journal(store):
+    return by_group(journal(store))
+
+
+def by_group(moves: Moves) -> dict[str, list[Mapping[str, Any]]]:
+    """Return each group's own of a journal's moves, in their order."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for move in moves:
         if move["group"] is not None:
             found.setdefault(move["group"], []).append(move)
     return found
@@ -84,16 +89,8 @@ class Standing:
                 found = None
         if found is None or found.takes != takes(self.workload):
             return None
-        self._vouch(found)
+        vouch(found, moves)
         return found
-
-    def _vouch(self, found: GroupChampion) -> None:
-        told = [move["manifest_sha256"] for move in self.moves[found.group] if move["to_version"] == found.version]
-        if not told:
-            raise NotVouched(found.name, found.version, f"alias_journal knows of no move of '{found.group}' to it")
-        if told[-1] != found.sha256:
-            why = f"it is tagged with the model {found.sha256[:12]}..., alias_journal says {told[-1][:12]}..."
-            raise NotVouched(found.name, found.version, why)
 
     def _old_enough(self, partition: str) -> bool:
         return partition < self.before or (self.including and partition == self.before)
@@ -118,6 +115,20 @@ def _bytes(found: GroupChampion, folder: Path) -> bytes:
         return stored_bytes(found, folder)
     except CorruptModel:
         return b""
+
+
+def vouch(found: GroupChampion, moves: Moves) -> None:
+    """Compare what a version's tags say of it with the group's moves.
+
+    Raises:
+        NotVouched: when they tell another digest, or know of no move to it.
+    """
+    told = [move["manifest_sha256"] for move in moves if move["to_version"] == found.version]
+    if not told:
+        raise NotVouched(found.name, found.version, f"alias_journal knows of no move of '{found.group}' to it")
+    if told[-1] != found.sha256:
+        why = f"it is tagged with the model {found.sha256[:12]}..., alias_journal says {told[-1][:12]}..."
+        raise NotVouched(found.name, found.version, why)
 
 
 def standing(workload: Workload, store: Store, before: str, *, including: bool) -> Standing:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from muster.budget import BudgetSpent, count, muster_errors
 from muster.pack.registry import ALIAS
 from muster.per_group.access import Access
-from muster.per_group.champions import champion
+from muster.per_group.champions import at_alias, champion
 from muster.per_group.register import Winner, register
 from muster.runs import connect
 from muster.tables import FLOAT, LONG, STRING
@@ -51,20 +51,20 @@ def register_some(workload: Workload, root: Path, access: Access, winners: Seque
 def flip_some(access: Access, flips: Sequence[Flip]) -> pa.Table:
     """Move aliases that are where the move begins, and read them back; return a row of FLIPPED for each."""
 
-    def work(flip: Flip) -> dict[str, Any]:
-        found = champion(flip.name, flip.group)
-        at = found.version if found else None
-        if at not in (flip.from_version, flip.to_version):
-            return {"stay": f"the alias was moved to version {at or 'none'}, but not by Muster"}
-        if at != flip.to_version:
-            with muster_errors():
-                connect().set_registered_model_alias(flip.name, ALIAS, flip.to_version)
-            after = champion(flip.name, flip.group)
-            if after is None or after.version != flip.to_version:
-                return {"stay": "the alias was moved by another right after"}
-        return {}
+    return _each(access, flips, lambda flip: {"stay": flip_one(flip)}, FLIPPED)
 
-    return _each(access, flips, work, FLIPPED)
+
+def flip_one(flip: Flip) -> str | None:
+    """Move an alias that is where the move begins, and read it back; return why it was left where it is, if it was."""
+    at = at_alias(flip.name)
+    if at not in (flip.from_version, flip.to_version):
+        return f"the alias was moved to version {at or 'none'}, but not by Muster"
+    if at != flip.to_version:
+        with muster_errors():
+            connect().set_registered_model_alias(flip.name, ALIAS, flip.to_version)
+        if at_alias(flip.name) != flip.to_version:
+            return "the alias was moved by another right after"
+    return None
 
 
 def _each(access: Access, items: Sequence[Any], work: Any, schema: pa.Schema) -> pa.Table:
