@@ -50,7 +50,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[DagRun]:
     ]
 
     class Fake:
-        def __init__(self, url: str) -> None: ...
+        def __init__(self, url: str, login: object) -> None: ...
 
         def runs(self, partition: str) -> Iterator[DagRun]:
             return iter(made[::-1])
