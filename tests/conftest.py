@@ -34,6 +34,12 @@ def settings_of(home: Path) -> Settings:
     return Settings(**own, **dict(zip(names, free_ports(len(names)), strict=True)))
 
 
+@pytest.fixture(autouse=True)
+def no_spark_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test inherits the patience of one before it, in whose process a job held a Spark session."""
+    monkeypatch.setattr("muster.budget.patience._holds_spark", False)
+
+
 @pytest.fixture(scope="session")
 def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of the session's services; whatever was started with them is stopped at the end."""
