@@ -135,7 +135,8 @@ def readers(line: Any) -> dict[str, Callable[[], Any]]:
         ledger = pa.Table.from_pylist([_entered(line)], LEDGER)
         models = pa.Table.from_pylist([], MODELS)
         rows = _held(line)
-        reconcile(judge_bucket(workload, rows, ledger, models, line.root, champion.of(ledger["group"])), ledger)
+        with champion.of(ledger["group"]) as incumbents:
+            reconcile(judge_bucket(workload, rows, ledger, models, line.root, incumbents), ledger)
 
     return {"score": scored, "evaluate": judged, "promote": lambda: promote.promote(workload, store, windows, "test")}
 
