@@ -30,7 +30,9 @@ class Cluster:
     def state(self) -> dict[str, Any]:
         """Return what the master tells: its workers, active and completed applications."""
         answer = get(f"{self.ui}/json/")
-        told: dict[str, Any] = answer.json() if answer is not None else {}
+        # While it starts, the master answers every address with its front page.
+        is_json = answer is not None and "json" in answer.headers.get("Content-Type", "")
+        told: dict[str, Any] = answer.json() if answer is not None and is_json else {}
         return told
 
     def applications(self) -> list[str]:

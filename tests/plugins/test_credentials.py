@@ -40,7 +40,8 @@ def test_credentials_reach_the_job_that_needs_them_and_no_log_nor_argument(tmp_p
     job.write_text(script, encoding="utf-8")
     value = {"conn_type": "mlflow", "host": "https://ml.example", "login": "ann", "password": PASSWORD}
     env = {
-        **os.environ,
+        # MLflow's client writes the server that other tests chose into this process's environment.
+        **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
         "PYTHONPATH": os.getcwd(),
         "MUSTER_STORE": str(tmp_path / "store"),
         "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(value),
