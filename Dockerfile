@@ -29,7 +29,7 @@ RUN python -m venv /opt/muster/venv && pip install --no-cache-dir --require-hash
 
 COPY --chown=muster . .
 RUN pip install --no-cache-dir --no-deps --editable . \
-    && python -c "from muster.settings import settings; from muster.stack import environment, jars; \
+    && python -c "from muster.settings import settings; from muster_local import environment, jars; \
 jars.ensure_jars(settings().home, environment.toolchain(settings()))"
 
 ENTRYPOINT ["tini", "--"]

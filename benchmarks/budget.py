@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from muster.limits import CLASSES, CallRates
 from muster.settings import PROJECT, Settings
-from muster.stack import local
-from muster.stack.ports import free_ports
+from muster.settings.limits import CLASSES, CallRates
+from muster_local import local
+from muster_local.ports import free_ports
 from tests.mlflow_faults.running import proxy
 from tests.mlflow_faults.windows import busiest_second, used
 

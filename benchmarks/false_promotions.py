@@ -14,10 +14,10 @@ import pyarrow as pa
 from scipy.special import ndtri
 
 from benchmarks.figures import Figure
-from muster.gate.significance import control
-from muster.gate.verdict import Judgement, judge
+from muster.evaluation.significance import control
+from muster.evaluation.verdict import Judgement, judge
 from muster.settings import Settings
-from muster.tables import DECISIONS
+from muster.storage.tables import DECISIONS
 from muster.workload.spec import Gate
 
 GROUPS = 10_000

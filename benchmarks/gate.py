@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.figures import Figure, median_seconds
-from muster.gate.bootstrap import paired_bootstrap
-from muster.gate.metrics import METRICS, roc_auc
-from muster.gate.verdict import judge
+from muster.evaluation.bootstrap import paired_bootstrap
+from muster.evaluation.metrics import METRICS, roc_auc
+from muster.evaluation.verdict import judge
 from muster.settings import Settings
 from muster.workload.spec import Gate
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from benchmarks.figures import Figure, NeedsStack
 from muster.settings import Settings
-from muster.stack.airflow_api import Airflow, AirflowSilent, DagRun
-from muster.stack.line import STAGES
-from muster.stack.passwords import airflow_login
-from muster.stack.service import get
 from muster.workload.load import load_workload, workload_files
+from muster.workload.stages import STAGE_NAMES
+from muster_local.airflow_api import Airflow, AirflowSilent, DagRun
+from muster_local.passwords import airflow_login
+from muster_local.service import get
 
 Span = tuple[datetime, datetime]
 GOAL = 30.0
@@ -25,7 +25,7 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     wall = (stages[0].queued_at, stages[-1].ended_at)
     line = (_sure(wall[0]), _sure(wall[1]))
     running = [(_sure(stage.began_at), _sure(stage.ended_at)) for stage in stages]
-    each = ", ".join(f"{name} {seconds(span):.1f}" for name, span in zip(STAGES, running, strict=True))
+    each = ", ".join(f"{name} {seconds(span):.1f}" for name, span in zip(STAGE_NAMES, running, strict=True))
     figures = [
         Figure("second week's line, wall", seconds(line), "s", at_most=GOAL, detail=f"{workload} {partition}: {each}"),
         Figure("of it, no stage ran", idle_share(running, line), "share", detail="Airflow passing from stage to stage"),
@@ -67,9 +67,9 @@ def _line(settings: Settings, workload: str, partition: str) -> list[DagRun]:
         found = list(Airflow(settings.airflow_url, airflow_login(settings)).runs(partition))
     except AirflowSilent as error:
         raise NeedsStack(str(error)) from error
-    newest = {stage: next((run for run in found if run.dag == f"{workload}.{stage}"), None) for stage in STAGES}
+    newest = {stage: next((run for run in found if run.dag == f"{workload}.{stage}"), None) for stage in STAGE_NAMES}
     stages = [run for run in newest.values() if run is not None and run.state == "success"]
-    if len(stages) < len(STAGES):
+    if len(stages) < len(STAGE_NAMES):
         raise NeedsStack(f"the second week ({workload} {partition}) has not passed all stages")
     if any(_sure(before.began_at) > _sure(after.began_at) for before, after in pairwise(stages)):
         raise NeedsStack(f"a stage of {workload} {partition} was run again by itself: its times are no line's")

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skops import io as skops
 
 from benchmarks.figures import Figure
-from muster.pack.loading import load
+from muster.models.loading import load
 from muster.settings import Settings
 
 ROUNDS = 5

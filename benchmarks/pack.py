@@ -24,24 +24,28 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure
-from muster import budget, groups, score
-from muster.feature_files import list_features
-from muster.gate.tagged import CANDIDATE_TAG, clear, tagged
-from muster.limits import CLASSES
-from muster.pack import registry
-from muster.pack.build import build_pack
-from muster.pack.reader import scores
-from muster.pack.registry import Champion
-from muster.pack.shard import ShardWriter, encode
-from muster.promote import promote
-from muster.runs import add_metrics, close_run, connect, open_runs
+from muster import groups
+from muster.champions import registry
+from muster.champions.registry import Champion
+from muster.features.files import list_features
+from muster.mlflow import budget
+from muster.mlflow.candidates import CANDIDATE_TAG, clear, tagged
+from muster.mlflow.client import connect
+from muster.mlflow.runs import add_metrics, close_run, open_runs
+from muster.models.build import build_pack
+from muster.models.reader import scores
+from muster.models.shards import ShardWriter, encode
+from muster.promotion.promote import promote
+from muster.scoring import score
 from muster.settings import Settings
 from muster.settings import settings as settings_of_process
-from muster.stack import local
-from muster.stack.ports import free_ports
-from muster.tables import DECISIONS, MODELS, Store, features_schema
+from muster.settings.limits import CLASSES
+from muster.storage.store import Store
+from muster.storage.tables import DECISIONS, MODELS, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
+from muster_local import local
+from muster_local.ports import free_ports
 
 PARTITION = "2024-02-05"
 FEATURES = [f"x{number}" for number in range(8)]

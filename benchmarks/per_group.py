@@ -12,11 +12,12 @@ from deltalake import write_deltalake
 
 from benchmarks.figures import Figure
 from benchmarks.pack import PARTITION, features_of, mlflow_of_its_own, train, workload_of
-from muster import budget
+from muster.mlflow import budget
+from muster.mlflow.runs import close_run, open_runs
 from muster.registries import registry_of
-from muster.runs import close_run, open_runs
 from muster.settings import Settings
-from muster.tables import DECISIONS, Store
+from muster.storage.store import Store
+from muster.storage.tables import DECISIONS
 from muster.workload.windows import partition_windows
 
 ROWS_OF_A_GROUP = 480

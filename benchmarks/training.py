@@ -28,16 +28,17 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure, NeedsStack
-from jobs import train
-from jobs.job import Job
 from muster import groups
-from muster.feature_files import FeatureFiles, list_features
+from muster.features.files import FeatureFiles, list_features
 from muster.settings import Settings
-from muster.stack.ports import accepts
-from muster.tables import PARTITIONED_BY, Store, features_schema
+from muster.storage.store import Store
+from muster.storage.tables import TABLES, features_schema
 from muster.training.bins import balance
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
+from muster_jobs import train
+from muster_jobs.job import Job
+from muster_local.ports import accepts
 
 GROUPS, ROWS, FEATURES, SLICES = 10_000, 200, 8, 8
 QUICK_GROUPS = 200
@@ -146,7 +147,7 @@ def _write_features(store: Store, count: int) -> None:
         "bucket": buckets[owner],
     }
     table = pa.table(columns).cast(features_schema(WORKLOAD))
-    write_deltalake(store.table("features"), table, partition_by=list(PARTITIONED_BY["features"]))
+    write_deltalake(store.table("features"), table, partition_by=list(TABLES["features"].partitioned_by))
 
 
 def _muster(job: Job, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from muster.settings import settings
-from muster.stack import spark_server
+from muster_local import spark_server
 
 [server] = spark_server.part(settings(), lambda: None).services
 os.execvp(server.command[0], list(server.command))  # noqa: S606 - no shell: the command is ours

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from muster.settings import Settings
-from muster.stack import process
-from muster.stack.environment import environment
-from muster.stack.jars import ensure_jars, spark_home
-from muster.stack.ports import accepts, free_ports
-from muster.stack.service import get
+from muster_local import process
+from muster_local.environment import environment
+from muster_local.jars import ensure_jars, spark_home
+from muster_local.ports import accepts, free_ports
+from muster_local.service import get
 
 HOST = "127.0.0.1"
 WORKERS = 2

@@ -16,11 +16,11 @@ import psutil
 import pytest
 import yaml
 
-from muster.limits import CLASSES
-from muster.settings import PROJECT, Settings, settings
-from muster.stack import local
-from muster.stack.jars import jars
-from muster.stack.ports import free_ports
+from muster.settings import Settings, settings
+from muster.settings.limits import CLASSES
+from muster.spark_conf import jars
+from muster_local import PROJECT, local
+from muster_local.ports import free_ports
 
 
 def settings_of(home: Path) -> Settings:
@@ -37,7 +37,7 @@ def settings_of(home: Path) -> Settings:
 @pytest.fixture(autouse=True)
 def no_spark_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test inherits the patience of one before it, in whose process a job held a Spark session."""
-    monkeypatch.setattr("muster.budget.patience._holds_spark", False)
+    monkeypatch.setattr("muster.mlflow.budget.patience._holds_spark", False)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def mlflow_server(stack_settings: Settings) -> str:
 
 FREELY = json.dumps(dict.fromkeys(CLASSES, 1000))
 """A budget that no test waits for: seven searches a second would take most of the time. How calls are paced is tested
-by itself, in `tests/budget` and `tests/mlflow_faults`."""
+by itself, in `tests/mlflow/budget` and `tests/mlflow_faults`."""
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def launcher() -> list[str]:
     lock = hashlib.sha256(b"".join((PROJECT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")))
     installed = Path(sys.prefix, ".muster-lock")
     fresh = installed.exists() and installed.read_text().strip() == lock.hexdigest()
-    return [str(PROJECT / "muster")] if fresh else [sys.executable, "-m", "muster"]
+    return [str(PROJECT / "muster")] if fresh else [sys.executable, "-m", "muster_local"]
 
 
 ASKS_FIRST = "asks_first"
@@ -130,7 +130,7 @@ ASKS_FIRST = "asks_first"
 
 def _workloads(folder: Path) -> Path:
     """Copy the declared workloads to a folder, and add the one that asks first."""
-    from tests.pack.conftest import DECLARED  # imports what most tests do without
+    from tests.promotion.conftest import DECLARED  # imports what most tests do without
 
     shutil.copytree(PROJECT / "include" / "workloads", folder, ignore=shutil.ignore_patterns("__pycache__"))
     declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5}}

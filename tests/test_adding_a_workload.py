@@ -17,16 +17,17 @@ from pydantic import BaseModel
 from sklearn.metrics import roc_auc_score
 
 from muster import groups
-from muster.features import compute
-from muster.landing import land
-from muster.settings import PROJECT
-from muster.tables import Store, observations_schema
+from muster.features.compute import compute
+from muster.ingest.landing import land
+from muster.storage.store import Store
+from muster.storage.tables import observations_schema
 from muster.training.estimator import recipes
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 from muster.workload.wording import sections
+from muster_local import PROJECT
 
 TEXT = (PROJECT / "docs" / "adding_a_workload.md").read_text(encoding="utf-8")
 NOT_SECTIONS = {"columns", "rules", "steps"}

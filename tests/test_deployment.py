@@ -14,7 +14,8 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from muster.settings import PROJECT, Settings
+from muster.settings import Settings
+from muster_local import PROJECT
 
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")

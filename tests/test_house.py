@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from muster.cli.test import CHECKS
-from muster.settings import PROJECT
+from muster_local import PROJECT
+from muster_local.cli.test import CHECKS
 
 CODE = [file for folder in ("include", "plugins", "jobs", "dags") for file in (PROJECT / folder).rglob("*.py")]
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from muster.cli import COMMANDS, app
-from muster.settings import PROJECT, Settings
+from muster.cli import app
+from muster.settings import Settings
 from muster.workload.load import find_workload
 from muster.workload.windows import partition_windows
+from muster_local import PROJECT
+from muster_local.cli import COMMANDS, PASSING_ON
 from tests.conftest import RunningStack
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +35,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def run(arguments: list[str], settings: Settings, timeout: float = 300) -> str:
-    command = [sys.executable, "-m", "muster", *arguments]
+    command = [sys.executable, "-m", "muster_local", *arguments]
     ended = subprocess.run(
         command,
         cwd=PROJECT,
@@ -83,7 +85,7 @@ def test_python_of_the_readme_scores_with_the_champion(running_stack: RunningSta
 def test_every_command_of_a_page_is_understood(page: Path) -> None:
     for name, *arguments in commands(page.read_text(encoding="utf-8")):
         assert name in COMMANDS
-        command = typer.main.get_group(app([name])).commands[name]
+        command = typer.main.get_group(app({name: COMMANDS[name]}, PASSING_ON)).commands[name]
         command.make_context(name, arguments)
 
 

@@ -19,7 +19,7 @@ def bounded(items: Iterable[object], shown: int = SHOWN) -> str:
 class MusterError(Exception):
     """Raised for anything a user can put right; the command line prints it without a traceback."""
 
-    passing: ClassVar[bool] = False
+    retryable: ClassVar[bool] = False
     """Whether the same may go well later with nothing put right: a job that ends by it is worth another try."""
 
 

@@ -9,18 +9,19 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from muster import promote, proposal, rollback, score
-from muster.approval import Approval
-from muster.gate import opponent
-from muster.gate.bucket import Incumbents
+from muster.champions import opponent
+from muster.evaluation.bucket import Incumbents
 from muster.per_group import opponents as group_opponents
 from muster.per_group import promote as group_promote
 from muster.per_group import proposal as group_proposal
 from muster.per_group import rollback as group_rollback
 from muster.per_group import score as group_score
 from muster.per_group.promote import Over
-from muster.proposal import Proposal
-from muster.tables import Store
+from muster.promotion import promote, proposal, rollback
+from muster.promotion.approval import Approval
+from muster.promotion.proposal import Proposal
+from muster.scoring import score
+from muster.storage.store import Store
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 

@@ -19,13 +19,13 @@ from airflow.sdk import (
 from muster.errors import WorkloadError
 from muster.workload.load import load_workload, workload_files
 from muster.workload.spec import Workload
+from muster.workload.stages import STAGES, Stage
 from muster_airflow.backfill import ALLOW
 from muster_airflow.explain import approve_doc, dag_doc, task_doc
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
-from muster_airflow.stages import STAGES, StageInfo
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
@@ -73,7 +73,7 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
     return [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
 
 
-def _stage_dag(workload: Workload, path: Path, stage: StageInfo, before: StageInfo | None) -> DAG:
+def _stage_dag(workload: Workload, path: Path, stage: Stage, before: Stage | None) -> DAG:
     schedule = workload.schedule
     dag = DAG(
         dag_id=f"{workload.name}.{stage.name}",
@@ -98,7 +98,7 @@ def _stage_dag(workload: Workload, path: Path, stage: StageInfo, before: StageIn
     return dag
 
 
-def _task(dag: DAG, workload: Workload, path: Path, stage: StageInfo) -> None:
+def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
     shared: dict[str, Any] = {
         "dag": dag,
         "task_id": stage.name,
@@ -135,7 +135,7 @@ def _first_timetable(workload: Workload) -> BaseTimetable:
     return CronPartitionTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
 
 
-def _timetable_after(workload: Workload, before: StageInfo) -> BaseTimetable:
+def _timetable_after(workload: Workload, before: Stage) -> BaseTimetable:
     return PartitionedAssetTimetable(assets=asset(workload, before.writes))
 
 

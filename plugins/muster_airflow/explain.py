@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from muster.workload.spec import Workload
-from muster_airflow.stages import StageInfo
+from muster.workload.stages import Stage
 
 
-def dag_doc(workload: Workload, stage: StageInfo, before: StageInfo | None) -> str:
+def dag_doc(workload: Workload, stage: Stage, before: Stage | None) -> str:
     """Return the page of one stage's DAG."""
     schedule, windows = workload.schedule, workload.windows
     until = f" up to {schedule.end}" if schedule.end else ""
@@ -36,7 +36,7 @@ By hand: *Trigger*, with a partition key such as `{schedule.start}`. Running a p
 """
 
 
-def task_doc(workload: Workload, stage: StageInfo) -> str:
+def task_doc(workload: Workload, stage: Stage) -> str:
     """Return the page of one stage's task."""
     return f"""{stage.does}
 

@@ -1,4 +1,4 @@
-"""A job's process: tied to this one, read line by line, found again by its run key."""
+"""A job's process: it dies with this one, is read line by line, found again by its run key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from muster import tied
+from muster import die_with_parent
 from muster_airflow.exceptions import StillAtWork
 
 RUN_KEY = "MUSTER_RUN_KEY"
@@ -27,7 +27,7 @@ class JobProcess:
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - no shell, and the arguments are the operator's own
-            [sys.executable, "-I", "-S", str(Path(tied.__file__)), str(os.getpid()), *arguments],
+            [sys.executable, "-I", "-S", str(Path(die_with_parent.__file__)), str(os.getpid()), *arguments],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from muster.limits import CallClass, CallRates
+from muster.settings.limits import CallClass, CallRates
 
 OWN = CallRates()
 

@@ -35,13 +35,13 @@ def come_back_at(until: datetime, now: datetime, key: str) -> datetime:
     return max(until, now) + timedelta(seconds=spread * crc32(key.encode()) / 2**32)
 
 
-def stand_back(uri: str) -> None:
+def check_closed(uri: str) -> None:
     """Ask this host's budget whether the server wants no calls, so that no job starts only to wait.
 
     Raises:
         MlflowClosed: when it wants none for longer than a call's own patience.
     """
-    from muster.budget import closed_until
+    from muster.mlflow.budget import closed_until
 
     own = settings().model_copy(update={"mlflow_uri": uri})
     closed = closed_until(own)
@@ -49,7 +49,7 @@ def stand_back(uri: str) -> None:
         raise MlflowClosed(closed.until, closed.why)
 
 
-def give_way(
+def defer(
     task: BaseOperator, context: Context, closed: MlflowClosed, since: datetime | None, max_wait: timedelta
 ) -> NoReturn:
     """Defer the task until MLflow takes calls again; `since` is when it first had to wait.
@@ -73,6 +73,6 @@ def give_way(
     raise TaskDeferred(trigger=trigger, method_name="resume", kwargs={"since": since.isoformat()})
 
 
-def goes_on(context: Context) -> None:
+def clear_wait(context: Context) -> None:
     """Show no longer that the task waits."""
     context["task_state_store"].delete(SHOWN_AS)

@@ -11,8 +11,8 @@ import pytest
 from benchmarks import line
 from benchmarks.figures import NeedsStack
 from muster.settings import Settings
-from muster.stack.airflow_api import DagRun
-from muster.stack.line import STAGES
+from muster.workload.stages import STAGE_NAMES
+from muster_local.airflow_api import DagRun
 
 NOON = datetime(2013, 6, 10, 12, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[DagRun]:
     """Six stages of three seconds each, a second apart; one Spark job of two seconds in each."""
     made = [
         DagRun(f"flight_delays.{stage}", stage, "success", 3.0, at(4 * n), at(4 * n + 1), at(4 * n + 4))
-        for n, stage in enumerate(STAGES)
+        for n, stage in enumerate(STAGE_NAMES)
     ]
 
     class Fake:

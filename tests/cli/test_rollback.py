@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from muster.champions.alias import journal
 from muster.cli import main
-from muster.cli.difference_view import view
-from muster.pack.alias import journal
+from muster.promotion.difference_text import view
 from muster.settings import settings
-from tests.pack.conftest import Line
-from tests.pack.history import declare, slopes, three_weeks
+from tests.promotion.conftest import Line
+from tests.promotion.history import declare, slopes, three_weeks
 
 
 @pytest.fixture

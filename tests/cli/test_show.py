@@ -18,7 +18,8 @@ from deltalake import write_deltalake
 
 from muster.cli import main
 from muster.settings import settings
-from muster.tables import ALIAS_JOURNAL, PARTITIONED_BY, PREDICTIONS, QUARANTINE, Store, features_schema
+from muster.storage.store import Store
+from muster.storage.tables import ALIAS_JOURNAL, PREDICTIONS, QUARANTINE, TABLES, features_schema
 from muster.workload.load import load_workload
 
 FLIGHTS = """
@@ -61,7 +62,7 @@ def show(store: Store, capsys: pytest.CaptureFixture[str]) -> Show:
 
 
 def write(store: Store, table: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
-    by = list(PARTITIONED_BY[table])
+    by = list(TABLES[table].partitioned_by)
     write_deltalake(store.table(table), pa.Table.from_pylist(rows, schema), mode="append", partition_by=by or None)
 
 
@@ -174,7 +175,7 @@ def test_group_names_are_neither_markup_nor_control_codes(show: Show) -> None:
 
 def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
     from muster.cli.table_view import view
-    from muster.rows import Rows
+    from muster.storage.query import Rows
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

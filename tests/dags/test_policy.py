@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from muster.settings import PROJECT, settings
-from muster.workload.spec import STAGES
+from muster.settings import settings
+from muster.workload.stages import STAGE_NAMES
+from muster_local import PROJECT
 
 os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow"))
 
@@ -74,7 +75,7 @@ def first_of(dags: list[DAG], workload: str) -> DAG:
 
 def test_every_workload_has_its_six_dags(bag: DagBag) -> None:
     declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem != "wrong"]
-    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGES} | MANUAL
+    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES} | MANUAL
 
 
 def test_a_wrong_yaml_hides_only_its_own_dags_and_an_import_error_names_every_problem(bag: DagBag) -> None:
@@ -140,11 +141,11 @@ def test_every_dag_is_keyed_by_partition(dags: list[DAG]) -> None:
 
 
 def test_each_stage_consumes_the_one_asset_of_the_stage_before(bag: DagBag) -> None:
-    line: list[Any] = [bag.dags[f"by_hand.{stage}"] for stage in STAGES]
+    line: list[Any] = [bag.dags[f"by_hand.{stage}"] for stage in STAGE_NAMES]
     outlets = [[asset.name for asset in dag.tasks[0].outlets] for dag in line]
     consumed = [[dag.timetable.asset_condition.name] for dag in line[1:]]
     assert consumed == outlets[:-1]
-    assert [len(names) for names in outlets] == [1] * len(STAGES)
+    assert [len(names) for names in outlets] == [1] * len(STAGE_NAMES)
 
 
 def test_with_a_cron_a_partition_is_due_when_its_slice_has_ended(dags: list[DAG]) -> None:
@@ -179,7 +180,7 @@ def test_a_human_is_asked_only_where_the_workload_says_so(bag: DagBag) -> None:
 
 def test_every_job_that_a_dag_names_is_there(every_dag: list[DAG]) -> None:
     tasks: list[Any] = [task for dag in every_dag for task in dag.tasks]
-    assert [task.stage for task in tasks if not (PROJECT / "jobs" / f"{task.stage}.py").is_file()] == []
+    assert [task.stage for task in tasks if not (PROJECT / "jobs" / "muster_jobs" / f"{task.stage}.py").is_file()] == []
 
 
 def test_only_stages_that_use_mlflow_are_told_where_it_is(dags: list[DAG]) -> None:
@@ -199,5 +200,5 @@ def test_parsing_imports_nothing_heavy() -> None:
     """In a process of its own: this one has imported everything."""
     done = subprocess.run([sys.executable, "-c", PARSE], capture_output=True, text=True, check=True, env=os.environ)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["dags"] >= len(STAGES)
+    assert found["dags"] >= len(STAGE_NAMES)
     assert found["heavy"] == []

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from mlflow import MlflowClient
 
-from muster.settings import PROJECT
+from muster_local import PROJECT
 from tests.conftest import RunningStack
 from tests.e2e import expected
 from tests.e2e.expected import Week

@@ -13,11 +13,11 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from muster.budget.budget import budget
+from muster.mlflow.budget.budget import budget
 from muster.settings import settings
 from tests.conftest import ASKS_FIRST, RunningStack
 from tests.e2e.rest import Airflow, Json, wait_for
-from tests.pack.conftest import Line
+from tests.promotion.conftest import Line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 JUDGED = {"against": "champion", "champion_score": 0.6, "baseline_score": 0.5, "low": 0.1, "high": 0.2}

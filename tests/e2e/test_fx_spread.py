@@ -12,8 +12,8 @@ from deltalake import DeltaTable
 from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
-from muster.settings import PROJECT
 from muster.workload.load import load_workload
+from muster_local import PROJECT
 from tests.conftest import RunningStack
 from tests.e2e.rest import STAGES
 

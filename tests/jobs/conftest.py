@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.job import Job
 from muster.settings import Settings
-from muster.tables import Store
+from muster.storage.store import Store
 from muster.workload.load import load_workload
 from muster.workload.windows import partition_windows
+from muster_jobs.job import Job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

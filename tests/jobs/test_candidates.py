@@ -16,16 +16,18 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs import evaluate, train
-from jobs.job import Job
-from muster import budget, groups, runs
+from muster import groups
 from muster.errors import MusterError
-from muster.gate.candidates import NotTrained
-from muster.gate.tagged import CANDIDATE_TAG, clear, tagged
+from muster.evaluation.candidates import NotTrained
+from muster.mlflow import budget, runs
+from muster.mlflow.candidates import CANDIDATE_TAG, clear, tagged
 from muster.settings import settings
-from muster.tables import PARTITIONED_BY, Store, features_schema
+from muster.storage.store import Store
+from muster.storage.tables import TABLES, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
+from muster_jobs import evaluate, train
+from muster_jobs.job import Job
 
 pytestmark = pytest.mark.slow
 DECLARED = {
@@ -103,7 +105,7 @@ class Line:
                 "bucket": [groups.bucket(group, 2)] * len(when),
             }
             parts.append(pa.table(columns, schema=features_schema(self.workload)))
-        by = list(PARTITIONED_BY["features"])
+        by = list(TABLES["features"].partitioned_by)
         write_deltalake(self.store.table("features"), pa.concat_tables(parts), mode="overwrite", partition_by=by)
 
     def tags(self) -> set[tuple[str, str, str]]:

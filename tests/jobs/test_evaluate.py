@@ -16,21 +16,22 @@ from scipy.stats import false_discovery_control
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from jobs import evaluate
-from jobs.job import Job
 from muster import groups
-from muster.gate.candidates import NotTrained
-from muster.gate.decisions import CorruptChampion
-from muster.gate.significance import CHANCE
-from muster.gate.tagged import Tagged
-from muster.pack import registry
-from muster.pack.manifest import MANIFEST, describe, write_manifest
-from muster.pack.registry import Champion
-from muster.pack.shard import ShardWriter, encode
+from muster.champions import registry
+from muster.champions.registry import Champion
+from muster.evaluation.candidates import NotTrained
+from muster.evaluation.decisions import CorruptChampion
+from muster.evaluation.significance import CHANCE
+from muster.mlflow.candidates import Tagged
+from muster.models.manifest import MANIFEST, describe, write_manifest
+from muster.models.shards import ShardWriter, encode
 from muster.settings import Settings
-from muster.tables import ALIAS_JOURNAL, LEDGER, MODELS, PARTITIONED_BY, Store, features_schema
+from muster.storage.store import Store
+from muster.storage.tables import ALIAS_JOURNAL, LEDGER, MODELS, TABLES, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
+from muster_jobs import evaluate
+from muster_jobs.job import Job
 
 DECLARED = {
     "name": "made",
@@ -63,7 +64,7 @@ class LocalJob(Job):
 
 
 def put(store: Store, table: str, rows: pa.Table, where: str | None = None) -> None:
-    by = list(PARTITIONED_BY[table])
+    by = list(TABLES[table].partitioned_by)
     write_deltalake(store.table(table), rows, mode="overwrite", partition_by=by or None, predicate=where)
 
 
@@ -147,7 +148,9 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]
     """Stand in for MLflow: no champion, the candidate's tag, and the metrics that were logged."""
     calls: list[tuple[str, dict[str, float]]] = []
     monkeypatch.setattr(registry, "current", lambda workload, store: None)
-    monkeypatch.setattr("muster.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics)))
+    monkeypatch.setattr(
+        "muster.mlflow.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics))
+    )
     candidates = [Tagged("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
     monkeypatch.setattr(evaluate, "tagged", lambda workload: candidates)
     monkeypatch.setattr(evaluate, "clear", lambda run_ids: None)

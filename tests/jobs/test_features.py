@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from jobs import features
-from jobs.job import Job
 from muster import groups
-from muster.features import compute
-from muster.tables import Store, features_schema, observations_schema
+from muster.features.compute import compute
+from muster.storage.store import Store
+from muster.storage.tables import features_schema, observations_schema
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
+from muster_jobs import features
+from muster_jobs.job import Job
 from tests.jobs.conftest import MakeJob
 
 pytestmark = pytest.mark.spark

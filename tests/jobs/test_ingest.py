@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jobs import ingest
-from jobs.job import Job
 from muster import groups
-from muster.observations import BadFile
-from muster.tables import Store, observations_schema
+from muster.ingest.landed_files import BadFile
+from muster.storage.store import Store
+from muster.storage.tables import observations_schema
+from muster_jobs import ingest
+from muster_jobs.job import Job
 from tests.jobs.conftest import MakeJob
 
 pytestmark = pytest.mark.spark

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs.job import Job, main
 from muster.errors import MusterError
+from muster_jobs.job import Job, main
 from tests.plugins.airflow_task import declare
 
 Run = Callable[..., dict[str, Any]]
@@ -67,7 +67,7 @@ def test_an_option_that_cannot_be_meant_is_refused(
 class Later(MusterError):
     """Raised for what passes by itself."""
 
-    passing = True
+    retryable = True
 
 
 @pytest.mark.parametrize(("error", "code"), [(MusterError("mend it"), os.EX_DATAERR), (Later("wait"), 1)])

@@ -10,12 +10,12 @@ import uuid
 
 import pytest
 
-from jobs.session import NoServer, address, connected
+from muster_jobs.session import NoServer, address, connected
 
 SESSION = uuid.UUID(int=7)
 BLOCKED = """
 import pathlib, sys, threading
-from jobs.session import when_told_to_end
+from muster_jobs.session import when_told_to_end
 when_told_to_end(lambda: pathlib.Path(sys.argv[1]).write_text("said"))
 print("here", flush=True)
 {block}
@@ -31,7 +31,7 @@ BLOCKS = {
 }
 TASK = """
 import os, sys
-from jobs.session import connected
+from muster_jobs.session import connected
 session = connected(sys.argv[1], sys.argv[2], "tag")
 
 def pids(batches):

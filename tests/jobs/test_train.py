@@ -14,17 +14,18 @@ import pytest
 from deltalake import write_deltalake
 from sklearn.linear_model import LogisticRegression
 
-from jobs import train
-from jobs.job import Job
 from muster import groups
 from muster.errors import WorkloadError
-from muster.feature_files import FeatureFiles
-from muster.pack.loading import decode, read_bytes
+from muster.features.files import FeatureFiles
+from muster.models.loading import decode, read_bytes
 from muster.settings import Settings
-from muster.tables import LEDGER, MODELS, PARTITIONED_BY, Store, features_schema
+from muster.storage.store import Store
+from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
 from muster.training.ledger import NotReconciled, TooManyFailed
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
+from muster_jobs import train
+from muster_jobs.job import Job
 
 PARTITION = "2024-02-05"
 DECLARED = {
@@ -121,7 +122,7 @@ def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., L
             rows = pa.concat_tables([rows_of(workload, group) for group in GROUPS])
             rows = rows.sort_by([("group", "ascending"), ("time", "ascending")])
             write_deltalake(
-                store.table("features"), rows, partition_by=list(PARTITIONED_BY["features"]), mode="overwrite"
+                store.table("features"), rows, partition_by=list(TABLES["features"].partitioned_by), mode="overwrite"
             )
         windows = partition_windows(workload, PARTITION)
         return LocalJob("train", workload, tmp_path, windows, store, settings, "1", **options)
@@ -276,7 +277,7 @@ def write_features_without(job: Job, column: str) -> None:
     declared = Workload.model_validate(DECLARED)
     assert column not in declared.features.columns
     rows = pa.concat_tables([rows_of(declared, group) for group in GROUPS])
-    write_deltalake(job.store.table("features"), rows, partition_by=list(PARTITIONED_BY["features"]))
+    write_deltalake(job.store.table("features"), rows, partition_by=list(TABLES["features"].partitioned_by))
 
 
 def test_an_estimator_that_cannot_work_is_refused_before_any_group(make_job: Callable[..., LocalJob]) -> None:

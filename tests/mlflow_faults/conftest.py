@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from muster.settings import PROJECT, settings
+from muster.settings import settings
+from muster_local import PROJECT
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy, proxy
-from tests.pack.conftest import Line
+from tests.promotion.conftest import Line
 
 WAITING = {
     "patience": 20,

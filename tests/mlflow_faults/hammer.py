@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from muster.budget import muster_errors
-from muster.limits import CLASSES
-from muster.runs import connect
+from muster.mlflow.budget import muster_errors
+from muster.mlflow.client import connect
 from muster.settings import settings
+from muster.settings.limits import CLASSES
 
 NAME, API = "hammered", "/api/2.0/mlflow"
 

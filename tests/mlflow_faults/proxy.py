@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from muster.budget.calls import call_of
+from muster.mlflow.budget.calls import call_of
 from tests.mlflow_faults.plan import PASS, Fates, Plan
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host"}

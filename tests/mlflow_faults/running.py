@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muster.settings import PROJECT
-from muster.stack.ports import free_ports
+from muster_local import PROJECT
+from muster_local.ports import free_ports
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.windows import busiest_second
 

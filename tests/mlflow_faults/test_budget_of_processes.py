@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from muster.limits import CLASSES, CallRates
+from muster.settings.limits import CLASSES, CallRates
 from tests.mlflow_faults.conftest import Processes
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from muster import runs
-from muster.pack import registry
-from muster.pack.registry import NotReady
-from muster.runs import ALGORITHM_TAG, RUN_TAG, connect
+from muster.champions import registry
+from muster.champions.registry import NotReady
+from muster.mlflow import runs
+from muster.mlflow.client import connect
+from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
 from muster.settings import settings
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy
-from tests.pack.conftest import Line
+from tests.promotion.conftest import Line
 
 Follow = Callable[[Plan], RunningProxy]
 pytestmark = pytest.mark.slow

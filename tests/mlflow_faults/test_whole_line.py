@@ -20,14 +20,17 @@ import yaml
 from deltalake import write_deltalake
 
 from muster import groups
-from muster.gate.tagged import tagged
-from muster.pack import registry
-from muster.pack.alias import journal
-from muster.runs import ALGORITHM_TAG, RUN_TAG, connect
-from muster.settings import PROJECT, settings
-from muster.tables import Store, features_schema
+from muster.champions import registry
+from muster.champions.alias import journal
+from muster.mlflow.candidates import tagged
+from muster.mlflow.client import connect
+from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
+from muster.settings import settings
+from muster.storage.store import Store
+from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
+from muster_local import PROJECT
 from tests.mlflow_faults.conftest import GENEROUS, Processes
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy
@@ -111,9 +114,9 @@ class Weeks:
                 self._stage(stage, partition)
 
     def _stage(self, stage: str, partition: str) -> None:
-        """Run a stage as Airflow does: again at `until` after code 75, again after another passing failure."""
+        """Run a stage as Airflow does: again at `until` after code 75, again after another retryable failure."""
         result = self.folder / "results" / f"{stage}-{partition}.json"
-        command = [sys.executable, str(PROJECT / "jobs" / f"{stage}.py"), "--workload", str(self.yaml)]
+        command = [sys.executable, str(PROJECT / "jobs" / "muster_jobs" / f"{stage}.py"), "--workload", str(self.yaml)]
         for _ in range(MOST_ATTEMPTS):
             told = [*command, "--partition", partition, "--result", str(result)]
             ended = subprocess.run(told, env=self.environment, capture_output=True, text=True, check=False, timeout=240)

@@ -11,11 +11,11 @@ import cloudpickle
 import pyarrow as pa
 import pytest
 
-from muster.approval import Approval
 from muster.per_group.promote import promote
+from muster.promotion.approval import Approval
 from muster.settings import Settings
 from muster.workload.windows import partition_windows
-from tests.pack.conftest import Line, line, served
+from tests.promotion.conftest import Line, line, served
 
 __all__ = ["Line", "line", "served"]
 

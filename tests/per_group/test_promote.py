@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from muster.approval import Approval, NeedsApproval
-from muster.budget import BudgetSpent, count
-from muster.pack.alias import AliasMoved
-from muster.pack.journal import journal
-from muster.pack.registry import ALIAS
+from muster.champions.alias import AliasMoved
+from muster.champions.journal import journal
+from muster.champions.registry import ALIAS
+from muster.mlflow.budget import BudgetSpent, count
+from muster.mlflow.client import connect
 from muster.per_group import promote, register, tasks
 from muster.per_group.champions import champion
 from muster.per_group.names import model_name
 from muster.per_group.promote import NotRegistered
 from muster.per_group.proposal import propose
-from muster.runs import connect
+from muster.promotion.approval import Approval, NeedsApproval
 from muster.workload.windows import partition_windows
 from tests.per_group.conftest import Line, left_behind, promoted, week
 

@@ -12,26 +12,26 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs import rollback as job
+from muster.champions.alias import MoveUnderWay
+from muster.champions.journal import journal
+from muster.champions.registry import ALIAS
 from muster.cli import main
-from muster.cli.difference_view import view
 from muster.errors import UnknownName, WrongArgument
-from muster.pack.alias import MoveUnderWay
-from muster.pack.journal import journal
-from muster.pack.registry import ALIAS
+from muster.mlflow.client import connect
 from muster.per_group import promote, rollback, score
 from muster.per_group.champions import SHA256, at_alias
 from muster.per_group.names import model_name
 from muster.per_group.opponents import opponents
-from muster.per_group.rollback import MovedSince, Overtaken
+from muster.per_group.rollback import ConcurrentMove, MovedSince
+from muster.promotion.difference_text import view
+from muster.promotion.rollback import MissingActorOrReason
+from muster.promotion.rollback_sources import CannotRollBack, NoSuchGroups
 from muster.registries import registry_of
-from muster.rollback import NobodyOrNothing
-from muster.rollback_sources import CannotRollBack, NoSuchGroups
-from muster.runs import connect
 from muster.settings import settings
 from muster.workload.windows import partition_windows
-from tests.pack.history import Killed, declare
+from muster_jobs import rollback as job
 from tests.per_group.conftest import Line, promoted, week
+from tests.promotion.history import Killed, declare
 
 pytestmark = pytest.mark.slow
 GROUPS = ("A,X", "B,X", "C,X")
@@ -128,7 +128,7 @@ def test_what_cannot_be_meant_is_said(weeks: Line) -> None:
         look(weeks, "9", ["A,X"])
     with pytest.raises(NoSuchGroups, match="'N,X'"):
         look(weeks, groups=["N,X"])
-    with pytest.raises(NobodyOrNothing, match="'why'"):
+    with pytest.raises(MissingActorOrReason, match="'why'"):
         rollback.carry_out(weeks.workload, weeks.store, look(weeks), "ann", " ")
     connect().set_model_version_tag(name(weeks, "A,X"), "2", SHA256, "0" * 64)
     with pytest.raises(CannotRollBack, match=r"1 groups have no sound version.*'A,X'.*alias_journal says"):
@@ -223,7 +223,7 @@ def test_an_alias_moved_in_the_very_moment_is_told_and_the_others_are_back(
 
     with monkeypatch.context() as patched:
         patched.setattr(rollback, "write_down", meanwhile)
-        with pytest.raises(Overtaken, match=r"1 groups .* 'A,X': .* not by Muster"):
+        with pytest.raises(ConcurrentMove, match=r"1 groups .* 'A,X': .* not by Muster"):
             back(weeks)
     assert at(weeks) == [None, "1", "1"]
 

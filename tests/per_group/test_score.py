@@ -9,17 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from muster import promote as pack_promote
-from muster import score as pack_score
-from muster.pack.loading import CorruptModel
-from muster.pack.registry import ALIAS, NotVouched
+from muster.champions.registry import ALIAS, NotVouched
+from muster.mlflow.client import connect
+from muster.models.loading import CorruptModel
 from muster.per_group import score
 from muster.per_group.champions import SHA256, champion
 from muster.per_group.names import model_name
 from muster.per_group.opponents import opponents
-from muster.runs import connect
-from muster.score import CannotScore
-from muster.tables import PREDICTIONS
+from muster.promotion import promote as pack_promote
+from muster.scoring import score as pack_score
+from muster.scoring.score import CannotScore
+from muster.storage.tables import PREDICTIONS
 from muster.workload.windows import partition_windows
 from tests.per_group.conftest import Line, left_behind, promoted
 

@@ -22,7 +22,7 @@ from tests.plugins.airflow_task import PARTITION
 JOB = """
 import sys
 from pathlib import Path
-from jobs.job import Job, main
+from muster_jobs.job import Job, main
 
 BEATS = Path({beats!r})
 

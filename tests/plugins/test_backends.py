@@ -175,6 +175,8 @@ def test_spark_reads_the_configuration_as_it_was_meant_and_its_own_defaults_too(
 def test_executors_get_todays_code_as_one_zip_made_once(tmp_path: Path) -> None:
     first = packed_code(tmp_path)
     made = first.stat().st_mtime_ns
-    assert {"muster/settings.py", "muster/training/bins.py", "jobs/job.py"} < set(zipfile.ZipFile(first).namelist())
+    assert {"muster/settings/__init__.py", "muster/training/bins.py", "muster_jobs/job.py"} < set(
+        zipfile.ZipFile(first).namelist()
+    )
     assert packed_code(tmp_path) == first
     assert first.stat().st_mtime_ns == made

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from muster.settings import PROJECT
+from muster_local import PROJECT
 from tests.plugins.line import PATIENCE, Line
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -38,7 +38,7 @@ def land(folder: Path) -> None:
 
 def run(line: Line, *stages: str) -> None:
     for stage in stages:
-        code = line.task(stage, PROJECT / "jobs" / f"{stage}.py").wait(PATIENCE)
+        code = line.task(stage, PROJECT / "jobs" / "muster_jobs" / f"{stage}.py").wait(PATIENCE)
         assert code == 0, (line.folder / f"{stage}.log").read_text()[-3000:]
 
 

@@ -13,9 +13,9 @@ import pytest
 from airflow.models.connection import Connection as Stored
 from airflow.providers_manager import ProvidersManager
 
-from muster.stack.ports import free_ports
 from muster_airflow.exceptions import ConnectionRefused
 from muster_airflow.hooks.mlflow import MlflowHook
+from muster_local.ports import free_ports
 
 Connect = Callable[..., MlflowHook]
 

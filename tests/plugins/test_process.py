@@ -82,7 +82,7 @@ def test_a_job_ends_when_its_task_is_killed_without_warning() -> None:
 
 
 def test_a_job_whose_task_is_gone_before_it_starts_does_not_start(tmp_path: Path) -> None:
-    tied = [sys.executable, "-I", "-S", process.tied.__file__, str(os.getpid() + 1)]
+    tied = [sys.executable, "-I", "-S", process.die_with_parent.__file__, str(os.getpid() + 1)]
     done = subprocess.run([*tied, sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
     assert done.returncode == 128 + 15
     assert not (tmp_path / "ran").exists()

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from muster.pack.alias import journal
+from muster.champions.alias import journal
 from muster.settings import settings
 from muster_airflow.operators.rollback import CompareOperator, DryRun, RollbackOperator
-from tests.pack.conftest import Line
-from tests.pack.history import declare, slopes, three_weeks
 from tests.plugins.airflow_task import context_of
+from tests.promotion.conftest import Line
+from tests.promotion.history import declare, slopes, three_weeks
 
 TELLS = """
 import json, pathlib, sys

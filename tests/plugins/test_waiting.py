@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from muster.budget.budget import budget
+from muster.mlflow.budget.budget import budget
 from muster_airflow.exceptions import WaitedTooLong
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.triggers.mlflow_budget import MlflowBudgetTrigger

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from muster import groups
-from muster.tables import features_schema
+from muster.storage.tables import features_schema
 from muster.training.fit import Plan, plan
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows

@@ -17,11 +17,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from muster.pack.loading import decode, read_bytes
+from muster.models.loading import decode, read_bytes
 from muster.training.bucket import entering, read_entering, train_bucket
 from muster.training.estimator import Recipe, StepMaker
 from muster.training.fit import Plan
-from muster.training.outcomes import OUTCOMES
+from muster.training.outcome_tables import OUTCOMES
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 

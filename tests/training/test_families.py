@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from muster.pack.loading import decode, read_bytes
-from muster.pack.reader import scores
+from muster.models.loading import decode, read_bytes
+from muster.models.reader import scores
 from muster.training.bucket import train_bucket
 from muster.training.fit import Plan
 

@@ -12,9 +12,9 @@ import pytest
 import zstandard
 from sklearn.linear_model import LogisticRegression
 
-from muster.training.ended import Outcome
 from muster.training.estimator import Recipe, StepMaker
 from muster.training.fit import Plan, fit_group
+from muster.training.outcome import Outcome
 
 PIPELINE = ["sklearn.impute.SimpleImputer", "sklearn.preprocessing.StandardScaler", ":logistic"]
 

@@ -15,10 +15,10 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from muster.errors import WorkloadError
-from muster.pack.loading import decode
-from muster.training.ended import Fit
+from muster.models.loading import decode
 from muster.training.estimator import recipes
 from muster.training.fit import Plan, fit_group
+from muster.training.outcome import Fit
 from muster.workload.spec import Workload
 
 NEIGHBOURS = {"steps": "sklearn.neighbors.KNeighborsClassifier", "search": {"grid": {"n_neighbors": [1, 5, 15]}}}

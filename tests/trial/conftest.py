@@ -11,7 +11,7 @@ import pytest
 
 from muster.cli import main
 from muster.settings import settings
-from muster.tables import Store
+from muster.storage.store import Store
 
 YAML = """
 keys: [place, line]

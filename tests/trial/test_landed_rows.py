@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from muster.observations import landed_schema, read_landed
-from muster.tables import Store
+from muster.ingest.landed_files import landed_schema, read_landed
+from muster.storage.store import Store
 from muster.trial.landed_rows import GROUP, LandedGroup, check_rows, landed_texts
 from muster.workload.spec import Workload
 
@@ -117,7 +117,7 @@ def test_a_group_is_found_by_its_canonical_name(store: Store) -> None:
 def test_the_rules_are_those_that_ingest_has_in_spark(store: Store, spark_connect_server: str) -> None:
     from pyspark.sql import SparkSession
 
-    from jobs.row_checks import CHECKS
+    from muster_jobs.row_checks import CHECKS
 
     session = SparkSession.builder.remote(spark_connect_server).create()
     try:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from muster.errors import UnknownName, WorkloadError
-from muster.settings import PROJECT
 from muster.workload.load import find_workload, load_workload, workload_files
 from muster.workload.spec import Column, Parent, Step
+from muster_local import PROJECT
 
 FLIGHTS: dict[str, Any] = yaml.safe_load("""
 keys: [carrier, origin]

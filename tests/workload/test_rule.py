@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from muster.observations import read_landed
-from muster.tables import Store
+from muster.ingest.landed_files import read_landed
+from muster.storage.store import Store
 from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.checks import rules
 from muster.workload.rule import Rule, parsed
@@ -138,7 +138,7 @@ def test_a_row_is_refused_by_the_name_of_the_first_rule_that_it_breaks(store: St
 def test_spark_refuses_the_same_rows_for_the_same_reasons(store: Store, spark_connect_server: str) -> None:
     from pyspark.sql import SparkSession
 
-    from jobs.row_checks import CHECKS
+    from muster_jobs.row_checks import CHECKS
 
     declared = workload(**RULES)
     session = SparkSession.builder.remote(spark_connect_server).create()

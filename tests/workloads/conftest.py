@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from muster.landing import land, landed_days
-from muster.settings import PROJECT
-from muster.tables import Store
+from muster.ingest.landing import land, landed_days
+from muster.storage.store import Store
 from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.load import find_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
+from muster_local import PROJECT
 
 FOLDER = PROJECT / "include" / "workloads"
 

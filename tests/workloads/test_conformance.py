@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from muster import groups
-from muster.features import FeatureFunction, compute
+from muster.features.compute import FeatureFunction, compute
 from muster.trial.point_in_time import FUTURE, PAST, check_point_in_time
 from muster.workload.functions import function
 from muster.workload.load import workload_files

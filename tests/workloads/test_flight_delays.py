@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from muster.features import compute
-from muster.observations import check_files, landed_file
+from muster.features.compute import compute
+from muster.ingest.landed_files import check_files, landed_file
 from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.functions import function
 from muster.workload.windows import DateRange, partition_windows

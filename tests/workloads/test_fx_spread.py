@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
-from muster.features import compute
-from muster.landing import land, landed_days
-from muster.observations import check_files, landed_file
-from muster.tables import Store
+from muster.features.compute import compute
+from muster.ingest.landed_files import check_files, landed_file
+from muster.ingest.landing import land, landed_days
+from muster.storage.store import Store
 from muster.trial.landed_rows import LandedGroup, check_rows, landed_texts
 from muster.workload.functions import function
 from muster.workload.windows import DateRange, partition_windows

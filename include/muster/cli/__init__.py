@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 
 import typer
@@ -12,23 +12,15 @@ from typer.exceptions import TyperException
 from muster.errors import MusterError, WrongArgument
 
 COMMANDS = {
-    "up": "up:up",
-    "down": "down:down",
-    "status": "status:status",
-    "show": "show:show",
-    "rollback": "rollback:rollback",
-    "try": "attempt:try_",
-    "bench": "bench:bench",
-    "test": "test:test",
+    "show": "muster.cli.show:show",
+    "rollback": "muster.cli.rollback:rollback",
+    "try": "muster.cli.try_group:try_",
 }
-"""A command's name -> the module under `muster.cli` and the function in it."""
-
-PASSING_ON = {"test"}
-"""Commands whose unknown options belong to another program."""
+"""A command's name -> its module and the function in it."""
 
 
-def app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
-    """Build the command line of the named commands."""
+def app(commands: Mapping[str, str] = COMMANDS, passing_on: Collection[str] = ()) -> typer.Typer:
+    """Build the command line of some commands; the unknown options of those `passing_on` belong to another program."""
     made = typer.Typer(
         name="muster",
         help="Retrain thousands of per-group models, gate them, promote the winners, score.",
@@ -36,19 +28,21 @@ def app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     made.callback()(lambda: None)
-    for name in names:
-        module, function = COMMANDS[name].split(":")
-        passing = {"ignore_unknown_options": True, "allow_extra_args": True} if name in PASSING_ON else {}
-        made.command(name, context_settings=passing)(getattr(import_module(f"muster.cli.{module}"), function))
+    for name, reference in commands.items():
+        module, function = reference.split(":")
+        options = {"ignore_unknown_options": True, "allow_extra_args": True} if name in passing_on else {}
+        made.command(name, context_settings=options)(getattr(import_module(module), function))
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(
+    arguments: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS, passing_on: Collection[str] = ()
+) -> None:
     """Run a command; a failure is one line on stderr and exit code 1, a wrong argument exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    names = [given[0]] if given[0] in COMMANDS else list(COMMANDS)
+    asked = {given[0]: commands[given[0]]} if given[0] in commands else commands
     try:
-        code = app(names)(given, prog_name="muster", standalone_mode=False)
+        code = app(asked, passing_on)(given, prog_name="muster", standalone_mode=False)
     except WrongArgument as error:
         code = _failed(str(error), 2)
     except MusterError as error:

@@ -11,7 +11,7 @@ import typer
 
 from muster.errors import UnknownName, WrongArgument
 from muster.settings import settings
-from muster.tables import Store
+from muster.storage.store import Store
 from muster.workload.load import find_workload
 
 FORMATS = ("table", "json")
@@ -40,7 +40,7 @@ def rollback(
     asking = sys.stdin.isatty() and not yes
     if not (dry_run or asking or (yes and why.strip())):
         raise NotConfirmed
-    from muster.budget import muster_errors
+    from muster.mlflow.budget import muster_errors
 
     found = find_workload(workload, settings().workloads)
     with muster_errors():
@@ -50,7 +50,7 @@ def rollback(
 def _roll_back(
     workload: Any, to: str | None, groups: list[str], who: str, why: str, dry_run: bool, asking: bool, format: str
 ) -> None:
-    from muster.cli.difference_view import view
+    from muster.promotion.difference_text import view
     from muster.registries import registry_of
 
     registry, store = registry_of(workload), Store(settings().store_root, workload.name)

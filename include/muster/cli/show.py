@@ -13,9 +13,10 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from muster.errors import UnknownName
-from muster.rows import Rows, read_rows
 from muster.settings import settings
-from muster.tables import PARTITIONED_BY, Store
+from muster.storage.query import Rows, read_rows
+from muster.storage.store import Store
+from muster.storage.tables import TABLES
 from muster.workload.load import find_workload
 
 ROWS_OF_A_SCREEN = 20
@@ -24,7 +25,7 @@ ROWS_OF_A_SCREEN = 20
 
 def show(
     workload: Annotated[str, typer.Argument(help="A workload: a file of include/workloads/ without .yaml.")],
-    table: Annotated[str, typer.Argument(help=f"One of {', '.join(PARTITIONED_BY)}.")],
+    table: Annotated[str, typer.Argument(help=f"One of {', '.join(TABLES)}.")],
     partition: Annotated[str | None, typer.Option(help="Only this partition: the first day of its slice.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group: its keys as a CSV row, UA,EWR,ORD.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows, the newest first.")] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date, datetime
 from typing import Any, TextIO
 
 from rich.cells import cell_len
@@ -11,10 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from muster.rows import Rows
-
-LONGEST = 48
-"""Cells of a text before it is cut: group names may have hundreds of characters."""
+from muster.printable import cell
+from muster.storage.query import Rows
 
 GAP = 2
 """Cells between two columns."""
@@ -72,20 +69,6 @@ def _fields(row: dict[str, Any]) -> Table:
     for name, value in row.items():
         table.add_row(Text(name), Text(cell(value, longest=10_000)))
     return table
-
-
-def cell(value: Any, longest: int = LONGEST) -> str:
-    """Return a value as one line of printable text: what a landed text holds must not steer the terminal."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
-    if isinstance(value, date):
-        return value.isoformat()
-    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _count(shown: int, total: int) -> str:

@@ -13,7 +13,7 @@ STYLES = {"promote": "bold green", "reject": "bold yellow", "hold": "bold cyan",
 
 
 def view(trial: dict[str, Any], out: TextIO) -> None:
-    """Print a trial as `muster.cli.attempt.as_dict` gives it."""
+    """Print a trial as `muster.cli.try_group.as_dict` gives it."""
     console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
     console.print(Text(f"{trial['group']}  partition {trial['partition']}", style="bold"))
     refused = "".join(f", {count} refused ({reason})" for reason, count in trial["refused"].items())

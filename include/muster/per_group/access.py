@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from muster.budget import hold_spark
-from muster.budget.executors import jitter, share
+from muster.mlflow.budget import hold_spark
+from muster.mlflow.budget.executors import jitter, share
 from muster.settings import Settings, settings
 
 SIGN_ON = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muster.budget import muster_errors
+from muster.champions.registry import ALIAS
 from muster.errors import MusterError
-from muster.pack.loading import check
-from muster.pack.registry import ALIAS
-from muster.runs import connect
+from muster.mlflow.budget import muster_errors
+from muster.mlflow.client import connect
+from muster.models.loading import check
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from muster.gate.bucket import Incumbents
-from muster.pack.manifest import loads_of, read_manifest
+from muster.evaluation.bucket import Incumbents
+from muster.models.manifest import loads_of, read_manifest
 from muster.per_group.scratch import scratch
 from muster.per_group.standing import Standing, standing, write_local_pack
-from muster.tables import Store
+from muster.storage.store import Store
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 

@@ -11,21 +11,23 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from muster.approval import Approval, approver
+from muster.champions.alias import MADE, UNDER_WAY, AliasMoved, Move, MoveUnderWay, is_unfinished, note_made, write_down
+from muster.champions.journal import journal
+from muster.champions.lineage import evidence_of, newest_ancestor
 from muster.errors import MusterError, bounded
-from muster.pack.alias import MADE, UNDER_WAY, AliasMoved, Move, MoveUnderWay, is_unfinished, note_made, write_down
-from muster.pack.journal import journal
-from muster.pack.lineage import evidence_of, stood
-from muster.pack.manifest import loads
+from muster.mlflow.client import connect
+from muster.mlflow.runs import add_metrics
+from muster.models.manifest import loads
 from muster.per_group.access import Access
 from muster.per_group.names import model_names
 from muster.per_group.proposal import GroupVerdicts, group_verdicts
 from muster.per_group.register import Winner
 from muster.per_group.standing import by_group, moves_by_group
 from muster.per_group.tasks import FLIPPED, REGISTERED, Flip, flip_some, register_some, spent
-from muster.runs import add_metrics, connect
+from muster.promotion.approval import Approval, approver
 from muster.settings import settings
-from muster.tables import ALIAS_JOURNAL, Store
+from muster.storage.store import Store
+from muster.storage.tables import ALIAS_JOURNAL
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 
@@ -41,7 +43,7 @@ TASKS = 6
 class NotRegistered(MusterError):
     """Raised when groups' models could not be registered, or their aliases not be moved; the others' were."""
 
-    passing = True
+    retryable = True
 
     def __init__(self, workload: str, problems: Mapping[str, str]) -> None:
         told = bounded(f"'{group}': {why}" for group, why in sorted(problems.items()))
@@ -184,7 +186,7 @@ def _as_judged(this: _Promotion, group: str, found: str | None) -> bool:
     last = moves[-1] if moves else {}
     if (last.get("partition"), last.get("cause"), last.get("to_version")) != (this.partition, "gate", found):
         return False
-    return bool(stood(moves, found, lambda key: key < this.partition) == due)
+    return bool(newest_ancestor(moves, found, lambda key: key < this.partition) == due)
 
 
 def _move(this: _Promotion, winner: Winner, row: Mapping[str, Any], approved_by: str | None) -> Move:

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muster.champions.lineage import settled_by_human
 from muster.errors import bounded
-from muster.pack.lineage import settled_by_human
 from muster.per_group.standing import Moves, moves_by_group
-from muster.proposal import Base, NotJudged, Proposal, Verdicts, idle, partition_rows
-from muster.tables import Store
+from muster.promotion.proposal import Base, NotJudged, Proposal, Verdicts, idle, partition_rows
+from muster.storage.store import Store
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 

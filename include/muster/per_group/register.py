@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from muster.budget import muster_errors
-from muster.budget.once import Once
-from muster.pack import loading, reader
-from muster.pack.bundle import requirements
-from muster.pack.loading import check, read_bytes
-from muster.pack.manifest import loads
+from muster.mlflow.budget import muster_errors
+from muster.mlflow.budget.create_or_find import CreateOrFind
+from muster.mlflow.client import connect
+from muster.models import loading, reader
+from muster.models.bundle import requirements
+from muster.models.loading import check, read_bytes
+from muster.models.manifest import loads
 from muster.per_group.champions import GROUP, PARTITION, RUN, SHA256, STORED, TAKES, GroupChampion, described, takes
 from muster.per_group.scratch import scratch
-from muster.runs import connect
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def register(workload: Workload, root: Path, winner: Winner) -> GroupChampion:
     def make() -> ModelVersion:
         return client.create_model_version(winner.name, source, row["mlflow_run_id"], tags=tags, await_creation_for=0)
 
-    versions = Once(lambda: _versions(client, winner), make, lambda item: _delete(client, item))
+    versions = CreateOrFind(lambda: _versions(client, winner), make, lambda item: _delete(client, item))
     made = None if _new(client, workload, winner) else versions.look()
     if made is None:
         _upload(workload, root, winner, source)

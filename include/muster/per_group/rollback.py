@@ -11,21 +11,21 @@ from typing import Any
 
 from deltalake import DeltaTable
 
+from muster.champions.alias import MADE, UNDER_WAY, Move, MoveUnderWay, note_made, write_down
+from muster.champions.journal import journal
+from muster.champions.journal import moves as moves_of
+from muster.champions.lineage import Moves, evidence_of
 from muster.errors import MusterError, WrongArgument, bounded
-from muster.pack.alias import MADE, UNDER_WAY, Move, MoveUnderWay, note_made, write_down
-from muster.pack.difference import Change, counted
-from muster.pack.journal import journal
-from muster.pack.journal import moves as moves_of
-from muster.pack.lineage import Moves, evidence_of
 from muster.per_group.champions import at_alias
 from muster.per_group.names import model_names
 from muster.per_group.rollback_targets import Scope, Step, begun_step, check, last_promotion, look, steps, told_of
 from muster.per_group.scratch import scratch
 from muster.per_group.standing import by_group
 from muster.per_group.tasks import Flip, flip_one
-from muster.rollback import UNTOLD, NobodyOrNothing
-from muster.rollback_sources import CannotRollBack, NoSuchGroups
-from muster.tables import Store
+from muster.promotion.difference import Change, counted
+from muster.promotion.rollback import UNTOLD, MissingActorOrReason
+from muster.promotion.rollback_sources import CannotRollBack, NoSuchGroups
+from muster.storage.store import Store
 from muster.workload.spec import Workload
 
 Result = dict[str, Any]
@@ -40,7 +40,7 @@ class MovedSince(MusterError):
         super().__init__(f"{why}; nothing was moved: look again with './muster rollback {workload} --dry-run'")
 
 
-class Overtaken(MusterError):
+class ConcurrentMove(MusterError):
     """Raised when some aliases were moved by others just when they were to be; the other groups are back."""
 
     def __init__(self, workload: str, stay: Mapping[str, str]) -> None:
@@ -190,14 +190,14 @@ def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) 
     First all moves are journalled in one commit, then the aliases are moved: four calls a group at most.
 
     Raises:
-        NobodyOrNothing: when `who` or `why` is empty.
+        MissingActorOrReason: when `who` or `why` is empty.
         MovedSince: when an alias is not where the plan has seen it, or the journal has another move.
         MoveUnderWay: when a promotion of one of the groups is being made.
-        Overtaken: when somebody else moved an alias in the very moment.
+        ConcurrentMove: when somebody else moved an alias in the very moment.
     """
     for name, text in (("who", who), ("why", why)):
         if not text.strip():
-            raise NobodyOrNothing(name)
+            raise MissingActorOrReason(name)
     told = {**plan.difference, "who": who, "why": why, "manifest_sha256": None}
     told = {name: value for name, value in told.items() if name not in ("shown", "asked")}
     if plan.nothing:
@@ -212,7 +212,7 @@ def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) 
     stay = {step.group: left for step in plan.steps if (left := flip_one(_flip(step)))}
     _note(table, plan)
     if stay:
-        raise Overtaken(workload.name, stay)
+        raise ConcurrentMove(workload.name, stay)
     now = f"{len(plan.steps)} groups of {workload.name} have earlier champions"
     return {**told, "moved": True, "reason": None, "told": now}
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from muster.champions.lineage import Moves, evidence_of, made_by
+from muster.champions.registry import NotVouched
 from muster.errors import UnknownName, bounded
-from muster.pack.lineage import Moves, evidence_of, made_by
-from muster.pack.loading import CorruptModel
-from muster.pack.registry import NotVouched
+from muster.models.loading import CorruptModel
 from muster.per_group.champions import NotAGroupsModel, at_alias, champion, stored_bytes, takes
 from muster.per_group.standing import vouch
-from muster.rollback_sources import CannotRollBack
+from muster.promotion.rollback_sources import CannotRollBack
 from muster.workload.spec import Workload
 
 Row = Mapping[str, Any]

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from muster import groups
 from muster.errors import bounded
-from muster.feature_files import list_features, read_bucket
-from muster.pack.reader import Pack
+from muster.features.files import list_features, read_bucket
+from muster.models.reader import Pack
 from muster.per_group.scratch import scratch
 from muster.per_group.standing import Standing, prior, standing, write_local_pack
-from muster.score import CannotScore, Slice, answer, predictions, rows_to_score
-from muster.tables import Store
+from muster.scoring.score import CannotScore, Slice, answer, predictions, rows_to_score
+from muster.storage.store import Store
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import PartitionWindows
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from muster.pack.build import SHARD
-from muster.pack.journal import journal
-from muster.pack.lineage import evidence_of, stood
-from muster.pack.loading import CorruptModel
-from muster.pack.manifest import MANIFEST, describe, write_manifest
-from muster.pack.registry import NotVouched
+from muster.champions.journal import journal
+from muster.champions.lineage import evidence_of, newest_ancestor
+from muster.champions.registry import NotVouched
+from muster.models.build import SHARD
+from muster.models.loading import CorruptModel
+from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.per_group.access import Access
 from muster.per_group.champions import GroupChampion, champion, stored_bytes, takes
 from muster.per_group.names import model_names
 from muster.settings import settings
-from muster.tables import Store
+from muster.storage.store import Store
 from muster.workload.spec import Workload
 
 Moves = Sequence[Mapping[str, Any]]
@@ -82,7 +82,7 @@ class Standing:
         name, moves = self.names[group], self.moves[group]
         found = champion(name, group)
         if found is None or not self._old_enough(found.partition):
-            version = stood(moves, found.version, self._old_enough) if found else None
+            version = newest_ancestor(moves, found.version, self._old_enough) if found else None
             if version is not None and found is not None and version != found.version:
                 found = champion(name, group, version)
             elif not (self.including and self.nothing_so_old):  # a slice from before all promotions

@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from muster.budget import BudgetSpent, count, muster_errors
-from muster.pack.registry import ALIAS
+from muster.champions.registry import ALIAS
+from muster.mlflow.budget import BudgetSpent, count, muster_errors
+from muster.mlflow.client import connect
 from muster.per_group.access import Access
 from muster.per_group.champions import at_alias, champion
 from muster.per_group.register import Winner, register
-from muster.runs import connect
-from muster.tables import FLOAT, LONG, STRING
+from muster.storage.tables import FLOAT, LONG, STRING
 from muster.workload.spec import Workload
 
 _END = [("problem", STRING), ("until", STRING), ("calls", LONG), ("seconds", FLOAT)]

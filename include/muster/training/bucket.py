@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from threadpoolctl import threadpool_limits
 
-from muster.feature_files import group_slices, read_bucket
-from muster.pack.shard import ShardWriter
+from muster.features.files import group_slices, read_bucket
+from muster.models.shards import ShardWriter
 from muster.training.fit import Plan, fit_group
-from muster.training.outcomes import outcomes_table
+from muster.training.outcome_tables import outcomes_table
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 

@@ -16,8 +16,8 @@ from sklearn.base import is_outlier_detector
 from sklearn.pipeline import make_pipeline
 
 from muster.errors import WorkloadError, bounded
-from muster.pack.loading import Forbidden, load
-from muster.pack.manifest import loads
+from muster.models.loading import Forbidden, load
+from muster.models.manifest import loads
 from muster.training.search import grid_problems
 from muster.workload.functions import PREFIX, FunctionNotFound, function
 from muster.workload.spec import Algorithm, Search, Step, Workload

@@ -14,11 +14,11 @@ import zstandard
 
 from muster import groups
 from muster.errors import bounded
-from muster.pack.loading import load
-from muster.pack.manifest import loads
-from muster.pack.shard import encode
-from muster.training.ended import Fit, Outcome, outcome, reason_of
+from muster.models.loading import load
+from muster.models.manifest import loads
+from muster.models.shards import encode
 from muster.training.estimator import Recipe, recipes
+from muster.training.outcome import Fit, Outcome, outcome, reason_of
 from muster.training.search import chosen
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows

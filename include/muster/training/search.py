@@ -11,9 +11,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from muster.errors import bounded
-from muster.gate.metrics import METRICS, value
-from muster.gate.verdict import why_unusable
-from muster.pack.reader import scores
+from muster.evaluation.metrics import METRICS, value
+from muster.evaluation.verdict import why_unusable
+from muster.models.reader import scores
 from muster.workload.spec import Search
 
 ONE_CLASS = "not searched: one class in every fold"

@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 
 from muster import groups
-from muster.observations import read_landed
-from muster.tables import Store, observations_schema
+from muster.ingest.landed_files import read_landed
+from muster.storage.store import Store
+from muster.storage.tables import observations_schema
 from muster.workload.spec import ColumnType, Workload
 
 YES, NO = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")

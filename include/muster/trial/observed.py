@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from muster import groups
 from muster.errors import WrongArgument, bounded
-from muster.landing import land, landed_days
-from muster.observations import landed_file, read_text
-from muster.rows import NotAGroup
-from muster.tables import Store, observations_schema
+from muster.ingest.landed_files import landed_file, read_text
+from muster.ingest.landing import land, landed_days
+from muster.storage.query import NotAGroup
+from muster.storage.store import Store
+from muster.storage.tables import observations_schema
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from muster.features import FeatureFunction, compute
+from muster.features.compute import FeatureFunction, compute
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 

@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 
 from muster import groups
 from muster.errors import MusterError
-from muster.features import FeatureFunction, compute
-from muster.gate.bucket import judge_bucket
-from muster.gate.significance import control
-from muster.tables import Store
+from muster.evaluation.bucket import judge_bucket
+from muster.evaluation.significance import control
+from muster.features.compute import FeatureFunction, compute
+from muster.storage.store import Store
 from muster.training.bucket import train_bucket
 from muster.training.estimator import Recipe
 from muster.training.fit import Plan, Rows, learn, made, plan
-from muster.training.outcomes import ledger_rows, models_rows
+from muster.training.outcome_tables import ledger_rows, models_rows
 from muster.trial.observed import Observed, observe
 from muster.trial.own_code import OwnCodeFailed, estimator_files, place_of
 from muster.trial.point_in_time import PointInTime, check_point_in_time

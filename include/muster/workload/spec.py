@@ -11,8 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from muster.workload import rule
 
-STAGES = ("ingest", "features", "train", "evaluate", "promote", "score")
-Stage = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
 ColumnType = Literal["string", "int", "float", "bool", "date", "timestamp"]
 

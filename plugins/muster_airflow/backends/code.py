@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from muster.settings import PROJECT
-
-PACKAGES = {"muster": PROJECT / "include" / "muster", "jobs": PROJECT / "jobs"}
+PACKAGES = ("muster", "muster_jobs")
 
 
 def packed_code(folder: Path) -> Path:
@@ -29,6 +28,19 @@ def packed_code(folder: Path) -> Path:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    for package, folder in PACKAGES.items():
+    for package in PACKAGES:
+        folder = _folder(package)
         for file in folder.rglob("*.py"):
             yield f"{package}/{file.relative_to(folder)}", file
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the package '{package}' is not installed; install muster's wheel")
+    return Path(spec.submodule_search_locations[0])
+
+
+def job_file(stage: str) -> str:
+    """Return the file of a stage's job, wherever Muster is installed."""
+    return str(_folder("muster_jobs") / f"{stage}.py")

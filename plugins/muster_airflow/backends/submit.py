@@ -14,7 +14,7 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from muster.settings import settings
-from muster.stack import jars, spark_server
+from muster.spark_conf import delta_configuration, spark_home
 from muster_airflow.backends.code import packed_code
 from muster_airflow.backends.command import Command, JobCall
 from muster_airflow.exceptions import ConnectionRefused
@@ -36,7 +36,7 @@ def command(job: JobCall) -> Command:
         raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
     return Command(
         [
-            str(jars.spark_home() / "bin" / "spark-submit"),
+            str(spark_home() / "bin" / "spark-submit"),
             *("--master", master(connection), "--name", f"{job.file.rsplit('/')[-1]} {job.workload} {job.partition}"),
             *("--py-files", str(packed_code(settings().home / "code"))),
             job.file,
@@ -68,7 +68,7 @@ def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
     """Return the Spark configuration: Delta's, a log that people can read, then the connection's own."""
     own = {"spark.jars": ",".join(map(str, extra["jars"]))} if "jars" in extra else {}
     return {
-        **spark_server.delta_confs(settings()),
+        **delta_configuration(settings().home.resolve(), settings().spark_cores),
         "spark.log.level": "WARN",
         **own,
         **{k: str(v) for k, v in extra.get("conf", {}).items()},

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from pydantic import ValidationError
 
-from muster.limits import CLASSES, CallRates
+from muster.settings.limits import CLASSES, CallRates
 from muster_airflow.exceptions import ConnectionRefused
 
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from muster.settings import PROJECT, settings
+from muster.settings import settings
+from muster_airflow.backends.code import job_file
 from muster_airflow.backfill import comes_from_backfill
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, ResultMissing
 from muster_airflow.hooks.mlflow import CREDENTIALS, MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.process import RUN_KEY, JobProcess, stop_leftovers
 from muster_airflow.summary import summary
-from muster_airflow.waiting import MAX_WAIT, give_way, goes_on, stand_back
+from muster_airflow.waiting import MAX_WAIT, check_closed, clear_wait, defer
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,7 +97,7 @@ class JobOperator(BaseOperator):
 
     def resume(self, context: Context, event: Any, since: str) -> dict[str, Any]:
         """Run the job again, now that MLflow takes calls; `since` tells when the task first had to wait."""
-        goes_on(context)
+        clear_wait(context)
         return self.carry_out(context, since=datetime.fromisoformat(since))
 
     def carry_out(self, context: Context, *, since: datetime | None = None) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class JobOperator(BaseOperator):
         try:
             self.result = self._attempt(context)
         except MlflowClosed as closed:
-            give_way(self, context, closed, since, self.max_wait)
+            defer(self, context, closed, since, self.max_wait)
         extra = {**self.result, "backfill": comes_from_backfill(context)}
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
@@ -155,14 +156,14 @@ class JobOperator(BaseOperator):
             return {}
         hook = MlflowHook(self.mlflow_conn_id)
         self.mlflow_ui = hook.ui
-        stand_back(hook.uri)
+        check_closed(hook.uri)
         return hook.environment()
 
     def _command(self, partition: str | None, attempt: str, result_file: Path) -> Command:
         from muster_airflow.backends import BACKENDS, JobCall, plain
 
         options = {name: value for name, value in (self.job_options or {}).items() if value}
-        job = self.job or str(PROJECT / "jobs" / f"{self.stage}.py")
+        job = self.job or job_file(self.stage)
         call = JobCall(job, self.workload, partition, attempt, result_file, options)
         if not self.spark:
             return plain(call)
@@ -197,7 +198,7 @@ class JobOperator(BaseOperator):
 
     def _result_file(self, workload: str, partition: str | None, attempt: str) -> Path:
         """Return a file of this attempt alone, beside the store where that is a folder."""
-        from muster.tables import Store
+        from muster.storage.store import Store
 
         root = settings().store_root
         folder = Store(root if "://" not in root else str(settings().home / "store"), workload).results(self.stage)

@@ -87,7 +87,7 @@ class RollbackOperator(CompareOperator):
 
 def _shown(workload: str, result: Mapping[str, Any]) -> str:
     """Return what the command line shows of a difference, as text."""
-    from muster.cli.difference_view import view  # not while DAGs are parsed
+    from muster.promotion.difference_text import view  # not while DAGs are parsed
 
     text = io.StringIO()
     view(workload, result, text)

@@ -1,0 +1,85 @@
+"""The decisions of a whole run: do they reconcile with the ledger, and what do they come to?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.errors import MusterError, bounded
+from muster.evaluation.bucket import CORRUPT_CHAMPION
+from muster.evaluation.significance import CHANCE
+
+
+class CorruptChampion(MusterError):
+    """Raised when models in production are not the bytes that their manifest vouches for."""
+
+    def __init__(self, version: str, groups: list[str]) -> None:
+        quoted = bounded(f"'{group}'" for group in groups)
+        super().__init__(
+            f"champion version {version}: the models of {len(groups)} groups are missing or corrupt: {quoted}; "
+            "nothing was decided: restore the pack's shards or roll back, then evaluate again"
+        )
+
+
+class Unreconciled(MusterError):
+    """Raised when decisions and ledger do not hold the same groups, each once."""
+
+    def __init__(self, ledger: int, decisions: int, odd: list[str]) -> None:
+        quoted = bounded(f"'{group}'" for group in odd)
+        super().__init__(
+            f"the ledger holds {ledger} groups, the gate decided {decisions}; not exactly once in both: {quoted}; "
+            "nothing was written: run train and evaluate again"
+        )
+
+
+def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
+    """Check that every group of the ledger has exactly one decision, and that no champion was found corrupt.
+
+    Raises:
+        Unreconciled: when a group is missing, too many or twice.
+        CorruptChampion: naming the groups.
+    """
+    decided, entered = decisions["group"].to_pylist(), ledger["group"].to_pylist()
+    if sorted(decided) != sorted(entered):
+        odd = set((Counter(decided) - Counter(entered)) | (Counter(entered) - Counter(decided)))
+        raise Unreconciled(len(entered), len(decided), sorted(odd))
+    corrupt = decisions.filter(pc.field("reason") == CORRUPT_CHAMPION)
+    if corrupt.num_rows:
+        raise CorruptChampion(corrupt["champion_version"][0].as_py(), corrupt["group"].to_pylist())
+
+
+def summary(decisions: pa.Table) -> dict[str, Any]:
+    """Return how many groups got each verdict, why the others were held, and mean scores over those judged.
+
+    `rejected_as_chance` counts those that win on enough of their resamples and are no promotion among so many groups;
+    `false_promotion_rate` is the share of the promoted that is expected to be no better than its opponent.
+    `score_before` is of what answered for the groups so far: the champion's model, or the baseline for a group that the
+    pack does not hold; None while there is no champion at all. `score_after` is of what answers once the verdicts hold.
+    Scores are in the metric's own sign.
+    """
+    verdicts = _counts(decisions["verdict"])
+    judged = decisions.filter(pc.field("verdict") != "hold")
+    promoted = judged.filter(pc.field("verdict") == "promote")
+    before = pc.coalesce(judged["champion_score"], judged["baseline_score"])
+    after = pc.if_else(pc.equal(judged["verdict"], "promote"), judged["candidate_score"], before)
+    had_champion = pc.any(pc.is_valid(decisions["champion_version"])).as_py()
+    return {
+        "groups": decisions.num_rows,
+        **{verdict: verdicts.get(verdict, 0) for verdict in ("promote", "hold", "reject")},
+        "judged": judged.num_rows,
+        "reasons": _counts(decisions.filter(pc.field("verdict") == "hold")["reason"]),
+        "rejected_as_chance": sum(reason in CHANCE for reason in judged["reason"].to_pylist()),
+        "false_promotion_rate": pc.max(promoted["q_value"]).as_py(),
+        "algorithms": _counts(promoted["algorithm"]),
+        "metric": decisions["metric"][0].as_py() if decisions.num_rows else None,
+        "score_before": pc.mean(before).as_py() if had_champion else None,
+        "score_after": pc.mean(after).as_py(),
+        "score_baseline": pc.mean(judged["baseline_score"]).as_py(),
+    }
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()}

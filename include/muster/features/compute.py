@@ -1,0 +1,95 @@
+"""Compute features: the workload's one function, checked, the same for train, evaluate and score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from muster import groups
+from muster.errors import MusterError, bounded
+from muster.storage.tables import features_schema
+from muster.workload.spec import Parent, Workload
+from muster.workload.windows import DateRange
+
+FeatureFunction = Callable[[pd.DataFrame], pd.DataFrame]
+PARENT = "parent_name"
+"""The column, on the way into the table, that names the parent of a row's group."""
+
+
+class BadFeatures(MusterError):
+    """Raised when a workload's feature function does not return what its YAML declares."""
+
+    def __init__(self, workload: Workload, problem: str) -> None:
+        super().__init__(f"feature function '{workload.features.function}' of {workload.name}: {problem}")
+
+
+def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days: DateRange) -> pa.Table:
+    """Return the feature rows of `days` from `rows` of `observations`: whole groups, the lookback's days included.
+
+    The result has the columns of `features` but `partition` and `bucket`, sorted by group, time and row_id. Infinite
+    values are kept: training records such a group as failed, where dropping them would hide it.
+
+    Raises:
+        BadFeatures: when the function's result lacks or adds a column or a row, or holds other than numbers.
+    """
+    observed = _observed(workload, rows)
+    values = _checked(workload, function(observed.copy()), observed)
+    wanted = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
+    kept = pd.DataFrame(
+        {
+            "group": observed["group"],
+            "parent": False,
+            "row_id": observed["row_id"],
+            "time": observed[workload.time],
+            "date": observed["date"],
+            "label": observed["label"],
+            **values,
+        }
+    )[wanted]
+    return pa.Table.from_pandas(kept, schema=row_schema(workload), preserve_index=False)
+
+
+def with_parent_names(workload: Workload, rows: pa.Table) -> pa.Table:
+    """Add the name of the parent that pools each row's group, as `PARENT`; null where the workload has no parents."""
+    fallback = workload.pack.fallback
+    if not isinstance(fallback, Parent):
+        return rows.append_column(PARENT, pa.nulls(rows.num_rows, pa.string()))
+    of = rows["group"].combine_chunks().dictionary_encode()
+    names = [
+        groups.parent_name(workload.keys, groups.values(name), fallback.keys) for name in of.dictionary.to_pylist()
+    ]
+    return rows.append_column(PARENT, pa.array(names, pa.string()).take(of.indices))
+
+
+def row_schema(workload: Workload) -> pa.Schema:
+    """Return the columns that `compute` returns: those of `features` but where a row is kept."""
+    return pa.schema([field for field in features_schema(workload) if field.name not in ("partition", "bucket")])
+
+
+def _observed(workload: Workload, rows: pa.Table) -> pd.DataFrame:
+    ordered = [("group", "ascending"), (workload.time, "ascending"), ("row_id", "ascending")]
+    observed: pd.DataFrame = rows.sort_by(ordered).to_pandas(date_as_object=False)
+    outcome = observed[workload.label.column].astype("float64")
+    observed["label"] = (outcome > workload.label.above).astype("float64").where(outcome.notna())
+    return observed
+
+
+def _checked(workload: Workload, result: object, observed: pd.DataFrame) -> dict[str, np.ndarray]:
+    declared = workload.features.columns
+    if not isinstance(result, pd.DataFrame):
+        raise BadFeatures(workload, f"returned a {type(result).__name__}; return a pandas DataFrame")
+    missing, unexpected = set(declared) - set(result.columns), set(result.columns) - set(declared)
+    if missing or unexpected or len(result.columns) != len(declared):
+        found = [f"lacks {bounded(sorted(missing))}"] if missing else []
+        found += [f"has the undeclared {bounded(sorted(map(str, unexpected)))}"] if unexpected else []
+        raise BadFeatures(workload, f"its result {' and '.join(found) or 'has a column twice'}; see features.columns")
+    if not result.index.equals(observed.index):
+        raise BadFeatures(workload, f"returned {len(result)} rows for {len(observed)}, or another index: keep it")
+    for name in declared:
+        if not (is_numeric_dtype(result[name]) or is_bool_dtype(result[name])):
+            raise BadFeatures(workload, f"'{name}' is of type {result[name].dtype}; features are numbers")
+    return {name: result[name].to_numpy(dtype="float64", na_value=np.nan) for name in declared}

@@ -1,0 +1,108 @@
+"""Read the features table by bucket, straight from its files: so train, evaluate and score need no shuffle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from muster.errors import MusterError
+from muster.storage.store import Store
+from muster.storage.tables import features_schema
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange
+
+
+class NoFeatures(MusterError):
+    """Raised when the features table holds nothing of the slices that a stage reads."""
+
+    def __init__(self, workload: str, days: DateRange) -> None:
+        super().__init__(
+            f"{workload}: features hold no row from {days.start} up to {days.stop}; run ingest and features first"
+        )
+
+
+@dataclass(frozen=True)
+class FeatureFiles:
+    """The files of one Delta version of `features`, by bucket. Plain data: it travels to the executors."""
+
+    version: int
+    files: dict[int, list[str]]
+    """Absolute paths or URIs, by bucket, in order of their slice."""
+    rows: dict[int, int]
+    """Rows of a bucket's files: its cost."""
+    content: str = ""
+    """A digest of what the files hold, the same when `features` writes equal rows again under other names."""
+
+
+def list_features(workload: Workload, store: Store, days: DateRange, version: int | None = None) -> FeatureFiles:
+    """List the files that hold rows of `days`, at `version` (the latest when None).
+
+    Raises:
+        NoFeatures: when there are none.
+    """
+    table = store.open("features", version)
+    if table is None:
+        raise NoFeatures(workload.name, days)
+    every = workload.schedule.every
+    found = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    files: dict[int, list[str]] = {}
+    rows: dict[int, int] = {}
+    held: list[str] = []
+    for item in sorted(found, key=lambda item: (item["partition.partition"], item["path"])):
+        first = date.fromisoformat(item["partition.partition"])
+        if first >= days.stop or (days.start - first).days >= every:
+            continue
+        bucket = int(item["partition.bucket"])
+        files.setdefault(bucket, []).append(f"{store.table('features')}/{item['path']}")
+        rows[bucket] = rows.get(bucket, 0) + int(item["num_records"])
+        held.append(_held(item))
+    if not files:
+        raise NoFeatures(workload.name, days)
+    content = hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()
+    return FeatureFiles(table.version(), files, rows, content)
+
+
+def _held(item: Mapping[str, Any]) -> str:
+    """Return what the Delta log tells of a file: its slice, bucket, rows, bytes, and its columns' extremes."""
+    told = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
+    return json.dumps({key: value for key, value in item.items() if key.startswith(told)}, sort_keys=True, default=str)
+
+
+def read_bucket(
+    workload: Workload,
+    files: Sequence[str],
+    days: DateRange,
+    columns: Iterable[str] | None = None,
+    parents: bool = True,
+) -> pa.Table:
+    """Read the rows of `days` from a bucket's `files`, sorted by group, time and row_id.
+
+    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored).
+    """
+    schema = features_schema(workload)
+    schema = pa.schema([field for field in schema if field.name not in ("partition", "bucket")])
+    keep = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
+    if not parents:
+        keep &= ~pc.field("parent")
+    wanted = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
+    table = ds.dataset(list(files), schema=schema, format="parquet").to_table(columns=wanted, filter=keep)
+    return table.sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
+
+
+def group_slices(table: pa.Table) -> list[tuple[str, int, int]]:
+    """Return (group, start, stop) of each run of equal groups in a table sorted by group."""
+    if table.num_rows == 0:
+        return []
+    encoded = table["group"].combine_chunks().dictionary_encode()
+    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    starts = [0, *((codes[1:] != codes[:-1]).nonzero()[0] + 1).tolist(), table.num_rows]
+    return [(names[codes[start]], start, stop) for start, stop in pairwise(starts)]

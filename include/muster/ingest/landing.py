@@ -1,0 +1,73 @@
+"""Play the upstream: deliver a workload's daily files, each whole or not there."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from muster.errors import MusterError
+from muster.storage.store import Store
+from muster.workload.functions import function
+from muster.workload.spec import Workload
+
+SUFFIX = ".csv.gz"
+"""A landed file is `<date>.csv.gz`: UTF-8, a header line, one row an observation."""
+
+
+class NoLanding(MusterError):
+    """Raised when a workload is asked to land its data and declares no function for it."""
+
+    def __init__(self, workload: str) -> None:
+        super().__init__(f"workload '{workload}' declares no 'landing': its files are delivered by another system")
+
+
+@dataclass(frozen=True)
+class LandingReport:
+    """What a delivery did."""
+
+    folder: Path
+    written: int
+    """Files that were not there before."""
+    days: int
+    """Days that have a file now."""
+
+
+def landed_days(store: Store) -> set[date]:
+    """Return the days that have a file; unfinished and unrelated files do not count."""
+    found = set()
+    for path in Path(store.landing()).glob(f"*{SUFFIX}"):
+        try:
+            found.add(date.fromisoformat(path.name.removesuffix(SUFFIX)))
+        except ValueError:
+            continue
+    return found
+
+
+def land(workload: Workload, folder: Path, store: Store) -> LandingReport:
+    """Deliver the files that `workload`'s landing function yields and that are not there yet.
+
+    The function (in `folder`, beside the YAML) takes the set of landed days and yields (date, DataFrame of the declared
+    columns). A file is written under a temporary name, then renamed; the same rows give the same bytes.
+
+    Raises:
+        NoLanding: when the workload declares none.
+        FunctionNotFound: when what it declares is not there.
+    """
+    if not workload.landing:
+        raise NoLanding(workload.name)
+    target = Path(store.landing())
+    target.mkdir(parents=True, exist_ok=True)
+    landed, written = landed_days(store), 0
+    for day, rows in function(workload, folder, workload.landing)(frozenset(landed)):
+        if day in landed:
+            continue
+        text = rows.to_csv(index=False, columns=list(workload.columns), lineterminator="\n")
+        part = target / f".{day}{SUFFIX}.tmp"
+        # mtime=0: the time of writing is no part of the file.
+        part.write_bytes(gzip.compress(text.encode(), compresslevel=6, mtime=0))
+        part.replace(target / f"{day}{SUFFIX}")
+        landed.add(day)
+        written += 1
+    return LandingReport(target, written, len(landed))

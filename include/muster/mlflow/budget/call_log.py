@@ -1,0 +1,147 @@
+"""The file in which all processes of a host keep one server's budget: who called when, and the pace of each class.
+
+pyrate-limiter's SQLite bucket holds the calls. Its `Limiter` is not used: after a wait it writes down the time it meant
+to wake up at, not the time it did, so a busy machine exceeds the rate; and it knows nothing of when a call arrived.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from pyrate_limiter import RateItem, SQLiteBucket
+from pyrate_limiter.buckets.sqlite_bucket import Queries
+
+from muster.mlflow.budget.pace import SECOND, Pace, rate
+from muster.settings.limits import CLASSES, CallClass
+
+ON_ITS_WAY = 10 * SECOND
+"""Milliseconds for which a call counts that has no answer yet: longer ones have long arrived, or their process died."""
+_TURN = 0.002
+"""Seconds between two looks at the lock: it is held for about a millisecond."""
+_PACES = """CREATE TABLE IF NOT EXISTS pace (
+    call_class TEXT PRIMARY KEY, factor REAL, cut_at REAL, strikes INTEGER, closed_until REAL, why TEXT)"""
+
+
+class CallBucket(SQLiteBucket):
+    """The calls of one class. A call counts from when it is taken until a second after its answer.
+
+    When it arrived at the server between the two nobody here knows; so no second, wherever it begins on the server's
+    clock, sees more calls than the limit, however long each was on its way.
+    """
+
+    def stamp(self, name: str, at: int) -> None:
+        """Let a call count as one made at `at`."""
+        self.conn.execute(f"UPDATE '{self.table}' SET item_timestamp = ? WHERE name = ?", (at, name))  # noqa: S608
+        self.conn.commit()
+
+    def milliseconds(self, call: RateItem) -> int:
+        """Return how long a call that found no room waits for the oldest that counts."""
+        found = self.waiting(call)
+        assert isinstance(found, int), "SQLite's bucket answers at once"  # noqa: S101 - for the type
+        return found
+
+    def forget_after(self, at: int) -> None:
+        """Remove calls that no process can have made yet: the machine's clock began anew."""
+        self.conn.execute(f"DELETE FROM '{self.table}' WHERE item_timestamp > ?", (at,))  # noqa: S608
+        self.conn.commit()
+
+
+@dataclass(frozen=True)
+class Room:
+    """Whether there is room for a call."""
+
+    wait: float
+    """Seconds until there may be; 0 where the call was taken."""
+    pace: Pace
+
+
+class CallLog:
+    """One server's file, opened once a process; every method is one turn among all processes and threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(f"{path}.lock", poll_interval=_TURN)
+        self._tidied: dict[str, int] = {}
+        with self._lock:
+            self._db = sqlite3.connect(path, check_same_thread=False, timeout=60)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint=4000")  # it waits for the disk, with everybody's turn held
+            self._db.execute(_PACES)
+            self._buckets = {name: self._bucket(name) for name in CLASSES}
+            self._db.commit()
+
+    def _bucket(self, name: CallClass) -> CallBucket:
+        self._db.execute(Queries.CREATE_BUCKET_TABLE.format(table=name))
+        self._db.execute(Queries.CREATE_INDEX_ON_TIMESTAMP.format(index_name=f"{name}_times", table_name=name))
+        bucket = CallBucket([rate(1)], self._db, name, self._lock)
+        bucket.forget_after(_now() + ON_ITS_WAY)
+        return bucket
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except BaseException:
+                self._db.rollback()
+                raise
+
+    def take(self, call_class: CallClass, name: str, calls_a_second: float, recovery: float) -> Room:
+        """Take a call where the class is open and has room, else say how long to wait; `name` tells it from all."""
+        with self._turn():
+            pace = self._pace(call_class)
+            wall = time.time()
+            if pace.is_closed(wall):
+                return Room(pace.closed_until - wall, pace)
+            bucket, now = self._buckets[call_class], _now()
+            bucket.rates = [rate(calls_a_second * pace.share(wall, recovery))]
+            self._tidy(bucket, now)
+            call = RateItem(name, now)
+            if not bucket.put(call):
+                return Room(max(bucket.milliseconds(call), 1) / SECOND, pace)
+            bucket.stamp(name, now + ON_ITS_WAY)
+            return Room(0.0, pace)
+
+    def _tidy(self, bucket: CallBucket, now: int) -> None:
+        """Remove calls that count no more, once a second: the table stays as small as the budget."""
+        if now - self._tidied.get(bucket.table, 0) > SECOND:
+            self._tidied[bucket.table] = now
+            bucket.leak(now)
+
+    def answered(self, call_class: CallClass, name: str) -> None:
+        """Note that a call has arrived, now at the latest."""
+        now = _now()  # before waiting for one's turn
+        with self._turn():
+            self._buckets[call_class].stamp(name, now)
+
+    def pace(self, call_class: CallClass) -> Pace:
+        """Return the pace of a class."""
+        with self._turn():
+            return self._pace(call_class)
+
+    @contextmanager
+    def change_pace(self, call_class: CallClass) -> Iterator[list[Pace]]:
+        """Change the pace of a class in one turn: `with store.change_pace(name) as pace: pace[0] = ...`."""
+        with self._turn():
+            pace = [self._pace(call_class)]
+            yield pace
+            row = (call_class, *astuple(pace[0]))
+            self._db.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.commit()
+
+    def _pace(self, call_class: CallClass) -> Pace:
+        columns = "factor, cut_at, strikes, closed_until, why"
+        row = self._db.execute(f"SELECT {columns} FROM pace WHERE call_class = ?", (call_class,)).fetchone()  # noqa: S608
+        return Pace(*row) if row else Pace()
+
+
+def _now() -> int:
+    """Return milliseconds on the clock that all processes of a machine share and nobody sets."""
+    return time.monotonic_ns() // 1_000_000

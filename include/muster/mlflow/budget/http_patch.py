@@ -1,0 +1,89 @@
+"""Where MLflow's client meets the budget: every request of it, and every time it is sent again, goes through here.
+
+MLflow sends all REST calls and artifacts by one function, which this module takes the place of; its own retries are
+left out. Presigned transfers to a cloud's object store are none of the server's and are left alone. Importing this
+imports no MLflow: MLflow imports it, by its entry point `mlflow.request_header_provider`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+_SENDS = "_get_http_response_with_retries"
+"""The function of `mlflow.utils.rest_utils` by which every call of MLflow's API is sent."""
+_lock = threading.Lock()
+_calls = 0
+_installed = False
+
+
+def count() -> int:
+    """Return how many requests this process has sent to MLflow so far; one that was sent again counts again."""
+    return _calls
+
+
+def _counted() -> None:
+    global _calls
+    with _lock:
+        _calls += 1
+
+
+class Provider:
+    """A request header provider that adds no header: MLflow asks it before each request, so the budget is there."""
+
+    def in_context(self) -> bool:
+        """Put the budget in MLflow's way; tell MLflow that there are no headers to ask for."""
+        install()
+        return False
+
+    def request_headers(self) -> dict[str, str]:
+        """Return no header."""
+        return {}
+
+
+def install() -> None:
+    """Put the budget between MLflow's client and its HTTP layer, once a process.
+
+    Raises:
+        ImportError: when this MLflow sends its requests by another way than the one known.
+    """
+    global _installed
+    with _lock:
+        if _installed:
+            return
+        from mlflow.utils import rest_utils
+
+        plain = getattr(rest_utils, _SENDS, None)
+        if plain is None:
+            import mlflow
+
+            raise ImportError(f"MLflow {mlflow.__version__} does not send its requests by a way that Muster knows")
+        setattr(rest_utils, _SENDS, _budgeted(plain))
+        _installed = True
+
+
+def _budgeted(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Return MLflow's way to send a request with the budget and our retries in place of its own."""
+
+    def send(
+        method: str,
+        url: str,
+        max_retries: int,
+        backoff_factor: int,
+        backoff_jitter: float,
+        retry_codes: object,
+        raise_on_status: bool = True,
+        allow_redirects: bool | None = None,
+        respect_retry_after_header: bool = True,
+        **request: Any,
+    ) -> Any:
+        from muster.mlflow.budget.request import Request
+
+        def once(**more: Any) -> Any:
+            _counted()
+            return plain(method, url, 0, 0, 0.0, (), False, allow_redirects, False, **request, **more)
+
+        return Request(method, url, request.get("data"), once).answer()
+
+    return send

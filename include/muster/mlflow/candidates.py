@@ -1,0 +1,66 @@
+"""Candidates in MLflow: the runs of trained algorithms, found by a tag that is cleared once they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from muster.mlflow.budget import muster_errors
+from muster.mlflow.client import connect
+from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
+from muster.workload.spec import Workload
+
+CANDIDATE_TAG = "muster.candidate"
+"""Its value is the partition. Train sets it when the tables hold the models; evaluate clears it after the decisions."""
+
+PAGE = 1_000
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """An MLflow run that is tagged as a candidate."""
+
+    run_id: str
+    partition: str
+    run: str
+    algorithm: str
+
+
+@muster_errors()
+def tagged(workload: Workload) -> list[Tagged]:
+    """Return every candidate of a workload, of any partition: two calls, one of them a search.
+
+    Raises:
+        MlflowException: when the server does not answer; that is never taken for "no candidate".
+    """
+    client = connect()
+    experiment = client.get_experiment_by_name(workload.name)
+    if experiment is None:
+        return []
+    found: list[Tagged] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id], f"tags.`{CANDIDATE_TAG}` != ''", max_results=PAGE, page_token=token
+        )
+        for item in page:
+            tags = item.data.tags
+            if {RUN_TAG, ALGORITHM_TAG} <= tags.keys():  # else somebody tagged a run of their own
+                found.append(Tagged(item.info.run_id, tags[CANDIDATE_TAG], tags[RUN_TAG], tags[ALGORITHM_TAG]))
+        token = page.token
+        if not token:
+            return found
+
+
+@muster_errors()
+def clear(run_ids: Iterable[str]) -> None:
+    """Take the tag off the runs, one call each; one that lost it meanwhile is as it should be."""
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    for run_id in run_ids:
+        try:
+            client.delete_tag(run_id, CANDIDATE_TAG)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise

@@ -1,0 +1,116 @@
+"""The MLflow runs of each Muster run, one an algorithm: few calls, whatever the number of groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from muster.mlflow.budget import muster_errors
+from muster.mlflow.budget.create_or_find import CreateOrFind
+from muster.mlflow.client import connect
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+RUN_TAG, ALGORITHM_TAG = "muster.run", "muster.algorithm"
+"""The tags by which a run is found again when its job is tried twice."""
+
+
+@muster_errors()
+def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[str, str]:
+    """Return the id of the MLflow run of each algorithm of a Muster run: `close_run` writes them.
+
+    A job that is tried again finds the runs that it made before by their tags: two calls, and one for each new run (two
+    more for the workload's first).
+    """
+    client = connect()
+    experiment = _experiment(client, workload)
+    found = _find(client, experiment, run)
+    return {name: found[name][0] if name in found else _make(client, experiment, run, name) for name in algorithms}
+
+
+@muster_errors()
+def close_run(run_id: str, params: Mapping[str, object], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    """Write a run and finish it, in two calls. Metrics are replaced; params must be the same: they belong to the run.
+
+    Raises:
+        MlflowException: when a param that the run has is given another value, or the server fails.
+    """
+    from mlflow.entities import Param, RunTag
+
+    client = connect()
+    client.log_batch(
+        run_id,
+        metrics=_metrics(metrics),
+        params=[Param(name, str(value)) for name, value in params.items()],
+        tags=[RunTag(name, value) for name, value in tags.items()],
+    )
+    client.set_terminated(run_id)
+
+
+@muster_errors()
+def add_metrics(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
+    """Add what a later stage found to a run, in one call."""
+    from mlflow.entities import RunTag
+
+    given = [RunTag(name, value) for name, value in (tags or {}).items()]
+    connect().log_batch(run_id, metrics=_metrics(metrics), tags=given)
+
+
+@muster_errors()
+def add_files(run_id: str, files: Mapping[str, bytes]) -> None:
+    """Add files to a run's artifacts by their paths, a call each and one for all; what is there already is replaced."""
+    with TemporaryDirectory() as folder:
+        for path, content in files.items():
+            file = Path(folder) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        connect().log_artifacts(run_id, folder)
+
+
+def _metrics(values: Mapping[str, float]) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, 0) for name, value in values.items()]
+
+
+def _experiment(client: MlflowClient, workload: Workload) -> str:
+    """Return the id of the workload's experiment; the first run makes it."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(workload.name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(workload.name, tags={"muster.workload": workload.name}))
+    except MlflowException as error:
+        made_meanwhile = client.get_experiment_by_name(workload.name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or made_meanwhile is None:
+            raise
+        return str(made_meanwhile.experiment_id)
+
+
+def _find(client: MlflowClient, experiment: str, run: str) -> dict[str, list[str]]:
+    """Return the run's MLflow runs, algorithm -> ids; the first made comes first, and is the one that counts."""
+    # A run's name holds a date and hexadecimal digits only, so it needs no quoting.
+    found: dict[str, list[str]] = {}
+    for item in client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["start_time ASC"]):
+        found.setdefault(item.data.tags[ALGORITHM_TAG], []).append(str(item.info.run_id))
+    return found
+
+
+def _make(client: MlflowClient, experiment: str, run: str, algorithm: str) -> str:
+    # The tags come with the run: a job that dies right after leaves a run that the next attempt finds.
+    tags = {RUN_TAG: run, ALGORITHM_TAG: algorithm}
+    runs = CreateOrFind(
+        lambda: _find(client, experiment, run).get(algorithm, []),
+        lambda: str(client.create_run(experiment, run_name=f"{run} {algorithm}", tags=tags).info.run_id),
+        client.delete_run,
+    )
+    return runs.end(runs.make())

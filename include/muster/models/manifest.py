@@ -1,0 +1,109 @@
+"""The table of contents of a pack: a row for each group, and what the pack is of in its metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from muster.models.loading import ALWAYS
+from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE
+from muster.models.reader import about as about
+from muster.models.reader import read_manifest as read_manifest
+from muster.storage.tables import DATE, FLOAT, INT, LONG, STRING
+from muster.workload.spec import Parent, Workload
+
+MANIFEST = pa.schema(
+    [
+        ("group", STRING),
+        ("bucket", INT),
+        ("parent", pa.bool_()),
+        ("algorithm", STRING),  # that trained the group's model
+        ("shard", STRING),  # a file beside the manifest
+        ("offset", LONG),
+        ("length", LONG),
+        ("sha256", STRING),  # of the stored bytes
+        ("origin_run", STRING),
+        ("origin_partition", STRING),
+        ("rows", LONG),
+        ("positives", LONG),
+        ("prior", FLOAT),
+        ("score", FLOAT),  # the metric by which the gate let it in
+        ("train_from", DATE),
+        ("train_to", DATE),  # not included
+        ("features_version", LONG),
+    ]
+)
+
+
+def loads(workload: Workload) -> list[str]:
+    """Return what models of this workload may name beside numpy, scipy and scikit-learn: see `loading.load`.
+
+    The packages of its declared steps, and what it declares under `pack: loads:`.
+    """
+    steps = {step.name.split(":")[0].split(".")[0] for step in workload.steps}
+    return sorted({*steps, *workload.pack.loads} - {"", *ALWAYS})
+
+
+def loads_of(*manifests: pa.Table) -> list[str]:
+    """Return what models of these packs may name, as their manifests say."""
+    return sorted({name for manifest in manifests for name in about(manifest).get("loads", ())})
+
+
+def describe(
+    workload: Workload, rows: pa.Table, partition: date, run: str, carried: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what a manifest of `rows` says of its pack; enough to score without the workload's YAML.
+
+    `carried` is what models that come from another pack may name: an earlier workload may have declared other steps.
+    """
+    fallback = workload.pack.fallback
+    return {
+        "format": FORMAT,
+        "workload": workload.name,
+        "partition": partition.isoformat(),
+        "run": run,
+        "keys": {key: workload.columns[key].type for key in workload.keys},
+        "features": list(workload.features.columns),
+        "label": workload.label.model_dump(),
+        "baseline": workload.gate.baseline,
+        "fallback": "parent" if isinstance(fallback, Parent) else fallback,
+        "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
+        "prior": _prior(rows),
+        "loads": sorted({*loads(workload), *carried}),
+    }
+
+
+def _prior(rows: pa.Table) -> float:
+    """Return the share of positives in the training rows of all groups (parents pool the same rows again)."""
+    own = rows.filter(pc.invert(rows["parent"]))
+    counted = own if own.num_rows else rows
+    total = pc.sum(counted["rows"]).as_py() or 0
+    return float(pc.sum(counted["positives"]).as_py() / total) if total else 0.0
+
+
+def fits(said: dict[str, Any], workload: Workload) -> bool:
+    """Tell whether models of a pack that says `said` take this workload's keys and features."""
+    return list(said["keys"]) == list(workload.keys) and said["features"] == list(workload.features.columns)
+
+
+def write_manifest(folder: Path, rows: pa.Table, said: dict[str, Any]) -> str:
+    """Write the manifest of a pack whose shards are in `folder`; return its sha256, which is the pack's digest.
+
+    It holds the sha256 of every model, so the digest vouches for all of them.
+    """
+    text = json.dumps(said)  # in its own order: a group's name follows that of the keys
+    table = rows.select(MANIFEST.names).cast(MANIFEST).replace_schema_metadata({ABOUT: text})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    data = buffer.getvalue()
+    (folder / MANIFEST_FILE).write_bytes(data)
+    return hashlib.sha256(data).hexdigest()

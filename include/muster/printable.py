@@ -1,0 +1,23 @@
+"""Values as one line of text for a terminal or a log."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+LONGEST = 48
+"""Cells of a text before it is cut: group names may have hundreds of characters."""
+
+
+def cell(value: Any, longest: int = LONGEST) -> str:
+    """Return a value as one line of printable text: what a landed text holds must not steer the terminal."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, date):
+        return value.isoformat()
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
+    return text if len(text) <= longest else text[: longest - 1] + "…"

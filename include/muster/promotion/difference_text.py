@@ -1,0 +1,75 @@
+"""What a rollback changes, for a person: the first groups, and counts of all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from muster.printable import cell
+
+GAP = 2
+"""Cells between two columns."""
+
+
+def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
+    """Print from where to where, how many groups change, and each listed group's model before and after."""
+    width = shutil.get_terminal_size().columns if out.isatty() else 100_000
+    console = Console(file=out, width=width, highlight=False)
+    console.print(Text(f"{workload}: {_headline(difference)}", style="bold"))
+    if difference["problem"]:
+        console.print(Text(f"the champion's own pack was not read: {difference['problem']}", style="red"))
+    if difference["nothing_to_do"]:
+        console.print("nothing to do: all is as asked already")
+        return
+    console.print(_groups(difference["shown"]))
+    total = sum(difference[kind] for kind in ("changes", "appears", "disappears"))
+    if total > len(difference["shown"]):
+        console.print(Text(f"the first {len(difference['shown'])} of {total:,} groups", style="dim"))
+    for line in _counts(difference):  # last: it is what a terminal or a log still shows
+        console.print(Text(line))
+
+
+def _headline(difference: Mapping[str, Any]) -> str:
+    """Return from where to where: of the one champion, or in the words of a difference of many."""
+    if told := difference.get("scope"):
+        return cell(told, 1_000)
+    to = difference["to_version"]
+    goal = f"version {to}" if to else "a new version"
+    return f"version {difference['from_version']} -> {goal}"
+
+
+def _counts(difference: Mapping[str, Any]) -> list[str]:
+    """Return the counts as lines."""
+    changes, appears, disappears = (difference[kind] for kind in ("changes", "appears", "disappears"))
+    lines = [f"{changes:,} groups change, {appears:,} appear, {disappears:,} disappear; {difference['groups']:,} after"]
+    taken = ", ".join(f"version {version} ({count:,})" for version, count in difference["taken_from"].items())
+    if difference["to_version"] is None:
+        lines.append(f"models taken from {taken}")
+    if disappears:
+        lines.append(f"groups that disappear have no model then: the fallback '{difference['fallback']}' answers")
+    return lines
+
+
+def _groups(shown: list[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for name in ("group", "", "run before", "run after", "score before", "after", "taken from"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if "score" in name else "left")
+    for row in shown:
+        before, after = row["before"] or {}, row["after"] or {}
+        texts = (
+            *(cell(row["group"]), row["change"]),
+            *(_model(before), _model(after), cell(before.get("score")), cell(after.get("score"))),
+            f"version {row['taken_from']}",
+        )
+        table.add_row(*(Text(text) for text in texts))
+    return table
+
+
+def _model(told: Mapping[str, Any]) -> str:
+    """Return a model's run and, where the manifest has it, its algorithm."""
+    return " ".join(cell(told[name]) for name in ("origin_run", "algorithm") if told.get(name)) or "-"

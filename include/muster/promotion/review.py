@@ -1,0 +1,149 @@
+"""What a human sees before a partition's verdicts are carried out: the numbers, the outliers, two plots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.evaluation.decisions import summary
+from muster.evaluation.metrics import METRICS
+from muster.evaluation.plots import plots
+from muster.promotion.approval import why_approval
+from muster.promotion.proposal import Proposal, partition_rows, propose
+from muster.storage.store import Store
+from muster.workload.spec import Workload
+from muster.workload.windows import PartitionWindows
+
+OUTLIERS = 5
+"""Groups shown of each kind: what a human can look into, however many there are."""
+
+
+Propose = Callable[[Workload, Store, PartitionWindows], Proposal]
+
+
+@dataclass(frozen=True)
+class Review:
+    """A partition's verdicts, for a human to approve or not."""
+
+    verdicts: str
+    """Their digest, which an approval has to name."""
+    needs_approval: bool
+    why: str
+    """Why an approval is needed, or why not."""
+    changed: float
+    """The share of the champion's groups that would change."""
+    numbers: Mapping[str, Any]
+    """As `gate.decisions.summary` gives them."""
+    largest_gains: Sequence[Mapping[str, Any]]
+    """Rows of `decisions` with their `gain`: the groups to promote that gain most."""
+    largest_risks: Sequence[Mapping[str, Any]]
+    """The groups to promote whose gain may turn out smallest: by the low end of its 95 % interval, `at_least`."""
+    markdown: str
+    plots: Mapping[str, bytes]
+    """PNG files by title; none where nothing was judged."""
+
+
+def review(workload: Workload, store: Store, windows: PartitionWindows, propose: Propose = propose) -> Review:
+    """Return what a partition's promotion would change and whether a human has to approve it; nothing is written.
+
+    Raises:
+        NotJudged: when the partition has no decisions, or those of several runs.
+        AliasMoved: when another version than the champion was judged.
+    """
+    proposal = propose(workload, store, windows)
+    decisions = with_gain(partition_rows(store, "decisions", windows.key))
+    promoted = decisions.filter(pc.field("verdict") == "promote")
+    needed = why_approval(workload, proposal)
+    found: dict[str, Any] = {
+        "verdicts": proposal.verdicts.digest,
+        "needs_approval": needed is not None,
+        "why": needed or _why_none(workload, proposal),
+        "changed": proposal.changed,
+        "numbers": summary(decisions),
+        "largest_gains": _first(promoted, "gain", "descending"),
+        "largest_risks": _first(promoted, "at_least", "ascending"),
+    }
+    text = _markdown(workload.name, windows.key, found)
+    return Review(**found, markdown=text, plots=plots(decisions, workload.gate.metric))
+
+
+def with_gain(decisions: pa.Table) -> pa.Table:
+    """Add how much better than its opponent each judged candidate is, `gain`, and the gain's low end, `at_least`."""
+    opponent = pc.if_else(
+        pc.equal(decisions["against"], "champion"), decisions["champion_score"], decisions["baseline_score"]
+    )
+    gain = pc.subtract(decisions["candidate_score"], opponent)
+    at_least = decisions["low"]
+    if decisions.num_rows and not METRICS[decisions["metric"][0].as_py()].higher_is_better:
+        gain, at_least = pc.negate(gain), pc.negate(decisions["high"])
+    return decisions.append_column("gain", gain).append_column("at_least", at_least)
+
+
+def _first(rows: pa.Table, column: str, order: str) -> list[dict[str, Any]]:
+    ordered = rows.sort_by([(column, order), ("group", "ascending")])
+    found: list[dict[str, Any]] = ordered.slice(0, OUTLIERS).to_pylist()
+    return found
+
+
+def _why_none(workload: Workload, proposal: Proposal) -> str:
+    if proposal.carried_out is not None:
+        return f"these verdicts were carried out before, as version {proposal.carried_out['to_version']}"
+    if proposal.nothing is not None:
+        return f"nothing would be moved: {proposal.nothing}"
+    if not proposal.base.groups:
+        return "there is no champion whose groups could change"
+    most = workload.gate.max_changed
+    return (
+        f"{proposal.changed:.1%} of the champion's {len(proposal.base.groups)} groups would change, at most {most:.1%}"
+    )
+
+
+def _markdown(name: str, partition: str, found: Mapping[str, Any]) -> str:
+    numbers = found["numbers"]
+    scores = {which: numbers[f"score_{which}"] for which in ("before", "after", "baseline")}
+    told = [
+        ("promote", f"{numbers['promote']:,}"),
+        ("hold", f"{numbers['hold']:,}"),
+        ("reject", f"{numbers['reject']:,}, of them {numbers['rejected_as_chance']:,} as chance among so many groups"),
+        *((f"mean {numbers['metric']} {which}", _number(score)) for which, score in scores.items()),
+        ("expected share of false promotions", _number(numbers["false_promotion_rate"])),
+        ("share of the champion's groups changed", f"{found['changed']:.1%}"),
+    ]
+    parts = [
+        f"## {name}, partition {partition}",
+        f"{'**An approval is needed**' if found['needs_approval'] else 'No approval is needed'}: {found['why']}.",
+        _table(("", ""), told),
+    ]
+    for title in ("largest_gains", "largest_risks"):
+        if found[title]:
+            rows = [_outlier(row) for row in found[title]]
+            parts += [
+                f"### {title.replace('_', ' ').capitalize()}",
+                _table(("group", "algorithm", "against", "gain", "at least", "p-value", "rows", "positives"), rows),
+            ]
+    return "\n\n".join([*parts, f"Verdicts `{found['verdicts']}`"]) + "\n"
+
+
+def _outlier(row: Mapping[str, Any]) -> tuple[str, ...]:
+    certain = "-" if row["p_value"] is None else f"{row['p_value']:.2g}"
+    gains = ("-" if row[name] is None else f"{row[name]:+.4f}" for name in ("gain", "at_least"))
+    counts = ("-" if row[name] is None else f"{row[name]:,}" for name in ("rows", "positives"))
+    return quoted(row["group"]), quoted(row["algorithm"] or "-"), row["against"] or "-", *gains, certain, *counts
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def quoted(text: str) -> str:
+    """Return a name from the data as Markdown shows it as it is: it neither ends its cell nor is read as markup."""
+    return "`" + re.sub(r"[\s\x00-\x1f]", " ", text).replace("`", "'").replace("|", "\\|") + "`"

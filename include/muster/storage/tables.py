@@ -1,0 +1,176 @@
+"""The tables: one record each says its columns, how its files are laid out and which stage writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pyarrow as pa
+
+from muster.workload.spec import ColumnType, Workload
+from muster.workload.stages import StageName
+
+STRING, INT, LONG, FLOAT, DATE = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.date32()
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+_ARROW: dict[ColumnType, pa.DataType] = {
+    "string": STRING,
+    "int": LONG,
+    "float": FLOAT,
+    "bool": pa.bool_(),
+    "date": DATE,
+    "timestamp": TIMESTAMP,
+}
+
+QUARANTINE = pa.schema([("date", DATE), ("file", STRING), ("row", STRING), ("reason", STRING)])
+"""A refused row: `row` is JSON of the text as landed, by column."""
+
+LEDGER = pa.schema(
+    [
+        ("partition", STRING),
+        ("run", STRING),
+        ("group", STRING),
+        ("bucket", INT),
+        ("parent", pa.bool_()),
+        ("state", STRING),  # trained | skipped | failed
+        ("reason", STRING),  # of a trained group: which of its algorithms was not, and why
+        ("error_class", STRING),  # null unless failed
+        ("rows", LONG),  # labelled training rows
+        ("positives", LONG),
+        ("seconds", FLOAT),
+        ("bytes", LONG),  # of the models as stored; 0 without one
+    ]
+)
+
+MODELS = pa.schema(
+    [
+        ("partition", STRING),
+        ("run", STRING),
+        ("group", STRING),
+        ("bucket", INT),
+        ("parent", pa.bool_()),
+        ("algorithm", STRING),  # its name in the YAML
+        ("params", STRING),  # JSON of the parameters that its search chose; null without a search
+        ("shard", STRING),  # path below the store's root
+        ("offset", LONG),
+        ("length", LONG),
+        ("sha256", STRING),  # of the stored bytes
+        ("rows", LONG),  # labelled training rows; an outlier detector learns from the others as well
+        ("positives", LONG),
+        ("prior", FLOAT),  # share of positives in those rows: the baseline's constant score; null without a row
+        ("train_from", DATE),
+        ("train_to", DATE),  # not included
+        ("features_version", LONG),  # Delta version of `features` that was read
+        ("mlflow_run_id", STRING),
+    ]
+)
+
+DECISIONS = pa.schema(
+    [
+        ("partition", STRING),
+        ("run", STRING),
+        ("group", STRING),
+        ("bucket", INT),
+        ("parent", pa.bool_()),
+        ("verdict", STRING),  # promote | hold | reject
+        ("reason", STRING),
+        ("metric", STRING),  # the scores are in its own sign: of a loss, less is better
+        ("against", STRING),  # champion | baseline
+        ("champion_version", STRING),  # the version judged against; null when there was no champion
+        ("champion_run", STRING),  # the run that the group's champion came from
+        ("algorithm", STRING),  # the one that was chosen among the group's candidates; null when held
+        ("candidate_score", FLOAT),
+        ("champion_score", FLOAT),  # null without a champion
+        ("baseline_score", FLOAT),
+        ("win_rate", FLOAT),
+        ("low", FLOAT),  # 2.5 % and 97.5 % points of candidate - opponent
+        ("high", FLOAT),
+        ("p_value", FLOAT),  # one-sided, corrected for the choice among algorithms
+        ("q_value", FLOAT),  # the p-value adjusted for all groups judged in the run
+        ("resamples", LONG),  # in which the metric was defined
+        ("rows", LONG),
+        ("positives", LONG),
+    ]
+)
+
+ALIAS_JOURNAL = pa.schema(
+    [
+        ("at", TIMESTAMP),
+        ("alias", STRING),
+        ("group", STRING),  # whose registered model's alias; null where one pack holds all groups
+        ("from_version", STRING),  # null when the alias was not set
+        ("to_version", STRING),
+        ("cause", STRING),  # gate | human | rollback
+        ("who", STRING),
+        ("run", STRING),
+        ("partition", STRING),
+        ("manifest_sha256", STRING),
+        ("evidence", STRING),  # JSON: promoted, held, rejected, groups
+    ]
+)
+
+
+def observations_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of `observations`: the declared ones, then Muster's own."""
+    declared = [(name, _ARROW[column.type]) for name, column in workload.columns.items()]
+    return pa.schema([*declared, ("group", STRING), ("bucket", INT), ("row_id", STRING), ("date", DATE)])
+
+
+def features_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of `features`; `label` is null where the outcome is unknown."""
+    own = [("group", STRING), ("parent", pa.bool_()), ("row_id", STRING), ("time", TIMESTAMP), ("date", DATE)]
+    features = [(name, FLOAT) for name in workload.features.columns]
+    return pa.schema([*own, ("label", FLOAT), *features, ("partition", STRING), ("bucket", INT)])
+
+
+PREDICTIONS = pa.schema(
+    [
+        ("partition", STRING),
+        ("group", STRING),
+        ("bucket", INT),
+        ("row_id", STRING),
+        ("time", TIMESTAMP),
+        ("score", FLOAT),
+        ("fallback", STRING),  # why another than the group's own model answered; null where its own did
+        ("model_version", STRING),
+        ("origin_run", STRING),  # the run that trained the model that answered
+        ("features_version", LONG),
+        ("scored_at", TIMESTAMP),
+    ]
+)
+
+
+def _fixed(columns: pa.Schema) -> Callable[[Workload], pa.Schema]:
+    return lambda _: columns
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of every workload."""
+
+    name: str
+    schema: Callable[[Workload], pa.Schema]
+    """Its columns, in order."""
+    written_by: StageName
+    partitioned_by: tuple[str, ...] = ("partition",)
+    """The columns that its Delta files are divided by."""
+    newest: str = "partition"
+    """The column by which its rows are shown, the latest first."""
+
+
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {
+        table.name: table
+        for table in (
+            Table("observations", observations_schema, "ingest", ("date",), "date"),
+            Table("quarantine", _fixed(QUARANTINE), "ingest", ("date",), "date"),
+            Table("features", features_schema, "features", ("partition", "bucket")),
+            Table("models", _fixed(MODELS), "train"),
+            Table("ledger", _fixed(LEDGER), "train"),
+            Table("decisions", _fixed(DECISIONS), "evaluate"),
+            Table("alias_journal", _fixed(ALIAS_JOURNAL), "promote", (), "at"),
+            Table("predictions", _fixed(PREDICTIONS), "score"),
+        )
+    }
+)
+"""Every table by its name: a new one is one more line here."""

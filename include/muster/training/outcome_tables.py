@@ -1,0 +1,125 @@
+"""What training a bucket returns, a row a group; and the rows of `ledger` and `models` made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.models.shards import Stored
+from muster.storage.tables import FLOAT, INT, LEDGER, LONG, MODELS, STRING
+from muster.training.outcome import Outcome
+from muster.workload.windows import PartitionWindows
+
+FIT = pa.struct(
+    [
+        ("algorithm", STRING),
+        ("state", STRING),
+        ("reason", STRING),
+        ("error_class", STRING),
+        ("seconds", FLOAT),
+        ("params", STRING),
+        ("shard", STRING),  # the file's name; null without a model
+        ("offset", LONG),
+        ("length", LONG),
+        ("sha256", STRING),
+    ]
+)
+OUTCOMES = pa.schema(
+    [
+        ("group", STRING),
+        ("bucket", INT),
+        ("parent", pa.bool_()),
+        ("state", STRING),
+        ("reason", STRING),
+        ("error_class", STRING),
+        ("rows", LONG),
+        ("positives", LONG),
+        ("seconds", FLOAT),
+        ("bytes", LONG),
+        ("fits", pa.list_(FIT)),
+    ]
+)
+
+
+def outcomes_table(
+    bucket: int,
+    groups: Sequence[str],
+    parents: pa.ChunkedArray,
+    outcomes: Sequence[tuple[Outcome, Sequence[Stored | None]]],
+    shard: Path | None,
+) -> pa.Table:
+    """Return how the bucket's groups ended; each outcome comes with where its fits' models were stored."""
+    name = shard.name if shard else None
+    ended = [outcome for outcome, _ in outcomes]
+    told = ("state", "reason", "error_class", "rows", "positives", "seconds")
+    columns = {
+        "group": groups,
+        "bucket": [bucket] * len(groups),
+        "parent": parents,
+        **{column: [getattr(outcome, column) for outcome in ended] for column in told},
+        "bytes": [sum(place.length for place in places if place) for _, places in outcomes],
+        "fits": [
+            [
+                {**fit._asdict(), **({"shard": name, **place._asdict()} if place else {})}
+                for fit, place in zip(outcome.fits, places, strict=True)
+            ]
+            for outcome, places in outcomes
+        ],
+    }
+    return pa.table(columns, schema=OUTCOMES)
+
+
+def ledger_rows(outcomes: pa.Table, run: str, windows: PartitionWindows) -> pa.Table:
+    """Return the rows of `ledger`: every group, sorted by name."""
+    columns = {name: outcomes[name] for name in outcomes.column_names}
+    return _rows(columns, LEDGER, partition=windows.key, run=run).sort_by("group")
+
+
+def fits(outcomes: pa.Table) -> pa.Table:
+    """Return a row for each group and algorithm: the group's columns, and `state` and all else of FIT its own."""
+    listed = outcomes["fits"].combine_chunks()
+    owner, flat = pc.list_parent_indices(listed), pc.list_flatten(listed)
+    columns = {name: outcomes[name].take(owner) for name in ("group", "bucket", "parent", "rows", "positives")}
+    return pa.table(columns | {field.name: pc.struct_field(flat, field.name) for field in FIT})
+
+
+def models_rows(
+    outcomes: pa.Table,
+    run: str,
+    windows: PartitionWindows,
+    shards: str,
+    features_version: int,
+    mlflow_runs: Mapping[str, str],
+) -> pa.Table:
+    """Return the rows of `models`: every trained model, sorted by group and algorithm.
+
+    `shards` is the run's folder in the store; `mlflow_runs` the id of each algorithm's MLflow run.
+    """
+    every = fits(outcomes)
+    trained = every.filter(pc.equal(every["state"], "trained"))
+    columns = {name: trained[name] for name in trained.column_names}
+    rows = trained["rows"].cast(FLOAT)
+    return _rows(
+        columns,
+        MODELS,
+        partition=windows.key,
+        run=run,
+        shard=pc.binary_join_element_wise(pa.scalar(shards), trained["shard"], "/"),
+        prior=pc.if_else(pc.greater(rows, 0), pc.divide(trained["positives"].cast(FLOAT), rows), None),
+        train_from=windows.train.start,
+        train_to=windows.train.stop,
+        features_version=features_version,
+        mlflow_run_id=pa.array([mlflow_runs[name] for name in trained["algorithm"].to_pylist()], STRING),
+    ).sort_by([("group", "ascending"), ("algorithm", "ascending")])
+
+
+def _rows(columns: dict[str, pa.ChunkedArray], schema: pa.Schema, **added: object) -> pa.Table:
+    """Return the columns of `schema`: the given ones, and the `added` ones, each an array or one value for all."""
+    count = len(columns["group"])
+    for name, value in added.items():
+        whole = isinstance(value, (pa.Array, pa.ChunkedArray))
+        columns[name] = value if whole else pa.repeat(pa.scalar(value, schema.field(name).type), count)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)

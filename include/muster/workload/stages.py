@@ -1,0 +1,75 @@
+"""The stages of a workload, in their order: what each reads and writes, and what to do when it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage as an operator of the pipeline sees it."""
+
+    name: StageName
+    writes: str
+    """The asset that it updates: a table, or the champion."""
+    does: str
+    reads: str
+    on_failure: str
+    mlflow: bool = True
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="ingest",
+        writes="observations",
+        does="Checks the landed files and replaces their days in `observations`; refused rows go to `quarantine`.",
+        reads="the daily files in the landing folder, up to the end of the partition's slice",
+        on_failure="The message names the file and what is wrong with it. The tables are as before. Have the file "
+        "delivered again, then clear the task.",
+        mlflow=False,
+    ),
+    Stage(
+        name="features",
+        writes="features",
+        does="Computes the features of each slice, from earlier days only, by hash bucket of the group.",
+        reads="`observations`",
+        on_failure="An error of the workload's own feature function stands in the log with the group. "
+        "Try it without Spark: `./muster try`. Mend it, then clear the task.",
+        mlflow=False,
+    ),
+    Stage(
+        name="train",
+        writes="models",
+        does="Fits one model a group; `ledger` says how each group ended: trained, skipped or failed, and why.",
+        reads="`features`, the training window",
+        on_failure="A group that fails is recorded and fails nothing. The run fails when too many do, or when the "
+        "counts do not add up: look into `ledger`, then clear the task.",
+    ),
+    Stage(
+        name="evaluate",
+        writes="decisions",
+        does="Compares each candidate with the champion on the same later rows: promote, hold or reject.",
+        reads="`features`, the evaluation window; `models`; the champion pack",
+        on_failure="Nothing was promoted. Clear the task.",
+    ),
+    Stage(
+        name="promote",
+        writes="champion",
+        does="Makes the next champion pack of winners and unchanged incumbents, registers it and moves the alias.",
+        reads="`decisions`, `models`, the champion pack",
+        on_failure="The alias either moved or did not; `alias_journal` tells. Clearing the task is safe: a pack "
+        "that is registered already is found again, and the alias moves only from the version that was judged.",
+    ),
+    Stage(
+        name="score",
+        writes="predictions",
+        does="Scores the partition's slice with the champion.",
+        reads="`features`, the partition's slice; the champion pack",
+        on_failure="`predictions` of the partition are as before. Clear the task.",
+    ),
+)
+
+STAGE_NAMES: tuple[StageName, ...] = tuple(stage.name for stage in STAGES)

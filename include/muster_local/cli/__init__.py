@@ -1,0 +1,22 @@
+"""`./muster COMMAND` in a checkout: the library's commands, and those about the local stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from muster import cli
+
+COMMANDS = {
+    **{name: f"muster_local.cli.{name}:{name}" for name in ("up", "down", "status")},
+    **cli.COMMANDS,
+    **{name: f"muster_local.cli.{name}:{name}" for name in ("bench", "test")},
+}
+"""A command's name -> its module and the function in it."""
+
+PASSING_ON = frozenset({"test"})
+"""Commands whose unknown options belong to another program."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, signed in to the local MLflow server where that asks for it."""
+    cli.main(arguments, COMMANDS, PASSING_ON)

@@ -1,0 +1,87 @@
+"""Delta's jars: fetched once by Spark's own resolver, pinned by digest, then used without the network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from muster.spark_conf import DELTA, jars, spark_home
+from muster_local import process
+from muster_local.errors import JarMismatch
+
+DIGESTS = {
+    "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+    "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+    "delta-kernel-api": "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11",
+    "delta-kernel-defaults": "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b",
+}
+"""Artifact of `io.delta` -> sha256 of its jar."""
+
+OTHERS = ("com.*", "org.*", "javax.*", "commons*", "io.airlift", "io.unitycatalog")
+NOT_NEEDED = (*(f"{group}:*" for group in OTHERS), "io.delta:delta-kernel-unitycatalog")
+"""What the jars declare beyond each other: Spark brings it already, or a catalog that is not used."""
+
+
+def ensure_jars(home: Path, env: Mapping[str, str]) -> None:
+    """Fetch the jars that are missing or not the pinned ones.
+
+    Raises `JarMismatch` for a jar with another digest than the pinned one, which stays out of `HOME/jars`.
+    """
+    if not all(jar.exists() and _digest(jar) == pin for jar, pin in _pinned(home)):
+        _fetch(home, env)
+
+
+def _fetch(home: Path, env: Mapping[str, str]) -> None:
+    """Let `spark-submit` resolve the packages on its way to a script that does nothing."""
+    work = home / "jars" / "ivy"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    (work / "settings.xml").write_text(
+        '<ivysettings><settings defaultResolver="central"/>'
+        f'<resolvers><ibiblio name="central" m2compatible="true"{_mirror()}/></resolvers></ivysettings>'
+    )
+    (work / "nothing.py").touch()
+    confs = {
+        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA}" for artifact in DIGESTS),
+        "spark.jars.excludes": ",".join(NOT_NEEDED),
+        "spark.jars.ivy": str(work),
+        "spark.jars.ivySettings": str(work / "settings.xml"),
+    }
+    options = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
+    submit = str(spark_home() / "bin" / "spark-submit")
+    try:
+        process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env=env)
+    finally:
+        _forget_addresses(process.log_of(home, "jars"))
+    for jar, pin in _pinned(home):
+        fetched = work / "jars" / jar.name
+        if (found := _digest(fetched)) != pin:
+            raise JarMismatch(fetched, found, pin)
+        fetched.replace(jar)
+    shutil.rmtree(work)
+
+
+def _mirror() -> str:
+    """Return where Maven Central is to be read from, if the environment names a mirror as Spark knows it."""
+    root = os.environ.get("DEFAULT_ARTIFACT_REPOSITORY")
+    return f" root={quoteattr(root)}" if root else ""
+
+
+def _forget_addresses(log: Path) -> None:
+    """Strike the addresses out of Ivy's log: that of a mirror may hold a token."""
+    if log.exists():
+        log.write_text(re.sub(r"https?://\S+", "<address>", log.read_text(errors="replace")))
+
+
+def _pinned(home: Path) -> list[tuple[Path, str]]:
+    return list(zip(jars(home), DIGESTS.values(), strict=True))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

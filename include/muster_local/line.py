@@ -1,0 +1,148 @@
+"""One partition through all stages: start the first DAG, watch each that its assets start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from muster.errors import MusterError
+from muster.workload.stages import STAGE_NAMES
+from muster_local.airflow_api import Airflow, DagRun
+
+POLL = 1.0
+NEXT_STAGE = 120.0
+"""Seconds within which a stage that ended well must have started the next."""
+
+DAGS_READ = 120.0
+"""Seconds within which Airflow must have read the DAG files."""
+
+LOG_LINES = 30
+
+WAITING = {
+    "up_for_retry": "waiting to retry",
+    "deferred": "waiting for MLflow",
+    "awaiting_input": "waiting for an answer",
+}
+"""A task's state -> what a person is told of its run, where that says more than the run's own state."""
+
+
+class DagsMissing(MusterError):
+    """Raised when Airflow does not show a workload's DAGs."""
+
+    def __init__(self, missing: list[str], errors: list[str]) -> None:
+        because = f": {'; '.join(errors)}" if errors else ""
+        super().__init__(f"Airflow has no DAG {', '.join(missing)}{because}")
+
+
+class LineStopped(MusterError):
+    """Raised when a stage fails or the next one does not start; holds the failing task's last lines."""
+
+    def __init__(self, reason: str, log: list[str]) -> None:
+        self.log = log
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The DAGs of one workload in one Airflow."""
+
+    airflow: Airflow
+    workload: str
+    tell: Callable[[str, str, float | None], None]
+    """Called with a stage, its state and its seconds whenever the state changes."""
+
+    def open(self) -> None:
+        """Wait until Airflow has read the workload's DAGs and let them run."""
+        deadline = time.monotonic() + DAGS_READ
+        dags = [self._dag(stage) for stage in STAGE_NAMES]
+        while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
+            errors = self.airflow.import_errors()
+            if errors or time.monotonic() > deadline:
+                raise DagsMissing(missing, errors)
+            time.sleep(POLL)
+        for dag in dags:
+            self.airflow.unpause(dag)
+
+    def run(self, partition: str) -> dict[str, float]:
+        """Bring a partition through all stages and return the seconds that each took.
+
+        A run that an earlier call left unfinished is watched to its end instead of starting another.
+        """
+        before = self._runs(partition)
+        over = {run.id for run in before.values() if not run.active}
+        if len(over) == len(before):
+            self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
+        seen = _Seen(self.tell)
+        while True:
+            runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in over}
+            for stage in STAGE_NAMES:
+                if stage in runs:
+                    seen.show(stage, runs[stage], self._doing(runs[stage]))
+            self._check(runs, seen)
+            if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":
+                return {stage: run.seconds or 0.0 for stage, run in runs.items()}
+            time.sleep(POLL)
+
+    def _dag(self, stage: str) -> str:
+        return f"{self.workload}.{stage}"
+
+    def _runs(self, partition: str) -> dict[str, DagRun]:
+        """Return each stage's newest run for the partition."""
+        newest: dict[str, DagRun] = {}
+        for run in self.airflow.runs(partition):
+            workload, _, stage = run.dag.rpartition(".")
+            if workload == self.workload and stage in STAGE_NAMES:
+                newest.setdefault(stage, run)
+        return newest
+
+    def _doing(self, run: DagRun) -> str:
+        """Return a run's state, or its task's where that says more."""
+        if run.state != "running":
+            return run.state
+        states = [WAITING[task.state] for task in self.airflow.tasks(run) if task.state in WAITING]
+        return states[0] if states else run.state
+
+    def _check(self, runs: dict[str, DagRun], seen: _Seen) -> None:
+        for run in runs.values():
+            if run.state == "failed":
+                raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
+        if any(run.active for run in runs.values()):
+            return
+        reached = [stage for stage in STAGE_NAMES if stage in runs]
+        last = runs[reached[-1]] if reached else None
+        if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
+            raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
+        if seen.quiet() < NEXT_STAGE:
+            return
+        waiting = STAGE_NAMES[STAGE_NAMES.index(reached[-1]) + 1] if reached else STAGE_NAMES[0]
+        raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE:.0f} s", [])
+
+    def _page(self, run: DagRun) -> str:
+        return f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"
+
+    def _log(self, run: DagRun, *states: str) -> list[str]:
+        """Return the last lines of the first task that ended in the first of these states that any ended in."""
+        tasks = self.airflow.tasks(run)
+        for task in (task for state in states for task in tasks if task.state == state and task.tries):
+            lines = self.airflow.log(run, task)
+            return [line for line in lines if line.strip() and not line.startswith("::")][-LOG_LINES:]
+        return []
+
+
+@dataclass
+class _Seen:
+    """What was told already, and when it last changed."""
+
+    tell: Callable[[str, str, float | None], None]
+    states: dict[str, str] = field(default_factory=dict)
+    changed: float = field(default_factory=time.monotonic)
+
+    def show(self, stage: str, run: DagRun, doing: str) -> None:
+        if self.states.get(stage) != doing:
+            self.states[stage] = doing
+            self.changed = time.monotonic()
+            self.tell(stage, doing, run.seconds)
+
+    def quiet(self) -> float:
+        return time.monotonic() - self.changed

@@ -1,0 +1,138 @@
+"""The local stack as one: start it, stop it, ask how it is."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from muster.settings import Settings
+from muster_local import airflow_connections, airflow_services, mlflow_server, passwords, process, spark_server
+from muster_local.environment import environment
+from muster_local.errors import AlreadyStarting
+from muster_local.jars import ensure_jars
+from muster_local.service import Part, Service, Starter
+
+PARTS = ("mlflow", "spark", "airflow")
+
+
+def start(settings: Settings, parts: Sequence[str] = PARTS, tell: Callable[[str, str], None] = lambda *_: None) -> None:
+    """Start the parts side by side and return when all are healthy; what runs already is left alone.
+
+    On any error or interrupt nothing of the home is left running.
+    """
+    home = settings.home.resolve()
+    with _alone(home):
+        passwords.make(settings)
+        env = environment(settings)
+        abort = threading.Event()
+        starter = Starter(home, settings.host, env, abort, tell)
+        chosen = [part for part in _parts(settings, env) if part.name in parts]
+        try:
+            _side_by_side([partial(starter.start, part) for part in chosen], abort)
+        except BaseException:
+            stop(settings)
+            raise
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -> None:
+    """Run the tasks in threads; when one fails or this thread is interrupted, tell the others to give up."""
+    pool = ThreadPoolExecutor(len(tasks))
+    futures = [pool.submit(task) for task in tasks]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done():
+                future.result()
+    finally:
+        abort.set()
+        pool.shutdown(wait=False)
+
+
+def stop(settings: Settings) -> int:
+    """Stop every process of this home, recorded or not, and return how many there were."""
+    home = settings.home.resolve()
+    stopped = process.stop(home)
+    for file in (home / "run").glob("*.json"):
+        file.unlink(missing_ok=True)
+    return stopped
+
+
+@dataclass(frozen=True)
+class State:
+    """How a service is."""
+
+    service: str
+    title: str
+    pid: int | None
+    healthy: bool
+    url: str
+    memory: int
+    """Bytes of its processes' own memory (shared pages counted once for each)."""
+
+
+def status(settings: Settings) -> list[State]:
+    """Ask every service how it is, all at the same time."""
+    services = [service for part in _parts(settings, {}) for service in part.services]
+    with ThreadPoolExecutor(len(services)) as pool:
+        return list(pool.map(lambda service: _state(settings.home.resolve(), service), services))
+
+
+def _state(home: Path, service: Service) -> State:
+    record = process.read(home, service.name)
+    running = record.process() if record else None
+    if running is None:
+        return State(service.name, service.title, None, False, service.url, 0)
+    return State(service.name, service.title, running.pid, service.healthy(), service.url, _memory(running))
+
+
+def _memory(parent: psutil.Process) -> int:
+    total = 0
+    for one in (parent, *parent.children(recursive=True)):
+        try:
+            total += one.memory_info().rss
+        except psutil.Error:
+            continue
+    return total
+
+
+def _parts(settings: Settings, env: dict[str, str]) -> list[Part]:
+    home = settings.home.resolve()
+    return [
+        mlflow_server.part(settings),
+        spark_server.part(settings, lambda: ensure_jars(home, env)),
+        airflow_services.part(settings, lambda: _database(settings, home, env)),
+    ]
+
+
+def _database(settings: Settings, home: Path, env: dict[str, str]) -> None:
+    """Bring Airflow's database to this Airflow's schema, once a version, and to the settings' connections."""
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    done = home / "airflow" / f"migrated-{importlib.metadata.version('apache-airflow-core')}"
+    if not done.exists():
+        process.run("airflow-migrate", [airflow, "db", "migrate"], home=home, env=env)
+        done.touch()
+    airflow_connections.store(
+        settings, home, lambda command: process.run("airflow-connections", [airflow, *command], home=home, env=env)
+    )
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home's lock: two at once would start everything twice."""
+    (home / "run").mkdir(parents=True, exist_ok=True)
+    with (home / "run" / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyStarting(home) from None
+        yield

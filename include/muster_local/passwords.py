@@ -1,0 +1,67 @@
+"""Passwords of the local services where other machines reach them: made once a home, for this user's eyes only."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from muster.mlflow.sign_in import Login, mlflow_file
+from muster.settings import Settings
+
+USER = "admin"
+_CACHE = 60
+"""Seconds for which MLflow remembers a password that was right: without, each call takes 260 ms for its hash."""
+
+
+def make(settings: Settings) -> None:
+    """Make the passwords that the home does not have yet; none where only this machine reaches the services."""
+    if settings.exposed:
+        once(airflow_file(settings), lambda: json.dumps({USER: secrets.token_urlsafe(24)}))
+        once(mlflow_file(settings), lambda: _mlflow_config(settings))
+        once(mlflow_secret(settings), lambda: secrets.token_hex(32))
+
+
+def once(file: Path, text: Callable[[], str]) -> None:
+    """Write a file with mode 0600, whole or not at all, unless it is there already."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".tmp")
+    partial.unlink(missing_ok=True)  # its mode would stay
+    with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(text())
+    partial.replace(file)
+
+
+def airflow_login(settings: Settings) -> Login | None:
+    """Return the login of the local Airflow; None where it asks for none."""
+    file = airflow_file(settings)
+    if not settings.exposed or not file.exists():
+        return None
+    return Login(USER, json.loads(file.read_text(encoding="utf-8"))[USER], file)
+
+
+def airflow_file(settings: Settings) -> Path:
+    """Return where the local Airflow's passwords stand, as it keeps them itself."""
+    return settings.home.resolve() / "airflow" / "passwords.json"
+
+
+def mlflow_secret(settings: Settings) -> Path:
+    """Return where the key stands that the local MLflow server signs its forms with."""
+    return settings.home.resolve() / "mlflow" / "secret"
+
+
+def _mlflow_config(settings: Settings) -> str:
+    """Return the configuration of MLflow's basic authentication: other users are made by the admin, and may read."""
+    database = str(settings.home.resolve() / "mlflow" / "auth.db").replace("%", "%%")
+    said = {
+        "default_permission": "READ",
+        "database_uri": f"sqlite:///{database}",
+        "admin_username": USER,
+        "admin_password": secrets.token_urlsafe(24),
+        "auth_cache_ttl_seconds": _CACHE,
+    }
+    return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in said.items()), ""])

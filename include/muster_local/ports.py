@@ -1,0 +1,68 @@
+"""Ports: whether one is free, and who holds it."""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from muster_local.errors import PortInUse
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a service listens on and the environment variable that changes it."""
+
+    number: int
+    setting: str
+    host: str = ""
+    """Where it is not the stack's."""
+
+
+def require_free(port: Port, *, host: str, service: str) -> None:
+    """Raise `PortInUse` if nothing could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port.number))
+        except OSError:
+            raise PortInUse(port.number, service, port.setting, _holder(port.number)) from None
+
+
+def accepts(host: str, port: int) -> bool:
+    """Say whether something accepts connections on the port."""
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return ports that are free now, all different: for tests and second homes.
+
+    They lie below those that the system gives to outgoing connections: one of these can be taken at any time, and a
+    service that needs 20 seconds to listen would find it gone.
+    """
+    found: list[int] = []
+    for number in random.sample(range(10_000, 32_768), 1_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, number))
+            found.append(number)
+        if len(found) == count:
+            break
+    return found
+
+
+def _holder(port: int) -> str:
+    """Name the process that listens on the port, where the system tells."""
+    try:
+        for held in psutil.net_connections("tcp"):
+            if held.status == psutil.CONN_LISTEN and held.laddr and held.laddr.port == port and held.pid:
+                return f" by process {held.pid} ({psutil.Process(held.pid).name()})"
+    except psutil.Error:
+        pass
+    return ""

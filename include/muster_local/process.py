@@ -1,0 +1,173 @@
+"""Processes of a home: started in sessions of their own, recorded, found again after a crash, stopped.
+
+Whatever is started here carries `MUSTER_HOME` and `MUSTER_SERVICE` in its environment, and so does all that it starts
+in turn: Spark's Python workers, Airflow's tasks and their jobs. That mark, not the record, says whose a process is.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from muster_local.errors import ServiceDied, StillRunning
+
+GRACE = 8.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+SAME_START = 5.0
+"""Seconds by which two readings of one process's start may differ when the clock is set."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A started process: its start time tells it from a later one with the same pid."""
+
+    service: str
+    pid: int
+    created: float
+
+    def process(self) -> psutil.Process | None:
+        """Return the process if it is still there."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < SAME_START
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+def start(service: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a service in a session of its own, its output in its log, and record it."""
+    log_of(home, service).parent.mkdir(parents=True, exist_ok=True)
+    with log_of(home, service).open("wb") as log:
+        started = subprocess.Popen(  # noqa: S603 - the stack's own commands
+            list(command),
+            env={**env, "MUSTER_HOME": str(home), "MUSTER_SERVICE": service},
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    write(home, Record(service, started.pid, psutil.Process(started.pid).create_time()))
+    return started
+
+
+def run(name: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]) -> None:
+    """Run a preparing command to its end, once what a crash left of it is gone; raise its last words if it fails."""
+    stop(home, name)
+    code = start(name, command, home=home, env=env).wait()
+    record_of(home, name).unlink(missing_ok=True)
+    if code:
+        raise ServiceDied(name, code, log_of(home, name))
+
+
+def log_of(home: Path, service: str) -> Path:
+    """Return the file that takes a service's output."""
+    return home / "logs" / f"{service}.log"
+
+
+def record_of(home: Path, service: str) -> Path:
+    """Return the file that holds a service's record."""
+    return home / "run" / f"{service}.json"
+
+
+def write(home: Path, record: Record) -> None:
+    """Write a record, whole or not at all."""
+    file = record_of(home, record.service)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".tmp")
+    partial.write_text(json.dumps(asdict(record)))
+    partial.replace(file)
+
+
+def read(home: Path, service: str) -> Record | None:
+    """Return a service's record, or None where there is none that can be read."""
+    try:
+        return Record(**json.loads(record_of(home, service).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def marked(home: Path, service: str | None = None) -> Iterator[psutil.Process]:
+    """Yield every process that was started for this home (and this service)."""
+    for process in psutil.process_iter():
+        try:
+            env = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        ours = env.get("MUSTER_HOME") == str(home) and "MUSTER_SERVICE" in env
+        if ours and service in (None, env["MUSTER_SERVICE"]):
+            yield process
+
+
+def recorded(home: Path) -> Iterator[psutil.Process]:
+    """Yield every recorded process that still runs."""
+    for file in (home / "run").glob("*.json"):
+        record = read(home, file.stem)
+        if record and (process := record.process()):
+            yield process
+
+
+def stop(home: Path, service: str | None = None, *, grace: float = GRACE) -> int:
+    """Stop all processes of a home (or of one service) and return how many there were.
+
+    This process and those above it are spared, even when they carry the mark.
+    """
+    first = _family(home, service)
+    for process in first:
+        _signal(process, kill=False)
+    _wait(first, grace)
+    for _ in range(5):
+        left = _family(home, service)
+        if not left:
+            return len(first)
+        for process in left:
+            _signal(process, kill=True)
+        _wait(left, grace)
+    raise StillRunning(process.pid for process in left)
+
+
+def _family(home: Path, service: str | None) -> set[psutil.Process]:
+    """Return the processes to stop: marked, recorded, and all their descendants."""
+    found = set(marked(home, service))
+    if service is None:
+        found.update(recorded(home))
+    elif (record := read(home, service)) and (process := record.process()):
+        found.add(process)
+    found.update(*(_descendants(process) for process in found))
+    me = psutil.Process()
+    return {process for process in found - {me, *me.parents()} if _runs(process)}
+
+
+def _descendants(process: psutil.Process) -> Iterable[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return ()
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait for the processes to end, without taking their exit codes from whoever started them."""
+    deadline = time.monotonic() + seconds
+    while any(map(_runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _signal(process: psutil.Process, *, kill: bool) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill() if kill else process.terminate()

@@ -1,0 +1,57 @@
+"""Where a workload stands, read from what the jobs left in the store: no service is asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muster.champions.journal import journal
+from muster.settings import Settings
+from muster.storage.store import Store
+from muster.workload.stages import STAGE_NAMES, StageName
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a workload has come."""
+
+    workload: str
+    partitions: dict[StageName, str]
+    """Stage -> the last partition that ended well."""
+    champion: str | None
+    """The version that the alias `Champion` was last moved to."""
+
+
+def standing(settings: Settings) -> list[Standing]:
+    """Return where every declared workload stands."""
+    from muster.workload.load import workload_files
+
+    found = []
+    for file in workload_files(settings.workloads):
+        store = Store(settings.store_root, file.stem)
+        last = {stage: partitions[-1] for stage in STAGE_NAMES if (partitions := ended(store, stage))}
+        found.append(Standing(file.stem, last, champion(store)))
+    return found
+
+
+def ended(store: Store, stage: str) -> list[str]:
+    """Return the partitions that a stage has brought to an end, in order."""
+    return sorted({file.name[:10] for file in Path(store.results(stage)).glob("????-??-??-*.json")})
+
+
+def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
+    """Return what a stage's last attempt on a partition reported."""
+    files = Path(store.results(stage)).glob(f"{partition}-*.json")
+    latest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+    return json.loads(latest.read_text()) if latest else None
+
+
+def champion(store: Store) -> str | None:
+    """Return the version that `Champion` points to, by the journal; or how many groups have one of their own."""
+    moves = [move for move in journal(store) if move["alias"] == "Champion"]
+    groups = {move["group"] for move in moves} - {None}
+    if groups:
+        return f"{len(groups)} groups' own"
+    return moves[-1]["to_version"] if moves else None

@@ -1,0 +1,114 @@
+"""A local service: how to run it, where it listens, how to tell that it is well."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from muster.errors import MusterError
+from muster_local import process
+from muster_local.errors import NotHealthy, ServiceDied
+from muster_local.ports import Port, require_free
+
+PATIENCE = 300.0
+"""Seconds that a service may take until it is healthy: a cold disk and a busy machine included."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the stack."""
+
+    name: str
+    title: str
+    command: Sequence[str]
+    healthy: Callable[[], bool]
+    ports: Sequence[Port] = ()
+    url: str = ""
+    """The page for people, where it has one."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What this service's environment holds beyond the stack's."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Services that start together, after one preparation: MLflow, Spark or Airflow."""
+
+    name: str
+    services: Sequence[Service]
+    prepare: Callable[[], None] = field(default=lambda: None)
+
+
+class Stopped(MusterError):
+    """Raised inside a part's thread when another part has failed or the user has had enough."""
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Starts parts of one home: leaves a healthy service alone, replaces one that is not."""
+
+    home: Path
+    host: str
+    env: Mapping[str, str]
+    abort: threading.Event
+    tell: Callable[[str, str], None]
+    """Called with a service's name and what it does now."""
+
+    def start(self, part: Part) -> None:
+        """Prepare a part, start its services and wait until all of them are healthy."""
+        missing = [service for service in part.services if not runs(self.home, service)]
+        if missing:
+            self._clear(missing)
+            for service in part.services:
+                self.tell(service.name, "preparing")
+            part.prepare()
+        started = {service.name: self._spawn(service) for service in missing}
+        for service in part.services:
+            self._wait(service, started.get(service.name))
+            self.tell(service.name, "healthy")
+
+    def _clear(self, services: Sequence[Service]) -> None:
+        """Stop what an earlier crash left of these services; then their ports must be free."""
+        for service in services:
+            process.stop(self.home, service.name)
+            for port in service.ports:
+                require_free(port, host=port.host or self.host, service=service.title)
+
+    def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
+        if self.abort.is_set():
+            raise Stopped("stopped")
+        self.tell(service.name, "starting")
+        return process.start(service.name, service.command, home=self.home, env={**self.env, **service.env})
+
+    def _wait(self, service: Service, started: subprocess.Popen[bytes] | None) -> None:
+        log = process.log_of(self.home, service.name)
+        deadline = time.monotonic() + PATIENCE
+        while not service.healthy():
+            if started and started.poll() is not None:
+                raise ServiceDied(service.title, started.returncode, log)
+            if time.monotonic() > deadline:
+                raise NotHealthy(service.title, PATIENCE, log)
+            if self.abort.wait(0.2):
+                raise Stopped("stopped")
+
+
+def runs(home: Path, service: Service) -> bool:
+    """Say whether the recorded process of a service is there, healthy or not yet."""
+    record = process.read(home, service.name)
+    return record is not None and record.process() is not None
+
+
+def get(url: str, timeout: float = 3) -> requests.Response | None:
+    """Return the answer of a loopback address, past any proxy, or None without an answer of 200."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            answer = session.get(url, timeout=timeout)
+        except requests.RequestException:
+            return None
+    return answer if answer.ok else None

@@ -1,0 +1,59 @@
+"""The local Spark Connect server: warm for all jobs, with Delta, on loopback unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from muster.settings import Settings
+from muster.spark_conf import delta_configuration, spark_home
+from muster_local.ports import Port, accepts
+from muster_local.service import Part, Service, get
+
+
+def confs(settings: Settings) -> dict[str, str]:
+    """Return the server's configuration."""
+    home = settings.home.resolve()
+    return {
+        **delta_configuration(home, settings.spark_cores),
+        "spark.connect.grpc.binding.address": settings.spark_address,
+        "spark.connect.grpc.binding.port": str(settings.spark_port),
+        # Work whose client died without a word (SIGKILL, a lost host) ends after this.
+        "spark.connect.execute.manager.detachedTimeout": "20s",
+        "spark.connect.execute.manager.maintenanceInterval": "10s",
+        "spark.connect.execute.reattachable.senderMaxStreamDuration": "20s",
+        "spark.connect.session.manager.defaultSessionTimeout": "24h",
+        "spark.driver.bindAddress": settings.spark_address,
+        "spark.driver.host": settings.spark_address,
+        "spark.driver.memory": settings.spark_memory,
+        "spark.local.dir": str(home / "spark" / "local"),
+        "spark.port.maxRetries": "0",
+        "spark.python.daemon.module": "muster_jobs.worker_daemon",
+        "spark.sql.warehouse.dir": str(home / "spark" / "warehouse"),
+        "spark.ui.port": str(settings.spark_ui_port),
+    }
+
+
+def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
+    """Describe the Spark Connect server, which needs its jars first."""
+    url = f"http://{settings.spark_address}:{settings.spark_ui_port}"
+    command = [
+        str(spark_home() / "bin" / "spark-submit"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *("--master", f"local[{settings.spark_cores}]", "--name", "muster"),
+        *(part for key, value in confs(settings).items() for part in ("--conf", f"{key}={value}")),
+        "spark-internal",
+    ]
+    server = Service(
+        "spark",
+        "Spark Connect",
+        command,
+        healthy=lambda: (
+            accepts(settings.spark_address, settings.spark_port) and get(f"{url}/api/v1/version") is not None
+        ),
+        ports=[
+            Port(settings.spark_port, "MUSTER_SPARK_PORT", settings.spark_address),
+            Port(settings.spark_ui_port, "MUSTER_SPARK_UI_PORT", settings.spark_address),
+        ],
+        url=url,
+    )
+    return Part("spark", [server], prepare=fetch_jars)

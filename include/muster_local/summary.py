@@ -1,0 +1,70 @@
+"""What a partition came to, for a person: read from the tables and from what the jobs reported."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from typing import Any
+
+from rich.table import Table
+
+from muster.storage.store import Store
+from muster.workload.stages import STAGE_NAMES
+from muster_local.progress import result
+
+Row = dict[str, Any]
+VERDICTS = ["verdict", "parent", "metric", "candidate_score", "champion_score", "baseline_score"]
+"""The columns of `decisions` that are summed up."""
+
+
+def summary(store: Store, partition: str) -> Table:
+    """Return the partition's counts, quality and times as a table of two columns."""
+    title = f"{store.workload} {partition}"
+    shown = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    ledger = _rows(store, "ledger", partition, ["state", "parent"])
+    decisions = _rows(store, "decisions", partition, VERDICTS)
+    reports = {stage: found for stage in STAGE_NAMES if (found := result(store, stage, partition))}
+    shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
+    shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
+    metric = decisions[0]["metric"] if decisions else ""
+    for name, values in quality(decisions).items():
+        shown.add_row(name, _mean_and_median(metric, values))
+    shown.add_row("rows scored", f"{len(_rows(store, 'predictions', partition, ['group'])):,}")
+    shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
+    shown.add_row("MLflow calls", str(sum(report.get("mlflow_calls", 0) for report in reports.values())))
+    return shown
+
+
+def quality(decisions: list[Row]) -> dict[str, list[float]]:
+    """Return the scores of the groups that could be judged: the baseline's, and what answered before and after.
+
+    A group without a champion of its own is answered by the baseline.
+    """
+    found: dict[str, list[float]] = {"baseline": [], "champion before": [], "champion after": []}
+    for row in decisions:
+        candidate, champion, baseline = row["candidate_score"], row["champion_score"], row["baseline_score"]
+        before = baseline if champion is None else champion
+        if row["parent"] or candidate is None or before is None:
+            continue
+        after = candidate if row["verdict"] == "promote" else before
+        for values, score in zip(found.values(), (baseline, before, after), strict=True):
+            if score is not None:  # a baseline that is no probability has no log loss
+                values.append(score)
+    return found
+
+
+def _mean_and_median(metric: str, values: list[float]) -> str:
+    return f"{metric}: mean {statistics.fmean(values):.4f}, median {statistics.median(values):.4f}" if values else "-"
+
+
+def _counts(rows: list[Row], column: str, order: tuple[str, ...]) -> str:
+    counts = Counter(row[column] for row in rows if not row["parent"])
+    return ", ".join(f"{counts[value]:,} {value}" for value in order)
+
+
+def _rows(store: Store, table: str, partition: str, columns: list[str]) -> list[Row]:
+    opened = store.open(table)
+    if opened is None:
+        return []
+    found: list[Row] = opened.to_pyarrow_table(partitions=[("partition", "=", partition)], columns=columns).to_pylist()
+    return found

@@ -1,0 +1,83 @@
+"""Evaluate: judge every candidate of a run against the champion, or the baseline, on rows after the training cutoff."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.evaluation.bucket import judge_bucket
+from muster.evaluation.candidates import Candidates, read_candidates, settled
+from muster.evaluation.decisions import reconcile, summary
+from muster.evaluation.significance import control
+from muster.features.files import FeatureFiles, list_features, read_bucket
+from muster.mlflow import runs
+from muster.mlflow.candidates import clear, tagged
+from muster.registries import Opponents, registry_of
+from muster.storage.tables import DECISIONS
+from muster.training.bins import balance
+from muster_jobs.job import Job, main
+
+ROWS_OF_A_GROUP = 1_000
+"""What a group costs beyond its rows, in rows: loading two models and scoring with them."""
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Judge every group of the partition's ledger and write `decisions`; return the counts."""
+    found = tagged(job.workload)
+    candidates = read_candidates(job.workload, job.store, job.windows, found)
+    champion = registry_of(job.workload).opponents(job.workload, job.store, job.windows)
+    files = list_features(job.workload, job.store, job.windows.evaluate, candidates.features_version)
+    ledger = candidates.ledger.read()
+    bins = balance(_costs(ledger, files), job.bins)
+    decisions = job.over_bins(bins, _judge(job, candidates, champion, files), DECISIONS)
+    decisions = decisions.sort_by([("bucket", "ascending"), ("group", "ascending")])
+    reconcile(decisions, ledger)
+    decisions = control(decisions, job.workload.gate.false_promotions)
+    job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
+    told = summary(decisions)
+    for algorithm, run_id in candidates.mlflow_runs.items():
+        runs.add_metrics(run_id, _metrics(told) | _chosen(decisions, algorithm))
+    clear(settled(job.store, job.windows.key, found))
+    return {"run": candidates.run, **told, "champion_version": champion.version if champion else None}
+
+
+def _judge(
+    job: Job, candidates: Candidates, champion: Opponents | None, files: FeatureFiles
+) -> Callable[[int], pa.Table]:
+    """Return the work on one bucket, free of the job: it travels to the executors."""
+    workload, days, root = job.workload, job.windows.evaluate, Path(job.store.root)
+
+    def judge(bucket: int) -> pa.Table:
+        rows = read_bucket(workload, files.files.get(bucket, []), days, ["label", *workload.features.columns])
+        ledger, models = candidates.ledger.read(bucket), candidates.models.read(bucket)
+        with champion.of(ledger["group"]) if champion else nullcontext() as incumbents:
+            return judge_bucket(workload, rows, ledger, models, root, incumbents)
+
+    return judge
+
+
+def _costs(ledger: pa.Table, files: FeatureFiles) -> dict[int, float]:
+    """Return the cost of every bucket of the ledger: its rows to judge on, and its groups."""
+    entered = Counter(ledger["bucket"].to_pylist())
+    return {bucket: files.rows.get(bucket, 0) + ROWS_OF_A_GROUP * count for bucket, count in entered.items()}
+
+
+def _metrics(told: dict[str, Any]) -> dict[str, float]:
+    """Return the gate's numbers as metrics of every MLflow run of the training."""
+    return {f"gate_{name}": value for name, value in told.items() if isinstance(value, int | float)}
+
+
+def _chosen(decisions: pa.Table, algorithm: str) -> dict[str, float]:
+    """Return of how many groups the algorithm was chosen, and promoted."""
+    verdicts = decisions.filter(pc.field("algorithm") == algorithm)["verdict"].to_pylist()
+    return {"gate_chosen": len(verdicts), "gate_chosen_and_promoted": verdicts.count("promote")}
+
+
+if __name__ == "__main__":
+    main("evaluate", run)

@@ -1,0 +1,75 @@
+"""Bring landed files into `observations`, and their bad rows into `quarantine` with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from muster.ingest.landed_files import check_files, days_of, days_to_ingest, landed_file, landed_schema, read_landed
+from muster.workload.spec import Workload
+from muster_jobs.job import Job, main
+from muster_jobs.row_checks import CHECKS
+from muster_jobs.strings import uncollated
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Check whole files first, then rows; write `quarantine`, then `observations`, each in one commit.
+
+    `observations` comes last: its days tell the next run what there is, so an end between the two is put right by
+    running again.
+    """
+    workload = job.workload
+    days = days_to_ingest(job.windows, job.store)
+    check_files(workload, [landed_file(job.store, day) for day in days])
+    rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _landed(job, days)).persist()
+    try:
+        reasons = {row["reason"]: row["count"] for row in rows.groupBy("reason").count().collect()}
+        listed = ", ".join(f"'{day}'" for day in days)
+        where = f"date IN ({listed})"
+        if reasons.keys() > {None} or set(days) & days_of(job.store, "quarantine"):
+            job.replace(_refused(rows), "quarantine", where)
+        job.replace(_accepted(workload, rows).repartition(job.bins, "date"), "observations", where)
+    finally:
+        rows.unpersist()
+    good = reasons.pop(None, 0)
+    bad = sum(reasons.values())
+    counts = {"rows": good + bad, "accepted": good, "quarantined": bad}
+    return {"days": len(days), "files": len(days), **counts, "reasons": reasons}
+
+
+def _landed(job: Job, days: Sequence[date]) -> DataFrame:
+    """Read the days' files as text, a task some files."""
+    workload, store, tasks = job.workload, job.store, min(job.bins, len(days))
+    schema = landed_schema(workload)
+    planned = [days[number::tasks] for number in range(tasks)]
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                for day in planned[number]:
+                    yield from read_landed(workload, store, day).to_batches()
+
+    text = job.spark.range(0, tasks, 1, tasks).mapInArrow(read, from_arrow_schema(schema))
+    return uncollated(text, "file")
+
+
+def _refused(rows: DataFrame) -> DataFrame:
+    text = F.to_json("landed", {"ignoreNullFields": "false"})
+    return rows.where("reason IS NOT NULL").select(F.col("day").alias("date"), "file", text.alias("row"), "reason")
+
+
+def _accepted(workload: Workload, rows: DataFrame) -> DataFrame:
+    declared = [F.col("typed")[name].alias(name) for name in workload.columns]
+    good = rows.where("reason IS NULL")
+    return good.select(*declared, "group", "bucket", "row_id", F.col("day").alias("date"))
+
+
+if __name__ == "__main__":
+    main("ingest", run)

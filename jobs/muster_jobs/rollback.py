@@ -1,0 +1,44 @@
+"""Rollback: say what going back would change, or go back. About no partition; starts no Spark session."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from muster.errors import WrongArgument
+from muster.registries import registry_of
+from muster_jobs.job import Job, main
+
+OPTIONS = ("to", "groups", "against", "who", "why", "dry_run")
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Carry out the rollback that the options ask for; with `dry_run` of `true`, only tell the difference."""
+    told, registry = job.options, registry_of(job.workload)
+    groups = _groups(told.get("groups", "[]"))
+    planned = registry.plan_rollback(job.workload, job.store, told.get("to"), groups, told.get("against"))
+    if told.get("dry_run") == "true":
+        return {**planned.difference, "moved": False}
+    return {
+        **planned.difference,
+        **registry.roll_back(job.workload, job.store, planned, told.get("who", ""), told.get("why", "")),
+    }
+
+
+def _groups(text: str) -> list[str]:
+    """Return the groups that a JSON array names.
+
+    Raises:
+        WrongArgument: when it is anything else.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(group, str) for group in found):
+        raise WrongArgument(f"'{text[:100]}' is no JSON array of groups; write [\"UA,EWR,ORD\"]")
+    return found
+
+
+if __name__ == "__main__":
+    main("rollback", run, partitioned=False, options=OPTIONS)

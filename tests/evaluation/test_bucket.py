@@ -1,0 +1,221 @@
+"""Judging a bucket: who is the opponent, what is held, and that one bad model harms nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
+from sklearn.pipeline import make_pipeline
+
+from muster.evaluation.bucket import CORRUPT_CHAMPION, Incumbents
+from muster.models.manifest import MANIFEST
+from muster.storage.tables import DECISIONS, MODELS
+
+
+def auc(bucket: Any, group: str, column: str) -> float:
+    rows = bucket.rows[group]
+    return float(roc_auc_score(rows["label"].to_numpy(), rows[column].to_numpy()))
+
+
+def test_without_a_champion_the_baseline_is_the_opponent(bucket: Any) -> None:
+    bucket.add("a", bucket.model(1.0))
+    found = bucket.judge()["a"]
+    assert (found["verdict"], found["against"], found["reason"]) == ("promote", "baseline", "beats the baseline")
+    assert found["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
+    assert found["baseline_score"] == pytest.approx(auc(bucket, "a", "known"), abs=1e-12)
+    assert (found["champion_version"], found["champion_run"], found["champion_score"]) == (None, None, None)
+    assert (found["rows"], found["positives"], found["resamples"]) == (120, 50, 200)
+
+
+def test_the_constant_prior_has_an_auc_of_one_half(bucket: Any) -> None:
+    gate = bucket.workload.gate.model_copy(update={"baseline": "prior"})
+    bucket.workload = bucket.workload.model_copy(update={"gate": gate})
+    bucket.add("a", bucket.model(1.0))
+    assert bucket.judge()["a"]["baseline_score"] == 0.5
+
+
+def test_the_champion_is_the_opponent_of_the_groups_that_its_pack_holds(bucket: Any) -> None:
+    bucket.add("worse", bucket.model(-1.0), champion=bucket.model(1.0))
+    bucket.add("better", bucket.model(1.0), champion=bucket.model(-1.0))
+    bucket.add("new", bucket.model(1.0))
+    found = bucket.judge()
+    assert {group: row["verdict"] for group, row in found.items()} == {
+        "better": "promote",
+        "new": "promote",
+        "worse": "reject",
+    }
+    assert {group: row["against"] for group, row in found.items()} == {
+        "better": "champion",
+        "new": "baseline",
+        "worse": "champion",
+    }
+    assert {row["champion_version"] for row in found.values()} == {"7"}
+    assert found["better"]["champion_run"] == "2024-01-29-0000bbbb"
+    assert found["better"]["champion_score"] == pytest.approx(1 - auc(bucket, "better", "signal"), abs=1e-12)
+    assert found["new"]["champion_run"] is None
+
+
+def test_a_candidate_equal_to_its_champion_is_rejected(bucket: Any) -> None:
+    bucket.add("a", bucket.model(1.0), champion=bucket.model(2.0))
+    assert (bucket.judge()["a"]["verdict"], bucket.judge()["a"]["win_rate"]) == ("reject", 0.0)
+
+
+def test_every_group_of_the_ledger_is_decided_and_the_unjudged_say_why(bucket: Any) -> None:
+    bucket.add("skipped")
+    bucket.add("failed", bucket.model(1.0))
+    bucket.ledger["failed"]["state"] = "failed"
+    bucket.add("one class", bucket.model(1.0), positives=0)
+    bucket.add("few", bucket.model(1.0), positives=4)
+    bucket.add("no rows", bucket.model(1.0), rows=0, positives=0)
+    assert {group: (row["verdict"], row["reason"]) for group, row in bucket.judge().items()} == {
+        "failed": ("hold", "the candidate is failed"),
+        "few": ("hold", "too few positives to judge on"),
+        "no rows": ("hold", "no labelled rows to judge on"),
+        "one class": ("hold", "only one class to judge on"),
+        "skipped": ("hold", "the candidate is skipped"),
+    }
+
+
+def test_rows_without_a_label_are_not_judged_on(bucket: Any) -> None:
+    bucket.add("a", bucket.model(1.0))
+    rows = bucket.rows["a"]
+    labels = pa.array([None] * 20 + rows["label"].to_pylist()[20:], pa.float64())
+    bucket.rows["a"] = rows.set_column(rows.schema.get_field_index("label"), "label", labels)
+    assert (bucket.judge()["a"]["rows"], bucket.judge()["a"]["positives"]) == (100, 30)
+
+
+def test_rows_without_a_baseline_are_ranked_in_the_middle(bucket: Any) -> None:
+    bucket.add("a", make_pipeline(SimpleImputer().fit(np.zeros((1, 2))), bucket.model(1.0)))
+    rows = bucket.rows["a"]
+    known = np.where(np.arange(120) % 3 == 0, np.nan, rows["known"].to_numpy())
+    bucket.rows["a"] = rows.set_column(rows.schema.get_field_index("known"), "known", pa.array(known))
+    middle = np.where(np.isnan(known), np.nanmedian(known), known)
+    expected = roc_auc_score(rows["label"].to_numpy(), middle)
+    assert bucket.judge()["a"]["baseline_score"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_model_that_raises_is_held_and_the_others_go_on(bucket: Any) -> None:
+    bucket.add("bad candidate", bucket.broken(), champion=bucket.model(1.0))
+    bucket.add("bad champion", bucket.model(1.0), champion=bucket.broken())
+    bucket.add("good", bucket.model(1.0), champion=bucket.model(-1.0))
+    assert {group: (row["verdict"], row["reason"]) for group, row in bucket.judge().items()} == {
+        "bad candidate": ("hold", "the candidate could not score: AttributeError"),
+        "bad champion": ("hold", "the champion could not score: AttributeError"),
+        "good": ("promote", "beats the champion"),
+    }
+
+
+def test_the_best_of_several_algorithms_is_judged(bucket: Any) -> None:
+    bucket.add("a", {"contrary": bucket.model(-1.0), "right": bucket.model(1.0)})
+    bucket.add("b", {"contrary": bucket.model(1.0), "right": bucket.model(-1.0)}, champion=bucket.model(-1.0))
+    found = bucket.judge()
+    assert [(found[group]["verdict"], found[group]["algorithm"]) for group in "ab"] == [
+        ("promote", "right"),
+        ("promote", "contrary"),
+    ]
+    assert found["a"]["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
+
+
+def test_an_algorithm_that_cannot_score_leaves_the_choice_to_the_others(bucket: Any) -> None:
+    bucket.add("a", {"broken": bucket.broken(), "right": bucket.model(1.0)})
+    bucket.add("b", {"broken": bucket.broken(), "broken too": bucket.broken()})
+    found = bucket.judge()
+    assert (found["a"]["verdict"], found["a"]["algorithm"]) == ("promote", "right")
+    assert (found["b"]["verdict"], found["b"]["algorithm"]) == ("hold", None)
+    assert found["b"]["reason"] == "the candidate could not score: AttributeError"
+
+
+def test_a_candidates_bytes_are_verified_before_they_are_loaded(bucket: Any) -> None:
+    bucket.add("a", bucket.model(1.0))
+    bucket.add("b", bucket.model(1.0))
+    models = bucket.pack(bucket.candidates, "run", MODELS)
+    shard = next((bucket.root / "run").glob("*.bin"))
+    data = bytearray(shard.read_bytes())
+    data[10] ^= 1  # within the first model, group a's
+    shard.write_bytes(data)
+    found = bucket.judge_stored(models, None)
+    assert (found["a"]["verdict"], found["a"]["reason"]) == ("hold", "the candidate could not score: CorruptModel")
+    assert found["b"]["verdict"] == "promote"
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_champion_that_is_not_what_was_registered_is_marked_for_refusal(bucket: Any, damage: str) -> None:
+    bucket.add("a", bucket.model(1.0), champion=bucket.model(-1.0))
+    models = bucket.pack(bucket.candidates, "run", MODELS)
+    champion = Incumbents("7", bucket.root / "pack", bucket.pack(bucket.champions, "pack", MANIFEST))
+    shard = next((bucket.root / "pack").glob("*.bin"))
+    data = shard.read_bytes()
+    if damage == "remove":
+        shard.unlink()
+    else:
+        shard.write_bytes(data[:-1] if damage == "cut" else bytes([data[0] ^ 1]) + data[1:])
+    assert bucket.judge_stored(models, champion)["a"]["reason"] == CORRUPT_CHAMPION
+
+
+def test_a_verdict_does_not_depend_on_which_groups_share_the_bucket(bucket: Any) -> None:
+    bucket.add("m", bucket.model(1.0), champion=bucket.model(-1.0))
+    alone = bucket.judge()["m"]
+    for group in ("z", "a", "../../x", 'Zürich, "quoted"'):
+        bucket.add(group, bucket.model(0.5), champion=bucket.model(1.0), rows=80, positives=30)
+    assert bucket.judge()["m"] == alone
+    bucket.ledger = dict(reversed(bucket.ledger.items()))
+    assert bucket.judge()["m"] == alone
+
+
+def test_decisions_have_the_columns_of_their_table(bucket: Any) -> None:
+    bucket.add("a", bucket.model(1.0), champion=bucket.model(-1.0))
+    assert list(bucket.judge()["a"]) == DECISIONS.names
+    missing = [name for name, value in bucket.judge()["a"].items() if value is None]
+    assert missing == ["q_value"]  # a bucket does not know the other buckets' groups
+
+
+def with_gate(bucket: Any, **changed: Any) -> None:
+    gate = bucket.workload.gate.model_copy(update=changed)
+    bucket.workload = bucket.workload.model_copy(update={"gate": gate})
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "rmse", "mae"])
+def test_the_constant_prior_is_the_share_of_positives_in_training(bucket: Any, metric: str) -> None:
+    with_gate(bucket, baseline="prior", metric=metric)
+    bucket.add("a", bucket.model(1.0))
+    models = bucket.pack(bucket.candidates, "run", MODELS)
+    models = models.set_column(models.schema.get_field_index("prior"), "prior", pa.array([0.25]))
+    labels = np.arange(120) < 50
+    constant = np.full(120, 0.25)
+    expected = {"log_loss": log_loss, "rmse": root_mean_squared_error, "mae": mean_absolute_error}[metric]
+    found = bucket.judge_stored(models, None)["a"]
+    assert found["baseline_score"] == pytest.approx(expected(labels, constant), abs=1e-12)
+
+
+def test_of_a_loss_less_is_better_and_scores_keep_its_sign(bucket: Any) -> None:
+    with_gate(bucket, metric="log_loss")
+    bucket.add("better", bucket.model(1.0), champion=bucket.model(-1.0))
+    bucket.add("worse", bucket.model(-1.0), champion=bucket.model(1.0))
+    found = bucket.judge()
+    assert {group: row["verdict"] for group, row in found.items()} == {"better": "promote", "worse": "reject"}
+    assert 0 < found["better"]["candidate_score"] < found["better"]["champion_score"]
+    assert found["better"]["low"] < found["better"]["high"] < 0
+
+
+def test_a_baseline_that_is_no_probability_is_no_opponent_and_has_no_score(bucket: Any) -> None:
+    with_gate(bucket, metric="log_loss")  # the baseline is a feature with values below 0
+    bucket.add("first", bucket.model(1.0))
+    bucket.add("next", bucket.model(1.0), champion=bucket.model(-1.0))
+    found = bucket.judge()
+    assert (found["first"]["verdict"], found["first"]["reason"]) == (
+        "hold",
+        "the baseline's scores are no probabilities",
+    )
+    assert (found["next"]["verdict"], found["next"]["baseline_score"]) == ("promote", None)
+
+
+def test_a_disabled_gate_judges_nothing(bucket: Any) -> None:
+    with_gate(bucket, mode="disabled")
+    bucket.add("a", bucket.model(1.0))
+    bucket.add("skipped")
+    found = bucket.judge()
+    assert {(row["verdict"], row["reason"]) for row in found.values()} == {("hold", "the gate is disabled")}

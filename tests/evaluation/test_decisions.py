@@ -1,0 +1,90 @@
+"""A run's decisions: reconciled with the ledger, and summed up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from muster.evaluation.bucket import CORRUPT_CHAMPION
+from muster.evaluation.decisions import CorruptChampion, Unreconciled, reconcile, summary
+from muster.evaluation.significance import CHANCE
+from muster.storage.tables import DECISIONS
+
+
+def decisions(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist([{name: row.get(name) for name in DECISIONS.names} for row in rows], schema=DECISIONS)
+
+
+def entered(*groups: str) -> pa.Table:
+    return pa.table({"group": pa.array(groups, pa.string())})
+
+
+def test_one_decision_a_group_reconciles() -> None:
+    reconcile(decisions({"group": "b"}, {"group": "a"}), entered("a", "b"))
+
+
+@pytest.mark.parametrize("decided", [["a"], ["a", "b", "c"], ["a", "a", "b"], ["a", "c"]])
+def test_a_group_missing_twice_or_from_nowhere_is_refused(decided: list[str]) -> None:
+    with pytest.raises(Unreconciled, match=r"'[abc]'"):
+        reconcile(decisions(*({"group": group} for group in decided)), entered("a", "b"))
+
+
+def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
+    rows = decisions(
+        {"group": "a", "reason": CORRUPT_CHAMPION, "champion_version": "7"},
+        {"group": "b", "reason": "beats the champion"},
+    )
+    with pytest.raises(
+        CorruptChampion, match=r"champion version 7: the models of 1 groups .* 'a'; nothing was decided"
+    ):
+        reconcile(rows, entered("a", "b"))
+
+
+def test_the_summary_tells_what_serves_before_and_after() -> None:
+    version = {"champion_version": "7"}
+    found = summary(
+        decisions(
+            version
+            | {"verdict": "promote", "candidate_score": 0.9, "champion_score": 0.7, "baseline_score": 0.5}
+            | {"algorithm": "forest", "q_value": 0.03, "metric": "roc_auc"},
+            version
+            | {"reason": CHANCE[0]}
+            | {"verdict": "reject", "candidate_score": 0.6, "champion_score": 0.8, "baseline_score": 0.5},
+            version
+            | {"verdict": "promote", "candidate_score": 0.8, "baseline_score": 0.6}
+            | {"algorithm": "forest", "q_value": 0.06},
+            version | {"verdict": "hold", "reason": "too few positives to judge on"},
+        )
+    )
+    assert found == {
+        "groups": 4,
+        "promote": 2,
+        "hold": 1,
+        "reject": 1,
+        "judged": 3,
+        "reasons": {"too few positives to judge on": 1},
+        "rejected_as_chance": 1,
+        "false_promotion_rate": 0.06,
+        "algorithms": {"forest": 2},
+        "metric": "roc_auc",
+        "score_before": pytest.approx((0.7 + 0.8 + 0.6) / 3),
+        "score_after": pytest.approx((0.9 + 0.8 + 0.8) / 3),
+        "score_baseline": pytest.approx((0.5 + 0.5 + 0.6) / 3),
+    }
+
+
+def test_without_a_champion_nothing_served_before() -> None:
+    found = summary(decisions({"verdict": "promote", "candidate_score": 0.9, "baseline_score": 0.5}))
+    assert (found["score_before"], found["score_after"], found["score_baseline"]) == (None, 0.9, 0.5)
+
+
+def test_a_run_in_which_nothing_could_be_judged_has_no_scores() -> None:
+    found = summary(decisions({"verdict": "hold", "reason": "the candidate is skipped"}))
+    assert (found["judged"], found["score_before"], found["score_after"], found["score_baseline"]) == (
+        0,
+        None,
+        None,
+        None,
+    )

@@ -1,0 +1,95 @@
+"""Every metric over matrices of counts, against scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn
+
+from muster.evaluation.metrics import METRICS, roc_auc, value
+from muster.workload.spec import Gate
+
+LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 0], dtype=bool)
+RANKING = ("roc_auc", "average_precision")
+EXPECTED: dict[str, Callable[..., float]] = {
+    "roc_auc": sklearn.roc_auc_score,
+    "average_precision": sklearn.average_precision_score,
+    "log_loss": lambda labels, scores, **weights: sklearn.log_loss(labels, scores, labels=[0, 1], **weights),
+    "rmse": sklearn.root_mean_squared_error,
+    "mae": sklearn.mean_absolute_error,
+}
+
+
+def scores(kind: str, labels: np.ndarray) -> np.ndarray:
+    found = np.clip(np.random.default_rng(3).random(len(labels)) * 0.8 + 0.2 * labels, 0, 1)
+    return {"distinct": found, "tied": np.round(found, 1), "certain": np.round(found), "constant": 0 * found + 0.25}[
+        kind
+    ]
+
+
+def by_sklearn(metric: str, labels: np.ndarray, found: np.ndarray, counts: np.ndarray) -> list[float]:
+    """Measure sample after sample; NaN by the written rule: no rows, or one class where a metric ranks classes."""
+    values = []
+    for weights in counts:
+        classes = len(np.unique(labels[weights > 0]))
+        defined = classes == 2 if metric in RANKING else classes > 0
+        values.append(EXPECTED[metric](labels, found, sample_weight=weights) if defined else np.nan)
+    return values
+
+
+@pytest.mark.parametrize("kind", ["distinct", "tied", "certain", "constant"])
+@pytest.mark.parametrize("rows", [1, 2, 3, 6, 40, 500])
+@pytest.mark.parametrize("metric", EXPECTED)
+def test_equals_sklearn_weighted_by_the_counts(metric: str, rows: int, kind: str) -> None:
+    labels = np.random.default_rng(1).random(rows) < 0.3
+    counts = np.random.default_rng(2).poisson(1.0, size=(20, rows)).astype(np.int32)
+    found = METRICS[metric].prepare(labels, scores(kind, labels))(counts)
+    np.testing.assert_allclose(found, by_sklearn(metric, labels, scores(kind, labels), counts), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", EXPECTED)
+@pytest.mark.parametrize("positive", [False, True])
+def test_one_class_only_is_undefined_for_those_that_rank(metric: str, positive: bool) -> None:
+    labels, counts = np.full(7, positive), np.ones((2, 7), dtype=np.int32)
+    found = METRICS[metric].prepare(labels, scores("tied", labels))(counts)
+    assert np.isnan(found).tolist() == [metric in RANKING] * 2
+    np.testing.assert_allclose(found, by_sklearn(metric, labels, scores("tied", labels), counts), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae"])
+def test_errors_are_of_labels_of_any_size(metric: str) -> None:
+    labels, found = np.random.default_rng(5).normal(50, 20, size=(2, 200))
+    counts = np.random.default_rng(2).poisson(1.0, size=(20, 200)).astype(np.int32)
+    expected = [EXPECTED[metric](labels, found, sample_weight=weights) for weights in counts]
+    np.testing.assert_allclose(METRICS[metric].prepare(labels, found)(counts), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("metric", RANKING)
+def test_scores_that_rank_need_no_range(metric: str) -> None:
+    huge = np.random.default_rng(3).normal(size=10) * 1e300
+    counts = np.ones((1, 10), dtype=np.int32)
+    expected = EXPECTED[metric](LABELS, huge)
+    assert METRICS[metric].prepare(LABELS, huge)(counts)[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_constant_score_is_exactly_one_half() -> None:
+    assert value(roc_auc(LABELS, np.full(10, 0.1)), 10) == 0.5
+
+
+def test_a_perfect_order_is_exactly_one_and_its_reverse_zero() -> None:
+    assert value(roc_auc(LABELS, LABELS.astype(float)), 10) == 1.0
+    assert value(roc_auc(LABELS, -LABELS.astype(float)), 10) == 0.0
+
+
+def test_counts_of_pairs_beyond_32_bits_stay_exact() -> None:
+    labels = np.array([True, False])
+    counts = np.array([[100_000, 100_000]], dtype=np.int32)
+    assert roc_auc(labels, np.array([1.0, 0.0]))(counts)[0] == 1.0
+
+
+def test_a_workload_may_name_every_metric_and_no_other() -> None:
+    field: Any = Gate.model_fields["metric"].annotation
+    assert list(get_args(field)) == list(METRICS)

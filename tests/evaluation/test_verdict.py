@@ -1,0 +1,155 @@
+"""The verdict: promote, reject, hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from muster.evaluation.verdict import judge, why_hold
+from muster.workload.spec import Gate
+
+GATE = Gate(resamples=200, min_positives=5, min_rows=10)
+LABELS = np.random.default_rng(0).random(200) < 0.3
+NOISE = np.random.default_rng(1).random(200)
+GOOD = NOISE + LABELS
+
+
+def test_a_candidate_that_wins_nearly_always_is_promoted_with_its_evidence() -> None:
+    found = judge(LABELS, {"a": GOOD}, NOISE, "champion", GATE, seed=1)
+    assert (found.verdict, found.reason) == ("promote", "beats the champion")
+    assert found.candidate_score is not None
+    assert found.opponent_score is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 < found.low < found.candidate_score - found.opponent_score < found.high
+    assert (found.win_rate, found.resamples, found.rows, found.positives) == (1.0, 200, 200, int(LABELS.sum()))
+
+
+def test_a_candidate_that_loses_is_rejected() -> None:
+    found = judge(LABELS, {"a": NOISE}, GOOD, "champion", GATE, seed=1)
+    assert (found.verdict, found.reason, found.win_rate) == ("reject", "does not beat the champion", 0.0)
+
+
+def test_a_tie_is_no_win() -> None:
+    found = judge(LABELS, {"a": GOOD}, GOOD * 3, "champion", GATE, seed=1)
+    assert (found.verdict, found.win_rate, found.low, found.high) == ("reject", 0.0, 0.0, 0.0)
+
+
+def test_winning_on_exactly_the_declared_share_is_enough() -> None:
+    better = np.random.default_rng(2).random(200) + 0.1 * LABELS
+    found = judge(LABELS, {"a": better}, NOISE, "champion", GATE, seed=1)
+    assert found.win_rate is not None
+    assert 0.5 < found.win_rate < 1
+    exact = GATE.model_copy(update={"win_rate": found.win_rate})
+    above = GATE.model_copy(update={"win_rate": found.win_rate + 1e-9})
+    assert judge(LABELS, {"a": better}, NOISE, "champion", exact, seed=1).verdict == "promote"
+    assert judge(LABELS, {"a": better}, NOISE, "champion", above, seed=1).verdict == "reject"
+
+
+def test_only_defined_resamples_count() -> None:
+    labels = np.array([True] + [False] * 11)
+    gate = GATE.model_copy(update={"min_positives": 1})
+    found = judge(labels, {"a": labels.astype(float)}, np.zeros(12), "baseline", gate, seed=1)
+    assert 0 < found.resamples < 200
+    assert (found.verdict, found.win_rate) == ("promote", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "positives", "reason"),
+    [
+        (0, 0, "no labelled rows to judge on"),
+        (50, 0, "only one class to judge on"),
+        (50, 50, "only one class to judge on"),
+        (9, 0, "only one class to judge on"),
+        (50, 4, "too few positives to judge on"),
+        (50, 46, "too few negatives to judge on"),
+        (9, 5, "too few negatives to judge on"),
+        (10, 5, None),
+    ],
+)
+def test_what_cannot_be_judged_is_held(rows: int, positives: int, reason: str | None) -> None:
+    assert why_hold(GATE, rows, positives) == reason
+    labels = np.arange(rows) < positives
+    found = judge(labels, {"a": labels.astype(float)}, np.zeros(rows), "baseline", GATE, seed=1)
+    assert (found.verdict == "hold") == (reason is not None)
+    assert (found.rows, found.positives) == (rows, positives)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_that_is_not_finite_is_held(value: float) -> None:
+    broken = np.where(np.arange(200) == 7, value, GOOD)
+    assert judge(LABELS, {"a": broken}, NOISE, "champion", GATE, 1).reason == "the candidate's scores are not finite"
+    assert judge(LABELS, {"a": NOISE}, broken, "champion", GATE, 1).reason == "the champion's scores are not finite"
+
+
+def test_the_same_seed_gives_the_same_evidence_and_another_seed_other_resamples() -> None:
+    better = NOISE + 0.1 * LABELS
+    first, again, other = (judge(LABELS, {"a": better}, NOISE, "champion", GATE, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert (first.low, first.high) != (other.low, other.high)
+
+
+def test_models_that_are_equally_good_are_promoted_about_as_often_as_the_win_rate_says() -> None:
+    """At a win rate of 0.9, chance promotes about a tenth: the bootstrap's one-sided level."""
+    random = np.random.default_rng(4)
+    promoted = 0
+    for seed in range(200):
+        labels = random.random(150) < 0.4
+        first, second = random.normal(size=(2, 150)) + labels
+        promoted += judge(labels, {"a": first}, second, "champion", GATE, seed).verdict == "promote"
+    assert 5 <= promoted <= 40
+
+
+def test_the_best_of_several_algorithms_is_chosen_and_judged() -> None:
+    candidates = {"b": GOOD, "a": NOISE + 0.3 * LABELS, "c": -GOOD}
+    found = judge(LABELS, candidates, NOISE, "champion", GATE, seed=1)
+    alone = judge(LABELS, {"b": GOOD}, NOISE, "champion", GATE, seed=1)
+    assert (found.algorithm, found.verdict) == ("b", "promote")
+    assert (found.candidate_score, found.low, found.win_rate) == (alone.candidate_score, alone.low, alone.win_rate)
+
+
+def test_the_first_by_name_is_chosen_among_equals() -> None:
+    found = judge(LABELS, {"z": GOOD, "m": GOOD * 2, "n": NOISE}, NOISE, "champion", GATE, seed=1)
+    assert found.algorithm == "m"
+
+
+def test_an_algorithm_whose_scores_are_not_finite_is_out_of_the_choice() -> None:
+    broken = np.where(np.arange(200) == 7, np.nan, GOOD)
+    assert judge(LABELS, {"a": broken, "b": GOOD}, NOISE, "champion", GATE, seed=1).algorithm == "b"
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae"])
+def test_errors_are_judged_on_rows_whatever_their_classes(metric: str) -> None:
+    gate = GATE.model_copy(update={"metric": metric})
+    assert [why_hold(gate, rows, 0) for rows in (0, 9, 10)] == [
+        "no labelled rows to judge on",
+        "too few rows to judge on",
+        None,
+    ]
+    labels = np.random.default_rng(0).normal(50, 20, size=200)
+    found = judge(labels, {"a": labels + NOISE}, labels + 2 * NOISE, "champion", gate, seed=1)
+    assert (found.verdict, found.win_rate) == ("promote", 1.0)
+    assert found.candidate_score is not None
+    assert found.opponent_score is not None
+    assert 0 < found.candidate_score < found.opponent_score
+
+
+def test_few_rows_are_held_for_every_metric() -> None:
+    gate = Gate(min_positives=1, min_rows=20)
+    assert (why_hold(gate, 19, 9), why_hold(gate, 20, 9)) == ("too few rows to judge on", None)
+
+
+def test_scores_that_are_no_probabilities_are_held_for_log_loss() -> None:
+    gate = GATE.model_copy(update={"metric": "log_loss"})
+    inside = np.clip(NOISE, 0, 1)
+    for candidates, opponent, name in (({"a": GOOD}, inside, "candidate"), ({"a": inside}, GOOD, "champion")):
+        found = judge(LABELS, candidates, opponent, "champion", gate, seed=1)
+        assert (found.verdict, found.reason) == ("hold", f"the {name}'s scores are no probabilities")
+    assert judge(LABELS, {"a": GOOD, "b": inside}, inside / 2, "champion", gate, seed=1).algorithm == "b"
+
+
+def test_the_best_by_a_loss_is_the_one_with_the_least() -> None:
+    gate = GATE.model_copy(update={"metric": "mae"})
+    candidates = {"a": LABELS + 0.4 * NOISE, "b": LABELS + 0.2 * NOISE, "c": LABELS + 0.8 * NOISE}
+    found = judge(LABELS, candidates, LABELS + 0.6 * NOISE, "champion", gate, seed=1)
+    assert (found.algorithm, found.verdict) == ("b", "promote")

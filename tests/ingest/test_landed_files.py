@@ -1,0 +1,125 @@
+"""Landed files: which days are due, and that a file is read whole or refused with its reason."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from muster.ingest.landed_files import BadFile, NoFile, check_files, days_to_ingest, read_landed
+from muster.storage.store import Store
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+WORKLOAD = Workload.model_validate(
+    {
+        "name": "made",
+        "keys": ["place"],
+        "time": "at",
+        "columns": {"place": "string", "at": "timestamp", "delay": "float?"},
+        "unique": ["place", "at"],
+        "label": {"column": "delay", "above": 0},
+        "features": {"columns": ["hour"], "lookback": 2},
+        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
+        "windows": {"train": 7, "evaluate": 7},
+        "schedule": {"start": "2024-01-15"},
+    }
+)
+WINDOWS = partition_windows(WORKLOAD, "2024-01-15")
+DAY = date(2024, 1, 15)
+GOOD = "place,at,delay\na,2024-01-15T06:00:00,1\n" + "b,2024-01-15T07:00:00,\n" * 500
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path), WORKLOAD.name)
+    Path(store.landing()).mkdir(parents=True)
+    return store
+
+
+def put(store: Store, content: bytes | str, day: date = DAY) -> str:
+    path = Path(store.landing()) / f"{day}.csv.gz"
+    path.write_bytes(content if isinstance(content, bytes) else gzip.compress(content.encode(), mtime=0))
+    return str(path)
+
+
+def landed(store: Store, *days: date) -> None:
+    for day in days:
+        put(store, GOOD, day)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", r"is empty \(0 bytes\)"),
+        (gzip.compress(b"", mtime=0), "lacks at, delay, place"),
+        (gzip.compress(GOOD.encode(), mtime=0)[:-30], "is cut off or is not gzip"),
+        (gzip.compress(GOOD.encode(), mtime=0)[:-1], "is cut off or is not gzip"),
+        (GOOD.encode(), "is cut off or is not gzip"),
+        ("place,at\na,2024-01-15\n", "lacks delay"),
+        ("place,at,lateness,delay,more\n", "has the undeclared lateness, more"),
+        ("place,when,delay\n", "lacks at; has the undeclared when"),
+        ("place,at,delay,place\n", "has more than once place"),
+        ("place,at,delay\na,2024-01-15,1\na,2024-01-15\n", r"Row #3: Expected 3 columns, got 2"),
+        ("place,at,delay\na,2024-01-15,1,2\n", r"Row #2: Expected 3 columns, got 4"),
+        (gzip.compress(b"place,at,delay\n\xff\xfe,2024-01-15,1\n", mtime=0), "invalid UTF8"),
+        ('place,at,delay\na,2024-01-15,"1\nb,2024-01-15,2\n', "ends within a quoted field"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_name_and_reason(store: Store, content: bytes | str, problem: str) -> None:
+    file = put(store, content)
+    with pytest.raises(BadFile, match=f"2024-01-15.csv.gz' .*{problem}"):
+        check_files(WORKLOAD, [file])
+
+
+def test_a_changed_header_names_what_is_missing_and_what_is_new(store: Store) -> None:
+    file = put(store, "place,when,delay\n")
+    with pytest.raises(BadFile, match="has other columns than made declares: lacks at; has the undeclared when"):
+        check_files(WORKLOAD, [file])
+
+
+def test_text_is_read_as_it_stands(store: Store) -> None:
+    put(store, '\ufeffdelay,place,at\r\n,"../../x, ""ü""\nnext",\r\n1e3,"",2024\r\n')
+    rows = read_landed(WORKLOAD, store, DAY).to_pylist()
+    assert [row["landed"] for row in rows] == [
+        {"place": '../../x, "ü"\nnext', "at": None, "delay": None},
+        {"place": "", "at": "2024", "delay": "1e3"},
+    ]
+    assert [(row["day"], row["file"], row["line"]) for row in rows] == [
+        (DAY, "2024-01-15.csv.gz", 1),
+        (DAY, "2024-01-15.csv.gz", 2),
+    ]
+
+
+def test_an_empty_field_at_the_files_very_end_is_missing(store: Store) -> None:
+    put(store, 'place,at,delay\n"a","2024-01-15",')
+    assert read_landed(WORKLOAD, store, DAY)["landed"].to_pylist()[0]["delay"] is None
+
+
+def test_a_file_with_a_header_only_has_no_rows(store: Store) -> None:
+    put(store, "place,at,delay\n")
+    assert read_landed(WORKLOAD, store, DAY).num_rows == 0
+
+
+def test_own_days_are_due_and_landed_days_of_the_windows(store: Store) -> None:
+    first = WINDOWS.observed.start
+    landed(store, first - timedelta(days=1), first, first + timedelta(days=5), *WINDOWS.score.days(), date(2024, 1, 22))
+    assert days_to_ingest(WINDOWS, store) == [first, first + timedelta(days=5), *WINDOWS.score.days()]
+
+
+def test_an_earlier_day_that_was_brought_is_not_due_again(store: Store) -> None:
+    first = WINDOWS.observed.start
+    landed(store, first, first + timedelta(days=1), *WINDOWS.score.days())
+    have = pa.table({"place": ["a"] * 2, "date": [first, DAY]})
+    write_deltalake(store.table("observations"), have, partition_by=["date"])
+    assert days_to_ingest(WINDOWS, store) == [first + timedelta(days=1), *WINDOWS.score.days()]
+
+
+def test_a_day_of_the_slice_without_a_file_is_named(store: Store) -> None:
+    landed(store, *WINDOWS.score.days()[:5])
+    with pytest.raises(NoFile, match="no landed file for 2024-01-20, 2024-01-21 in '"):
+        days_to_ingest(WINDOWS, store)

@@ -1,0 +1,106 @@
+"""The upstream's delivery: whole files or none, once each, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from muster.ingest.landing import NoLanding, land, landed_days
+from muster.storage.store import Store
+from muster.workload.load import load_workload
+from muster.workload.spec import Workload
+
+DECLARED = """
+keys: [place]
+time: at
+columns: {place: string, at: timestamp, delay: "float?"}
+unique: [place, at]
+label: {column: delay, above: 0}
+features: {columns: [hour]}
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
+windows: {train: 14, evaluate: 7}
+schedule: {start: 2024-01-01}
+"""
+OWN = """
+from datetime import date
+import pandas as pd
+
+CALLS = []
+
+def features(rows): ...
+
+def deliver(landed):
+    CALLS.append(landed)
+    for day in (date(2024, 1, 1), date(2024, 1, 2)):
+        at = pd.Timestamp(day)
+        yield day, pd.DataFrame({"delay": [1.5, None], "place": ['a,"b"', "ü"], "at": [at, at], "more": [1, 2]})
+
+def breaks(landed):
+    yield from list(deliver(landed))[:1]
+    raise RuntimeError("upstream is gone")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "made.py").write_text(OWN)
+    return tmp_path
+
+
+def declared(folder: Path, landing: str) -> Workload:
+    (folder / "made.yaml").write_text(DECLARED + (f"landing: {landing}" if landing else ""))
+    return load_workload(folder / "made.yaml")
+
+
+def files(store: Store) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(store.landing()).iterdir()}
+
+
+def test_a_file_a_day_holds_the_declared_columns_in_order(folder: Path) -> None:
+    store = Store(str(folder / "store"), "made")
+    report = land(declared(folder, "deliver"), folder, store)
+    assert (report.written, report.days) == (2, 2)
+    assert sorted(files(store)) == ["2024-01-01.csv.gz", "2024-01-02.csv.gz"]
+    text = gzip.decompress(files(store)["2024-01-02.csv.gz"]).decode()
+    assert text == 'place,at,delay\n"a,""b""",2024-01-02,1.5\nü,2024-01-02,\n'
+
+
+def test_landing_again_leaves_files_as_they_are(folder: Path) -> None:
+    store = Store(str(folder / "store"), "made")
+    workload = declared(folder, "deliver")
+    land(workload, folder, store)
+    mended = Path(store.landing()) / "2024-01-01.csv.gz"
+    mended.write_bytes(b"delivered by hand")
+    report = land(workload, folder, store)
+    assert (report.written, report.days) == (0, 2)
+    assert mended.read_bytes() == b"delivered by hand"
+
+
+def test_the_same_rows_give_the_same_bytes(folder: Path) -> None:
+    stores = [Store(str(folder / name), "made") for name in ("first", "second")]
+    for store in stores:
+        land(declared(folder, "deliver"), folder, store)
+    assert files(stores[0]) == files(stores[1])
+
+
+def test_a_delivery_that_breaks_leaves_whole_files_only_and_is_taken_up_again(folder: Path) -> None:
+    store = Store(str(folder / "store"), "made")
+    with pytest.raises(RuntimeError, match="upstream is gone"):
+        land(declared(folder, "breaks"), folder, store)
+    assert [day.isoformat() for day in landed_days(store)] == ["2024-01-01"]
+    assert land(declared(folder, "deliver"), folder, store).written == 1
+
+
+def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:
+    store = Store(str(folder / "store"), "made")
+    Path(store.landing()).mkdir(parents=True)
+    for name in (".2024-01-01.csv.gz.tmp", "notes.csv.gz", "2024-01-03.csv"):
+        (Path(store.landing()) / name).touch()
+    assert landed_days(store) == set()
+
+
+def test_a_workload_without_a_landing_function_is_told_so(folder: Path) -> None:
+    with pytest.raises(NoLanding, match="declares no 'landing'"):
+        land(declared(folder, ""), folder, Store(str(folder / "store"), "made"))

@@ -1,0 +1,55 @@
+"""The command line as a whole: quick, and short about mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from muster.errors import MusterError
+from muster_local.cli import COMMANDS, main
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    assert all(command in told for command in COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["status", "--nonsense"], ["up", "--weeks", "many"]])
+def test_a_wrong_argument_is_one_line_and_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+
+
+def test_an_unknown_workload_is_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("up", "--workload", "nonsense") == 2
+    assert capsys.readouterr().err.startswith("error: no workload 'nonsense'; there is: ")
+
+
+def test_an_error_of_ours_has_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MusterError("the disk is full")
+
+    monkeypatch.setattr("muster_local.local.stop", fails)
+    assert run("down") == 1
+    assert capsys.readouterr().err == "error: the disk is full\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'airflow', 'pyspark', 'mlflow', 'sklearn', 'pandas'}"
+    script = (
+        "import sys; from muster import cli; from muster_local.cli import COMMANDS; cli.app(COMMANDS); "
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"

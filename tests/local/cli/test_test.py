@@ -1,0 +1,49 @@
+"""`./muster test` runs every check, hands pytest its arguments, and stops at the first that fails."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from muster_local.cli import main
+
+Ran = list[list[str]]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ran]:
+    """Stand in for the programs: keep what was run; the one named fails with code 5."""
+
+    def stand_in(failing: str) -> Ran:
+        commands: Ran = []
+
+        def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+            commands.append([Path(command[0]).name, *command[1:]])
+            return subprocess.CompletedProcess(command, 5 if commands[-1][0] == failing else 0)
+
+        monkeypatch.setattr(subprocess, "run", run)
+        monkeypatch.setattr("muster_local.environment.toolchain", lambda _: {})
+        return commands
+
+    return stand_in
+
+
+def test_arguments_go_to_pytest(ran: Callable[[str], Ran]) -> None:
+    commands = ran("")
+    with pytest.raises(SystemExit) as ended:
+        main(["test", "tests/evaluation", "-m", "not slow", "-x", "--maxfail=1"])
+    assert ended.value.code == 0
+    assert [command[0] for command in commands] == ["ruff", "mypy", "lint-imports", "pytest"]
+    assert commands[-1][1:] == ["tests/evaluation", "-m", "not slow", "-x", "--maxfail=1"]
+
+
+@pytest.mark.parametrize("failing", ["ruff", "lint-imports", "pytest"])
+def test_the_code_of_what_failed_is_the_code_of_the_command(ran: Callable[[str], Ran], failing: str) -> None:
+    commands = ran(failing)
+    with pytest.raises(SystemExit) as ended:
+        main(["test"])
+    assert ended.value.code == 5
+    assert commands[-1][0] == failing

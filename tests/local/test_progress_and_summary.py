@@ -1,0 +1,48 @@
+"""Where a workload stands and what a partition came to, from what jobs leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from muster.storage.store import Store
+from muster_local.progress import ended, result
+from muster_local.summary import quality
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path), "flights")
+    folder = Path(store.results("train"))
+    folder.mkdir(parents=True)
+    for age, name in enumerate(["2013-06-10-aa", "2013-06-03-bb", "2013-06-03-aa"]):
+        (folder / f"{name}.json").write_text(json.dumps({"attempt": name}))
+        os.utime(folder / f"{name}.json", (1000 - age, 1000 - age))
+    (folder / "2013-06-17-aa.tmp").touch()
+    return store
+
+
+def test_a_partition_has_ended_when_a_result_is_there(store: Store) -> None:
+    assert ended(store, "train") == ["2013-06-03", "2013-06-10"]
+    assert ended(store, "score") == []
+
+
+def test_the_last_attempt_counts(store: Store) -> None:
+    assert result(store, "train", "2013-06-03") == {"attempt": "2013-06-03-bb"}
+    assert result(store, "train", "2013-06-17") is None
+
+
+def test_quality_before_and_after() -> None:
+    def row(verdict: str, candidate: float | None, champion: float | None, parent: bool = False) -> dict[str, object]:
+        scores = {"candidate_score": candidate, "champion_score": champion, "baseline_score": 0.5}
+        return {"verdict": verdict, "parent": parent, **scores}
+
+    rows = [row("promote", 0.8, 0.7), row("reject", 0.6, 0.65), row("promote", 0.9, None), row("hold", None, 0.7)]
+    assert quality([*rows, row("promote", 0.99, 0.7, parent=True)]) == {
+        "baseline": [0.5, 0.5, 0.5],
+        "champion before": [0.7, 0.65, 0.5],
+        "champion after": [0.8, 0.65, 0.9],
+    }

@@ -1,0 +1,189 @@
+"""The registered model as its users meet it: by alias, over HTTP, in an environment that has no Muster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+
+from muster.mlflow.client import connect
+from muster.models.bundle import requirements
+from muster.models.manifest import loads
+from muster.promotion import promote
+from muster.workload.windows import partition_windows
+
+Line = Any
+pytestmark = pytest.mark.slow
+ROWS = pd.DataFrame(
+    {"carrier": ["B", "A", "N", "B"], "origin": ["X", "X", "X", "X"], "a": [1.0, 1.0, 0.0, 3.0]}
+    | {"b": [0.0] * 4, "record": [0.0, 0.0, 0.4, 0.0]}
+)
+SCORES = [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-1)), 0.4, 1 / (1 + np.exp(6))]
+
+
+def _promoted(line: Line, slopes: dict[str, Any]) -> str:
+    run = line.train(line.first, slopes)
+    line.decide(line.first, run, dict.fromkeys(slopes, "promote"))
+    promote.promote(line.workload, line.store, partition_windows(line.workload, line.first), "test")
+    connect()
+    return f"models:/{line.name}@Champion"
+
+
+@pytest.fixture
+def uri(served: Line) -> str:
+    return _promoted(served, {"A,X": 1.0, "B,X": -2.0})
+
+
+def test_the_champion_scores_a_mixed_batch_by_its_alias(uri: str) -> None:
+    found = mlflow.pyfunc.load_model(uri).predict(ROWS)
+    assert found["score"].tolist() == pytest.approx(SCORES)
+    assert found["fallback"].tolist() == [None, None, "no model: baseline", None]
+    assert found["origin_run"].notna().tolist() == [True, True, False, True]
+
+
+def test_rows_keep_their_index(uri: str) -> None:
+    rows = ROWS.set_axis([7, 3, 3, 1])
+    assert mlflow.pyfunc.load_model(uri).predict(rows).index.tolist() == [7, 3, 3, 1]
+
+
+def test_it_says_what_goes_in_and_comes_out_with_an_example(uri: str) -> None:
+    info = mlflow.models.get_model_info(uri)
+    assert info.signature.inputs.input_names() == ["carrier", "origin", "a", "b", "record"]
+    assert info.signature.outputs.input_names() == ["score", "origin_run", "fallback"]
+    example = mlflow.pyfunc.load_model(uri).input_example
+    assert sorted(example["carrier"]) == ["A", "B"]
+
+
+def test_a_missing_feature_is_a_clear_error(uri: str) -> None:
+    with pytest.raises(MlflowException, match="record"):
+        mlflow.pyfunc.load_model(uri).predict(ROWS.drop(columns="record"))
+
+
+def test_an_unknown_group_is_a_clear_error_where_so_declared(served: Line) -> None:
+    served.declared = {"pack": {"fallback": "error"}}
+    model = mlflow.pyfunc.load_model(_promoted(served, {"A,X": 1.0}))
+    with pytest.raises(MlflowException, match=r"no model for 2 group.*'B,X', 'N,X'"):
+        model.predict(ROWS)
+
+
+def test_the_parent_answers_where_so_declared(served: Line) -> None:
+    served.declared = {"pack": {"fallback": {"keys": ["origin"]}}}
+    model = mlflow.pyfunc.load_model(_promoted(served, {"A,X": 1.0, "*,X": 5.0}))
+    assert model.predict(ROWS)["fallback"].tolist()[2] == "no model: parent"
+
+
+def test_keys_with_commas_quotes_and_numbers_find_their_model(served: Line) -> None:
+    served.declared = {"columns": {"carrier": "string", "origin": "int", "at": "timestamp", "delay": "float?"}}
+    model = mlflow.pyfunc.load_model(_promoted(served, {'"a, ""b""",7': 1.0}))
+    rows = ROWS.head(1).assign(carrier='a, "b"', origin=7)
+    assert model.predict(rows)["fallback"].tolist() == [None]
+
+
+def test_tampered_artifacts_are_refused(uri: str, tmp_path: Path) -> None:
+    local = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / "downloaded")))
+    shard = next(local.rglob("shard-000.bin"))
+    shard.write_bytes(bytes(shard.stat().st_size))
+    model = mlflow.pyfunc.load_model(str(local))
+    with pytest.raises(Exception, match=r"has sha256 .* not loaded"):
+        model.predict(ROWS)
+    manifest = next(local.rglob("manifest.parquet"))
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    with pytest.raises(Exception, match="expected was"):
+        mlflow.pyfunc.load_model(str(local))
+
+
+def test_the_requirements_are_pinned_and_hold_an_estimators_own_package(line: Line) -> None:
+    line.declared = {"algorithms": {"a": "sklearn.svm.SVC", "b": ["sklearn.impute.SimpleImputer", "tenacity:Retrying"]}}
+    found = requirements(loads(line.workload))
+    assert all("==" in item for item in found)
+    assert [item.split("==")[0] for item in found][-1] == "tenacity"
+
+
+@pytest.fixture
+def served_over_http(uri: str, mlflow_server: str, tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "-p", str(port), "--env-manager", "local"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow_server, "PATH": path}
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 120
+        while not _answers(f"{url}/ping"):
+            assert time.monotonic() < until, (tmp_path / "log").read_text()
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.3)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_mlflow_models_serve_answers_over_http(served_over_http: str) -> None:
+    body = json.dumps({"dataframe_split": ROWS.to_dict(orient="split", index=False)}).encode()
+    request = urllib.request.Request(f"{served_over_http}/invocations", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        found = json.load(response)["predictions"]
+    assert [row["score"] for row in found] == pytest.approx(SCORES)
+    assert [row["fallback"] for row in found] == [None, None, "no model: baseline", None]
+
+
+FRESH = """
+import sys, json, mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+found = mlflow.pyfunc.load_model(sys.argv[2]).predict(pd.DataFrame(json.loads(sys.argv[3])))
+assert not [name for name in sys.modules if name.split(".")[0] in ("muster", "airflow", "pyspark")]
+print(json.dumps(found["score"].tolist()))
+"""
+
+
+def test_scores_in_an_environment_made_of_its_own_requirements(uri: str, mlflow_server: str, tmp_path: Path) -> None:
+    packages = mlflow.pyfunc.get_model_dependencies(uri)
+    python = tmp_path / "fresh" / "bin" / "python"
+    uv = shutil.which("uv")
+    make = [uv, "venv", "-q", "-p", sys.executable] if uv else [sys.executable, "-m", "venv"]
+    subprocess.run([*make, str(tmp_path / "fresh")], check=True)
+    pip = [str(python), "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check"]
+    install = [uv, "pip", "install", "-q", "-p", str(python)] if uv else pip
+    subprocess.run([*install, "-r", packages], check=True)
+    absent = "import importlib.util as u; print([n for n in ('muster','airflow','pyspark') if u.find_spec(n)])"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MUSTER"))}
+
+    def run(*arguments: str) -> str:
+        command = [str(python), *arguments]
+        done = subprocess.run(command, env=clean, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run("-c", absent).strip() == "[]"
+    rows = json.dumps(ROWS.to_dict(orient="list"))
+    assert json.loads(run("-c", FRESH, mlflow_server, uri, rows)) == pytest.approx(SCORES)

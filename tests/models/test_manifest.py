@@ -1,0 +1,40 @@
+"""The manifest keeps what a group's name depends on."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from muster.models.build import build_pack, incumbents
+from muster.models.manifest import MANIFEST, about, describe, fits, loads, read_manifest, write_manifest
+from tests.promotion.conftest import Line
+
+LIGHT = {"algorithms": {"light": ["sklearn.impute.SimpleImputer", "lightgbm.LGBMClassifier"]}}
+
+
+def test_models_may_name_the_packages_of_the_declared_steps_and_what_is_declared_beside(line: Line) -> None:
+    assert loads(line.workload) == []
+    line.declared = {"algorithms": {"a": ":own", "b": "light.x:make"}, "pack": {"loads": ["numpy:average", "lightgbm"]}}
+    assert loads(line.workload) == ["light", "lightgbm", "numpy:average"]
+
+
+def test_a_pack_allows_what_the_models_that_it_carries_on_may_name(line: Line) -> None:
+    line.declared = LIGHT
+    first = line.pack({"A,X": 1.0})
+    line.declared = {}
+    models = line.store.open("models").to_pyarrow_table()
+    winners = pa.table({"group": ["A,X"], "algorithm": ["logistic"], "score": [0.75]})
+    champion = incumbents(line.store, first.folder, first.sha256)
+    built = build_pack(line.workload, line.store, date(2024, 2, 12), models, winners, champion)
+    assert about(read_manifest(built.folder, built.sha256))["loads"] == ["lightgbm"]
+
+
+def test_keys_keep_the_order_in_which_they_are_declared(line: Line, tmp_path: Path) -> None:
+    line.declared = {"keys": ["origin", "carrier"]}
+    said = describe(line.workload, MANIFEST.empty_table(), date(2024, 2, 5), "2024-02-05-00000000")
+    sha256 = write_manifest(tmp_path, MANIFEST.empty_table(), said)
+    read = about(read_manifest(tmp_path, sha256))
+    assert list(read["keys"]) == ["origin", "carrier"]
+    assert fits(read, line.workload)

@@ -1,0 +1,176 @@
+"""Loading and scoring from a pack: verified, bounded, one predict a group, fallback as declared."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zstandard
+from sklearn.linear_model import LogisticRegression
+
+from muster import groups
+from muster.models import reader
+from muster.models.bundle import CODE
+from muster.models.loading import CorruptModel
+from muster.models.reader import CorruptManifest, Pack, UnknownGroups
+
+Line = Any
+COUNTED: Counter[str] = Counter()
+
+
+class Counting(LogisticRegression):
+    """Count the calls of predict_proba."""
+
+    def predict_proba(self, X: Any) -> Any:
+        COUNTED["calls"] += 1
+        return super().predict_proba(X)
+
+
+def _parent(group: str) -> str:
+    return groups.parent_name(["carrier", "origin"], groups.values(group), ["origin"])
+
+
+def _features(*rows: tuple[float, float, float]) -> np.ndarray:
+    return np.array(rows, dtype=np.float64)
+
+
+def _sigmoid(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
+
+
+def _open(line: Line, slopes: dict[str, Any], **options: Any) -> Pack:
+    return Pack(*line.pack(slopes)[:2], **options)
+
+
+def test_what_ships_needs_nothing_but_what_ships() -> None:
+    shipped = {str(module.__name__).rpartition(".")[2] for module in CODE}
+    nodes = [node for module in CODE for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))]
+    absolute = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    absolute |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    assert not [name for name in absolute if name.startswith("muster")]
+    assert {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level} <= shipped
+
+
+def test_scores_rows_of_mixed_groups_in_their_order(line: Line) -> None:
+    pack = _open(line, {"A,X": 1.0, "B,X": -2.0})
+    found = pack.answer(["B,X", "A,X", "B,X"], _features((1, 0, 0), (1, 0, 0), (3, 0, 0)), _parent)
+    assert found.score == pytest.approx([_sigmoid(-2), _sigmoid(1), _sigmoid(-6)])
+    assert list(found.fallback) == [None] * 3
+    assert list(found.origin_run) == [pack.origin_run("A,X")] * 3
+
+
+def test_predicts_once_a_group_not_once_a_row(line: Line) -> None:
+    line.declared = {"pack": {"loads": [__name__.split(".")[0]]}}
+    model = line.model(1.0)
+    model.__class__ = Counting
+    pack = _open(line, {"A,X": model, "B,X": model})
+    COUNTED.clear()
+    pack.answer(["A,X", "B,X"] * 50, np.zeros((100, 3)), _parent)
+    assert COUNTED["calls"] == 2
+
+
+def test_the_baseline_answers_for_an_unknown_group(line: Line) -> None:
+    pack = _open(line, {"A,X": 1.0})
+    found = pack.answer(["N,X", "N,X"], _features((0, 0, 0.7), (0, 0, np.nan)), _parent)
+    assert list(found.score) == [0.7, 0.25]
+    assert list(found.fallback) == ["no model: baseline", "no model: prior"]
+    assert list(found.origin_run) == [None, None]
+
+
+def test_the_prior_answers_where_it_is_the_baseline(line: Line) -> None:
+    line.declared = {"gate": {"baseline": "prior"}}
+    found = _open(line, {"A,X": 1.0}).answer(["N,X"], np.zeros((1, 3)), _parent)
+    assert (found.score[0], found.fallback[0]) == (0.25, "no model: prior")
+
+
+def test_the_parent_answers_where_declared_and_the_baseline_without_one(line: Line) -> None:
+    line.declared = {"pack": {"fallback": {"keys": ["origin"]}}}
+    pack = _open(line, {"A,X": 1.0, "*,X": 5.0})
+    found = pack.answer(["N,X", "N,Y"], _features((1, 0, 0), (1, 0, 0.3)), _parent)
+    assert found.score == pytest.approx([_sigmoid(5), 0.3])
+    assert list(found.fallback) == ["no model: parent", "no model: baseline"]
+    assert list(found.origin_run) == [pack.origin_run("*,X"), None]
+
+
+def test_unknown_groups_are_named_where_the_fallback_is_an_error(line: Line) -> None:
+    line.declared = {"pack": {"fallback": "error"}}
+    with pytest.raises(UnknownGroups, match=r"2 group.*'M,X', 'N,X'"):
+        _open(line, {"A,X": 1.0}).answer(["N,X", "A,X", "M,X"], np.zeros((3, 3)), _parent)
+
+
+def test_a_missing_value_does_not_change_the_scores_of_the_other_rows(line: Line) -> None:
+    pack = _open(line, {"A,X": 1.0})
+    found = pack.answer(["A,X", "A,X"], _features((np.nan, 0, 0.6), (1, 0, 0)), _parent)
+    assert found.score == pytest.approx([0.6, _sigmoid(1)])
+    assert list(found.fallback) == ["model failed: ValueError", None]
+    assert list(found.origin_run) == [None, pack.origin_run("A,X")]
+
+
+def test_a_model_that_raises_harms_no_other_group(line: Line) -> None:
+    found = _open(line, {"A,X": LogisticRegression(), "B,X": 1.0}).answer(["A,X", "B,X"], np.ones((2, 3)), _parent)
+    assert list(found.fallback) == ["model failed: AttributeError", None]
+    assert found.score == pytest.approx([1.0, _sigmoid(1)])
+
+
+def test_no_rows_give_no_answers(line: Line) -> None:
+    assert len(_open(line, {"A,X": 1.0}).answer([], np.zeros((0, 3)), _parent).score) == 0
+
+
+def test_loads_only_what_is_asked_for_and_drops_the_least_recently_used(line: Line) -> None:
+    names = [f"G{n},X" for n in range(5)]
+    size = _size(line.model(1.0))
+    pack = _open(line, dict.fromkeys(names, 1.0), cache_bytes=3 * size)
+    assert pack.cached_bytes == 0
+    first = pack.model(names[0])
+    for name in names[1:3]:
+        pack.model(name)
+    assert pack.model(names[0]) is first
+    for name in names[3:]:
+        pack.model(name)
+    assert pack.cached_bytes == 3 * size
+    assert pack.model(names[0]) is first
+    pack.model(names[1])
+    assert pack.cached_bytes == 3 * size
+
+
+def _size(model: Any) -> int:
+    return len(pickle.dumps(model, protocol=5)) + reader.LIVE_BYTES
+
+
+def test_tampered_bytes_are_refused_before_they_are_unpickled(line: Line, tmp_path: Path) -> None:
+    built = line.pack({"A,X": 1.0})
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    (built.folder / "shard-000.bin").write_bytes(zstandard.ZstdCompressor().compress(pickle.dumps(Evil())))
+    with pytest.raises(CorruptModel, match=r"'A,X' in shard 'shard-000.bin'"):
+        Pack(*built[:2]).model("A,X")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_missing_shard_is_corrupt_not_unknown(line: Line) -> None:
+    built = line.pack({"A,X": 1.0})
+    (built.folder / "shard-000.bin").unlink()
+    with pytest.raises(CorruptModel):
+        Pack(*built[:2]).answer(["A,X"], np.zeros((1, 3)), _parent)
+
+
+def test_a_tampered_manifest_is_refused(line: Line) -> None:
+    built = line.pack({"A,X": 1.0})
+    manifest = built.folder / "manifest.parquet"
+    manifest.write_bytes(manifest.read_bytes() + b"x")
+    with pytest.raises(CorruptManifest, match="expected was"):
+        Pack(*built[:2])
+
+
+def test_a_missing_manifest_is_refused(line: Line) -> None:
+    with pytest.raises(CorruptManifest, match="cannot be read"):
+        Pack(line.root, "0" * 64)

@@ -1,0 +1,177 @@
+"""Shards: written whole, read verified."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from muster.models import reader
+from muster.models.loading import CorruptModel, decode, read_bytes
+from muster.models.reader import scores
+from muster.models.shards import ShardWriter, Stored, encode
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(60, 3)), (RNG.random(60) < 0.4).astype(float)
+
+
+def write(folder: Path, models: list[Any], stem: str = "003") -> tuple[Path, list[Stored]]:
+    with ShardWriter(folder, stem) as shard:
+        stored = [shard.add(encode(model)) for model in models]
+    assert shard.path is not None
+    return shard.path, stored
+
+
+def test_each_model_comes_back_from_its_place(tmp_path: Path) -> None:
+    models = [{"model": n, "text": "x" * n} for n in range(50)]
+    path, stored = write(tmp_path, models)
+    read = [decode(read_bytes(path, s.offset, s.length), s.sha256, "g", path.name) for s in stored]
+    assert read == models
+
+
+def test_fitted_model_scores_the_same_after_the_shard(tmp_path: Path) -> None:
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
+    path, [stored] = write(tmp_path, [model])
+    read = decode(read_bytes(path, stored.offset, stored.length), stored.sha256, "g", path.name)
+    np.testing.assert_array_equal(scores(read, X), scores(model, X))
+
+
+def test_name_holds_the_digest_of_the_bytes(tmp_path: Path) -> None:
+    path, _ = write(tmp_path, [1, 2])
+    assert path.name == f"003-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.bin"
+
+
+def test_second_attempt_of_a_task_leaves_one_file(tmp_path: Path) -> None:
+    assert write(tmp_path, [1, 2]) == write(tmp_path, [1, 2])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_same_fit_gives_the_same_bytes() -> None:
+    one, two = (encode(RandomForestClassifier(5, random_state=1).fit(X, Y)) for _ in range(2))
+    assert one == two
+
+
+def test_attempt_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def attempt() -> None:
+        with ShardWriter(tmp_path, "003") as shard:
+            shard.add(b"half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        attempt()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unfinished_shard_bears_no_shards_name(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path, "003") as shard:
+        shard.add(b"half")
+        assert list(tmp_path.glob("*.bin")) == []
+    assert list(tmp_path.glob("*.bin")) == [shard.path]
+
+
+def test_shard_that_holds_nothing_is_no_file(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path, "003") as shard:
+        pass
+    assert shard.path is None
+    assert list(tmp_path.iterdir()) == []
+
+
+class Bomb:
+    """What unpickling must never reach."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("unpickled before it was verified",))
+
+
+def test_bytes_with_another_digest_are_never_unpickled() -> None:
+    with pytest.raises(CorruptModel, match=r"group 'UA,\*' in shard '003-x.bin'.*not loaded"):
+        decode(encode(Bomb()), "0" * 64, "UA,*", "003-x.bin")
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    path, [first, second] = write(tmp_path, ["a" * 99, "b" * 99])
+    data = bytearray(path.read_bytes())
+    data[second.offset + 3] ^= 1
+    path.write_bytes(data)
+    assert decode(read_bytes(path, first.offset, first.length), first.sha256, "g", path.name) == "a" * 99
+    with pytest.raises(CorruptModel):
+        decode(read_bytes(path, second.offset, second.length), second.sha256, "g", path.name)
+
+
+def test_shard_cut_off_is_found(tmp_path: Path) -> None:
+    path, [stored] = write(tmp_path, ["a" * 9999])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptModel):
+        decode(read_bytes(path, stored.offset, stored.length), stored.sha256, "g", path.name)
+
+
+def test_reader_ships_alone() -> None:
+    tree = ast.parse(Path(reader.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    named = {name for node in imports for name in (getattr(node, "module", None), *(a.name for a in node.names))}
+    assert not [name for name in named if name and name.split(".")[0] == "muster"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), RandomForestClassifier(10, random_state=0), RidgeClassifier()],
+    ids=lambda model: type(model).__name__,
+)
+def test_scores_are_higher_for_likelier_positives(model: Any) -> None:
+    label = X[:, 0] > 0
+    found = scores(model.fit(X, label.astype(float)), X)
+    assert found.dtype == np.float64
+    assert found[label].mean() > found[~label].mean()
+
+
+def test_probability_is_that_of_class_1_when_it_is_listed_first() -> None:
+    model = LogisticRegression().fit(X, Y)
+    expected = scores(model, X)
+    model.classes_ = model.classes_[::-1]
+    np.testing.assert_allclose(scores(model, X), 1 - expected)
+
+
+def test_outlier_detectors_score_outliers_higher() -> None:
+    model = IsolationForest(n_estimators=20, random_state=0).fit(X)
+    assert scores(model, np.full((1, 3), 9.0))[0] > scores(model, np.zeros((1, 3)))[0]
+
+
+def test_model_that_cannot_score_is_named() -> None:
+    with pytest.raises(TypeError, match="a StandardScaler has neither"):
+        scores(StandardScaler().fit(X), X)
+
+
+def test_encoded_bytes_are_smaller_than_the_pickle() -> None:
+    model = RandomForestClassifier(20, random_state=0).fit(X, Y)
+    assert len(encode(model)) < len(pickle.dumps(model, protocol=5)) / 2
+
+
+def test_a_process_that_loaded_a_model_before_writes_the_same_bytes(tmp_path: Path) -> None:
+    program = """
+import pickle, sys
+import numpy as np
+from pathlib import Path
+import sklearn.linear_model
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from muster.models.shards import encode
+kept = [pickle.loads(Path(name).read_bytes()) for name in sys.argv[2:]]
+model = make_pipeline(StandardScaler(), sklearn.linear_model.LogisticRegression(C=0.1))
+Path(sys.argv[1]).write_bytes(encode(model.fit(np.arange(8.0).reshape(4, 2), [0, 1, 0, 1])))
+"""
+    loaded = tmp_path / "loaded"
+    loaded.write_bytes(pickle.dumps(make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)))
+    for arguments in (["alone"], ["after", "loaded"]):
+        subprocess.run([sys.executable, "-c", program, *arguments], cwd=tmp_path, check=True)
+    assert (tmp_path / "alone").read_bytes() == (tmp_path / "after").read_bytes()

@@ -1,0 +1,180 @@
+"""What train and evaluate leave behind, made by hand without Spark."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from sklearn.linear_model import LogisticRegression
+
+from muster import groups
+from muster.mlflow.runs import close_run, open_runs
+from muster.models.build import BuiltPack, build_pack
+from muster.models.shards import ShardWriter, encode
+from muster.storage.store import Store
+from muster.storage.tables import DECISIONS, MODELS, features_schema
+from muster.workload.spec import Workload
+from muster.workload.windows import partition_windows
+
+DECLARED = {
+    "keys": ["carrier", "origin"],
+    "time": "at",
+    "columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"},
+    "unique": ["carrier", "origin", "at"],
+    "label": {"column": "delay", "above": 0},
+    "features": {"columns": ["a", "b", "record"], "buckets": 4},
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
+    "windows": {"train": 14, "evaluate": 7},
+    "gate": {"baseline": "record"},
+    "schedule": {"start": "2024-01-01"},
+}
+
+
+@dataclass
+class Line:
+    """What train and evaluate leave behind, made by hand for a workload of its own."""
+
+    first, second, third = "2024-02-05", "2024-02-12", "2024-02-19"
+
+    root: Path
+    declared: dict[str, Any] = field(default_factory=dict)
+    name: str = field(default_factory=lambda: f"made_{uuid.uuid4().hex[:8]}")
+
+    @property
+    def workload(self) -> Workload:
+        return Workload.model_validate({"name": self.name, **DECLARED, **self.declared})
+
+    @property
+    def store(self) -> Store:
+        return Store(str(self.root), self.name)
+
+    @staticmethod
+    def model(slope: float) -> LogisticRegression:
+        """Return a fitted model whose score rises with `slope * a`."""
+        made = LogisticRegression()
+        made.classes_, made.coef_, made.intercept_ = np.array([0, 1]), np.array([[slope, 0.0, 0.0]]), np.zeros(1)
+        made.n_features_in_, made.n_iter_ = 3, np.array([1])
+        return made
+
+    def train(self, partition: str, slopes: Mapping[str, Any], logged: bool = True) -> str:
+        """Write a run's shards, its rows of `models` and its MLflow runs; return its name.
+
+        A group has one model, of the algorithm `logistic`, or a mapping of algorithms to models.
+        """
+        run = f"{partition}-{groups.seed(self.name, len(slopes)):016x}"[:19]
+        windows, buckets = partition_windows(self.workload, partition), self.workload.features.buckets
+        names = sorted({name for slope in slopes.values() for name in self._algorithms(slope)})
+        run_ids = self._log(run, names, len(slopes)) if logged else dict.fromkeys(names, "none")
+        rows = []
+        for bucket in range(buckets):
+            mine = [group for group in sorted(slopes) if groups.bucket(group, buckets) == bucket]
+            with ShardWriter(Path(self.store.packs()) / run, str(bucket)) as shard:
+                stored = [
+                    (group, algorithm, shard.add(encode(self._model(slope))))
+                    for group in mine
+                    for algorithm, slope in self._algorithms(slopes[group]).items()
+                ]
+            for group, algorithm, place in stored:
+                row = {"partition": partition, "run": run, "group": group, "bucket": bucket, **place._asdict()}
+                row |= {
+                    "parent": "*" in group,
+                    "algorithm": algorithm,
+                    "shard": shard.path.relative_to(self.root).as_posix(),
+                }
+                row |= {
+                    "rows": 100,
+                    "positives": 25,
+                    "prior": 0.25,
+                    "features_version": 3,
+                    "mlflow_run_id": run_ids[algorithm],
+                }
+                rows.append(row | {"train_from": windows.train.start, "train_to": windows.train.stop})
+        self._replace("models", pa.Table.from_pylist(rows, MODELS), partition)
+        return run
+
+    def _log(self, run: str, algorithms: Sequence[str], groups: int) -> dict[str, str]:
+        run_ids = open_runs(self.workload, run, algorithms)
+        for run_id in run_ids.values():
+            close_run(run_id, {"made": True}, {"groups": groups}, {})
+        return run_ids
+
+    @staticmethod
+    def _algorithms(slope: Any) -> dict[str, Any]:
+        return slope if isinstance(slope, dict) else {"logistic": slope}
+
+    def _model(self, slope: Any) -> Any:
+        return self.model(slope) if isinstance(slope, int | float) else slope
+
+    def decide(
+        self,
+        partition: str,
+        run: str,
+        verdicts: Mapping[str, str],
+        against: str | Mapping[str, str] | None = None,
+        chosen: Mapping[str, str] = MappingProxyType({}),
+        evidence: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Write a run's `decisions`, judged against version `against`; `logistic` was chosen, or as `chosen` says.
+
+        `evidence` is every row's, beside what a decision needs at least.
+        """
+        own = against if isinstance(against, Mapping) else dict.fromkeys(verdicts, against)
+        rows = [
+            {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": own.get(group)}
+            | {
+                "algorithm": chosen.get(group, "logistic"),
+                "candidate_score": 0.75,
+                "metric": "roc_auc",
+                "parent": "*" in group,
+            }
+            | {"bucket": groups.bucket(group, self.workload.features.buckets), **evidence}
+            for group, verdict in verdicts.items()
+        ]
+        self._replace("decisions", pa.Table.from_pylist(rows, DECISIONS), partition)
+
+    def features(self, partition: str, rows: list[dict[str, Any]]) -> None:
+        """Write a slice of `features`: rows of `group` and features; the day is the partition's first."""
+        at = datetime.fromisoformat(partition).replace(tzinfo=UTC)
+        buckets = self.workload.features.buckets
+        filled = [
+            {"parent": "*" in row["group"], "row_id": f"{number:05}", "time": at, "date": at.date()}
+            | {"partition": partition, "bucket": groups.bucket(row["group"], buckets)}
+            | row
+            for number, row in enumerate(rows)
+        ]
+        table = pa.Table.from_pylist(filled, features_schema(self.workload))
+        write_deltalake(self.store.table("features"), table, mode="append", partition_by=["partition", "bucket"])
+
+    def pack(self, slopes: Mapping[str, Any], partition: str = first) -> BuiltPack:
+        """Build the pack of a run in which every group won."""
+        run = self.train(partition, slopes, logged=False)
+        self.decide(partition, run, dict.fromkeys(slopes, "promote"))
+        won = {"algorithm": ["logistic"] * len(slopes), "score": [0.75] * len(slopes)}
+        winners = pa.table({"group": list(slopes), **won})
+        models = self.store.open("models").to_pyarrow_table(filters=[("partition", "=", partition)])
+        return build_pack(self.workload, self.store, date.fromisoformat(partition), models, winners, None)
+
+    def _replace(self, table: str, rows: pa.Table, partition: str) -> None:
+        where = {"predicate": f"partition = '{partition}'"} if self.store.open(table) else {}
+        write_deltalake(self.store.table(table), rows, mode="overwrite", partition_by=["partition"], **where)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """A workload with tables of its own and no MLflow."""
+    return Line(tmp_path)
+
+
+@pytest.fixture
+def served(line: Line, mlflow_settings: str) -> Line:
+    """A workload with tables of its own, and a real MLflow server that the settings name."""
+    return line

@@ -1,0 +1,230 @@
+"""What follows a rollback: scoring, judging, promoting; moves by hand; and the races of two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muster.champions import alias, registry
+from muster.champions.alias import AliasMoved, journal
+from muster.champions.opponent import opponents
+from muster.promotion.promote import promote
+from muster.promotion.rollback import carry_out, plan
+from muster.scoring.score import prepare
+from muster.workload.windows import partition_windows
+from muster_local import PROJECT
+from tests.promotion.history import Killed, Line, by_hand, promoted, slopes, three_weeks
+
+pytestmark = pytest.mark.slow
+FOURTH = "2024-02-26"
+
+
+def _roll_back(line: Line, version: str | None = None, *groups: str) -> str:
+    found = plan(line.workload, line.store, version, groups)
+    return str(carry_out(line.workload, line.store, found, "ann", "bad scores")["to_version"])
+
+
+def _scored_by(line: Line) -> dict[str, str]:
+    """Return the version that each slice is scored by, when it is scored now."""
+    partitions = (line.first, line.second, line.third, FOURTH)
+    for partition in partitions if line.store.open("features") is None else ():
+        line.features(partition, [{"group": "A,X", "a": 1.0, "b": 0.0, "record": 0.5}])
+    windows = {partition: partition_windows(line.workload, partition) for partition in partitions}
+    return {key: prepare(line.workload, line.store, found).champion.version for key, found in windows.items()}
+
+
+def _judged_against(line: Line, *partitions: str) -> list[str | None]:
+    """Return the version that each partition is judged against, when it is judged now."""
+    windows = [partition_windows(line.workload, partition) for partition in partitions]
+    found = [opponents(line.workload, line.store, each) for each in windows]
+    return [opponent.version if opponent else None for opponent in found]
+
+
+def _again(line: Line, partition: str) -> dict[str, Any]:
+    return promote(line.workload, line.store, partition_windows(line.workload, partition), "cleared")
+
+
+def test_slices_are_scored_by_what_was_gone_back_to_and_old_ones_by_their_own_time(served: Line) -> None:
+    three_weeks(served)
+    _roll_back(served)
+    assert list(_scored_by(served).values()) == ["1", "2", "2", "2"]
+    promoted(served, FOURTH, {"A,X": 4.0}, "2")
+    assert list(_scored_by(served).values()) == ["1", "2", "2", "4"]  # the third week's own is passed over for good
+
+
+def test_slices_are_scored_by_the_groups_rolled_back(served: Line) -> None:
+    three_weeks(served)
+    made = _roll_back(served, None, "B,X")
+    assert list(_scored_by(served).values()) == ["1", "2", made, made]
+    promoted(served, FOURTH, {"A,X": 5.0}, made)
+    assert list(_scored_by(served).values()) == ["1", "2", made, "5"]
+    assert slopes(served) == {"A,X": 5.0, "B,X": 1.0, "C,X": 3.0}
+
+
+def test_an_undone_rollback_leaves_no_trace_in_what_is_scored_and_judged(served: Line) -> None:
+    three_weeks(served)
+    before = _judged_against(served, served.first, served.second, served.third, FOURTH)
+    _roll_back(served, "1")
+    _roll_back(served, "3")
+    assert list(_scored_by(served).values()) == ["1", "2", "3", "3"]
+    assert _judged_against(served, served.first, served.second, served.third, FOURTH) == before == [None, "1", "2", "3"]
+
+
+def test_the_next_partition_is_judged_against_what_was_gone_back_to(served: Line) -> None:
+    three_weeks(served)
+    _roll_back(served, "1")
+    assert _judged_against(served, served.second, served.third, FOURTH) == ["1", "1", "1"]
+    promoted(served, FOURTH, {"A,X": 4.0}, "1")
+    assert slopes(served) == {"A,X": 4.0, "B,X": 1.0}
+    assert _judged_against(served, served.second, FOURTH) == ["1", "1"]
+
+
+def test_a_partition_trained_again_after_its_rollback_keeps_its_opponent_once_promoted(served: Line) -> None:
+    three_weeks(served)
+    _roll_back(served, "1")
+    promoted(served, served.third, {"A,X": 3.5}, "1")
+    assert _judged_against(served, served.third) == ["1"]  # not version 2, which its first promotion was judged against
+    promoted(served, served.third, {"A,X": 3.6, "B,X": 3.6, "C,X": 3.6, "D,X": 3.6}, "1")
+    assert slopes(served)["A,X"] == 3.6
+
+
+def test_what_was_judged_before_the_rollback_is_refused(served: Line) -> None:
+    three_weeks(served)
+    run = served.train(FOURTH, {"A,X": 4.0})
+    served.decide(FOURTH, run, {"A,X": "promote"}, "3")
+    _roll_back(served)
+    with pytest.raises(AliasMoved, match="is at version 2, but version 3 was judged"):
+        _again(served, FOURTH)
+
+
+def test_verdicts_rolled_back_are_not_promoted_again_and_it_says_why(served: Line) -> None:
+    three_weeks(served)
+    _roll_back(served)
+    result = _again(served, served.third)
+    assert not result["moved"]
+    assert "as version 3, and ann moved the alias to version 2 (bad scores) since" in result["reason"]
+    assert slopes(served) == {"A,X": 2.0, "B,X": 1.0}
+
+
+def test_models_rolled_back_are_not_promoted_by_another_judgement_of_them(served: Line) -> None:
+    runs = three_weeks(served)
+    _roll_back(served, "1")
+    served.decide(served.third, runs[2], {"B,X": "promote", "C,X": "reject"}, "1")  # judged again: others win
+    result = _again(served, served.third)
+    assert (result["moved"], len(journal(served.store))) == (False, 4)
+    assert f"run {runs[2]} was promoted before, as version 3, and ann moved" in result["reason"]
+
+
+def test_a_partition_does_not_overrule_the_groups_that_a_human_chose_of_it(served: Line) -> None:
+    three_weeks(served)
+    made = _roll_back(served, "1", "A,X")
+    run = served.train(served.third, {"B,X": 3.5})
+    served.decide(served.third, run, {"B,X": "promote"}, "2")
+    result = _again(served, served.third)
+    assert not result["moved"]
+    assert f"ann moved the alias to version {made}" in result["reason"]
+    assert "roll back to version 2, then promote" in result["reason"]
+    _roll_back(served, "2")
+    assert _again(served, served.third)["moved"]
+    assert slopes(served) == {"A,X": 2.0, "B,X": 3.5}
+
+
+def test_a_move_by_hand_is_no_broken_off_promotion(served: Line) -> None:
+    three_weeks(served)
+    by_hand(served, "2")
+    result = _again(served, served.third)
+    assert not result["moved"]
+    for told in ("the alias is at 2 now", "--to 2' writes it down", "--to 3' undoes it"):
+        assert told in result["reason"]
+    row = journal(served.store)[-1]
+    names = ("from_version", "to_version", "cause", "who", "run", "partition", "manifest_sha256")
+    with pytest.raises(AliasMoved, match="moved by hand after this very promotion"):
+        alias.move_alias(served.workload, served.store, alias.Move(**{name: row[name] for name in names}))
+    assert slopes(served) == {"A,X": 2.0, "B,X": 1.0}
+    promoted(served, FOURTH, {"A,X": 4.0}, "2")  # judged against where the alias is: no need to wait
+    assert slopes(served) == {"A,X": 4.0, "B,X": 1.0}
+
+
+def test_a_promotion_broken_off_before_the_alias_was_set_is_finished(
+    served: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_weeks(served)
+    whole = alias.write_down
+
+    def killed(*arguments: Any) -> None:
+        whole(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alias, "write_down", killed)
+        with pytest.raises(Killed):
+            promoted(served, FOURTH, {"A,X": 4.0}, "3")
+    assert alias.unfinished(served.store)
+    assert _again(served, FOURTH)["moved"]
+    assert not alias.unfinished(served.store)
+    assert slopes(served)["A,X"] == 4.0
+
+
+RACER = """
+import json, sys, time
+from pathlib import Path
+from muster.errors import MusterError
+from muster.pack import alias
+from muster.promote import promote
+from muster.rollback import carry_out, plan
+from muster.workload.windows import partition_windows
+from tests.promotion.conftest import Line
+
+root, name, what, meeting = Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])
+line, compare = Line(root, name=name), alias._compare
+
+def compared(*arguments):
+    compare(*arguments)
+    (meeting / what).touch()
+    until = time.monotonic() + 120
+    while len(list(meeting.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+
+alias._compare = compared
+try:
+    if what == "rollback":
+        made = carry_out(line.workload, line.store, plan(line.workload, line.store), "ann", "bad")
+    else:
+        made = promote(line.workload, line.store, partition_windows(line.workload, what), "gate")
+    print(json.dumps({"to": made["to_version"], "moved": made["moved"]}))
+except MusterError as error:
+    print(json.dumps({"error": type(error).__name__, "told": str(error)}))
+"""
+
+
+@pytest.mark.parametrize("other", ["rollback", FOURTH], ids=["promote and rollback", "promote and promote"])
+def test_of_two_processes_one_moves_the_alias_and_the_other_says_that_it_moved(
+    served: Line, tmp_path: Path, other: str
+) -> None:
+    three_weeks(served)
+    racers = ("2024-03-04", other)
+    for number, partition in enumerate(racers):
+        if partition != "rollback":
+            run = served.train(partition, {"A,X": 4.0 + number})
+            served.decide(partition, run, {"A,X": "promote"}, "3")
+    (tmp_path / "meeting").mkdir()
+    env = os.environ | {"PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", RACER, str(served.root), served.name]
+    started = [
+        subprocess.Popen([*command, what, str(tmp_path / "meeting")], env=env, stdout=subprocess.PIPE, text=True)
+        for what in racers
+    ]
+    ended = [json.loads(racer.communicate(timeout=180)[0].splitlines()[-1]) for racer in started]
+
+    ((winner,), (loser,)) = ([end for end in ended if "to" in end], [end for end in ended if "error" in end])
+    assert (winner["moved"], loser["error"]) == (True, "AliasMoved")
+    assert "another move came first" in loser["told"]
+    assert registry.current(served.workload, served.store).version == winner["to"]
+    assert [row["to_version"] for row in journal(served.store)] == ["1", "2", "3", winner["to"]]
+    assert not alias.unfinished(served.store)

@@ -1,0 +1,103 @@
+"""The review of a partition's verdicts, against a real MLflow server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from muster.evaluation.plots import plots
+from muster.promotion.approval import Approval
+from muster.promotion.promote import promote
+from muster.promotion.review import quoted, review, with_gain
+from muster.storage.tables import DECISIONS
+from muster.workload.windows import partition_windows
+
+Line = Any
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def decided(count: int, metric: str = "roc_auc", **columns: Any) -> pa.Table:
+    """Return decisions of which every other is a promotion; group 7 gains most and is least sure."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        gain = 0.4 if number == 7 else float(random.uniform(0.01, 0.1))
+        rows.append(
+            {"group": f"G{number}|`x`\n,X", "verdict": ("reject", "promote")[number % 2], "against": "champion"}
+            | {"candidate_score": 0.6 + gain, "champion_score": 0.6, "baseline_score": 0.5, "metric": metric}
+            | {"low": -0.2 if number == 7 else gain - 0.005, "high": gain + 0.3, "p_value": 0.01, "q_value": 0.02}
+            | {"algorithm": "logistic", "rows": 100, "positives": 30}
+            | columns
+        )
+    return pa.Table.from_pylist([{name: row.get(name) for name in DECISIONS.names} for row in rows], schema=DECISIONS)
+
+
+def test_of_a_loss_less_is_the_gain() -> None:
+    found = with_gain(decided(4, metric="log_loss")).to_pylist()
+    for row in found:
+        assert row["gain"] == pytest.approx(row["champion_score"] - row["candidate_score"])
+        assert row["at_least"] == -row["high"]
+
+
+def test_a_first_candidate_gains_on_the_baseline() -> None:
+    (row,) = with_gain(decided(1, against="baseline", champion_score=None)).to_pylist()
+    assert row["gain"] == pytest.approx(row["candidate_score"] - 0.5)
+
+
+def test_plots_are_pictures_and_small() -> None:
+    found = plots(with_gain(decided(400)), "roc_auc")
+    assert len(found) == 2
+    for png in found.values():
+        assert png.startswith(PNG)
+        assert len(png) < 100_000
+
+
+def test_where_nothing_was_judged_there_is_nothing_to_draw() -> None:
+    held = decided(3, verdict="hold", candidate_score=None, champion_score=None, baseline_score=None)
+    assert plots(with_gain(held), "roc_auc") == {}
+
+
+@pytest.mark.parametrize("name", ["a|b", "a`b", "a\n| x |", "<b>"])
+def test_a_group_of_any_name_stays_within_its_cell(name: str) -> None:
+    found = quoted(name)
+    assert (found[0], found[-1]) == ("`", "`")
+    assert not {"`", "\n"} & set(found[1:-1])
+    assert "|" not in found.replace("\\|", "")
+
+
+@pytest.mark.slow
+def test_a_human_is_shown_what_changes_and_can_approve_exactly_that(served: Line) -> None:
+    names = [f"G{number},X" for number in range(40)]
+    first, second = (partition_windows(served.workload, day) for day in (served.first, served.second))
+    run = served.train(served.first, dict.fromkeys(names, 1.0))
+    served.decide(served.first, run, dict.fromkeys(names, "promote"))
+    before = review(served.workload, served.store, first)
+    assert (before.needs_approval, before.why) == (False, "there is no champion whose groups could change")
+    version = promote(served.workload, served.store, first, "test")["to_version"]
+    assert "carried out before" in review(served.workload, served.store, first).why
+
+    served.declared = {"gate": {"baseline": "record", "max_changed": 0.25}}
+    run = served.train(served.second, dict.fromkeys(names, 2.0))
+    rows = decided(40, partition=served.second, run=run, champion_version=version).drop(["group"])
+    rows = rows.append_column("group", pa.array(names)).select(DECISIONS.names)
+    predicate = f"partition = '{served.second}'"
+    write_deltalake(served.store.table("decisions"), rows, mode="overwrite", predicate=predicate)
+    found = review(served.workload, served.store, second)
+    assert (found.needs_approval, found.changed) == (True, 0.5)
+    assert found.why == "50.0% of the champion's 40 groups would change, more than 25.0%"
+    assert (found.largest_gains[0]["group"], found.largest_risks[0]["group"]) == ("G7,X", "G7,X")
+    assert len(found.largest_gains) == len(found.largest_risks) == 5
+    for told in (
+        found.why,
+        found.verdicts,
+        "| promote | 20 |",
+        "| `G7,X` | `logistic` | champion | +0.4000 | -0.2000 |",
+    ):
+        assert told in found.markdown
+    result = promote(served.workload, served.store, second, "test", Approval("ann", found.verdicts))
+    assert result["promoted"] == 20
+    assert review(served.workload, served.store, second).why.startswith("these verdicts were carried out before")

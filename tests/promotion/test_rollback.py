@@ -1,0 +1,268 @@
+"""Rolling back against a real MLflow server: what is shown, what is moved, what is refused, what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muster.champions import alias, registry
+from muster.champions.alias import AliasMoved, journal
+from muster.errors import MusterError, UnknownName
+from muster.mlflow import budget
+from muster.mlflow.client import connect
+from muster.models.build import incumbents
+from muster.promotion import rollback
+from muster.promotion.rollback import MissingActorOrReason, carry_out, plan
+from muster.promotion.rollback_sources import CannotRollBack, NoSuchGroups
+from tests.promotion.history import Killed, Line, by_hand, promoted, slopes, three_weeks, versions
+
+pytestmark = pytest.mark.slow
+
+
+def _roll_back(line: Line, version: str | None = None, groups: Any = (), **more: Any) -> dict[str, Any]:
+    found = plan(line.workload, line.store, version, groups, **more)
+    return carry_out(line.workload, line.store, found, "ann", "bad scores")
+
+
+def _state(line: Line) -> tuple[Any, ...]:
+    packs = sorted(path.name for path in Path(line.store.packs()).glob("*champion*"))
+    return registry.current(line.workload, line.store), len(versions(line)), len(journal(line.store)), packs
+
+
+def test_the_whole_pack_goes_back_to_before_the_last_promotion(served: Line) -> None:
+    three_weeks(served)
+    result = _roll_back(served)
+    assert (result["moved"], result["from_version"], result["to_version"]) == (True, "3", "2")
+    assert slopes(served) == {"A,X": 2.0, "B,X": 1.0}
+    row = journal(served.store)[-1]
+    assert (row["cause"], row["who"], row["partition"]) == ("rollback", "ann", served.second)
+    evidence = json.loads(row["evidence"])
+    assert (evidence["why"], evidence["changes"], evidence["disappears"]) == ("bad scores", 1, 1)
+    assert len(versions(served)) == 3
+
+
+def test_a_look_changes_nothing_and_says_what_would_change(served: Line) -> None:
+    runs = three_weeks(served)
+    before = _state(served)
+    found = plan(served.workload, served.store, "1").difference
+    assert _state(served) == before
+    assert (found["from_version"], found["to_version"], found["groups"]) == ("3", "1", 2)
+    assert (found["changes"], found["appears"], found["disappears"]) == (2, 0, 1)
+    told = {change["group"]: change for change in found["shown"]}
+    model = {"origin_run": runs[1], "origin_partition": served.second, "algorithm": "logistic", "score": 0.75}
+    assert told["A,X"]["before"] == model
+    assert told["A,X"]["after"]["origin_run"] == runs[0]
+    assert (told["C,X"]["change"], told["C,X"]["after"]) == ("disappears", None)
+    assert found["fallback"] == "baseline"
+
+
+def test_a_group_goes_back_to_the_model_it_had_and_the_others_stay(served: Line) -> None:
+    three_weeks(served)
+    result = _roll_back(served, groups=["B,X"])
+    assert (result["to_version"], result["changes"]) == ("4", 1)
+    assert slopes(served) == {"A,X": 2.0, "B,X": 1.0, "C,X": 3.0}
+    made = registry.current(served.workload, served.store)
+    stored = [_stored(served, number) for number in ("1", "3", "4")]
+    assert stored[2] == {**stored[1], "B,X": stored[0]["B,X"]}
+    assert made.partition == served.third
+    assert versions(served)[0].tags["muster.rolled_back_from"] == "3"
+
+
+def _stored(line: Line, version: str) -> dict[str, str]:
+    pack = registry.version(line.workload, line.store, version)
+    rows = incumbents(line.store, pack.folder, pack.manifest_sha256).to_pylist()
+    return {row["group"]: row["sha256"] for row in rows}
+
+
+def test_each_group_comes_from_the_version_before_its_own_model(served: Line) -> None:
+    three_weeks(served)
+    found = plan(served.workload, served.store, groups=["A,X", "B,X", "C,X"])
+    taken = {change.group: (change.change, change.taken_from) for change in found.changes}
+    assert taken == {"A,X": ("changes", "1"), "B,X": ("changes", "2"), "C,X": ("disappears", "2")}
+    assert found.difference["taken_from"] == {"1": 1, "2": 2}
+
+
+def test_a_group_that_had_no_model_is_answered_for_by_the_fallback(served: Line) -> None:
+    three_weeks(served)
+    _roll_back(served, "1", ["C,X"])
+    assert slopes(served) == {"A,X": 2.0, "B,X": 3.0}
+
+
+def test_a_rollback_is_undone_by_rolling_back_to_the_newer_version(served: Line) -> None:
+    three_weeks(served)
+    _roll_back(served, "1")
+    assert _roll_back(served, "3")["to_version"] == "3"
+    _roll_back(served, groups=["B,X"])
+    assert _roll_back(served, "3", ["B,X"])["to_version"] == "3"  # the same pack is the same version
+    assert slopes(served) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
+    assert len(versions(served)) == 4
+
+
+def test_going_back_twice_goes_further_back_each_time(served: Line) -> None:
+    three_weeks(served)
+    assert [_roll_back(served)["to_version"] for _ in range(2)] == ["2", "1"]
+    with pytest.raises(CannotRollBack, match="no champion stood before version 1"):
+        _roll_back(served)
+    with pytest.raises(CannotRollBack, match=r"before the models of 1 groups: A,X; name a version"):
+        _roll_back(served, groups=["A,X"])
+
+
+def test_what_is_so_already_is_a_result_and_no_move(served: Line) -> None:
+    three_weeks(served)
+    before = _state(served)
+    for result in (_roll_back(served, "3"), _roll_back(served, "2", ["A,X"])):
+        assert (result["moved"], result["to_version"]) == (False, "3")
+        assert "nothing to do" in result["reason"]
+    assert _state(served) == before
+
+
+def test_what_cannot_be_meant_is_refused(served: Line) -> None:
+    with pytest.raises(CannotRollBack, match="there is no champion yet"):
+        plan(served.workload, served.store)
+    three_weeks(served)
+    with pytest.raises(UnknownName, match=r"version '9'; there is: 1, 2, 3$"):
+        plan(served.workload, served.store, "9")
+    with pytest.raises(NoSuchGroups, match=r"20 groups have no model in version 3: .* and 10 more"):
+        plan(served.workload, served.store, groups=[f"N{number},X" for number in range(20)])
+    with pytest.raises(NoSuchGroups, match="version 3 and in version 1: 'N,X'"):
+        plan(served.workload, served.store, "1", ["A,X", "N,X"])
+    found = plan(served.workload, served.store, "1")
+    for who, why in (("", "bad"), ("ann", " ")):
+        with pytest.raises(MissingActorOrReason, match="is empty"):
+            carry_out(served.workload, served.store, found, who, why)
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "shard-000.bin"])
+def test_a_pack_that_is_missing_or_corrupt_is_not_gone_back_to(served: Line, name: str) -> None:
+    three_weeks(served)
+    file = registry.version(served.workload, served.store, "1").folder / name
+    data = file.read_bytes()
+    for damage in (lambda: file.write_bytes(data[:-1] + b"!"), file.unlink):
+        damage()
+        for groups in ((), ["A,X", "B,X"]):
+            with pytest.raises(CannotRollBack):
+                plan(served.workload, served.store, "1", groups)
+
+
+def test_a_champion_that_is_corrupt_is_left_as_a_whole(served: Line) -> None:
+    three_weeks(served)
+    (registry.current(served.workload, served.store).folder / "manifest.parquet").unlink()
+    found = plan(served.workload, served.store)
+    assert "cannot be read" in found.difference["problem"]
+    assert carry_out(served.workload, served.store, found, "ann", "lost")["to_version"] == "2"
+
+
+def test_a_pack_of_other_features_is_not_gone_back_to(served: Line) -> None:
+    three_weeks(served)
+    served.declared = {"features": {"columns": ["a", "b", "record", "c"], "buckets": 4}}
+    for groups in ((), ["A,X"]):
+        with pytest.raises(CannotRollBack, match="takes other keys or features"):
+            plan(served.workload, served.store, "1", groups)
+
+
+def test_a_group_does_not_lose_its_model_where_nothing_else_answers(served: Line) -> None:
+    served.declared = {"pack": {"fallback": "error"}}
+    three_weeks(served)
+    with pytest.raises(CannotRollBack, match="'error' answers for groups without a model, and 1 would have none: C,X"):
+        plan(served.workload, served.store, "1", ["C,X"])
+
+
+def test_another_champion_than_was_looked_at_is_refused(served: Line) -> None:
+    three_weeks(served)
+    looked_at = plan(served.workload, served.store, "1")
+    _roll_back(served, "2")
+    with pytest.raises(AliasMoved, match=r"is at version 2, but version 3 was looked at; nothing was moved"):
+        carry_out(served.workload, served.store, looked_at, "bob", "bad")
+    with pytest.raises(AliasMoved, match=r"rollback .* --dry-run"):
+        _roll_back(served, "1", against="3")
+    assert len(journal(served.store)) == 4
+
+
+STEPS = [
+    (rollback, "write_pack", True),
+    (registry, "save_bundle", False),
+    (registry, "_link", True),
+    (alias, "write_down", True),
+    (alias, "note_made", False),
+    (alias, "note_made", True),
+]
+
+
+@pytest.mark.parametrize(("module", "step", "after"), STEPS)
+def test_the_same_rollback_after_a_crash_ends_in_the_same_state(
+    served: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+) -> None:
+    whole = getattr(module, step)
+
+    def killed(*arguments: Any, **named: Any) -> Any:
+        if after:
+            whole(*arguments, **named)
+        raise Killed
+
+    three_weeks(served)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, killed)
+        with pytest.raises(Killed):
+            _roll_back(served, groups=["B,X"], against="3")
+    result = _roll_back(served, groups=["B,X"], against="3")
+    assert (result["moved"], result["from_version"], result["to_version"]) == (True, "3", "4")
+    assert _state(served)[1:3] == (4, 4)
+    assert len(_state(served)[3]) == 4
+    assert not alias.unfinished(served.store)
+    assert slopes(served) == {"A,X": 2.0, "B,X": 1.0, "C,X": 3.0}
+
+
+@pytest.mark.parametrize("step", ["write_down", "note_made"])
+def test_a_rollback_without_a_version_goes_no_further_back_after_a_crash(
+    served: Line, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    three_weeks(served)
+    whole = getattr(alias, step)
+
+    def killed(*arguments: Any) -> None:
+        if step == "write_down":
+            whole(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alias, step, killed)
+        with pytest.raises(Killed):
+            _roll_back(served)
+    assert _roll_back(served)["to_version"] == "2"
+    assert len(journal(served.store)) == 4
+
+
+def test_a_move_by_hand_is_written_down_by_the_rollback(served: Line) -> None:
+    three_weeks(served)
+    by_hand(served, "2")
+    result = _roll_back(served, "2")
+    assert (result["moved"], result["from_version"], result["to_version"]) == (True, "3", "2")
+    assert [(row["from_version"], row["to_version"]) for row in journal(served.store)][-1] == ("3", "2")
+    assert not _roll_back(served, "2")["moved"]
+    by_hand(served, "3")  # and once more by hand: the rollback moves it back, with a row of its own
+    assert _roll_back(served, "2", against="3")["moved"]
+    assert registry.current(served.workload, served.store).version == "2"
+
+
+def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line) -> None:
+    counted = []
+    for partition, groups in ((served.first, 10), (served.second, 1000)):
+        names = [f"G{number},X" for number in range(groups)]
+        champion = registry.current(served.workload, served.store)
+        first = promoted(served, partition, dict.fromkeys(names, 1.0), champion and champion.version)["to_version"]
+        promoted(served, partition, dict.fromkeys(names, 2.0), None if partition == served.first else "2")
+        before = budget.count()
+        _roll_back(served, first, names[:-1])
+        counted.append(budget.count() - before)
+    assert counted[1] <= counted[0] <= 50
+
+
+def test_a_version_that_was_never_champion_is_no_way_back(served: Line) -> None:
+    three_weeks(served)
+    client = connect()
+    client.create_model_version(served.name, "s3://elsewhere/model")
+    with pytest.raises(MusterError, match="version '4'; there is: 1, 2, 3"):
+        plan(served.workload, served.store, "4")

@@ -1,0 +1,74 @@
+"""Settings from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from muster.settings import Settings
+from muster_local import PROJECT
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("MUSTER_")]:
+        monkeypatch.delenv(name)
+
+
+def plain() -> Settings:
+    return Settings(_env_file=None)
+
+
+def test_everything_is_below_the_project_unless_told() -> None:
+    assert plain().store_root == str(PROJECT / ".muster" / "store")
+    assert plain().workloads == PROJECT / "include" / "workloads"
+
+
+def test_home_moves_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
+    assert plain().store_root == str(tmp_path / "store")
+
+
+def test_store_may_be_elsewhere_and_has_no_trailing_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_STORE", "s3://lake/muster/")
+    assert plain().store_root == "s3://lake/muster"
+
+
+def test_addresses_follow_host_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HOST": "127.0.0.9", "AIRFLOW_PORT": "1", "MLFLOW_PORT": "2", "SPARK_PORT": "3"}.items():
+        monkeypatch.setenv(f"MUSTER_{name}", value)
+    found = plain()
+    addresses = (found.airflow_url, found.mlflow_tracking_uri, found.spark_remote)
+    assert addresses == ("http://127.0.0.9:1", "http://127.0.0.9:2", "sc://127.0.0.9:3")
+
+
+def test_another_mlflow_server_is_used_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", "https://mlflow.example")
+    assert plain().mlflow_tracking_uri == "https://mlflow.example"
+
+
+def test_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MUSTER_SPARK_CORES=5\nMUSTER_MLFLOW_PORT=6001\nOTHER=1\n")
+    monkeypatch.setenv("MUSTER_SPARK_CORES", "7")
+    found = Settings(_env_file=tmp_path / ".env")
+    assert (found.spark_cores, found.mlflow_port) == (7, 6001)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AIRFLOW_PORT", "0"),
+        ("MLFLOW_PORT", "70000"),
+        ("SPARK_MEMORY", "3 GB"),
+        ("BACKEND", "yarn"),
+        ("SPARK_CORES", "x"),
+    ],
+)
+def test_value_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"MUSTER_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        plain()
