@@ -25,8 +25,12 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure
 from muster import groups
-from muster.champions import registry
-from muster.champions.registry import Champion
+from muster.champions import opened
+from muster.champions.journal import Journal
+from muster.champions.opened import PackChampions
+from muster.champions.units import Unit
+from muster.champions.versions import RegisteredVersion, current
+from muster.context import Context
 from muster.features.files import list_features
 from muster.mlflow import budget
 from muster.mlflow.candidates import CANDIDATE_TAG, clear, tagged
@@ -149,7 +153,8 @@ def _week(root: Path, size: int) -> Week:
     close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {CANDIDATE_TAG: PARTITION})
     models = train(workload, store, size, run, run_id)
     found = tagged(workload)
-    registry.current(workload, store)
+    context, unit = Context(workload, root, store).at(PARTITION), Unit(name, name)
+    current(unit, Journal(store).rows, store)
     add_metrics(run_id, {"gate_promote": size, "gate_score_after": 0.7})
     clear(item.run_id for item in found)
     verdict = {
@@ -163,9 +168,9 @@ def _week(root: Path, size: int) -> Week:
     for table, rows in (("models", models), ("decisions", pa.Table.from_pylist(decisions, DECISIONS))):
         write_deltalake(store.table(table), rows, partition_by=["partition"])
     start = time.perf_counter()
-    promote(workload, store, partition_windows(workload, PARTITION), "bench")
+    promote(context, "bench", None, in_driver)
     seconds = time.perf_counter() - start
-    registry.current(workload, store)
+    current(unit, Journal(store).rows, store)
     print(f"promoted {size:,} groups in {seconds:.2f} s", file=sys.stderr)
     return Week(budget.count() - before, seconds)
 
@@ -235,6 +240,11 @@ def _log_figures(
     ]
 
 
+def in_driver(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
+    """Run what executors would, here."""
+    return pa.concat_tables([work(number) for number in range(tasks)])
+
+
 def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     """Measure `score_bucket` over all buckets, the pack opened anew each time, against predict on loaded models."""
     workload, store = workload_of("bench_score"), Store(str(root), "bench_score")
@@ -247,10 +257,14 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
         features_of(workload, models["group"].to_pylist(), rows),
         partition_by=["partition", "bucket"],
     )
-    champion = Champion("1", built.folder, built.sha256, PARTITION)
+    place = built.folder.relative_to(store.root).as_posix()
+    champion = RegisteredVersion(Unit(workload.name, workload.name), "1", built.sha256, PARTITION, place)
+    champions = PackChampions(champion, store, fits=True, fallback="baseline")
     files = list_features(workload, store, windows.score)
-    scoring = score.Scoring(files, windows.score, PARTITION, datetime.now(UTC), champion)
-    loaded = {name: score.open_pack(workload, champion).model(name) for name in models["group"].to_pylist()}
+    scoring = score.Scoring(workload, files, windows.score, PARTITION, datetime.now(UTC), champions)
+    with champions.open([]) as pack:
+        reader = pack.reader(workload.pack.cache_bytes)
+    loaded = {name: reader.model(name) for name in models["group"].to_pylist()}
     matrix = np.random.default_rng(1).normal(size=(rows, len(FEATURES)))
     parts = dict(zip(loaded, np.array_split(matrix, size), strict=True))
 
@@ -260,10 +274,10 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
 
     def warm() -> None:
         for bucket in sorted(files.files):
-            score.score_bucket(workload, scoring, bucket)
+            score.score_bucket(scoring, bucket)
 
     def cold() -> None:
-        score._open.cache_clear()
+        opened._reader.cache_clear()
         warm()
 
     with threadpool_limits(limits=1):

@@ -11,14 +11,15 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from benchmarks.figures import Figure
-from benchmarks.pack import PARTITION, features_of, mlflow_of_its_own, train, workload_of
+from benchmarks.pack import PARTITION, features_of, in_driver, mlflow_of_its_own, train, workload_of
+from muster.context import Context
 from muster.mlflow import budget
 from muster.mlflow.runs import close_run, open_runs
-from muster.registries import registry_of
+from muster.promotion.promote import promote
+from muster.scoring.score import prepare, score_bucket
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import DECISIONS
-from muster.workload.windows import partition_windows
 
 ROWS_OF_A_GROUP = 480
 """A week of quotes every 15 minutes."""
@@ -44,7 +45,7 @@ def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
     """Promote and score one partition; return calls and seconds of both."""
     name = f"bench_{kind}"
     workload = workload_of(name).model_copy(update={"registry": kind})
-    store, windows, one = Store(str(root), name), partition_windows(workload, PARTITION), f"{PARTITION}-0123abcd"
+    store, one = Store(str(root), name), f"{PARTITION}-0123abcd"
     run_id = open_runs(workload, one, workload.algorithms)["logistic"]
     close_run(run_id, {"seed": 0}, {"groups": size}, {})
     models = train(workload, store, size, one, run_id)
@@ -55,23 +56,17 @@ def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
         write_deltalake(store.table(table), rows, partition_by=["partition"])
     features = features_of(workload, models["group"].to_pylist(), size * ROWS_OF_A_GROUP)
     write_deltalake(store.table("features"), features, partition_by=["partition", "bucket"])
-    registry = registry_of(workload)
-
-    def over(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
-        return pa.concat_tables([work(number) for number in range(tasks)])
-
-    def promote() -> None:
-        registry.promote(workload, store, windows, "bench", None, over)
+    context = Context(workload, root, store).at(PARTITION)
 
     def score() -> None:
-        scoring = registry.prepare(workload, store, windows)
+        scoring = prepare(context)
         for bucket in sorted(scoring.costs):
-            registry.score_bucket(workload, scoring, bucket)
+            score_bucket(scoring, bucket)
 
-    return {"promote": _taken(promote), "score": _taken(score)}
+    return {"promote": _taken(lambda: promote(context, "bench", None, in_driver)), "score": _taken(score)}
 
 
-def _taken(work: Callable[[], None]) -> tuple[int, float]:
+def _taken(work: Callable[[], object]) -> tuple[int, float]:
     calls, started = budget.count(), time.perf_counter()
     work()
     return budget.count() - calls, time.perf_counter() - started

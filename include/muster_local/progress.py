@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muster.champions.journal import journal
+from muster.champions.journal import Journal
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES, StageName
@@ -50,7 +50,7 @@ def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
 
 def champion(store: Store) -> str | None:
     """Return the version that `Champion` points to, by the journal; or how many groups have one of their own."""
-    moves = [move for move in journal(store) if move["alias"] == "Champion"]
+    moves = [move for move in Journal(store).rows if move["alias"] == "Champion"]
     groups = {move["group"] for move in moves} - {None}
     if groups:
         return f"{len(groups)} groups' own"

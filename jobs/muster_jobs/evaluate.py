@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muster.champions.opened import Champions, opponents
 from muster.evaluation.bucket import judge_bucket
 from muster.evaluation.candidates import Candidates, read_candidates, settled
 from muster.evaluation.decisions import reconcile, summary
@@ -18,7 +19,6 @@ from muster.evaluation.significance import control
 from muster.features.files import FeatureFiles, list_features, read_bucket
 from muster.mlflow import runs
 from muster.mlflow.candidates import clear, tagged
-from muster.registries import Opponents, registry_of
 from muster.storage.tables import DECISIONS
 from muster.training.bins import balance
 from muster_jobs.job import Job, main
@@ -31,11 +31,11 @@ def run(job: Job) -> dict[str, Any]:
     """Judge every group of the partition's ledger and write `decisions`; return the counts."""
     found = tagged(job.workload)
     candidates = read_candidates(job.workload, job.store, job.windows, found)
-    champion = registry_of(job.workload).opponents(job.workload, job.store, job.windows)
+    champions = opponents(job.context)
     files = list_features(job.workload, job.store, job.windows.evaluate, candidates.features_version)
     ledger = candidates.ledger.read()
     bins = balance(_costs(ledger, files), job.bins)
-    decisions = job.over_bins(bins, _judge(job, candidates, champion, files), DECISIONS)
+    decisions = job.over_bins(bins, _judge(job, candidates, champions, files), DECISIONS)
     decisions = decisions.sort_by([("bucket", "ascending"), ("group", "ascending")])
     reconcile(decisions, ledger)
     decisions = control(decisions, job.workload.gate.false_promotions)
@@ -44,11 +44,11 @@ def run(job: Job) -> dict[str, Any]:
     for algorithm, run_id in candidates.mlflow_runs.items():
         runs.add_metrics(run_id, _metrics(told) | _chosen(decisions, algorithm))
     clear(settled(job.store, job.windows.key, found))
-    return {"run": candidates.run, **told, "champion_version": champion.version if champion else None}
+    return {"run": candidates.run, **told, "champion_version": champions.version if champions else None}
 
 
 def _judge(
-    job: Job, candidates: Candidates, champion: Opponents | None, files: FeatureFiles
+    job: Job, candidates: Candidates, champions: Champions | None, files: FeatureFiles
 ) -> Callable[[int], pa.Table]:
     """Return the work on one bucket, free of the job: it travels to the executors."""
     workload, days, root = job.workload, job.windows.evaluate, Path(job.store.root)
@@ -56,7 +56,9 @@ def _judge(
     def judge(bucket: int) -> pa.Table:
         rows = read_bucket(workload, files.files.get(bucket, []), days, ["label", *workload.features.columns])
         ledger, models = candidates.ledger.read(bucket), candidates.models.read(bucket)
-        with champion.of(ledger["group"]) if champion else nullcontext() as incumbents:
+        names = ledger["group"].combine_chunks()
+        with champions.open(names.to_pylist()) if champions else nullcontext() as opened:
+            incumbents = opened.incumbents(names) if opened else None
             return judge_bucket(workload, rows, ledger, models, root, incumbents)
 
     return judge

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from muster.context import PartitionContext
 from muster.errors import MusterError, UnknownName, WrongArgument
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, muster_errors
@@ -52,6 +53,12 @@ class Job:
     attempt: str
     options: Mapping[str, str] = field(default_factory=dict)
     """What was given as `--option name=value`: only names that the job declares."""
+
+    @property
+    def context(self) -> PartitionContext:
+        """The workload, its store and the partition's dates, for a job that is about a partition."""
+        assert self.windows is not None  # noqa: S101 - only a job that is declared so has none
+        return PartitionContext(self.workload, self.folder, self.store, self.windows)
 
     @property
     def tag(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from muster.promotion.approval import BY, VERDICTS, Approval
-from muster.registries import registry_of
+from muster.promotion.promote import promote
 from muster_jobs.job import Job, main
 
 
@@ -19,7 +19,7 @@ def run(job: Job) -> dict[str, Any]:
         return job.over_bins([[number] for number in range(tasks)], work, schema)
 
     approval = Approval.of(job.options)
-    return registry_of(job.workload).promote(job.workload, job.store, job.windows, job.attempt, approval, over)
+    return promote(job.context, job.attempt, approval, over)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from muster.context import Context
 from muster.errors import WrongArgument
-from muster.registries import registry_of
+from muster.promotion.rollback import plan_rollback, roll_back
 from muster_jobs.job import Job, main
 
 OPTIONS = ("to", "groups", "against", "who", "why", "dry_run")
@@ -14,15 +15,11 @@ OPTIONS = ("to", "groups", "against", "who", "why", "dry_run")
 
 def run(job: Job) -> dict[str, Any]:
     """Carry out the rollback that the options ask for; with `dry_run` of `true`, only tell the difference."""
-    told, registry = job.options, registry_of(job.workload)
-    groups = _groups(told.get("groups", "[]"))
-    planned = registry.plan_rollback(job.workload, job.store, told.get("to"), groups, told.get("against"))
-    if told.get("dry_run") == "true":
-        return {**planned.difference, "moved": False}
-    return {
-        **planned.difference,
-        **registry.roll_back(job.workload, job.store, planned, told.get("who", ""), told.get("why", "")),
-    }
+    options, context = job.options, Context(job.workload, job.folder, job.store)
+    plan = plan_rollback(context, options.get("to"), _groups(options.get("groups", "[]")), options.get("against"))
+    if options.get("dry_run") == "true":
+        return {**plan.difference, "moved": False}
+    return {**plan.difference, **roll_back(context, plan, options.get("who", ""), options.get("why", ""))}
 
 
 def _groups(text: str) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from muster.registries import registry_of
-from muster.scoring.score import count_predictions
+from muster.scoring.score import count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 from muster.training.bins import balance
 from muster_jobs.job import Job, main
@@ -14,12 +13,11 @@ from muster_jobs.job import Job, main
 
 def run(job: Job) -> dict[str, Any]:
     """Score bucket by bucket; the rows go from the executors to the table, not through here."""
-    registry = registry_of(job.workload)
-    scoring = registry.prepare(job.workload, job.store, job.windows)
+    scoring = prepare(job.context)
     bins = balance(scoring.costs, job.bins)
-    rows = job.frame_over_bins(bins, partial(registry.score_bucket, job.workload, scoring), PREDICTIONS)
+    rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
-    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.model_version}
+    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.champions.version}
 
 
 if __name__ == "__main__":

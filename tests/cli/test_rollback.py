@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from muster.champions.alias import journal
 from muster.cli import main
 from muster.promotion.difference_text import view
 from muster.settings import settings
@@ -52,7 +51,7 @@ def test_a_look_then_the_rollback_then_its_undoing(made: Line, capsys: pytest.Ca
     assert look.returncode == 0, look.stderr
     assert look.stdout.startswith(f"{made.name}: version 3 -> version 2\n")
     assert "\n1 groups change, 0 appear, 1 disappear" in look.stdout
-    assert len(journal(made.store)) == 3
+    assert len(made.moves) == 3
 
     _, done = here(capsys, made.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
     told = json.loads(done)
@@ -76,7 +75,7 @@ def test_on_a_terminal_it_asks_why_and_whether(made: Line, answer: str, champion
     assert done.returncode == (0 if champion else 130)
     assert "Move the champion?" in done.stderr
     assert slopes(made) == (champion or before)
-    last = journal(made.store)[-1]
+    last = made.moves[-1]
     assert (json.loads(last["evidence"]).get("why") == "cancelled flights") == (champion is not None)
 
 

@@ -17,8 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from muster import groups
-from muster.champions import registry
-from muster.champions.registry import Champion
+from muster.champions import versions
+from muster.champions.units import Unit
+from muster.champions.versions import RegisteredVersion
 from muster.evaluation.candidates import NotTrained
 from muster.evaluation.decisions import CorruptChampion
 from muster.evaluation.significance import CHANCE
@@ -129,7 +130,9 @@ def train(store: Store, declared: Workload, trained_to: date = date(2024, 1, 26)
     put(store, "models", models, f"partition = '{PARTITION}'" if store.open("models") else None)
 
 
-def champion(store: Store, declared: Workload, weights: dict[str, float], partition: str = "2024-01-29") -> Champion:
+def champion(
+    store: Store, declared: Workload, weights: dict[str, float], partition: str = "2024-01-29"
+) -> RegisteredVersion:
     """Write a champion pack and return it as version 3."""
     folder = Path(store.packs()) / "champion-made"
     with ShardWriter(folder, "shard") as shard:
@@ -140,14 +143,15 @@ def champion(store: Store, declared: Workload, weights: dict[str, float], partit
     digest = write_manifest(
         folder, rows, describe(declared, rows, date.fromisoformat(partition), "2024-01-29-0000bbbb")
     )
-    return Champion("3", folder, digest, partition)
+    place = folder.relative_to(store.root).as_posix()
+    return RegisteredVersion(Unit(declared.name, declared.name), "3", digest, partition, place)
 
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]]:
     """Stand in for MLflow: no champion, the candidate's tag, and the metrics that were logged."""
     calls: list[tuple[str, dict[str, float]]] = []
-    monkeypatch.setattr(registry, "current", lambda workload, store: None)
+    monkeypatch.setattr(versions, "current", lambda *_: None)
     monkeypatch.setattr(
         "muster.mlflow.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics))
     )
@@ -280,7 +284,7 @@ def test_decisions_do_not_depend_on_the_partitioning(job: LocalJob, tmp_path: Pa
 
 def test_the_champion_is_judged_by_group_name(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     standing = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
-    monkeypatch.setattr(registry, "current", lambda workload, store: standing)
+    monkeypatch.setattr(versions, "current", lambda *_: standing)
     result = evaluate.run(job)
     found = {row["group"]: (row["against"], row["verdict"], row["champion_version"]) for row in decisions(job)}
     assert found["a"] == ("champion", "promote", "3")
@@ -295,14 +299,14 @@ def test_after_its_own_promotion_a_partition_is_judged_against_what_stood_before
 ) -> None:
     """Invariant 2: evaluate run again after promote gives the same decisions."""
     standing = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
-    monkeypatch.setattr(registry, "current", lambda workload, store: standing)
+    monkeypatch.setattr(versions, "current", lambda *_: standing)
     evaluate.run(job)
     before = decisions(job)
     move = {"at": datetime(2024, 2, 5, tzinfo=UTC), "from_version": "3", "to_version": "4", "partition": PARTITION}
     put(job.store, "alias_journal", table_of([move], ALIAS_JOURNAL))
-    promoted = replace(standing, version="4", partition=PARTITION, folder=Path("/nowhere"))
-    monkeypatch.setattr(registry, "current", lambda workload, store: promoted)
-    monkeypatch.setattr(registry, "version", lambda workload, store, number: {"3": standing}[number])
+    promoted = replace(standing, version="4", partition=PARTITION, place="nowhere")
+    monkeypatch.setattr(versions, "current", lambda *_: promoted)
+    monkeypatch.setattr(versions, "numbered", lambda unit, number, *_: {"3": standing}[number])
     evaluate.run(job)
     assert decisions(job) == before
 
@@ -311,7 +315,7 @@ def test_a_champion_of_other_features_is_no_opponent(job: LocalJob, monkeypatch:
     renamed = job.workload.features.model_copy(update={"columns": ("signal", "another")})
     other = job.workload.model_copy(update={"features": renamed})
     standing = champion(job.store, other, {"a": 2.0})
-    monkeypatch.setattr(registry, "current", lambda workload, store: standing)
+    monkeypatch.setattr(versions, "current", lambda *_: standing)
     evaluate.run(job)
     assert {(row["against"], row["champion_version"]) for row in decisions(job)} == {("baseline", "3")}
 
@@ -322,8 +326,8 @@ def test_a_corrupt_champion_stops_the_stage_and_the_decisions_stay_as_they_were(
     evaluate.run(job)
     before = decisions(job)
     standing = champion(job.store, job.workload, {"a": -1.0})
-    next(standing.folder.glob("shard-*.bin")).write_bytes(b"garbage")
-    monkeypatch.setattr(registry, "current", lambda workload, store: standing)
+    next(standing.folder(job.store).glob("shard-*.bin")).write_bytes(b"garbage")
+    monkeypatch.setattr(versions, "current", lambda *_: standing)
     with pytest.raises(CorruptChampion, match="'a'"):
         evaluate.run(job)
     assert decisions(job) == before

@@ -7,7 +7,6 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import mlflow
@@ -18,10 +17,8 @@ import requests
 
 from muster.mlflow import sign_in
 from muster.mlflow.client import connect
-from muster.promotion import promote
 from muster.settings import Settings
 from muster.settings import settings as settings_of_process
-from muster.workload.windows import partition_windows
 from muster_local import local, passwords
 from muster_local.airflow_api import Airflow, SignInRefused
 from muster_local.ports import free_ports
@@ -121,8 +118,7 @@ def test_muster_signs_in_by_itself_and_promotes_and_scores(signed_in: Settings, 
     line = Line(tmp_path)
     run = line.train(line.first, {"A,X": 1.0})
     line.decide(line.first, run, {"A,X": "promote"})
-    windows = partition_windows(line.workload, date.fromisoformat(line.first))
-    assert promote.promote(line.workload, line.store, windows, "test")["to_version"] == "1"
+    assert line.promote(line.first)["to_version"] == "1"
     connect()
     asked = pd.DataFrame({"carrier": ["A"], "origin": ["X"], "a": [0.0], "b": [0.0], "record": [0.0]})
     assert mlflow.pyfunc.load_model(f"models:/{line.name}@Champion").predict(asked)["score"].tolist() == [0.5]

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from muster.champions import registry
-from muster.champions.registry import NotReady
+from muster.champions.artifacts import register
+from muster.champions.errors import NotReady
+from muster.champions.pack_artifact import PackArtifact
+from muster.champions.versions import PARTITION
 from muster.mlflow import runs
 from muster.mlflow.client import connect
 from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
@@ -62,7 +64,8 @@ class Registered:
         run_id = runs.open_runs(workload, RUN, [ALGORITHM])[ALGORITHM]
         runs.close_run(run_id, {"seed": 1}, {"groups": 2.0}, tags)
         pack = self.line.pack({"A,X": 1.0, "B,X": 1.0})
-        return registry.register(workload, self.line.store, pack, run_id, {registry.PARTITION: self.line.first})
+        tags = {PARTITION: self.line.first}
+        return register(PackArtifact(self.line.unit(), workload, self.line.store, pack, run_id, tags)).version
 
     def is_whole(self, version: str) -> None:
         """Assert that there is one of each, finished, and that they belong together."""

@@ -20,8 +20,9 @@ import yaml
 from deltalake import write_deltalake
 
 from muster import groups
-from muster.champions import registry
 from muster.champions.alias import journal
+from muster.champions.errors import ALIAS
+from muster.champions.versions import FOLDER, MANIFEST_DIGEST, PARTITION
 from muster.mlflow.candidates import tagged
 from muster.mlflow.client import connect
 from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
@@ -150,16 +151,16 @@ class Weeks:
         runs = client.search_runs([experiment.experiment_id])
         models = client.search_logged_models([experiment.experiment_id])
         versions = client.search_model_versions("name = 'faulty'")
-        tags = (registry.DIGEST, registry.FOLDER, registry.PARTITION, RUN_TAG)
+        tags = (MANIFEST_DIGEST, FOLDER, PARTITION, RUN_TAG)
         return {
             "runs": sorted(
                 (run.data.tags[RUN_TAG], run.data.tags[ALGORITHM_TAG], run.info.status, sorted(run.data.params.items()))
                 for run in runs
             ),
             "metrics": sorted(sorted(run.data.metrics.items()) for run in runs),
-            "models": sorted((model.name, model.status, model.tags[registry.DIGEST]) for model in models),
+            "models": sorted((model.name, model.status, model.tags[MANIFEST_DIGEST]) for model in models),
             "versions": sorted((each.version, each.status, *(each.tags[tag] for tag in tags)) for each in versions),
-            "champion": client.get_model_version_by_alias("faulty", registry.ALIAS).version,
+            "champion": client.get_model_version_by_alias("faulty", ALIAS).version,
             "candidates": len(tagged(load_workload(self.yaml))),
         }
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from muster.models.build import build_pack, incumbents
-from muster.models.manifest import MANIFEST, about, describe, fits, loads, read_manifest, write_manifest
+from muster.models.manifest import MANIFEST, about, allowed_imports, describe, fits, read_manifest, write_manifest
 from tests.promotion.conftest import Line
 
 LIGHT = {"algorithms": {"light": ["sklearn.impute.SimpleImputer", "lightgbm.LGBMClassifier"]}}
 
 
 def test_models_may_name_the_packages_of_the_declared_steps_and_what_is_declared_beside(line: Line) -> None:
-    assert loads(line.workload) == []
+    assert allowed_imports(line.workload) == []
     line.declared = {"algorithms": {"a": ":own", "b": "light.x:make"}, "pack": {"loads": ["numpy:average", "lightgbm"]}}
-    assert loads(line.workload) == ["light", "lightgbm", "numpy:average"]
+    assert allowed_imports(line.workload) == ["light", "lightgbm", "numpy:average"]
 
 
 def test_a_pack_allows_what_the_models_that_it_carries_on_may_name(line: Line) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,9 +19,19 @@ from deltalake import write_deltalake
 from sklearn.linear_model import LogisticRegression
 
 from muster import groups
+from muster.champions.alias import position
+from muster.champions.journal import Journal
+from muster.champions.units import Unit, units
+from muster.champions.versions import RegisteredVersion, current
+from muster.context import Context, PartitionContext
 from muster.mlflow.runs import close_run, open_runs
 from muster.models.build import BuiltPack, build_pack
 from muster.models.shards import ShardWriter, encode
+from muster.promotion.approval import Approval
+from muster.promotion.promote import promote
+from muster.promotion.rollback import plan_rollback, roll_back
+from muster.promotion.rollback_plan import RollbackPlan
+from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import DECISIONS, MODELS, features_schema
 from muster.workload.spec import Workload
@@ -39,6 +51,16 @@ DECLARED = {
 }
 
 
+def over(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
+    """Run the work here, carried over as Spark would carry it."""
+    carried = cloudpickle.loads(cloudpickle.dumps(work))
+    return pa.concat_tables([carried(number).cast(schema) for number in range(tasks)] or [schema.empty_table()])
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
 @dataclass
 class Line:
     """What train and evaluate leave behind, made by hand for a workload of its own."""
@@ -56,6 +78,55 @@ class Line:
     @property
     def store(self) -> Store:
         return Store(str(self.root), self.name)
+
+    @property
+    def context(self) -> Context:
+        return Context(self.workload, self.root, self.store)
+
+    def at(self, partition: str) -> PartitionContext:
+        """Return the context of a partition."""
+        return self.context.at(partition)
+
+    def promote(self, partition: str, who: str = "test", approval: Approval | None = None) -> dict[str, Any]:
+        """Promote a partition; executors' work is done here, carried over as Spark would carry it."""
+        return promote(self.at(partition), who, approval, over)
+
+    def unit(self, group: str | None = None) -> Unit:
+        """Return the unit that answers for a group."""
+        answering = units(self.workload, [group] if group else [])
+        return answering.get(group) or answering[None]
+
+    def champion(self, group: str | None = None) -> RegisteredVersion | None:
+        """Return the version behind the alias, vouched for."""
+        unit = self.unit(group)
+        return current(unit, self.journal.of(unit), self.store)
+
+    def position(self, group: str | None = None) -> str | None:
+        """Return the number of the version behind the alias, whoever put it there."""
+        return position(self.unit(group))
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.store)
+
+    @property
+    def moves(self) -> list[dict[str, Any]]:
+        """The rows of the journal."""
+        return self.journal.rows
+
+    def plan(self, version: str | None = None, groups: Any = (), against: str | None = None) -> RollbackPlan:
+        """Plan a rollback."""
+        return plan_rollback(self.context, version, groups, against)
+
+    def roll_back(self, version: str | None = None, groups: Any = (), against: str | None = None) -> dict[str, Any]:
+        """Roll back as somebody called ann who has bad scores."""
+        return roll_back(self.context, self.plan(version, groups, against), "ann", "bad scores")
+
+    def week(self, partition: str, verdicts: Mapping[str, str], slope: Any, against: Any = None) -> str:
+        """Train and judge a partition by hand; `against` is the version, or each group's, that was champion."""
+        run = self.train(partition, dict.fromkeys(verdicts, slope))
+        self.decide(partition, run, verdicts, against)
+        return run
 
     @staticmethod
     def model(slope: float) -> LogisticRegression:
@@ -178,3 +249,24 @@ def line(tmp_path: Path) -> Line:
 def served(line: Line, mlflow_settings: str) -> Line:
     """A workload with tables of its own, and a real MLflow server that the settings name."""
     return line
+
+
+@pytest.fixture
+def grouped(served: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A workload with a registered model a group, a real MLflow server, and a folder for temporary files of its own."""
+    served.declared |= {"registry": "per_group", "gate": {"baseline": "record", "max_changed": 1.0}}
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return served
+
+
+def left_behind(line: Line) -> list[Path]:
+    """Return the files with models that are left in the folder for temporary files."""
+    return [path for path in (line.root / "tmp").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def stack_home(stack_settings: Settings) -> Path:
+    """The home of the services, the MLflow server's artifacts among it."""
+    return stack_settings.home

@@ -8,24 +8,19 @@ from typing import Any
 
 import yaml
 
-from muster.champions import registry
+from muster.champions.errors import ALIAS
+from muster.champions.versions import RegisteredVersion, numbered
 from muster.mlflow.client import connect
 from muster.models.reader import Pack
-from muster.promotion.promote import promote
-from muster.workload.windows import partition_windows
 
 Line = Any
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
 
 
 def promoted(line: Line, partition: str, won: Mapping[str, float], against: str | None) -> dict[str, Any]:
     """Train and judge a run in which the groups with a slope won, and promote it."""
     run = line.train(partition, won)
     line.decide(partition, run, dict.fromkeys(won, "promote"), against)
-    return {**promote(line.workload, line.store, partition_windows(line.workload, partition), "gate"), "run": run}
+    return {**line.promote(partition, "gate"), "run": run}
 
 
 def three_weeks(line: Line) -> list[str]:
@@ -40,14 +35,20 @@ def three_weeks(line: Line) -> list[str]:
 
 def by_hand(line: Line, version: str) -> None:
     """Move the alias as MLflow's own page does: the journal does not learn of it."""
-    connect().set_registered_model_alias(line.name, registry.ALIAS, version)
+    connect().set_registered_model_alias(line.name, ALIAS, version)
 
 
 def slopes(line: Line) -> dict[str, float]:
     """Return the slope of each model of the champion."""
-    champion = registry.current(line.workload, line.store)
-    pack = Pack(champion.folder, champion.manifest_sha256)
+    champion = line.champion()
+    pack = Pack(champion.folder(line.store), champion.digest)
     return {group: float(pack.model(group).coef_[0, 0]) for group in sorted(pack.manifest["group"].to_pylist())}
+
+
+def version_of(line: Line, number: str) -> RegisteredVersion:
+    """Return the pack registered as a version, vouched for."""
+    unit = line.unit()
+    return numbered(unit, number, line.journal.of(unit), line.store)
 
 
 def versions(line: Line) -> list[Any]:

@@ -17,16 +17,14 @@ import yaml
 import zstandard
 from deltalake import write_deltalake
 
-from muster.champions import registry
-from muster.champions.opponent import opponents
+from muster.champions import opened
+from muster.champions.versions import MANIFEST_DIGEST, RegisteredVersion
 from muster.evaluation.bucket import judge_bucket
 from muster.evaluation.decisions import reconcile
 from muster.mlflow.client import connect
 from muster.models.shards import encode
-from muster.promotion import promote
 from muster.scoring import score
 from muster.storage.tables import LEDGER, MODELS, features_schema
-from muster.workload.windows import partition_windows
 
 GROUP = "B,X"
 """Its model is tampered with; in the second week it is judged, and kept."""
@@ -86,7 +84,7 @@ def _row(folder: Path) -> dict[str, Any]:
 
 def tag(line: Any, version: str, digest: str) -> None:
     """Write another digest into the registry."""
-    connect().set_model_version_tag(line.name, version, registry.DIGEST, digest)
+    connect().set_model_version_tag(line.name, version, MANIFEST_DIGEST, digest)
 
 
 def write_journal(line: Any, digest: str) -> None:
@@ -106,40 +104,40 @@ def write_bundle(local: Path, digest: str) -> None:
     file.write_text(yaml.safe_dump(said))
 
 
-def promoted(line: Any) -> registry.Champion:
+def promoted(line: Any) -> RegisteredVersion:
     """Bring a first champion about, and all that judging and scoring the second week need."""
     run = line.train(line.first, {"A,X": 1.0, GROUP: -2.0})
     line.decide(line.first, run, {"A,X": "promote", GROUP: "promote"})
-    promote.promote(line.workload, line.store, partition_windows(line.workload, line.first), "test")
+    line.promote(line.first)
     run = line.train(line.second, {"A,X": 3.0, GROUP: 3.0})
     line.decide(line.second, run, {"A,X": "promote", GROUP: "reject"}, "1")
     line.features(line.second, [{"group": GROUP, "a": 1.0, "b": 0.0, "record": 0.5}])
-    champion = registry.current(line.workload, line.store)
+    champion = line.champion()
     assert champion is not None
     return champion
 
 
 def readers(line: Any) -> dict[str, Callable[[], Any]]:
     """Return the ways in which Muster itself uses a champion: the score job's, the gate's, the next pack's."""
-    workload, store = line.workload, line.store
-    windows = partition_windows(workload, line.second)
+    workload, context = line.workload, line.at(line.second)
 
     def scored() -> None:
-        score._open.cache_clear()
-        scoring = score.prepare(workload, store, windows)
+        opened._reader.cache_clear()
+        scoring = score.prepare(context)
         for bucket in scoring.features.files:
-            score.score_bucket(workload, scoring, bucket)
+            score.score_bucket(scoring, bucket)
 
     def judged() -> None:
-        champion = opponents(workload, store, windows)
+        champion = opened.opponents(context)
         assert champion is not None
         ledger = pa.Table.from_pylist([_entered(line)], LEDGER)
         models = pa.Table.from_pylist([], MODELS)
         rows = _held(line)
-        with champion.of(ledger["group"]) as incumbents:
-            reconcile(judge_bucket(workload, rows, ledger, models, line.root, incumbents), ledger)
+        names = ledger["group"].combine_chunks()
+        with champion.open(names.to_pylist()) as pack:
+            reconcile(judge_bucket(workload, rows, ledger, models, line.root, pack.incumbents(names)), ledger)
 
-    return {"score": scored, "evaluate": judged, "promote": lambda: promote.promote(workload, store, windows, "test")}
+    return {"score": scored, "evaluate": judged, "promote": lambda: line.promote(line.second)}
 
 
 def _entered(line: Any) -> dict[str, Any]:

@@ -11,23 +11,20 @@ from typing import Any
 
 import pytest
 
-from muster.champions import alias, registry
-from muster.champions.alias import AliasMoved, journal
-from muster.champions.opponent import opponents
-from muster.promotion.promote import promote
-from muster.promotion.rollback import carry_out, plan
+from muster.champions.errors import AliasMoved
+from muster.champions.journal import Journal
+from muster.champions.opened import opponents
 from muster.scoring.score import prepare
-from muster.workload.windows import partition_windows
 from muster_local import PROJECT
-from tests.promotion.history import Killed, Line, by_hand, promoted, slopes, three_weeks
+from tests.promotion.conftest import Killed
+from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks
 
 pytestmark = pytest.mark.slow
 FOURTH = "2024-02-26"
 
 
 def _roll_back(line: Line, version: str | None = None, *groups: str) -> str:
-    found = plan(line.workload, line.store, version, groups)
-    return str(carry_out(line.workload, line.store, found, "ann", "bad scores")["to_version"])
+    return str(line.roll_back(version, groups)["to_version"])
 
 
 def _scored_by(line: Line) -> dict[str, str]:
@@ -35,19 +32,17 @@ def _scored_by(line: Line) -> dict[str, str]:
     partitions = (line.first, line.second, line.third, FOURTH)
     for partition in partitions if line.store.open("features") is None else ():
         line.features(partition, [{"group": "A,X", "a": 1.0, "b": 0.0, "record": 0.5}])
-    windows = {partition: partition_windows(line.workload, partition) for partition in partitions}
-    return {key: prepare(line.workload, line.store, found).champion.version for key, found in windows.items()}
+    return {partition: prepare(line.at(partition)).champions.version for partition in partitions}
 
 
 def _judged_against(line: Line, *partitions: str) -> list[str | None]:
     """Return the version that each partition is judged against, when it is judged now."""
-    windows = [partition_windows(line.workload, partition) for partition in partitions]
-    found = [opponents(line.workload, line.store, each) for each in windows]
-    return [opponent.version if opponent else None for opponent in found]
+    champions = [opponents(line.at(partition)) for partition in partitions]
+    return [champion.version if champion else None for champion in champions]
 
 
 def _again(line: Line, partition: str) -> dict[str, Any]:
-    return promote(line.workload, line.store, partition_windows(line.workload, partition), "cleared")
+    return line.promote(partition, "cleared")
 
 
 def test_slices_are_scored_by_what_was_gone_back_to_and_old_ones_by_their_own_time(served: Line) -> None:
@@ -99,7 +94,7 @@ def test_what_was_judged_before_the_rollback_is_refused(served: Line) -> None:
     run = served.train(FOURTH, {"A,X": 4.0})
     served.decide(FOURTH, run, {"A,X": "promote"}, "3")
     _roll_back(served)
-    with pytest.raises(AliasMoved, match="is at version 2, but version 3 was judged"):
+    with pytest.raises(AliasMoved, match="were made with version 3 as champion, Champion is now version 2"):
         _again(served, FOURTH)
 
 
@@ -117,7 +112,7 @@ def test_models_rolled_back_are_not_promoted_by_another_judgement_of_them(served
     _roll_back(served, "1")
     served.decide(served.third, runs[2], {"B,X": "promote", "C,X": "reject"}, "1")  # judged again: others win
     result = _again(served, served.third)
-    assert (result["moved"], len(journal(served.store))) == (False, 4)
+    assert (result["moved"], len(served.moves)) == (False, 4)
     assert f"run {runs[2]} was promoted before, as version 3, and ann moved" in result["reason"]
 
 
@@ -142,10 +137,6 @@ def test_a_move_by_hand_is_no_broken_off_promotion(served: Line) -> None:
     assert not result["moved"]
     for told in ("the alias is at 2 now", "--to 2' writes it down", "--to 3' undoes it"):
         assert told in result["reason"]
-    row = journal(served.store)[-1]
-    names = ("from_version", "to_version", "cause", "who", "run", "partition", "manifest_sha256")
-    with pytest.raises(AliasMoved, match="moved by hand after this very promotion"):
-        alias.move_alias(served.workload, served.store, alias.Move(**{name: row[name] for name in names}))
     assert slopes(served) == {"A,X": 2.0, "B,X": 1.0}
     promoted(served, FOURTH, {"A,X": 4.0}, "2")  # judged against where the alias is: no need to wait
     assert slopes(served) == {"A,X": 4.0, "B,X": 1.0}
@@ -155,48 +146,42 @@ def test_a_promotion_broken_off_before_the_alias_was_set_is_finished(
     served: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three_weeks(served)
-    whole = alias.write_down
+    whole = Journal.append
 
     def killed(*arguments: Any) -> None:
         whole(*arguments)
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(alias, "write_down", killed)
+        patched.setattr(Journal, "append", killed)
         with pytest.raises(Killed):
             promoted(served, FOURTH, {"A,X": 4.0}, "3")
-    assert alias.unfinished(served.store)
+    assert served.journal.pending
     assert _again(served, FOURTH)["moved"]
-    assert not alias.unfinished(served.store)
+    assert not served.journal.pending
     assert slopes(served)["A,X"] == 4.0
 
 
 RACER = """
 import json, sys, time
 from pathlib import Path
+from muster.champions.journal import Journal
 from muster.errors import MusterError
-from muster.pack import alias
-from muster.promote import promote
-from muster.rollback import carry_out, plan
-from muster.workload.windows import partition_windows
 from tests.promotion.conftest import Line
 
 root, name, what, meeting = Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])
-line, compare = Line(root, name=name), alias._compare
+line, append = Line(root, name=name), Journal.append
 
-def compared(*arguments):
-    compare(*arguments)
+def together(*arguments):
     (meeting / what).touch()
     until = time.monotonic() + 120
     while len(list(meeting.iterdir())) < 2 and time.monotonic() < until:
         time.sleep(0.01)
+    append(*arguments)
 
-alias._compare = compared
+Journal.append = together
 try:
-    if what == "rollback":
-        made = carry_out(line.workload, line.store, plan(line.workload, line.store), "ann", "bad")
-    else:
-        made = promote(line.workload, line.store, partition_windows(line.workload, what), "gate")
+    made = line.roll_back() if what == "rollback" else line.promote(what, "gate")
     print(json.dumps({"to": made["to_version"], "moved": made["moved"]}))
 except MusterError as error:
     print(json.dumps({"error": type(error).__name__, "told": str(error)}))
@@ -225,6 +210,6 @@ def test_of_two_processes_one_moves_the_alias_and_the_other_says_that_it_moved(
     ((winner,), (loser,)) = ([end for end in ended if "to" in end], [end for end in ended if "error" in end])
     assert (winner["moved"], loser["error"]) == (True, "AliasMoved")
     assert "another move came first" in loser["told"]
-    assert registry.current(served.workload, served.store).version == winner["to"]
-    assert [row["to_version"] for row in journal(served.store)] == ["1", "2", "3", winner["to"]]
-    assert not alias.unfinished(served.store)
+    assert served.champion().version == winner["to"]
+    assert [row["to_version"] for row in served.moves] == ["1", "2", "3", winner["to"]]
+    assert not served.journal.pending

@@ -7,10 +7,6 @@ from typing import Any
 import pytest
 from deltalake import write_deltalake
 
-from muster.champions.alias import journal
-from muster.promotion import promote
-from muster.workload.windows import partition_windows
-
 Line = Any
 pytestmark = pytest.mark.slow
 
@@ -19,9 +15,9 @@ def test_a_journal_begun_before_groups_had_models_of_their_own_goes_on(served: L
     for partition, against in ((served.first, None), (served.second, "1")):
         run = served.train(partition, {"A,X": 1.0 if against else -1.0})
         served.decide(partition, run, {"A,X": "promote"}, against)
-        promote.promote(served.workload, served.store, partition_windows(served.workload, partition), "test")
+        served.promote(partition)
         table = served.store.open("alias_journal")
         if against is None:
             older = table.to_pyarrow_table().drop_columns("group")
             write_deltalake(table.table_uri, older, mode="overwrite", schema_mode="overwrite")
-    assert [(move["to_version"], move["group"]) for move in journal(served.store)] == [("1", None), ("2", None)]
+    assert [(move["to_version"], move["group"]) for move in served.moves] == [("1", None), ("2", None)]

@@ -11,36 +11,31 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from muster.champions import alias, registry
-from muster.champions.alias import AliasMoved, Move, MoveUnderWay, journal, move_alias
+from muster.champions import alias, artifacts, pack_artifact
+from muster.champions.errors import AliasMoved, ForeignVersion, MoveUnderWay
+from muster.champions.journal import Journal
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, Unanswered
 from muster.mlflow.client import connect
 from muster.models.manifest import read_manifest
 from muster.models.reader import Pack
-from muster.promotion import promote
+from muster.promotion import promoted
 from muster.promotion.approval import Approval, NeedsApproval
-from muster.promotion.proposal import NotJudged, propose
+from muster.promotion.verdicts import NotJudged, read_verdicts
 from muster.settings import settings
-from muster.workload.windows import partition_windows
+from tests.promotion.conftest import Killed
 
 Line = Any
 pytestmark = pytest.mark.slow
 WON = {"A,X": "promote", "B,X": "promote", "C,X": "reject"}
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
 def _promote(line: Line, partition: str, approval: Approval | None = None) -> dict[str, Any]:
-    return promote.promote(line.workload, line.store, partition_windows(line.workload, partition), "test", approval)
+    return line.promote(partition, approval=approval)
 
 
 def _week(line: Line, partition: str, verdicts: dict[str, str], slope: float, against: str | None = None) -> str:
-    run = line.train(partition, dict.fromkeys(verdicts, slope))
-    line.decide(partition, run, verdicts, against)
-    return run
+    return line.week(partition, verdicts, slope, against)
 
 
 def _versions(line: Line) -> list[Any]:
@@ -49,26 +44,26 @@ def _versions(line: Line) -> list[Any]:
 
 def _state(line: Line) -> tuple[Any, ...]:
     """Return what must come out the same: champion, versions, logged models, journal, packs."""
-    champion = registry.current(line.workload, line.store)
+    champion = line.champion()
     experiment = connect().get_experiment_by_name(line.name).experiment_id
     logged = connect().search_logged_models([experiment])
     packs = sorted(path.name for path in Path(line.store.packs()).glob("*champion*"))
-    moves = [(row["from_version"], row["to_version"], row["manifest_sha256"]) for row in journal(line.store)]
+    moves = [(row["from_version"], row["to_version"], row["manifest_sha256"]) for row in line.moves]
     return champion, len(_versions(line)), [model.status for model in logged], moves, packs
 
 
 def test_the_first_champion_holds_the_winners(served: Line) -> None:
     run = _week(served, served.first, WON, 1.0)
     result = _promote(served, served.first)
-    champion = registry.current(served.workload, served.store)
-    assert (champion.version, champion.partition, champion.manifest_sha256) == (
+    champion = served.champion()
+    assert (champion.version, champion.partition, champion.digest) == (
         result["to_version"],
         served.first,
         result["manifest_sha256"],
     )
-    assert sorted(read_manifest(champion.folder, champion.manifest_sha256)["group"].to_pylist()) == ["A,X", "B,X"]
+    assert sorted(read_manifest(champion.folder(served.store), champion.digest)["group"].to_pylist()) == ["A,X", "B,X"]
     assert (result["moved"], result["promoted"], result["kept"], result["from_version"]) == (True, 2, 0, None)
-    (move,) = journal(served.store)
+    (move,) = served.moves
     assert (move["cause"], move["run"], move["who"], move["partition"]) == ("gate", run, "test", served.first)
     assert json.loads(move["evidence"])["rejected"] == 1
 
@@ -89,8 +84,8 @@ def test_a_pack_of_several_algorithms_is_logged_under_the_one_that_won_most(serv
     run = served.train(served.first, models)
     served.decide(served.first, run, dict.fromkeys(models, "promote"), chosen={"B,X": "forest", "C,X": "forest"})
     result = _promote(served, served.first)
-    champion = registry.current(served.workload, served.store)
-    pack = Pack(champion.folder, champion.manifest_sha256)
+    champion = served.champion()
+    pack = Pack(champion.folder(served.store), champion.digest)
     assert {group: pack.model(group).coef_[0, 0] for group in models} == {"A,X": 2.0, "B,X": 3.0, "C,X": 5.0}
     logged = connect().get_run(result["mlflow_run_id"]).data
     assert (logged.tags["muster.run"], logged.tags["muster.algorithm"]) == (run, "forest")
@@ -110,8 +105,8 @@ def test_the_next_champion_keeps_the_groups_that_did_not_win(served: Line) -> No
     first = _promote(served, served.first)
     _week(served, served.second, {"A,X": "promote", "B,X": "reject", "D,X": "promote"}, 7.0, first["to_version"])
     second = _promote(served, served.second)
-    champion = registry.current(served.workload, served.store)
-    pack = Pack(champion.folder, champion.manifest_sha256)
+    champion = served.champion()
+    pack = Pack(champion.folder(served.store), champion.digest)
     assert {group: pack.model(group).coef_[0, 0] for group in ("A,X", "B,X", "D,X")} == {"A,X": 7, "B,X": 1, "D,X": 7}
     assert (second["promoted"], second["kept"], second["from_version"]) == (2, 1, first["to_version"])
 
@@ -120,8 +115,8 @@ def test_no_winner_moves_nothing(served: Line) -> None:
     _week(served, served.first, {"A,X": "reject", "B,X": "hold"}, 1.0)
     result = _promote(served, served.first)
     assert (result["moved"], result["reason"]) == (False, "no group was promoted")
-    assert registry.current(served.workload, served.store) is None
-    assert journal(served.store) == []
+    assert served.champion() is None
+    assert served.moves == []
 
 
 @pytest.mark.parametrize(
@@ -136,8 +131,8 @@ def test_a_gate_that_is_not_enabled_moves_nothing_whatever_was_decided(served: L
     served.declared = {"gate": {"baseline": "record", "mode": mode}}
     result = _promote(served, served.first)
     assert (result["moved"], result["reason"]) == (False, reason)
-    assert registry.current(served.workload, served.store) is None
-    assert journal(served.store) == []
+    assert served.champion() is None
+    assert served.moves == []
 
 
 def test_promoting_again_changes_nothing_and_says_the_same(served: Line) -> None:
@@ -153,12 +148,12 @@ def test_without_decisions_it_says_what_to_run(served: Line) -> None:
 
 
 STEPS = [
-    (promote, "build_pack"),
-    (registry, "save_bundle"),
-    (registry, "_ensure_registered_model"),
-    (registry, "_link"),
-    (alias, "write_down"),
-    (promote, "add_metrics"),
+    (promoted, "build_pack"),
+    (pack_artifact, "save_pack"),
+    (artifacts, "_is_new"),
+    (pack_artifact.PackArtifact, "link"),
+    (Journal, "append"),
+    (promoted, "add_metrics"),
 ]
 
 
@@ -192,9 +187,9 @@ def test_a_reader_never_sees_half_a_pack(served: Line) -> None:
     def read() -> None:
         while not stop.is_set():
             try:
-                champion = registry.current(served.workload, served.store)
+                champion = served.champion()
                 if champion is not None:
-                    pack = Pack(champion.folder, champion.manifest_sha256)
+                    pack = Pack(champion.folder(served.store), champion.digest)
                     slopes = {pack.model(group).coef_[0, 0] for group in ("A,X", "B,X")}
                     seen.add((champion.version, *slopes))
             except Exception as error:
@@ -220,7 +215,7 @@ def test_another_version_than_the_judged_one_is_refused(served: Line) -> None:
     _promote(served, served.first)
     _week(served, served.second, WON, 2.0, against=None)
     state = _state(served)
-    with pytest.raises(AliasMoved, match="is at version 1, but no version was judged"):
+    with pytest.raises(AliasMoved, match="were made with no champion, Champion is now version 1"):
         _promote(served, served.second)
     assert _state(served)[0] == state[0]
     assert _state(served)[3] == state[3]
@@ -229,13 +224,13 @@ def test_another_version_than_the_judged_one_is_refused(served: Line) -> None:
 def test_of_two_promotions_at_once_one_wins_and_the_other_fails(served: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     _week(served, served.first, WON, 1.0)
     _week(served, served.second, WON, 2.0)
-    together, compare = threading.Barrier(2), alias._compare
+    together, append = threading.Barrier(2), Journal.append
 
-    def both_compared(*arguments: Any) -> None:
-        compare(*arguments)
+    def both_at_once(*arguments: Any) -> None:
         together.wait(60)
+        append(*arguments)
 
-    monkeypatch.setattr(alias, "_compare", both_compared)
+    monkeypatch.setattr(Journal, "append", both_at_once)
     ended: dict[str, Any] = {}
 
     def one(partition: str) -> None:
@@ -253,14 +248,14 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_fails(served: Line, mo
     (lost,) = [result for result in ended.values() if not isinstance(result, dict)]
     assert isinstance(lost, AliasMoved)
     assert "another move came first" in str(lost)
-    assert registry.current(served.workload, served.store).version == won["to_version"]
-    assert [row["to_version"] for row in journal(served.store)] == [won["to_version"]]
+    assert served.champion().version == won["to_version"]
+    assert [row["to_version"] for row in served.moves] == [won["to_version"]]
 
 
 def test_a_move_that_is_being_made_is_waited_for(served: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     _week(served, served.first, WON, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(alias, "write_down", _then_die(alias.write_down))
+        patched.setattr(Journal, "append", _then_die(Journal.append))
         with pytest.raises(Killed):
             _promote(served, served.first)
     _week(served, served.second, WON, 2.0)
@@ -284,22 +279,19 @@ def test_never_to_a_pack_of_an_older_partition(served: Line) -> None:
     _week(served, served.first, WON, 1.0)
     result = _promote(served, served.first)
     assert (result["moved"], result["reason"]) == (False, f"the champion is of a later partition, {served.second}")
-    assert registry.current(served.workload, served.store).version == later["to_version"]
+    assert served.champion().version == later["to_version"]
 
 
 def test_a_rolled_back_promotion_is_not_made_again_by_a_clear(served: Line) -> None:
     _week(served, served.first, WON, 1.0)
     first = _promote(served, served.first)
     _week(served, served.second, WON, 2.0, first["to_version"])
-    second = _promote(served, served.second)
-    back = Move(
-        second["to_version"], first["to_version"], "rollback", "ann", "", served.first, first["manifest_sha256"]
-    )
-    move_alias(served.workload, served.store, back)
+    _promote(served, served.second)
+    served.roll_back(first["to_version"])
     result = _promote(served, served.second)
     assert not result["moved"]
     assert "carried out before, as version 2" in result["reason"]
-    assert registry.current(served.workload, served.store).version == first["to_version"]
+    assert served.champion().version == first["to_version"]
 
 
 def test_a_partition_trained_again_replaces_its_own_promotion(served: Line) -> None:
@@ -309,8 +301,8 @@ def test_a_partition_trained_again_replaces_its_own_promotion(served: Line) -> N
     _promote(served, served.second)
     _week(served, served.second, {"A,X": "promote", "B,X": "reject"}, 3.0, first["to_version"])
     result = _promote(served, served.second)
-    champion = registry.current(served.workload, served.store)
-    pack = Pack(champion.folder, champion.manifest_sha256)
+    champion = served.champion()
+    pack = Pack(champion.folder(served.store), champion.digest)
     assert (result["from_version"], result["to_version"]) == ("2", "3")
     assert (pack.model("A,X").coef_[0, 0], pack.model("B,X").coef_[0, 0]) == (3.0, 1.0)
 
@@ -322,7 +314,7 @@ def test_models_that_no_longer_fit_the_workload_are_left_behind(served: Line) ->
     _week(served, served.second, {"A,X": "promote", "B,X": "reject"}, 2.0, first["to_version"])
     result = _promote(served, served.second)
     assert (result["promoted"], result["kept"], result["groups"]) == (1, 0, 1)
-    assert json.loads(journal(served.store)[-1]["evidence"])["dropped"] == 2
+    assert json.loads(served.moves[-1]["evidence"])["dropped"] == 2
 
 
 @pytest.mark.parametrize(
@@ -346,7 +338,7 @@ def test_a_server_in_trouble_is_never_read_as_no_champion(
     settings.cache_clear()
     try:
         with pytest.raises(error):
-            registry.current(line.workload, line.store)
+            line.champion()
     finally:
         monkeypatch.undo()
         settings.cache_clear()
@@ -358,8 +350,8 @@ def test_a_version_that_is_no_pack_is_refused(served: Line) -> None:
     client.create_registered_model(served.name)
     client.create_model_version(served.name, "s3://elsewhere/model")
     client.set_registered_model_alias(served.name, "Champion", "1")
-    with pytest.raises(registry.NotAPack, match="no tag"):
-        registry.current(served.workload, served.store)
+    with pytest.raises(ForeignVersion, match="no tag"):
+        served.champion()
 
 
 @pytest.mark.parametrize("calls_at", [(10, 1000)])
@@ -367,7 +359,7 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line, calls_a
     counted = []
     for partition, groups in zip((served.first, served.second), calls_at, strict=True):
         before = budget.count()
-        champion = registry.current(served.workload, served.store)
+        champion = served.champion()
         verdicts = {f"G{number},X": "promote" for number in range(groups)}
         _week(served, partition, verdicts, 1.0, champion.version if champion else None)
         _promote(served, partition)
@@ -383,7 +375,7 @@ def _two_weeks(line: Line, second: dict[str, str]) -> str:
     version = _promote(line, line.first)["to_version"]
     line.declared = {"gate": {"baseline": "record", "max_changed": 0.5}}
     _week(line, line.second, second, 2.0, version)
-    return propose(line.workload, line.store, partition_windows(line.workload, line.second)).verdicts.digest
+    return read_verdicts(line.at(line.second)).digest
 
 
 def test_more_change_than_declared_needs_a_human(served: Line) -> None:
@@ -396,14 +388,14 @@ def test_more_change_than_declared_needs_a_human(served: Line) -> None:
     assert _state(served) == state
     result = _promote(served, served.second, Approval("ann", digest))
     assert (result["moved"], result["promoted"]) == (True, 3)
-    evidence = json.loads(journal(served.store)[-1]["evidence"])
+    evidence = json.loads(served.moves[-1]["evidence"])
     assert (evidence["approved_by"], evidence["changed"], evidence["verdicts"]) == ("ann", 0.75, digest)
 
 
 def test_groups_that_the_champion_does_not_hold_are_no_change_of_it(served: Line) -> None:
     _two_weeks(served, dict.fromkeys(("A,X", "B,X", "E,X", "F,X", "G,X"), "promote"))
     assert _promote(served, served.second)["promoted"] == 5
-    assert json.loads(journal(served.store)[-1]["evidence"])["changed"] == 0.5
+    assert json.loads(served.moves[-1]["evidence"])["changed"] == 0.5
 
 
 def test_models_that_no_longer_fit_are_all_changed(served: Line) -> None:

@@ -11,10 +11,8 @@ from deltalake import write_deltalake
 
 from muster.evaluation.plots import plots
 from muster.promotion.approval import Approval
-from muster.promotion.promote import promote
 from muster.promotion.review import quoted, review, with_gain
 from muster.storage.tables import DECISIONS
-from muster.workload.windows import partition_windows
 
 Line = Any
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -72,13 +70,13 @@ def test_a_group_of_any_name_stays_within_its_cell(name: str) -> None:
 @pytest.mark.slow
 def test_a_human_is_shown_what_changes_and_can_approve_exactly_that(served: Line) -> None:
     names = [f"G{number},X" for number in range(40)]
-    first, second = (partition_windows(served.workload, day) for day in (served.first, served.second))
+    first = served.at(served.first)
     run = served.train(served.first, dict.fromkeys(names, 1.0))
     served.decide(served.first, run, dict.fromkeys(names, "promote"))
-    before = review(served.workload, served.store, first)
+    before = review(first)
     assert (before.needs_approval, before.why) == (False, "there is no champion whose groups could change")
-    version = promote(served.workload, served.store, first, "test")["to_version"]
-    assert "carried out before" in review(served.workload, served.store, first).why
+    version = served.promote(served.first)["to_version"]
+    assert "carried out before" in review(first).why
 
     served.declared = {"gate": {"baseline": "record", "max_changed": 0.25}}
     run = served.train(served.second, dict.fromkeys(names, 2.0))
@@ -86,7 +84,8 @@ def test_a_human_is_shown_what_changes_and_can_approve_exactly_that(served: Line
     rows = rows.append_column("group", pa.array(names)).select(DECISIONS.names)
     predicate = f"partition = '{served.second}'"
     write_deltalake(served.store.table("decisions"), rows, mode="overwrite", predicate=predicate)
-    found = review(served.workload, served.store, second)
+    second = served.at(served.second)
+    found = review(second)
     assert (found.needs_approval, found.changed) == (True, 0.5)
     assert found.why == "50.0% of the champion's 40 groups would change, more than 25.0%"
     assert (found.largest_gains[0]["group"], found.largest_risks[0]["group"]) == ("G7,X", "G7,X")
@@ -98,6 +97,6 @@ def test_a_human_is_shown_what_changes_and_can_approve_exactly_that(served: Line
         "| `G7,X` | `logistic` | champion | +0.4000 | -0.2000 |",
     ):
         assert told in found.markdown
-    result = promote(served.workload, served.store, second, "test", Approval("ann", found.verdicts))
+    result = served.promote(served.second, approval=Approval("ann", found.verdicts))
     assert result["promoted"] == 20
-    assert review(served.workload, served.store, second).why.startswith("these verdicts were carried out before")
+    assert review(second).why.startswith("these verdicts were carried out before")

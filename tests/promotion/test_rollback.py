@@ -8,28 +8,29 @@ from typing import Any
 
 import pytest
 
-from muster.champions import alias, registry
-from muster.champions.alias import AliasMoved, journal
+from muster.champions import pack_artifact
+from muster.champions.errors import AliasMoved
+from muster.champions.journal import Journal
 from muster.errors import MusterError, UnknownName
 from muster.mlflow import budget
 from muster.mlflow.client import connect
 from muster.models.build import incumbents
 from muster.promotion import rollback
-from muster.promotion.rollback import MissingActorOrReason, carry_out, plan
-from muster.promotion.rollback_sources import CannotRollBack, NoSuchGroups
-from tests.promotion.history import Killed, Line, by_hand, promoted, slopes, three_weeks, versions
+from muster.promotion.rollback import MissingActorOrReason, roll_back
+from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
+from tests.promotion.conftest import Killed
+from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks, version_of, versions
 
 pytestmark = pytest.mark.slow
 
 
 def _roll_back(line: Line, version: str | None = None, groups: Any = (), **more: Any) -> dict[str, Any]:
-    found = plan(line.workload, line.store, version, groups, **more)
-    return carry_out(line.workload, line.store, found, "ann", "bad scores")
+    return line.roll_back(version, groups, **more)
 
 
 def _state(line: Line) -> tuple[Any, ...]:
     packs = sorted(path.name for path in Path(line.store.packs()).glob("*champion*"))
-    return registry.current(line.workload, line.store), len(versions(line)), len(journal(line.store)), packs
+    return line.champion(), len(versions(line)), len(line.moves), packs
 
 
 def test_the_whole_pack_goes_back_to_before_the_last_promotion(served: Line) -> None:
@@ -37,7 +38,7 @@ def test_the_whole_pack_goes_back_to_before_the_last_promotion(served: Line) -> 
     result = _roll_back(served)
     assert (result["moved"], result["from_version"], result["to_version"]) == (True, "3", "2")
     assert slopes(served) == {"A,X": 2.0, "B,X": 1.0}
-    row = journal(served.store)[-1]
+    row = served.moves[-1]
     assert (row["cause"], row["who"], row["partition"]) == ("rollback", "ann", served.second)
     evidence = json.loads(row["evidence"])
     assert (evidence["why"], evidence["changes"], evidence["disappears"]) == ("bad scores", 1, 1)
@@ -47,7 +48,7 @@ def test_the_whole_pack_goes_back_to_before_the_last_promotion(served: Line) -> 
 def test_a_look_changes_nothing_and_says_what_would_change(served: Line) -> None:
     runs = three_weeks(served)
     before = _state(served)
-    found = plan(served.workload, served.store, "1").difference
+    found = served.plan("1").difference
     assert _state(served) == before
     assert (found["from_version"], found["to_version"], found["groups"]) == ("3", "1", 2)
     assert (found["changes"], found["appears"], found["disappears"]) == (2, 0, 1)
@@ -64,7 +65,7 @@ def test_a_group_goes_back_to_the_model_it_had_and_the_others_stay(served: Line)
     result = _roll_back(served, groups=["B,X"])
     assert (result["to_version"], result["changes"]) == ("4", 1)
     assert slopes(served) == {"A,X": 2.0, "B,X": 1.0, "C,X": 3.0}
-    made = registry.current(served.workload, served.store)
+    made = served.champion()
     stored = [_stored(served, number) for number in ("1", "3", "4")]
     assert stored[2] == {**stored[1], "B,X": stored[0]["B,X"]}
     assert made.partition == served.third
@@ -72,14 +73,14 @@ def test_a_group_goes_back_to_the_model_it_had_and_the_others_stay(served: Line)
 
 
 def _stored(line: Line, version: str) -> dict[str, str]:
-    pack = registry.version(line.workload, line.store, version)
-    rows = incumbents(line.store, pack.folder, pack.manifest_sha256).to_pylist()
+    pack = version_of(line, version)
+    rows = incumbents(line.store, pack.folder(line.store), pack.digest).to_pylist()
     return {row["group"]: row["sha256"] for row in rows}
 
 
 def test_each_group_comes_from_the_version_before_its_own_model(served: Line) -> None:
     three_weeks(served)
-    found = plan(served.workload, served.store, groups=["A,X", "B,X", "C,X"])
+    found = served.plan(groups=["A,X", "B,X", "C,X"])
     taken = {change.group: (change.change, change.taken_from) for change in found.changes}
     assert taken == {"A,X": ("changes", "1"), "B,X": ("changes", "2"), "C,X": ("disappears", "2")}
     assert found.difference["taken_from"] == {"1": 1, "2": 2}
@@ -121,38 +122,38 @@ def test_what_is_so_already_is_a_result_and_no_move(served: Line) -> None:
 
 def test_what_cannot_be_meant_is_refused(served: Line) -> None:
     with pytest.raises(CannotRollBack, match="there is no champion yet"):
-        plan(served.workload, served.store)
+        served.plan()
     three_weeks(served)
     with pytest.raises(UnknownName, match=r"version '9'; there is: 1, 2, 3$"):
-        plan(served.workload, served.store, "9")
+        served.plan("9")
     with pytest.raises(NoSuchGroups, match=r"20 groups have no model in version 3: .* and 10 more"):
-        plan(served.workload, served.store, groups=[f"N{number},X" for number in range(20)])
+        served.plan(groups=[f"N{number},X" for number in range(20)])
     with pytest.raises(NoSuchGroups, match="version 3 and in version 1: 'N,X'"):
-        plan(served.workload, served.store, "1", ["A,X", "N,X"])
-    found = plan(served.workload, served.store, "1")
+        served.plan("1", ["A,X", "N,X"])
+    found = served.plan("1")
     for who, why in (("", "bad"), ("ann", " ")):
         with pytest.raises(MissingActorOrReason, match="is empty"):
-            carry_out(served.workload, served.store, found, who, why)
+            roll_back(served.context, found, who, why)
 
 
 @pytest.mark.parametrize("name", ["manifest.parquet", "shard-000.bin"])
 def test_a_pack_that_is_missing_or_corrupt_is_not_gone_back_to(served: Line, name: str) -> None:
     three_weeks(served)
-    file = registry.version(served.workload, served.store, "1").folder / name
+    file = version_of(served, "1").folder(served.store) / name
     data = file.read_bytes()
     for damage in (lambda: file.write_bytes(data[:-1] + b"!"), file.unlink):
         damage()
         for groups in ((), ["A,X", "B,X"]):
             with pytest.raises(CannotRollBack):
-                plan(served.workload, served.store, "1", groups)
+                served.plan("1", groups)
 
 
 def test_a_champion_that_is_corrupt_is_left_as_a_whole(served: Line) -> None:
     three_weeks(served)
-    (registry.current(served.workload, served.store).folder / "manifest.parquet").unlink()
-    found = plan(served.workload, served.store)
+    (served.champion().folder(served.store) / "manifest.parquet").unlink()
+    found = served.plan()
     assert "cannot be read" in found.difference["problem"]
-    assert carry_out(served.workload, served.store, found, "ann", "lost")["to_version"] == "2"
+    assert roll_back(served.context, found, "ann", "lost")["to_version"] == "2"
 
 
 def test_a_pack_of_other_features_is_not_gone_back_to(served: Line) -> None:
@@ -160,34 +161,34 @@ def test_a_pack_of_other_features_is_not_gone_back_to(served: Line) -> None:
     served.declared = {"features": {"columns": ["a", "b", "record", "c"], "buckets": 4}}
     for groups in ((), ["A,X"]):
         with pytest.raises(CannotRollBack, match="takes other keys or features"):
-            plan(served.workload, served.store, "1", groups)
+            served.plan("1", groups)
 
 
 def test_a_group_does_not_lose_its_model_where_nothing_else_answers(served: Line) -> None:
     served.declared = {"pack": {"fallback": "error"}}
     three_weeks(served)
     with pytest.raises(CannotRollBack, match="'error' answers for groups without a model, and 1 would have none: C,X"):
-        plan(served.workload, served.store, "1", ["C,X"])
+        served.plan("1", ["C,X"])
 
 
 def test_another_champion_than_was_looked_at_is_refused(served: Line) -> None:
     three_weeks(served)
-    looked_at = plan(served.workload, served.store, "1")
+    looked_at = served.plan("1")
     _roll_back(served, "2")
-    with pytest.raises(AliasMoved, match=r"is at version 2, but version 3 was looked at; nothing was moved"):
-        carry_out(served.workload, served.store, looked_at, "bob", "bad")
+    with pytest.raises(AliasMoved, match=r"was planned from version 3, Champion is now version 2; nothing was moved"):
+        roll_back(served.context, looked_at, "bob", "bad")
     with pytest.raises(AliasMoved, match=r"rollback .* --dry-run"):
         _roll_back(served, "1", against="3")
-    assert len(journal(served.store)) == 4
+    assert len(served.moves) == 4
 
 
 STEPS = [
     (rollback, "write_pack", True),
-    (registry, "save_bundle", False),
-    (registry, "_link", True),
-    (alias, "write_down", True),
-    (alias, "note_made", False),
-    (alias, "note_made", True),
+    (pack_artifact, "save_pack", False),
+    (pack_artifact.PackArtifact, "link", True),
+    (Journal, "append", True),
+    (Journal, "note_made", False),
+    (Journal, "note_made", True),
 ]
 
 
@@ -211,28 +212,28 @@ def test_the_same_rollback_after_a_crash_ends_in_the_same_state(
     assert (result["moved"], result["from_version"], result["to_version"]) == (True, "3", "4")
     assert _state(served)[1:3] == (4, 4)
     assert len(_state(served)[3]) == 4
-    assert not alias.unfinished(served.store)
+    assert not served.journal.pending
     assert slopes(served) == {"A,X": 2.0, "B,X": 1.0, "C,X": 3.0}
 
 
-@pytest.mark.parametrize("step", ["write_down", "note_made"])
+@pytest.mark.parametrize("step", ["append", "note_made"])
 def test_a_rollback_without_a_version_goes_no_further_back_after_a_crash(
     served: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     three_weeks(served)
-    whole = getattr(alias, step)
+    whole = getattr(Journal, step)
 
     def killed(*arguments: Any) -> None:
-        if step == "write_down":
+        if step == "append":
             whole(*arguments)
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(alias, step, killed)
+        patched.setattr(Journal, step, killed)
         with pytest.raises(Killed):
             _roll_back(served)
     assert _roll_back(served)["to_version"] == "2"
-    assert len(journal(served.store)) == 4
+    assert len(served.moves) == 4
 
 
 def test_a_move_by_hand_is_written_down_by_the_rollback(served: Line) -> None:
@@ -240,18 +241,18 @@ def test_a_move_by_hand_is_written_down_by_the_rollback(served: Line) -> None:
     by_hand(served, "2")
     result = _roll_back(served, "2")
     assert (result["moved"], result["from_version"], result["to_version"]) == (True, "3", "2")
-    assert [(row["from_version"], row["to_version"]) for row in journal(served.store)][-1] == ("3", "2")
+    assert [(row["from_version"], row["to_version"]) for row in served.moves][-1] == ("3", "2")
     assert not _roll_back(served, "2")["moved"]
     by_hand(served, "3")  # and once more by hand: the rollback moves it back, with a row of its own
     assert _roll_back(served, "2", against="3")["moved"]
-    assert registry.current(served.workload, served.store).version == "2"
+    assert served.champion().version == "2"
 
 
 def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line) -> None:
     counted = []
     for partition, groups in ((served.first, 10), (served.second, 1000)):
         names = [f"G{number},X" for number in range(groups)]
-        champion = registry.current(served.workload, served.store)
+        champion = served.champion()
         first = promoted(served, partition, dict.fromkeys(names, 1.0), champion and champion.version)["to_version"]
         promoted(served, partition, dict.fromkeys(names, 2.0), None if partition == served.first else "2")
         before = budget.count()
@@ -265,4 +266,4 @@ def test_a_version_that_was_never_champion_is_no_way_back(served: Line) -> None:
     client = connect()
     client.create_model_version(served.name, "s3://elsewhere/model")
     with pytest.raises(MusterError, match="version '4'; there is: 1, 2, 3"):
-        plan(served.workload, served.store, "4")
+        served.plan("4")

@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 import zstandard
 
-from muster.champions import registry
-from muster.champions.alias import journal, unfinished
-from muster.champions.opponent import BadChampion
-from muster.champions.registry import NotAPack, NotVouched
+from muster.champions.errors import BadChampion, ForeignVersion, NotVouched
+from muster.champions.versions import FOLDER, RegisteredVersion
 from muster.errors import UnknownName
 from muster.evaluation.decisions import CorruptChampion
 from muster.mlflow.client import connect
 from muster.models.build import BadSource
 from muster.models.loading import CorruptModel, ForbiddenModel
 from muster.models.reader import CorruptManifest
-from muster.promotion.rollback import carry_out, plan
-from muster.promotion.rollback_sources import CannotRollBack
+from muster.promotion.rollback import roll_back
+from muster.promotion.rollback_plan import CannotRollBack
 from tests.promotion import history, tampering
 
 pytestmark = pytest.mark.slow
@@ -34,26 +32,26 @@ def owned(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def champion(served: Line) -> registry.Champion:
+def champion(served: Line) -> RegisteredVersion:
     return tampering.promoted(served)
 
 
 def _refused(line: Line, expected: dict[str, tuple[type[Exception], str]]) -> None:
     """Check that each reader refuses, in the words expected of it, and that the champion stays as it was."""
-    before = connect().get_model_version_by_alias(line.name, "Champion").version, len(journal(line.store))
+    before = connect().get_model_version_by_alias(line.name, "Champion").version, len(line.moves)
     for name, read in tampering.readers(line).items():
         error, text = expected[name]
         with pytest.raises(error, match=text):
             read()
-    assert (connect().get_model_version_by_alias(line.name, "Champion").version, len(journal(line.store))) == before
+    assert (connect().get_model_version_by_alias(line.name, "Champion").version, len(line.moves)) == before
 
 
-def test_untouched_it_is_used_by_all(served: Line, champion: registry.Champion, tmp_path: Path) -> None:
+def test_untouched_it_is_used_by_all(served: Line, champion: RegisteredVersion, tmp_path: Path) -> None:
     found = tampering.gateway(served, tmp_path / "model", lambda _: None)()
     assert found["score"][0] == pytest.approx(0.1192, abs=1e-4)
     for read in tampering.readers(served).values():
         read()
-    assert registry.current(served.workload, served.store).version == "2"
+    assert served.champion().version == "2"
 
 
 def test_the_payload_runs_when_it_is_unpickled_without_care(owned: Path) -> None:
@@ -68,18 +66,18 @@ SHARD = {
 }
 
 
-def test_a_flipped_byte_of_a_shard_is_refused(served: Line, champion: registry.Champion, tmp_path: Path) -> None:
-    tampering.flip(champion.folder)
+def test_a_flipped_byte_of_a_shard_is_refused(served: Line, champion: RegisteredVersion, tmp_path: Path) -> None:
+    tampering.flip(champion.folder(served.store))
     _refused(served, SHARD)
     with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' has sha256"):
         tampering.gateway(served, tmp_path / "model", tampering.flip)()
 
 
 def test_another_pickle_in_a_shard_is_refused(
-    served: Line, champion: registry.Champion, tmp_path: Path, owned: Path
+    served: Line, champion: RegisteredVersion, tmp_path: Path, owned: Path
 ) -> None:
     for data in (tampering.other_model(served), tampering.payload(owned)):
-        tampering.replace_shard(champion.folder, data)
+        tampering.replace_shard(champion.folder(served.store), data)
         _refused(served, SHARD)
     with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' has sha256"):
         tampering.gateway(served, tmp_path / "model", lambda pack: tampering.replace_shard(pack, data))()
@@ -87,20 +85,20 @@ def test_another_pickle_in_a_shard_is_refused(
 
 
 MANIFEST = {
-    "score": (CorruptManifest, "has sha256 .* expected was"),
-    "evaluate": (BadChampion, "champion version 1 cannot be judged against: the manifest .* expected was"),
+    "score": (BadChampion, "champion version 1 cannot be used: the manifest .* has sha256 .* expected was"),
+    "evaluate": (BadChampion, "champion version 1 cannot be used: the manifest .* has sha256 .* expected was"),
     "promote": (CorruptManifest, "has sha256 .* expected was"),
 }
 
 
 @pytest.mark.parametrize("forged", [False, True], ids=["alone", "with its shard"])
 def test_an_edited_manifest_is_refused(
-    forged: bool, served: Line, champion: registry.Champion, tmp_path: Path, owned: Path
+    forged: bool, served: Line, champion: RegisteredVersion, tmp_path: Path, owned: Path
 ) -> None:
     def tamper(pack: Path) -> None:
         tampering.forge(pack, tampering.payload(owned)) if forged else tampering.edit_manifest(pack, score=1.0)
 
-    tamper(champion.folder)
+    tamper(champion.folder(served.store))
     _refused(served, MANIFEST)
     with pytest.raises(Exception, match="expected was"):
         tampering.gateway(served, tmp_path / "model", tamper)()
@@ -108,20 +106,18 @@ def test_an_edited_manifest_is_refused(
 
 
 def test_a_digest_that_was_changed_in_the_registry_too_is_refused_by_the_journal(
-    served: Line, champion: registry.Champion, owned: Path
+    served: Line, champion: RegisteredVersion, owned: Path
 ) -> None:
-    tampering.tag(served, "1", tampering.forge(champion.folder, tampering.payload(owned)))
-    _refused(
-        served, dict.fromkeys(MANIFEST, (NotVouched, "version 1 .* the journal says " + champion.manifest_sha256[:12]))
-    )
+    tampering.tag(served, "1", tampering.forge(champion.folder(served.store), tampering.payload(owned)))
+    _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "version 1 .* the journal says " + champion.digest[:12])))
     assert not owned.exists()
 
 
 def test_only_the_unpickler_is_left_to_refuse_what_everything_vouches_for(
-    served: Line, champion: registry.Champion, tmp_path: Path, owned: Path
+    served: Line, champion: RegisteredVersion, tmp_path: Path, owned: Path
 ) -> None:
     data = tampering.payload(owned)
-    digest = tampering.forge(champion.folder, data)
+    digest = tampering.forge(champion.folder(served.store), data)
     tampering.tag(served, "1", digest)
     tampering.write_journal(served, digest)
     read = tampering.readers(served)
@@ -138,15 +134,15 @@ def test_only_the_unpickler_is_left_to_refuse_what_everything_vouches_for(
 
 
 def test_an_alias_at_a_version_that_muster_did_not_register_is_refused(
-    served: Line, champion: registry.Champion
+    served: Line, champion: RegisteredVersion
 ) -> None:
     client = connect()
     client.create_model_version(served.name, "s3://elsewhere/model")
     client.set_registered_model_alias(served.name, "Champion", "2")
-    _refused(served, dict.fromkeys(MANIFEST, (NotAPack, "version 2 .* has no tag")))
+    _refused(served, dict.fromkeys(MANIFEST, (ForeignVersion, "version 2 .* has no tag")))
 
 
-def test_an_alias_at_a_version_with_forged_tags_is_refused(served: Line, champion: registry.Champion) -> None:
+def test_an_alias_at_a_version_with_forged_tags_is_refused(served: Line, champion: RegisteredVersion) -> None:
     client = connect()
     tags = dict(client.get_model_version(served.name, "1").tags)
     client.create_model_version(served.name, "s3://elsewhere/model", tags=tags)
@@ -154,8 +150,8 @@ def test_an_alias_at_a_version_with_forged_tags_is_refused(served: Line, champio
     _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "version 2 .* the journal knows of no move")))
 
 
-def test_a_folder_outside_the_packs_is_refused(served: Line, champion: registry.Champion) -> None:
-    connect().set_model_version_tag(served.name, "1", registry.FOLDER, "../elsewhere")
+def test_a_folder_outside_the_packs_is_refused(served: Line, champion: RegisteredVersion) -> None:
+    connect().set_model_version_tag(served.name, "1", FOLDER, "../elsewhere")
     _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "leads out of the store's packs")))
 
 
@@ -173,32 +169,32 @@ def test_from_a_version_that_nobody_vouches_for_one_goes_back_to_where_muster_pu
     history.three_weeks(served)
     tags = dict(connect().get_model_version(served.name, "3").tags) if tagged else {}
     assert _strange(served, tags) == "4"
-    planned = plan(served.workload, served.store, against="4")
+    planned = served.plan(against="4")
     told = planned.difference
     assert (told["from_version"], told["to_version"], told["appears"]) == ("4", "3", 3)
     assert "version 4 of the registered model" in told["problem"]
-    result = carry_out(served.workload, served.store, planned, "ann", "a hand")
+    result = roll_back(served.context, planned, "ann", "a hand")
     assert (result["moved"], result["from_version"], result["to_version"]) == (True, "4", "3")
-    assert registry.current(served.workload, served.store).version == "3"
-    assert not unfinished(served.store)
-    again = carry_out(served.workload, served.store, plan(served.workload, served.store, against="4"), "ann", "a hand")
-    assert (again["moved"], again["to_version"], len(journal(served.store))) == (True, "3", 4)
+    assert served.champion().version == "3"
+    assert not served.journal.pending
+    again = roll_back(served.context, served.plan(against="4"), "ann", "a hand")
+    assert (again["moved"], again["to_version"], len(served.moves)) == (True, "3", 4)
     with pytest.raises(UnknownName, match=r"version '4'; there is: 1, 2, 3$"):
-        plan(served.workload, served.store, "4")
+        served.plan("4")
 
 
 def test_a_champion_with_another_digest_in_the_registry_can_be_left_but_not_gone_back_to(served: Line) -> None:
     history.three_weeks(served)
     tampering.tag(served, "3", "0" * 64)
-    planned = plan(served.workload, served.store)
-    assert carry_out(served.workload, served.store, planned, "ann", "tampered")["to_version"] == "2"
+    planned = served.plan()
+    assert roll_back(served.context, planned, "ann", "tampered")["to_version"] == "2"
     assert history.slopes(served) == {"A,X": 2.0, "B,X": 1.0}
     with pytest.raises(NotVouched, match=r"the journal says .* roll back to a version of './muster show"):
-        plan(served.workload, served.store, "3")
+        served.plan("3")
 
 
 def test_groups_alone_are_not_rolled_back_from_what_nobody_vouches_for(served: Line) -> None:
     history.three_weeks(served)
     _strange(served, {})
     with pytest.raises(CannotRollBack, match=r"version 4 .* has no tag .*; roll back without groups first; nothing"):
-        plan(served.workload, served.store, "2", ["A,X"])
+        served.plan("2", ["A,X"])

@@ -1,42 +1,63 @@
-"""Which champion came of which: read from the journal, so that a rollback is no part of what came before."""
+"""Which champion came of which: read from a unit's moves, so that a rollback is no part of what came before."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-Moves = Sequence[Mapping[str, Any]]
+from muster.champions.journal import Moves, Row, evidence_of
 
 
-def made_by(moves: Moves, version: str | None, before: int | None = None) -> int | None:
+def first_move_to(moves: Moves, version: str | None, before: int | None = None) -> int | None:
     """Return the number of the move (of the first `before`) by which `version` became champion the first time."""
     return next((n for n, move in enumerate(moves[:before]) if move["to_version"] == version), None)
 
 
+def last_row_of(moves: Moves, version: str | None) -> Row | None:
+    """Return the latest move to `version`: MLflow gives the number of a deleted version to the next one."""
+    return next((row for row in reversed(moves) if row["to_version"] == version), None)
+
+
 def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], bool]) -> str | None:
-    """Return `version`, or the youngest that it came of, whose partition is `wanted`; None where none stood.
+    """Return `version`, or the youngest that it came of, whose partition is `wanted`; None where there is none.
 
     A version came of the one that was champion when it was first made champion. So what was rolled back is passed over
     by what came after, and counts again once the rollback is undone. A version that the journal does not know (the
     alias was set by hand) is returned as it is: nobody can tell what it came of.
     """
     number: int | None = len(moves)
-    while version is not None and (number := made_by(moves, version, number)) is not None:
+    while version is not None and (number := first_move_to(moves, version, number)) is not None:
         if wanted(moves[number]["partition"]):
             break
         version = moves[number]["from_version"]
     return version
 
 
-def evidence_of(move: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evidence that a row of the journal holds."""
-    found: dict[str, Any] = json.loads(move["evidence"])
-    return found
+def promotion_of(moves: Moves, version: str | None) -> Row | None:
+    """Return the promotion that `version` came of, whose `from_version` was champion before; None where none is."""
+    number: int | None = len(moves)
+    while (number := first_move_to(moves, version, number)) is not None:
+        if moves[number]["cause"] == "gate":
+            return moves[number]
+        version = moves[number]["from_version"]
+    return None
+
+
+def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) -> bool:
+    """Tell whether verdicts about `judged` hold for the champion `at`.
+
+    They do when it is the same; or when it came of this very partition, which was trained again on mended data since,
+    and of `judged`; never where a human moved the alias since, whose choice of models a promotion would undo.
+    """
+    if at == judged:
+        return True
+    last = moves[-1] if moves else {}
+    if (last.get("partition"), last.get("cause"), last.get("to_version")) != (partition, "gate", at):
+        return False
+    return newest_ancestor(moves, at, lambda key: key < partition) == judged
 
 
 def moved_by_human(moves: Moves) -> str | None:
-    """Tell the last of `moves` that no gate made; None without one."""
+    """Return in words the last of `moves` that no gate made; None without one."""
     move = next((move for move in reversed(moves) if move["cause"] != "gate"), None)
     if move is None:
         return None
@@ -44,8 +65,8 @@ def moved_by_human(moves: Moves) -> str | None:
     return f"{move['who']} moved the alias to version {move['to_version']}" + (f" ({why})" if why else "")
 
 
-def settled_by_human(moves: Moves, run: str, partition: str, champion: str) -> str | None:
-    """Tell why a partition's run is not promoted: a human settled otherwise, and no verdict overrules that by accident.
+def human_choice(moves: Moves, run: str, partition: str, champion: str | None) -> str | None:
+    """Return why a partition's run is not promoted: a human chose otherwise, and no verdict overrules that by accident.
 
     That is so for a run that was promoted before a human moved the alias: judged again, against another champion, the
     same models may win elsewhere. And for any run of the partition while its champion is a human's choice of models.
@@ -62,3 +83,14 @@ def settled_by_human(moves: Moves, run: str, partition: str, champion: str) -> s
     before = newest_ancestor(moves, champion, lambda key: key < partition)
     first = f"roll back to version {before}, then promote" if before else "promote the next partition"
     return f"the champion is of this partition already, and {moved_by_human([last])}; {first}"
+
+
+def version_before(moves: Moves, present: str | None) -> str | None:
+    """Return the version that was champion before `present` was promoted; None where none is known.
+
+    From a version that the journal does not know one goes to where Muster last put the alias.
+    """
+    if moves and first_move_to(moves, present) is None:
+        return str(moves[-1]["to_version"])
+    promotion = promotion_of(moves, present)
+    return promotion["from_version"] if promotion else None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from muster.context import Context
 from muster.errors import UnknownName, WrongArgument
 from muster.settings import settings
-from muster.storage.store import Store
-from muster.workload.load import find_workload
 
 FORMATS = ("table", "json")
 
@@ -42,32 +41,30 @@ def rollback(
         raise NotConfirmed
     from muster.mlflow.budget import muster_errors
 
-    found = find_workload(workload, settings().workloads)
+    context = Context.named(workload, settings())
     with muster_errors():
-        _roll_back(found, to, group or [], who, why, dry_run, asking, format)
+        _roll_back(context, to, group or [], who, why, dry_run, asking, format)
 
 
 def _roll_back(
-    workload: Any, to: str | None, groups: list[str], who: str, why: str, dry_run: bool, asking: bool, format: str
+    context: Context, to: str | None, groups: list[str], who: str, why: str, dry_run: bool, asking: bool, format: str
 ) -> None:
     from muster.promotion.difference_text import view
-    from muster.registries import registry_of
+    from muster.promotion.rollback import plan_rollback, roll_back
 
-    registry, store = registry_of(workload), Store(settings().store_root, workload.name)
-    planned = registry.plan_rollback(workload, store, to, groups, None)
-    difference, result = planned.difference, None
+    plan = plan_rollback(context, to, groups)
+    difference, result = plan.difference, None
     if format == "table":
-        view(workload.name, difference, sys.stdout)
-    if not (dry_run or planned.nothing):
+        view(context.workload.name, difference, sys.stdout)
+    if not (dry_run or plan.nothing):
         if asking:
             why = why or typer.prompt("Why", err=True)
             typer.confirm("Move the champion?", abort=True, err=True)
-        result = registry.roll_back(workload, store, planned, who or _user(), why)
+        result = roll_back(context, plan, who or _user(), why)
     if format == "json":
         typer.echo(json.dumps({**difference, "result": result}, indent=1))
     elif result:
-        now = result.get("told") or f"Champion of {workload.name} is version {result['to_version']}"
-        typer.echo(f"{now} now, by {result['who']}.")
+        typer.echo(f"{result['now']} now, by {result['who']}.")
 
 
 def _user() -> str:

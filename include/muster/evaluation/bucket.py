@@ -20,7 +20,7 @@ from muster.evaluation.metrics import METRICS, value
 from muster.evaluation.verdict import Judgement, Opponent, judge, why_hold, why_unusable
 from muster.features.files import group_slices
 from muster.models.loading import RefusedModel, decode, read_bytes
-from muster.models.manifest import loads
+from muster.models.manifest import allowed_imports
 from muster.models.reader import scores
 from muster.storage.tables import DECISIONS
 from muster.workload.spec import Workload
@@ -129,7 +129,7 @@ def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbent
         opponent = baseline(workload, held, case.prior)
         if champion is not None and case.incumbent is not None:
             opponent = _scores("champion", champion.folder, case.incumbent, held.features, champion.loads)
-        found = _candidates(root, case, loads(workload))
+        found = _candidates(root, case, allowed_imports(workload))
     except _CannotScore as unable:
         return Judgement("hold", str(unable), case.against, rows=rows, positives=positives)
     seed = groups.seed(case.entry["group"], workload.seed)

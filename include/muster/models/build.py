@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
 from muster.models.loading import CorruptModel, check
-from muster.models.manifest import MANIFEST, describe, loads_of, write_manifest
+from muster.models.manifest import MANIFEST, allowed_imports_of, describe, write_manifest
 from muster.models.reader import read_manifest
 from muster.storage.store import Store
 from muster.storage.tables import STRING
@@ -96,7 +96,7 @@ def build_pack(
     if champion is not None:
         kept = champion.filter(pc.invert(pc.is_in(champion["group"], value_set=chosen["group"].combine_chunks())))
         chosen = pa.concat_tables([chosen, kept.select(chosen.schema.names).replace_schema_metadata(None)])
-    return write_pack(workload, store, partition, run, chosen, [] if champion is None else loads_of(champion))
+    return write_pack(workload, store, partition, run, chosen, [] if champion is None else allowed_imports_of(champion))
 
 
 def write_pack(
@@ -104,7 +104,7 @@ def write_pack(
 ) -> BuiltPack:
     """Write the pack of `rows` of manifests, whose shards are given as paths below the store's root.
 
-    `carried` is what models may name that come of other packs: `loads_of` their manifests.
+    `carried` is what models may name that come of other packs: `allowed_imports_of` their manifests.
 
     The folder appears whole under `champion-<digest>` or not at all; the same rows give the same bytes.
 

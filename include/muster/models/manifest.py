@@ -44,7 +44,7 @@ MANIFEST = pa.schema(
 )
 
 
-def loads(workload: Workload) -> list[str]:
+def allowed_imports(workload: Workload) -> list[str]:
     """Return what models of this workload may name beside numpy, scipy and scikit-learn: see `loading.load`.
 
     The packages of its declared steps, and what it declares under `pack: loads:`.
@@ -53,7 +53,7 @@ def loads(workload: Workload) -> list[str]:
     return sorted({*steps, *workload.pack.loads} - {"", *ALWAYS})
 
 
-def loads_of(*manifests: pa.Table) -> list[str]:
+def allowed_imports_of(*manifests: pa.Table) -> list[str]:
     """Return what models of these packs may name, as their manifests say."""
     return sorted({name for manifest in manifests for name in about(manifest).get("loads", ())})
 
@@ -78,7 +78,7 @@ def describe(
         "fallback": "parent" if isinstance(fallback, Parent) else fallback,
         "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
         "prior": _prior(rows),
-        "loads": sorted({*loads(workload), *carried}),
+        "loads": sorted({*allowed_imports(workload), *carried}),
     }
 
 

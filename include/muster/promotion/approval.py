@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from muster.context import PartitionContext
 from muster.errors import MusterError, WrongArgument
 from muster.promotion.proposal import Proposal
-from muster.workload.spec import Workload
-from muster.workload.windows import PartitionWindows
 
 BY, VERDICTS = "approved_by", "approved_verdicts"
 """The promote job's options."""
@@ -45,21 +44,19 @@ class Approval:
         return cls(by, verdicts) if by else None
 
 
-def why_approval(workload: Workload, proposal: Proposal) -> str | None:
+def why_approval(context: PartitionContext, proposal: Proposal) -> str | None:
     """Return why a human has to approve, or None where the gate's verdicts are enough.
 
     Groups that the champion does not hold are no change of it: they come in by beating the baseline, and nobody's
     model is replaced. So the first champion asks nobody.
     """
-    changed, most = proposal.changed, workload.gate.max_changed
-    if proposal.carried_out is not None or proposal.nothing is not None or changed <= most:
+    changed, most = proposal.changed, context.workload.gate.max_changed
+    if proposal.nothing is not None or not proposal.due or changed <= most:
         return None
     return f"{changed:.1%} of the champion's {len(proposal.base.groups)} groups would change, more than {most:.1%}"
 
 
-def approver(
-    workload: Workload, windows: PartitionWindows, proposal: Proposal, approval: Approval | None
-) -> str | None:
+def approver(context: PartitionContext, proposal: Proposal, approval: Approval | None) -> str | None:
     """Return the human who approved exactly these verdicts; None where nobody did and nobody had to.
 
     Raises:
@@ -68,9 +65,9 @@ def approver(
     digest = proposal.verdicts.digest
     if approval is not None and approval.verdicts == digest:
         return approval.by
-    why = why_approval(workload, proposal)
+    why = why_approval(context, proposal)
     if why is None:
         return None
     if approval is not None:
         why += f", and '{approval.by}' approved other verdicts ({approval.verdicts}) than these"
-    raise NeedsApproval(workload.name, windows.key, why, digest)
+    raise NeedsApproval(context.workload.name, context.partition, why, digest)

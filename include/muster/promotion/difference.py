@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ def changes(before: pa.Table | None, after: pa.Table, taken_from: Callable[[str]
     return found
 
 
-def counted(found: list[Change], shown: int = SHOWN) -> dict[str, Any]:
+def counted(found: Sequence[Change], shown: int = SHOWN) -> dict[str, Any]:
     """Return how many groups change, appear and disappear, from which versions, and the first of them."""
     kinds = Counter(change.change for change in found)
     return {

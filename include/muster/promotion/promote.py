@@ -1,139 +1,183 @@
-"""Promote: the winners of a partition's gate and the champion's other models become the next champion."""
+"""Promote: a partition's winners become champions, by one move of one alias or by a move of each group's own."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from muster.champions import registry
-from muster.champions.alias import Move, move_alias, unfinished
-from muster.champions.lineage import evidence_of, moved_by_human
-from muster.champions.registry import Champion
-from muster.mlflow.runs import add_metrics
-from muster.models.build import BuiltPack, build_pack
+from muster.champions.access import Access
+from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
+from muster.champions.artifacts import Artifact, register
+from muster.champions.errors import AliasMoved
+from muster.champions.journal import Journal, JournalMovedOn, Move, Row
+from muster.champions.lineage import as_judged
+from muster.champions.units import Unit, units
+from muster.context import PartitionContext
+from muster.errors import MusterError, bounded
+from muster.mlflow.budget import muster_errors
 from muster.promotion.approval import Approval, approver
-from muster.promotion.proposal import Proposal, Verdicts, partition_rows, propose
-from muster.storage.store import Store
-from muster.workload.spec import Workload
-from muster.workload.windows import PartitionWindows
+from muster.promotion.promoted import artifacts, evidence, outcome
+from muster.promotion.proposal import Proposal, UnitProposal, propose
+from muster.promotion.unit_tasks import Over, UnitTasks
+from muster.promotion.verdicts import read_verdicts
+from muster.settings import settings
 
 Result = dict[str, Any]
 
 
-def promote(
-    workload: Workload, store: Store, windows: PartitionWindows, who: str, approval: Approval | None = None
-) -> Result:
-    """Carry out a partition's verdicts: next pack, one version, one move of the alias, one row of the journal.
+class NotRegistered(MusterError):
+    """Raised when groups' models could not be registered, or their aliases not be moved; the others' were."""
 
-    Running it again after it ended, or was broken off anywhere, ends in the same state.
+    retryable = True
+
+    def __init__(self, workload: str, problems: Mapping[str | None, str]) -> None:
+        groups = bounded(f"'{group}': {why}" for group, why in sorted(problems.items(), key=str))
+        super().__init__(f"{workload}: {len(problems)} groups were not promoted: {groups}; run promote again")
+
+
+@muster_errors()
+def promote(context: PartitionContext, who: str, approval: Approval | None, over: Over) -> Result:
+    """Carry out a partition's verdicts; what a human or a later partition settled stays as it is.
+
+    First the winners are registered, then all moves are journalled in one commit, then the aliases are moved. Running
+    it again after it ended, or was broken off anywhere, ends in the same state: a version is found by its digest, a
+    journalled move that was not made is made, one that was made is not repeated.
 
     Raises:
         NotJudged: when the partition has no decisions, or those of several runs.
-        AliasMoved: when another version than the champion was judged; nothing is changed then.
         NeedsApproval: when more of the champion's groups would change than `gate.max_changed`, and no `approval` of
             exactly these verdicts is given.
+        AliasMoved: when no alias is at the version that was judged.
+        MoveUnderWay: when another move is being made.
+        BudgetSpent: when MLflow takes no more calls for now.
+        NotRegistered: when MLflow failed for some groups; the others are promoted.
     """
-    proposal = propose(workload, store, windows)
-    if proposal.carried_out is not None:
-        return _again(workload, store, proposal, proposal.carried_out)
-    if proposal.nothing is not None:
-        return _not_moved(proposal.nothing, proposal.champion)
-    approved_by = approver(workload, windows, proposal, approval)
-    return _promote(workload, store, windows, who, proposal, approved_by)
+    journal = Journal(context.store)
+    verdicts = read_verdicts(context)
+    tasks = UnitTasks(over, Access.of_driver(settings(), len(verdicts.winners)))
+    this = _Promotion(context, who, tasks)
+    if context.workload.gate.mode == "enabled":
+        this.finish_begun(verdicts.run, journal)
+    proposal = propose(context, verdicts, journal)
+    if proposal.nothing is None and proposal.due:
+        this.approved_by = approver(context, proposal, approval)
+        this.carry_out(proposal)
+    if this.problems:
+        raise NotRegistered(context.workload.name, this.problems)
+    return outcome(context, proposal, this.rows(proposal), this.left, tasks)
 
 
-def _promote(
-    workload: Workload, store: Store, windows: PartitionWindows, who: str, proposal: Proposal, approved_by: str | None
-) -> Result:
-    verdicts, base = proposal.verdicts, proposal.base
-    models = partition_rows(store, "models", windows.key)
-    models = models.filter(pc.field("run") == verdicts.run)
-    pack = build_pack(workload, store, windows.partition, models, verdicts.winners, base.kept)
-    evidence = _evidence(proposal, pack, _mlflow_run(verdicts, models), approved_by)
-    tags = _tags(windows, verdicts, models, evidence)
-    version = registry.register(workload, store, pack, evidence["mlflow_run_id"], tags)
-    from_version = proposal.champion.version if proposal.champion else None
-    move = Move(from_version, version, "gate", who, verdicts.run, windows.key, pack.sha256, evidence)
-    return _carry_out(workload, store, move)
+@dataclass
+class _Promotion:
+    """One call of `promote`: what it works with, and what came of each unit."""
 
+    context: PartitionContext
+    who: str
+    tasks: UnitTasks
+    approved_by: str | None = None
 
-def _mlflow_run(verdicts: Verdicts, models: pa.Table) -> str:
-    """Return the MLflow run that the pack is logged under: of the algorithm that won most groups, the first by name."""
-    won = Counter(verdicts.winners["algorithm"].to_pylist())
-    most = min(won, key=lambda name: (-won[name], name))
-    return str(models.filter(pc.field("algorithm") == most)["mlflow_run_id"][0].as_py())
+    def __post_init__(self) -> None:
+        self.left: dict[str | None, str] = {}
+        """Why aliases stay where they are, by the unit's group."""
+        self.problems: dict[str | None, str] = {}
+        self.moved: Sequence[Row] = ()
+        """The journal's rows of the moves that this call made."""
 
+    def finish_begun(self, run: str, journal: Journal) -> None:
+        """Make the moves that an earlier attempt has journalled for this run, and not made.
 
-def _evidence(proposal: Proposal, pack: BuiltPack, run_id: str, approved_by: str | None) -> dict[str, Any]:
-    verdicts = proposal.verdicts
-    promoted = verdicts.winners.num_rows
-    return {
-        "promoted": promoted,
-        "held": verdicts.counts.get("hold", 0),
-        "rejected": verdicts.counts.get("reject", 0),
-        "kept": pack.groups - promoted,
-        "dropped": proposal.base.dropped,
-        "changed": proposal.changed,
-        "groups": pack.groups,
-        "judged_against": verdicts.judged_against,
-        "verdicts": verdicts.digest,
-        "mlflow_run_id": run_id,
-        **({"approved_by": approved_by} if approved_by else {}),
-    }
+        Only each unit's last: what a rollback took back since stays taken back.
+        """
+        last = {row["group"]: row for row in journal.pending}
+        begun = [row for row in last.values() if row["run"] == run and row["cause"] == "gate"]
+        answering = units(self.context.workload, [row["group"] for row in begun if row["group"]])
+        self._move([AliasMove.of_row(answering[row["group"]], row) for row in begun], journal)
 
+    def carry_out(self, proposal: Proposal) -> None:
+        """Register the winners, journal the moves, make them."""
+        built = artifacts(self.context, proposal)
+        rows = self.tasks.run(built, _register, ["version", "at"])
+        self.problems |= {row["group"]: row["problem"] for row in rows if row["problem"]}
+        registered = {row["group"]: row for row in rows if not row["problem"]}
+        journal = Journal(self.context.store)
+        by_group = {one.unit.group: one for one in proposal.due}
+        check_none_under_way(journal, {by_group[group].unit: row["at"] for group, row in registered.items()})
+        moves = [
+            self._planned(proposal, by_group[item.unit.group], item, registered[item.unit.group])
+            for item in built
+            if item.unit.group in registered and self._as_judged(by_group[item.unit.group], registered, journal)
+        ]
+        if moves:
+            self._journal(journal, moves)
+            self.moved = journal.rows[-len(moves) :]
+            self._move([AliasMove.of(move) for move in moves], journal)
+        elif self.left and not self.problems:
+            group = next(iter(self.left))
+            one = by_group[group]
+            raise AliasMoved.since_judged(one.unit.name, one.judged_against, registered[group]["at"])
 
-def _tags(windows: PartitionWindows, verdicts: Verdicts, models: pa.Table, evidence: dict[str, Any]) -> dict[str, str]:
-    """Return the tags of the version, by which it is understood without Muster."""
-    counts = {f"muster.{name}": str(evidence[name]) for name in ("groups", "promoted", "kept")}
-    return {
-        registry.PARTITION: windows.key,
-        "muster.run": verdicts.run,
-        "muster.features_version": str(models["features_version"][0].as_py()),
-        **counts,
-    }
+    def _as_judged(self, one: UnitProposal, registered: Mapping[str | None, Row], journal: Journal) -> bool:
+        """Tell whether a unit's alias is to move; where it is neither there already nor as judged, note why not."""
+        row = registered[one.unit.group]
+        if row["at"] == row["version"]:
+            return False
+        if as_judged(journal.of(one.unit), self.context.partition, one.judged_against, row["at"]):
+            return True
+        at, judged = row["at"] or "none", one.judged_against or "none"
+        self.left[one.unit.group] = f"the alias is at version {at}, but {judged} was judged"
+        return False
 
-
-def _again(workload: Workload, store: Store, proposal: Proposal, row: dict[str, Any]) -> Result:
-    """Finish a move that was journalled, or tell that it was made; what was moved since then stays as it is."""
-    done, version = "these verdicts were carried out before, as version", row["to_version"]
-    champion, moves = proposal.champion, proposal.moves
-    if row is not moves[-1]:
-        since = moved_by_human(moves[moves.index(row) + 1 :]) or "the alias was moved"
-        return _not_moved(f"{done} {version}, and {since} since", champion)
-    found = champion.version if champion else None
-    if found != version and not unfinished(store):
-        told = (
-            f"{done} {version}; the alias is at {found or 'no version'} now, by a hand that the journal does not know"
+    def _planned(self, proposal: Proposal, one: UnitProposal, artifact: Artifact, row: Row) -> Move:
+        return Move(
+            unit=one.unit,
+            from_version=row["at"],
+            to_version=row["version"],
+            cause="gate",
+            who=self.who,
+            run=proposal.verdicts.run,
+            partition=self.context.partition,
+            manifest_sha256=artifact.digest,
+            evidence=evidence(self.context, proposal, one, artifact, self.approved_by),
         )
-        what = f"'./muster rollback {workload.name} --to {found or version}' writes it down, '--to {version}' undoes it"
-        return _not_moved(f"{told}: nothing was moved; {what}", champion)
-    names = ("from_version", "to_version", "cause", "who", "run", "partition", "manifest_sha256")
-    move = Move(**{name: row[name] for name in names}, evidence=evidence_of(row))
-    return _carry_out(workload, store, move)
+
+    def _journal(self, journal: Journal, moves: Sequence[Move]) -> None:
+        try:
+            journal.append(moves)
+        except JournalMovedOn as moved_on:
+            unit, judged, last = moves[0].unit, moves[0].from_version, moved_on.last["to_version"]
+            raise AliasMoved.since_judged(unit.name, judged, last, "another move came first") from moved_on
+
+    def _move(self, moves: Sequence[AliasMove], journal: Journal) -> None:
+        """Make journalled moves; note them as made, or what went wrong.
+
+        Raises:
+            AliasMoved: when the one alias of a pack was moved, but not by Muster.
+        """
+        if not moves:
+            return
+        rows = self.tasks.run(moves, _move_alias, ["left"])
+        left = {row["group"]: row["left"] for row in rows if row["left"]}
+        self.problems |= {row["group"]: row["problem"] for row in rows if row["problem"]}
+        if None in left:
+            unit = moves[0].unit
+            raise AliasMoved.since_judged(unit.name, moves[0].from_version, position(unit), left[None])
+        self.left |= left
+        if not self.problems:
+            journal.note_made()
+
+    def rows(self, proposal: Proposal) -> list[Row]:
+        """Return the journal's rows of what these verdicts have moved: now, or all of it before."""
+        done = [one.carried_out for one in proposal.done if one.carried_out is not None]
+        made = [row for row in self.moved if row["group"] not in self.left]
+        return made or ([*done] if len(done) == len(proposal.units) and not self.left else [])
 
 
-def _carry_out(workload: Workload, store: Store, move: Move) -> Result:
-    move_alias(workload, store, move)
-    counts = {name: move.evidence[name] for name in ("promoted", "kept", "groups")}
-    run_id = move.evidence["mlflow_run_id"]
-    metrics = {f"pack_{name}": count for name, count in counts.items()}
-    add_metrics(run_id, metrics, {"muster.model_version": move.to_version})
-    told = {name: getattr(move, name) for name in ("from_version", "to_version", "manifest_sha256")}
-    return {"moved": True, "reason": None, **told, **counts, "mlflow_run_id": run_id}
+def _register(artifact: Artifact) -> dict[str, str | None]:
+    version = register(artifact).version
+    unit: Unit = artifact.unit
+    return {"version": version, "at": position(unit)}
 
 
-def _not_moved(reason: str, champion: Champion | None) -> Result:
-    version = champion.version if champion else None
-    digest = champion.manifest_sha256 if champion else None
-    nothing = {"promoted": 0, "kept": 0, "groups": 0, "mlflow_run_id": None}
-    return {
-        "moved": False,
-        "reason": reason,
-        "from_version": version,
-        "to_version": version,
-        "manifest_sha256": digest,
-        **nothing,
-    }
+def _move_alias(move: AliasMove) -> dict[str, str | None]:
+    return {"left": move_alias(move)}

@@ -1,72 +1,62 @@
-"""What a partition's verdicts would change, found out before anything is changed."""
+"""What a partition's verdicts would change, unit by unit, found out before anything is changed."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from muster.champions import registry
-from muster.champions.alias import AliasMoved, journal
-from muster.champions.lineage import evidence_of, newest_ancestor, settled_by_human
-from muster.champions.registry import Champion
-from muster.errors import MusterError
+from muster.champions.errors import AliasMoved
+from muster.champions.journal import Journal, Moves, Row, evidence_of
+from muster.champions.lineage import as_judged, human_choice, moved_by_human
+from muster.champions.units import Unit, is_pack, units
+from muster.champions.versions import RegisteredVersion, current, numbered
+from muster.context import PartitionContext
 from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
 from muster.models.manifest import about, fits
-from muster.storage.store import Store
+from muster.promotion.verdicts import Verdicts, not_judged, stored_models
 from muster.workload.spec import Workload
-from muster.workload.windows import PartitionWindows
-
-
-class NotJudged(MusterError):
-    """Raised when a partition has no decisions to carry out."""
-
-    def __init__(self, workload: str, partition: str, why: str) -> None:
-        super().__init__(f"{workload} {partition}: {why}; run evaluate for this partition first")
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What the gate decided for one run."""
+class UnitProposal:
+    """A unit that has winners, and what becomes of it."""
 
-    run: str
+    unit: Unit
+    winners: Sequence[Row]
+    """Their decisions."""
     judged_against: str | None
     """The version that was champion to the gate; None when there was none."""
-    counts: dict[str, int]
-    winners: pa.Table
-    """`group`, `algorithm` and `score` of each model to promote."""
+    moves: Moves
+    """The unit's own."""
+    carried_out: Row | None = None
+    """The unit's last move, where it carried out these very verdicts."""
+    stays: str | None = None
+    """Why the alias stays where it is; None when it would move, or has moved already."""
 
     @property
-    def digest(self) -> str:
-        """Tell these verdicts from others: the run whose models they are about, and which won."""
-        won = zip(*(self.winners[name].to_pylist() for name in ("group", "algorithm")), strict=True)
-        text = json.dumps([self.run, sorted(won)])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def due(self) -> bool:
+        """Whether the alias would move."""
+        return self.carried_out is None and self.stays is None
 
 
 @dataclass(frozen=True)
 class Base:
-    """The pack that was judged, whose other models are kept."""
+    """What is champion: of a pack, the one that was judged, whose other models are kept."""
 
-    groups: frozenset[str]
-    """All that it holds."""
+    groups: frozenset[str] = frozenset()
+    """All that have a champion."""
     kept: pa.Table | None = None
-    """Its manifest; None when its models no longer fit the workload."""
+    """The pack's manifest, its shards as paths below the store's root; None without one, or where its models no
+    longer fit the workload."""
+    dropped: int = 0
+    """How many of its models no longer fit the workload."""
 
-    @property
-    def dropped(self) -> int:
-        """How many of its models no longer fit the workload."""
-        return len(self.groups) if self.kept is None else 0
-
-    def changed(self, winners: pa.Table) -> float:
+    def changed(self, winners: Sequence[Row]) -> float:
         """Return the share of its groups that get another model, or lose theirs; 0 where it has none."""
-        replaced = len(self.groups.intersection(winners["group"].to_pylist()))
+        replaced = len(self.groups.intersection(row["group"] for row in winners))
         return (self.dropped or replaced) / len(self.groups) if self.groups else 0.0
 
 
@@ -75,13 +65,33 @@ class Proposal:
     """What promotion would do with a partition's verdicts."""
 
     verdicts: Verdicts
-    moves: list[dict[str, Any]]
-    champion: Champion | None
-    carried_out: dict[str, Any] | None = None
-    """The row of the journal by which these very verdicts were carried out before."""
-    nothing: str | None = None
-    """Why the alias stays where it is; None when it would move."""
-    base: Base = field(default_factory=lambda: Base(frozenset()))
+    units: Sequence[UnitProposal] = ()
+    """Those with winners."""
+    base: Base = field(default_factory=Base)
+    champion: RegisteredVersion | None = None
+    """Of a pack, the version behind the alias."""
+    idle: str | None = None
+    """Why nothing is promoted at all, whatever the units; None when the gate is enabled and some group won."""
+
+    @property
+    def due(self) -> list[UnitProposal]:
+        """The units whose alias would move."""
+        return [one for one in self.units if one.due]
+
+    @property
+    def done(self) -> list[UnitProposal]:
+        """The units in which these very verdicts were carried out already, and no move followed."""
+        return [one for one in self.units if one.carried_out is not None]
+
+    @property
+    def nothing(self) -> str | None:
+        """Why no alias would move; None when one would, or all have moved already."""
+        if self.idle is not None or self.due:
+            return self.idle
+        stays = [one.stays for one in self.units if one.stays]
+        if not stays:
+            return None
+        return stays[0] if len(self.units) == 1 else "every winner stays as it is"
 
     @property
     def changed(self) -> float:
@@ -89,89 +99,108 @@ class Proposal:
         return self.base.changed(self.verdicts.winners)
 
 
-def propose(workload: Workload, store: Store, windows: PartitionWindows) -> Proposal:
+def propose(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> Proposal:
     """Find out what a partition's verdicts would change; nothing is written.
 
     Raises:
-        NotJudged: when the partition has no decisions, or those of several runs.
-        AliasMoved: when another version than the champion was judged.
+        NotJudged: when a pack's decisions are about several champions, or a winner has no model.
+        AliasMoved: when a pack's decisions are about another version than the champion.
+        ForeignVersion, NotVouched: when a pack's alias is at what Muster did not put there.
     """
-    verdicts = _verdicts(workload, store, windows.key)
-    moves = journal(store)
-    champion = registry.current(workload, store)
-    proposal = Proposal(verdicts, moves, champion)
-    if workload.gate.mode != "enabled":
-        return replace(proposal, nothing=idle(workload, verdicts))
-    before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
-    if before:
-        return replace(proposal, carried_out=before[-1])
-    if verdicts.winners.num_rows == 0:
-        return replace(proposal, nothing="no group was promoted")
-    if champion is not None and champion.partition > windows.key:
-        return replace(proposal, nothing=f"the champion is of a later partition, {champion.partition}")
-    if champion is not None and (why := settled_by_human(moves, verdicts.run, windows.key, champion.version)):
-        return replace(proposal, nothing=why)
-    base = _base(workload, store, windows.key, verdicts, champion, moves)
-    return replace(proposal, base=_carried(workload, store, base))
+    idle = _idle(context.workload, verdicts)
+    if is_pack(context.workload):
+        return _of_pack(context, verdicts, journal, idle)
+    return Proposal(verdicts, idle=idle) if idle else _of_groups(context, verdicts, journal)
 
 
-def idle(workload: Workload, verdicts: Verdicts) -> str:
-    """Tell why a gate that is not enabled promotes nothing."""
+def _idle(workload: Workload, verdicts: Verdicts) -> str | None:
     if workload.gate.mode == "disabled":
         return DISABLED
-    return f"the gate's mode is dry_run: {verdicts.winners.num_rows} groups would have been promoted"
+    if workload.gate.mode == "dry_run":
+        return f"the gate's mode is dry_run: {len(verdicts.winners)} groups would have been promoted"
+    return None if verdicts.winners else "no group was promoted"
 
 
-def _verdicts(workload: Workload, store: Store, partition: str) -> Verdicts:
-    rows = partition_rows(store, "decisions", partition)
-    for column in ("run", "champion_version"):
-        if len(set(rows[column].to_pylist())) != 1:
-            why = f"decisions hold several values of '{column}'" if rows.num_rows else "decisions hold no row of it"
-            raise NotJudged(workload.name, partition, why)
-    won = rows.filter(pc.field("verdict") == "promote")
-    winners = won.select(["group", "algorithm", "candidate_score"]).rename_columns(["group", "algorithm", "score"])
-    counts = dict(Counter(rows["verdict"].to_pylist()))
-    return Verdicts(rows["run"][0].as_py(), rows["champion_version"][0].as_py(), counts, winners)
+def _of_pack(context: PartitionContext, verdicts: Verdicts, journal: Journal, idle: str | None) -> Proposal:
+    """Propose for the one unit of all groups, in the light of where its alias is."""
+    [unit] = units(context.workload, ()).values()
+    moves = journal.of(unit)
+    champion = current(unit, moves, context.store)
+    if idle is not None:
+        return Proposal(verdicts, idle=idle, champion=champion)
+    if len(verdicts.champions) != 1:
+        raise not_judged(context, "decisions are about several champions")
+    [judged] = verdicts.champions
+    before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
+    one = UnitProposal(unit, verdicts.winners, judged, moves)
+    at = champion.version if champion else None
+    one = _judged(context, verdicts, one, before, at, journal, champion)
+    if not one.due:
+        return Proposal(verdicts, [one], champion=champion)
+    if not as_judged(moves, context.partition, judged, at):
+        raise AliasMoved.since_judged(unit.name, judged, at)
+    return Proposal(verdicts, [one], _base(context, one, champion), champion=champion)
 
 
-def partition_rows(store: Store, table: str, partition: str) -> pa.Table:
-    """Return the rows of one partition of a Delta table."""
-    delta = store.open(table)
-    if delta is None:
-        raise NotJudged(store.workload, partition, f"there is no table '{table}'")
-    return delta.to_pyarrow_table(filters=[("partition", "=", partition)])
-
-
-def _base(
-    workload: Workload,
-    store: Store,
-    partition: str,
-    verdicts: Verdicts,
-    champion: Champion | None,
-    moves: list[dict[str, Any]],
-) -> Champion | None:
-    """Return the pack that was judged, whose other models are kept; None when there was none.
-
-    It is the champion; or, where this very partition was promoted before (trained again on mended data), the one that
-    was champion before that; but never where a human moved the alias since, whose choice of models it would undo.
-
-    Raises:
-        AliasMoved: when it is neither.
-    """
-    found, judged = champion.version if champion else None, verdicts.judged_against
-    if found == judged:
-        return champion
-    last = moves[-1] if moves else {}
-    if (last.get("partition"), last.get("cause"), last.get("to_version")) == (partition, "gate", found):
-        before = newest_ancestor(moves, found, lambda key: key < partition)
-        if before == judged:
-            return None if judged is None else registry.version(workload, store, judged)
-    raise AliasMoved(workload.name, judged, found)
-
-
-def _carried(workload: Workload, store: Store, base: Champion | None) -> Base:
-    if base is None:
-        return Base(frozenset())
-    manifest = incumbents(store, base.folder, base.manifest_sha256)
+def _base(context: PartitionContext, one: UnitProposal, champion: RegisteredVersion | None) -> Base:
+    """Return the pack that was judged: the champion, or what was champion before this partition's own promotion."""
+    if one.judged_against is None:
+        return Base()
+    if champion is None or champion.version != one.judged_against:
+        champion = numbered(one.unit, one.judged_against, one.moves, context.store)
+    manifest = incumbents(context.store, champion.folder(context.store), champion.digest)
     groups = frozenset(manifest["group"].to_pylist())
-    return Base(groups, manifest if fits(about(manifest), workload) else None)
+    if fits(about(manifest), context.workload):
+        return Base(groups, manifest)
+    return Base(groups, dropped=len(groups))
+
+
+def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> Proposal:
+    """Propose for each winner's own unit, by the journal alone: where the aliases are, promotion itself asks."""
+    moves: Mapping[str | None, Moves] = journal.by_group()
+    models = stored_models(context, verdicts)
+    answering = units(context.workload, [row["group"] for row in verdicts.winners])
+    proposals = []
+    for row in verdicts.winners:
+        unit, own = answering[row["group"]], moves.get(row["group"], [])
+        promoted = (verdicts.run, models[row["group"]]["sha256"], "gate")
+        before = [move for move in own if (move["run"], move["manifest_sha256"], move["cause"]) == promoted]
+        one = UnitProposal(unit, [row], row["champion_version"], own)
+        proposals.append(_judged(context, verdicts, one, before, own[-1]["to_version"] if own else None, journal))
+    return Proposal(verdicts, proposals, Base(frozenset(group for group in moves if group)))
+
+
+def _judged(
+    context: PartitionContext,
+    verdicts: Verdicts,
+    one: UnitProposal,
+    before: Moves,
+    at: str | None,
+    journal: Journal,
+    champion: RegisteredVersion | None = None,
+) -> UnitProposal:
+    """Return the unit's proposal with what the journal says of it.
+
+    `before` are the moves by which these very verdicts were carried out; `at` is where the alias is, as far as known.
+    """
+    if before:
+        return _again(context, one, before[-1], at, journal)
+    partition = champion.partition if champion else one.moves[-1]["partition"] if one.moves else ""
+    if at is not None and partition > context.partition:
+        return replace(one, stays=f"the champion is of a later partition, {partition}")
+    return replace(one, stays=human_choice(one.moves, verdicts.run, context.partition, at))
+
+
+def _again(context: PartitionContext, one: UnitProposal, row: Row, at: str | None, journal: Journal) -> UnitProposal:
+    """Return the proposal of a unit in which these verdicts were carried out before: what was moved since stays."""
+    done, version = "these verdicts were carried out before, as version", row["to_version"]
+    if row is not one.moves[-1]:
+        since = moved_by_human(one.moves[one.moves.index(row) + 1 :]) or "the alias was moved"
+        return replace(one, stays=f"{done} {version}, and {since} since")
+    begun = any(row is pending for pending in journal.pending)
+    if at != version and not begun:
+        name = context.workload.name
+        what = f"'./muster rollback {name} --to {at or version}' writes it down, '--to {version}' undoes it"
+        now = f"the alias is at {at or 'no version'} now, by a hand that the journal does not know"
+        return replace(one, stays=f"{done} {version}; {now}: nothing was moved; {what}")
+    return replace(one, carried_out=row)

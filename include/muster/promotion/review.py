@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muster.champions.journal import Journal
+from muster.context import PartitionContext
+from muster.errors import bounded
 from muster.evaluation.decisions import summary
 from muster.evaluation.metrics import METRICS
 from muster.evaluation.plots import plots
 from muster.promotion.approval import why_approval
-from muster.promotion.proposal import Proposal, partition_rows, propose
-from muster.storage.store import Store
-from muster.workload.spec import Workload
-from muster.workload.windows import PartitionWindows
+from muster.promotion.proposal import Proposal, propose
+from muster.promotion.verdicts import partition_rows, read_verdicts
 
 OUTLIERS = 5
 """Groups shown of each kind: what a human can look into, however many there are."""
-
-
-Propose = Callable[[Workload, Store, PartitionWindows], Proposal]
 
 
 @dataclass(frozen=True)
@@ -48,28 +46,28 @@ class Review:
     """PNG files by title; none where nothing was judged."""
 
 
-def review(workload: Workload, store: Store, windows: PartitionWindows, propose: Propose = propose) -> Review:
+def review(context: PartitionContext) -> Review:
     """Return what a partition's promotion would change and whether a human has to approve it; nothing is written.
 
     Raises:
         NotJudged: when the partition has no decisions, or those of several runs.
         AliasMoved: when another version than the champion was judged.
     """
-    proposal = propose(workload, store, windows)
-    decisions = with_gain(partition_rows(store, "decisions", windows.key))
+    proposal = propose(context, read_verdicts(context), Journal(context.store))
+    decisions = with_gain(partition_rows(context, "decisions"))
     promoted = decisions.filter(pc.field("verdict") == "promote")
-    needed = why_approval(workload, proposal)
-    found: dict[str, Any] = {
+    needed = why_approval(context, proposal)
+    content: dict[str, Any] = {
         "verdicts": proposal.verdicts.digest,
         "needs_approval": needed is not None,
-        "why": needed or _why_none(workload, proposal),
+        "why": needed or _why_none(context, proposal),
         "changed": proposal.changed,
         "numbers": summary(decisions),
         "largest_gains": _first(promoted, "gain", "descending"),
         "largest_risks": _first(promoted, "at_least", "ascending"),
     }
-    text = _markdown(workload.name, windows.key, found)
-    return Review(**found, markdown=text, plots=plots(decisions, workload.gate.metric))
+    text = _markdown(context.workload.name, context.partition, content)
+    return Review(**content, markdown=text, plots=plots(decisions, context.workload.gate.metric))
 
 
 def with_gain(decisions: pa.Table) -> pa.Table:
@@ -90,14 +88,16 @@ def _first(rows: pa.Table, column: str, order: str) -> list[dict[str, Any]]:
     return found
 
 
-def _why_none(workload: Workload, proposal: Proposal) -> str:
-    if proposal.carried_out is not None:
-        return f"these verdicts were carried out before, as version {proposal.carried_out['to_version']}"
+def _why_none(context: PartitionContext, proposal: Proposal) -> str:
+    done = [one.carried_out for one in proposal.done if one.carried_out]
+    if done and len(done) == len(proposal.units):
+        versions = sorted({row["to_version"] for row in done})
+        return f"these verdicts were carried out before, as version {bounded(versions)}"
     if proposal.nothing is not None:
         return f"nothing would be moved: {proposal.nothing}"
     if not proposal.base.groups:
         return "there is no champion whose groups could change"
-    most = workload.gate.max_changed
+    most = context.workload.gate.max_changed
     return (
         f"{proposal.changed:.1%} of the champion's {len(proposal.base.groups)} groups would change, at most {most:.1%}"
     )

@@ -1,32 +1,32 @@
-"""Roll the champion back, whole or chosen groups to the models they had: looked at first, then carried out."""
+"""Roll champions back: planned and shown first, then journalled in one commit, then moved alias by alias."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from muster.champions import registry
-from muster.champions.alias import AliasMoved, Move, journal, move_alias, unfinished
-from muster.champions.lineage import Moves, evidence_of
-from muster.champions.registry import Champion
-from muster.errors import WrongArgument, bounded
+from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
+from muster.champions.artifacts import register
+from muster.champions.errors import AliasMoved, ConcurrentMove
+from muster.champions.journal import Journal, JournalMovedOn, Move
+from muster.champions.pack_artifact import PackArtifact
+from muster.champions.units import is_pack
+from muster.champions.versions import PARTITION, RUN
+from muster.context import Context
+from muster.errors import WrongArgument
+from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
-from muster.models.build import incumbents, write_pack
-from muster.models.manifest import about, loads_of
-from muster.models.reader import CorruptManifest
-from muster.promotion.difference import Change, changes, counted
-from muster.promotion.rollback_sources import CannotRollBack, Standing, group_sources, opened, standing, whole_target
-from muster.storage.store import Store
-from muster.workload.spec import Workload
+from muster.models.build import write_pack
+from muster.promotion.rollback_groups import plan_groups
+from muster.promotion.rollback_pack import plan_pack
+from muster.promotion.rollback_plan import RollbackPlan, Step, Target
 
-Result = dict[str, Any]
-UNTOLD = ("shown", "nothing_to_do", "against")
+NOT_JOURNALLED = ("shown", "nothing_to_do", "against")
 """What the journal does not repeat of a difference."""
+NAMED = 10
+"""Changed groups of a pack that the journal names."""
 
 
 class MissingActorOrReason(WrongArgument):
@@ -36,169 +36,132 @@ class MissingActorOrReason(WrongArgument):
         super().__init__(f"a rollback says who makes it and why; '{what}' is empty")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A rollback that was looked at: carried out against `champion` only, or not at all."""
-
-    champion: str
-    seen: str
-    """Where the alias stood: another version than the champion's only where a move is finished or written down."""
-    asked: Mapping[str, Any]
-    target: Champion | None
-    """The version to go back to; None where chosen groups make a new pack."""
-    manifest: pa.Table
-    """The pack to come, its shards as paths below the store's root."""
-    run: str
-    partition: str
-    changes: list[Change]
-    fallback: str
-    """What answers for groups that disappear."""
-    loads: list[str]
-    """What the pack's models may name."""
-    problem: str | None
-    """Why the champion's own pack was not read: every group of the target counts as changed then."""
-
-    @property
-    def nothing(self) -> bool:
-        """Whether all is as asked already."""
-        return self.target.version == self.champion if self.target else not self.changes
-
-    @property
-    def difference(self) -> Result:
-        """What the rollback changes: counts of all groups, and the first of them by name."""
-        return {
-            "from_version": self.champion,
-            "to_version": self.target.version if self.target else None,
-            "against": self.champion,
-            "asked": dict(self.asked),
-            "partition": self.partition,
-            "nothing_to_do": self.nothing,
-            "groups": self.manifest.num_rows,
-            **counted(self.changes),
-            "fallback": self.fallback,
-            "problem": self.problem,
-        }
-
-
-def plan(
-    workload: Workload,
-    store: Store,
-    version: str | None = None,
-    groups: Collection[str] = (),
-    against: str | None = None,
-) -> Plan:
+@muster_errors()
+def plan_rollback(
+    context: Context, version: str | None = None, groups: Collection[str] = (), against: str | None = None
+) -> RollbackPlan:
     """Find out what a rollback would do, and whether it can; change nothing.
 
-    The whole pack goes back to `version`, or to the champion of before the last promotion. With `groups`, those alone
-    get the models of `version`, or each the one it had before its present model was promoted. `against` is the
-    champion that an earlier look was at. The same rollback asked again, after it was broken off, is found again.
+    A pack goes back whole, to `version` or to the champion of before the last promotion; with `groups`, those alone
+    get the models of `version`, or each the one it had before its present model was promoted. Where each group is a
+    registered model, each of `groups` goes back to the version before its present one, or a single one to `version`;
+    without `groups` all do that the last promotion changed. `against` is what an earlier comparison has seen. The same
+    rollback asked for again, after it was broken off, is known again.
 
     Raises:
         CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
-        UnknownName: when `version` was never champion, or a group is in neither pack.
+        UnknownName, NoSuchGroups, WrongArgument: when what is asked for is not there.
         AliasMoved: when the champion is not `against`.
     """
-    moves, seen = journal(store), registry.standing(workload)
-    if seen is None:
-        raise CannotRollBack(workload.name, "there is no champion yet")
     asked = {"version": version, "groups": sorted(set(groups))}
-    leaves = _made_against(store, moves, seen, asked, against)
-    if against not in (None, leaves):
-        raise AliasMoved(workload.name, against, seen, gate=False)
-    plan_it = _plan_groups if groups else _plan_whole
-    return plan_it(workload, store, moves, standing(workload, store, leaves), seen, asked)
+    plan = plan_pack if is_pack(context.workload) else plan_groups
+    return plan(context, Journal(context.store), asked, against)
 
 
-def _made_against(store: Store, moves: Moves, seen: str, asked: Result, against: str | None) -> str:
-    """Return the version to roll back from: as seen, unless this very rollback was begun or made by hand."""
-    if not moves:
-        return seen
-    last = moves[-1]
-    same = last["cause"] == "rollback" and evidence_of(last).get("asked") == asked
-    begun = against == last["from_version"] or (against is None and unfinished(store))
-    if same and begun and seen in (last["from_version"], last["to_version"]):
-        return str(last["from_version"])
-    if asked == {"version": seen, "groups": []} and last["to_version"] != seen:
-        return str(last["to_version"])  # moved by hand: to be written down
-    return seen
-
-
-def _plan_whole(workload: Workload, store: Store, moves: Moves, leaves: Standing, seen: str, asked: Result) -> Plan:
-    target = whole_target(workload, store, moves, leaves.version, asked["version"])
-    before, problem = None, leaves.problem
-    try:
-        if leaves.pack is not None:
-            before = incumbents(store, leaves.pack.folder, leaves.pack.manifest_sha256)
-    except CorruptManifest as error:  # then all the more reason to leave it
-        problem = str(error)
-    after = opened(workload, store, target, models=target.version != leaves.version)
-    found = changes(before, after, lambda group: target.version)
-    said = about(after)
-    run, fallback = said["run"], said["fallback"]
-    return Plan(leaves.version, seen, asked, target, after, run, target.partition, found, fallback, [], problem)
-
-
-def _plan_groups(workload: Workload, store: Store, moves: Moves, leaves: Standing, seen: str, asked: Result) -> Plan:
-    if (champion := leaves.pack) is None:
-        why = f"the other groups' models would stay, and {leaves.problem}; roll back without groups first"
-        raise CannotRollBack(workload.name, why)
-    before = opened(workload, store, champion)
-    sources = group_sources(workload, store, moves, champion, before, asked)
-    chosen = pa.array(list(sources.of), pa.string())
-    kept = before.filter(pc.invert(pc.is_in(before["group"], value_set=chosen)))
-    plain = [table.replace_schema_metadata(None).select(before.column_names) for table in (kept, *sources.rows)]
-    after = pa.concat_tables(plain)
-    found = changes(before, after, sources.of.__getitem__)
-    said = about(before)
-    gone = [change.group for change in found if change.change == "disappears"]
-    fallback = said["fallback"]
-    if not after.num_rows or (gone and fallback == "error"):
-        why = f"'{fallback}' answers for groups without a model, and {len(gone)} would have none: {bounded(gone)}"
-        raise CannotRollBack(workload.name, why)
-    names = loads_of(before, *sources.rows)
-    newest = max(champion.partition, *after["origin_partition"].to_pylist())
-    return Plan(leaves.version, seen, asked, None, after, said["run"], newest, found, fallback, names, None)
-
-
-def carry_out(workload: Workload, store: Store, plan: Plan, who: str, why: str) -> Result:
-    """Move the alias as planned, journalled with who and why; the same plan again ends in the same state.
+@muster_errors()
+def roll_back(context: Context, plan: RollbackPlan, who: str, why: str) -> dict[str, Any]:
+    """Move the aliases as planned, journalled with who and why; the same plan again ends in the same state.
 
     Raises:
         MissingActorOrReason: when `who` or `why` is empty.
-        AliasMoved: when the champion is not the one that the plan was made against.
+        AliasMoved: when an alias is not where the plan has seen it, or the journal has another move.
+        MoveUnderWay: when another move of one of the units is being made.
+        ConcurrentMove: when somebody else moved some groups' aliases in the very moment.
         BadSource: when a model to be copied is missing or corrupt.
     """
     for name, text in (("who", who), ("why", why)):
         if not text.strip():
             raise MissingActorOrReason(name)
-    counts = {name: value for name, value in plan.difference.items() if name in ("changes", "appears", "disappears")}
-    told = {"from_version": plan.champion, **counts, "groups": plan.manifest.num_rows, "who": who, "why": why}
+    result = {name: value for name, value in plan.difference.items() if name not in ("shown", "asked")}
+    result |= {"who": who, "why": why}
     if plan.nothing:
-        same = {"to_version": plan.champion}
-        return {"moved": False, "reason": "nothing to do: all is as asked already", **told, **same}
-    now = registry.standing(workload)
-    if now != plan.seen:
-        raise AliasMoved(workload.name, plan.champion, now, gate=False)
-    version, digest = _registered(workload, store, plan)
-    evidence = {**{k: v for k, v in plan.difference.items() if k not in UNTOLD}, "why": why.strip()}
-    evidence["named"] = [change.group for change in plan.changes[:10]]
-    run, from_version = plan.run, plan.champion
-    move = Move(from_version, version, "rollback", who.strip(), run, plan.partition, digest, evidence)
-    move_alias(workload, store, move)
-    return {"moved": True, "reason": None, **told, "to_version": version, "manifest_sha256": digest}
+        same = {"to_version": result["from_version"], "manifest_sha256": None}
+        return {**result, **same, "moved": False, "reason": "nothing to do: all is as asked already"}
+    journal = Journal(context.store)
+    steps = plan.steps
+    if not plan.begun:
+        _check_as_seen(context, journal, plan)
+        steps = [_registered(context, plan, step) for step in steps]
+        _append(context, journal, [_move(context, plan, step, who.strip(), why.strip()) for step in steps], plan)
+    moves = [AliasMove(step.unit, step.from_version, str(step.target.version)) for step in steps]
+    left = {move.unit.group: reason for move in moves if (reason := move_alias(move))}
+    _note_made(journal, steps)
+    if left:
+        _raise_left(context, moves, left)
+    to = steps[0].target if len(steps) == 1 else None
+    now = {"to_version": to.version if to else None, "manifest_sha256": to.digest if to else None}
+    return {**result, **now, "moved": True, "reason": None, "now": _in_words(context, steps)}
 
 
-def _registered(workload: Workload, store: Store, plan: Plan) -> tuple[str, str]:
-    """Return version and digest of the pack to go back to: registered long ago, or made of today's and older models."""
-    if plan.target is not None:
-        return plan.target.version, plan.target.manifest_sha256
-    pack = write_pack(workload, store, date.fromisoformat(plan.partition), plan.run, plan.manifest, plan.loads)
-    champion = connect().get_model_version(workload.name, plan.champion)
+def _check_as_seen(context: Context, journal: Journal, plan: RollbackPlan) -> None:
+    positions = {step.unit: position(step.unit) for step in plan.steps}
+    check_none_under_way(journal, positions)
+    name = context.workload.name
+    for step in plan.steps:
+        if (at := positions[step.unit]) != step.seen:
+            raise AliasMoved.since_compared(name, step.unit.name, step.from_version, at)
+    if len(journal.rows) != plan.number:
+        step = plan.steps[0]
+        why = "alias_journal has moves that were not there before"
+        raise AliasMoved.since_compared(name, step.unit.name, step.from_version, positions[step.unit], why)
+
+
+def _registered(context: Context, plan: RollbackPlan, step: Step) -> Step:
+    """Return the step with its target registered: long ago, or now where it is a pack of today's and older models."""
+    target = step.target
+    if target.version is not None or target.manifest is None:
+        return step
+    workload, partition = context.workload, date.fromisoformat(target.partition)
+    pack = write_pack(workload, context.store, partition, target.run, target.manifest, target.imports)
     tags = {
-        registry.PARTITION: plan.partition,
-        "muster.run": plan.run,
+        PARTITION: target.partition,
+        RUN: target.run,
         "muster.groups": str(pack.groups),
-        "muster.rolled_back_from": plan.champion,
+        "muster.rolled_back_from": str(step.from_version),
         "muster.rolled_back": str(len(plan.changes)),
     }
-    return registry.register(workload, store, pack, str(champion.run_id), tags), pack.sha256
+    run_id = str(connect().get_model_version(step.unit.name, str(step.from_version)).run_id)
+    version = register(PackArtifact(step.unit, workload, context.store, pack, run_id, tags))
+    return replace(step, target=Target(version.version, version.digest, target.run, target.partition))
+
+
+def _move(context: Context, plan: RollbackPlan, step: Step, who: str, why: str) -> Move:
+    known = {name: value for name, value in plan.difference.items() if name not in NOT_JOURNALLED} | {"why": why}
+    if step.unit.group is None:
+        known |= {"to_version": step.target.version, "named": [change.group for change in plan.changes[:NAMED]]}
+    else:
+        del known["from_version"], known["to_version"]
+        known |= {"against": plan.against, **step.target.evidence, "model": step.unit.name}
+    target = step.target
+    to_version, digest = str(target.version), target.digest
+    return Move(step.unit, step.from_version, to_version, "rollback", who, target.run, target.partition, digest, known)
+
+
+def _append(context: Context, journal: Journal, moves: list[Move], plan: RollbackPlan) -> None:
+    try:
+        journal.append(moves)
+    except JournalMovedOn as moved_on:
+        unit, seen, last = moves[0].unit, plan.steps[0].from_version, moved_on.last["to_version"]
+        why = "another move came first"
+        raise AliasMoved.since_compared(context.workload.name, unit.name, seen, last, why) from moved_on
+
+
+def _note_made(journal: Journal, steps: Collection[Step]) -> None:
+    """Note the moves as made, unless a promotion was broken off for other units: it has to be found unfinished."""
+    units = {step.unit.group for step in steps}
+    if all(row["group"] in units for row in journal.pending):
+        journal.note_made()
+
+
+def _raise_left(context: Context, moves: list[AliasMove], left: dict[str | None, str]) -> None:
+    if None not in left:
+        raise ConcurrentMove(context.workload.name, left)
+    unit, seen = moves[0].unit, moves[0].from_version
+    raise AliasMoved.since_compared(context.workload.name, unit.name, seen, position(unit), left[None])
+
+
+def _in_words(context: Context, steps: Collection[Step]) -> str:
+    name, one = context.workload.name, next(iter(steps))
+    if one.unit.group is None:
+        return f"Champion of {name} is version {one.target.version}"
+    return f"{len(steps)} groups of {name} have earlier champions"

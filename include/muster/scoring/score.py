@@ -1,12 +1,12 @@
-"""Score: predictions of a slice's rows with the champion, bucket by bucket, as the gateway would answer."""
+"""Score: predictions of a slice's rows with the champions, bucket by bucket, as a pack's gateway would answer."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
-from muster.champions import registry
-from muster.champions.alias import journal
-from muster.champions.lineage import newest_ancestor
-from muster.champions.registry import Champion
+from muster.champions.opened import Champions, OpenPack, scorers
+from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, list_features, read_bucket
-from muster.models.manifest import fits
-from muster.models.reader import Answers, Pack
+from muster.models.reader import Answers
 from muster.storage.store import Store
 from muster.storage.tables import PREDICTIONS
-from muster.workload.spec import Workload
-from muster.workload.windows import DateRange, PartitionWindows
+from muster.workload.spec import Parent, Workload
+from muster.workload.windows import DateRange
+
+ROWS_OF_A_FETCH = 20_000
+"""What fetching and loading a group's model costs, in rows scored: three calls to MLflow, some 0.1 s."""
 
 
 class CannotScore(MusterError):
@@ -36,113 +36,95 @@ class CannotScore(MusterError):
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What is scored. Plain data: it travels to the executors."""
+class Scoring:
+    """What is scored with whose models. Plain data: it travels to the executors."""
 
+    workload: Workload
     features: FeatureFiles
     days: DateRange
     partition: str
     at: datetime
-
-
-@dataclass(frozen=True)
-class Scoring(Slice):
-    """What is scored with which pack."""
-
-    champion: Champion
-
-    @property
-    def model_version(self) -> str:
-        """The version that scores every group."""
-        return self.champion.version
+    champions: Champions
 
     @property
     def costs(self) -> dict[int, float]:
-        """What each bucket costs: its rows."""
-        return dict(self.features.rows)
+        """What each bucket costs: its rows, and the fetching of its groups' models."""
+        buckets = self.workload.features.buckets
+        fetched = Counter(groups.bucket(group, buckets) for group in self.champions.to_fetch)
+        return {bucket: float(rows + ROWS_OF_A_FETCH * fetched[bucket]) for bucket, rows in self.features.rows.items()}
 
 
-def prepare(workload: Workload, store: Store, windows: PartitionWindows) -> Scoring:
-    """Find the champion and the rows to score.
+def prepare(context: PartitionContext) -> Scoring:
+    """Find the champions and the rows to score.
 
     Raises:
         CannotScore: when there is no champion, when it takes other features, or when groups have no model and the
             declared fallback is `error`.
         NoFeatures: when the slice has no rows.
+        BadChampion, ForeignVersion, NotVouched: as `champions.opened.scorers` does.
     """
-    champion = registry.current(workload, store)
-    if champion is None:
+    workload, windows = context.workload, context.windows
+    champions = scorers(context)
+    if champions is None:
         raise CannotScore(workload.name, windows.key, "there is no champion yet; promote one first")
-    champion = _of_its_time(workload, store, windows, champion)
-    features = list_features(workload, store, windows.score)
-    scoring = Scoring(features, windows.score, windows.key, datetime.now(UTC), champion)
-    said = open_pack(workload, champion).about
-    if not fits(said, workload):
-        why = f"champion version {champion.version} takes other keys or features; train, evaluate and promote first"
+    if not champions.fits:
+        why = f"champion version {champions.version} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
-    if said["fallback"] == "error" and (missing := _without_model(workload, scoring)):
-        named = bounded(f"'{group}'" for group in missing)
-        why = f"{len(missing)} groups have no model and the pack's fallback is 'error': {named}"
+    features = list_features(workload, context.store, windows.score)
+    scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
+    if champions.fallback == "error" and (missing := champions.without_model(_groups(scoring))):
+        names = bounded(f"'{group}'" for group in missing)
+        why = f"{len(missing)} groups have no model and the fallback is 'error': {names}"
         raise CannotScore(workload.name, windows.key, why)
     return scoring
 
 
-def _of_its_time(workload: Workload, store: Store, windows: PartitionWindows, champion: Champion) -> Champion:
-    """Return the pack that was champion for the slice: a later partition's was elected on the slice's own rows.
-
-    So a slice scored again gets the same predictions, until a rollback takes back what made them. Where none is as old
-    as the slice, the champion answers.
-    """
-    if champion.partition <= windows.key:
-        return champion
-    version = newest_ancestor(journal(store), champion.version, lambda key: key <= windows.key)
-    return registry.version(workload, store, version) if version not in (None, champion.version) else champion
-
-
-def open_pack(workload: Workload, champion: Champion) -> Pack:
-    """Open the champion's pack; a process that scores bucket after bucket opens it once."""
-    return _open(champion.folder, champion.manifest_sha256, workload.pack.cache_bytes)
-
-
-@lru_cache(maxsize=2)
-def _open(folder: Path, sha256: str, cache_bytes: int) -> Pack:
-    return Pack(folder, sha256, cache_bytes)
-
-
-def _without_model(workload: Workload, scoring: Scoring) -> list[str]:
-    pack, found = open_pack(workload, scoring.champion), set()
+def _groups(scoring: Scoring) -> set[str]:
+    found: set[str] = set()
     for files in scoring.features.files.values():
-        found.update(read_bucket(workload, files, scoring.days, ["group"], parents=False)["group"].unique().to_pylist())
-    return sorted(pack.without_model(found))
+        rows = read_bucket(scoring.workload, files, scoring.days, ["group"], parents=False)
+        found.update(rows["group"].unique().to_pylist())
+    return found
 
 
-def score_bucket(workload: Workload, scoring: Scoring, bucket: int) -> pa.Table:
-    """Return PREDICTIONS of one bucket's rows; only the models that answer for them are loaded."""
-    rows = rows_to_score(workload, scoring, bucket)
-    answers = answer(workload, open_pack(workload, scoring.champion), rows)
-    return predictions(scoring, bucket, rows, answers, pa.repeat(scoring.champion.version, rows.num_rows))
+def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
+    """Return PREDICTIONS of one bucket's rows, sorted by group and time; only models that answer are loaded."""
+    workload, columns = scoring.workload, list(scoring.workload.features.columns)
+    rows = read_bucket(workload, scoring.features.files.get(bucket, []), scoring.days, columns, parents=False)
+    own = rows["group"].unique().to_pylist()
+    parents = {group: parent for group in own if (parent := _parent(workload, group))}
+    with scoring.champions.open(sorted({*own, *parents.values()})) as opened:
+        pack = opened.reader(workload.pack.cache_bytes)
+        matrix = np.column_stack([rows[name].to_numpy() for name in columns]).astype(np.float64, copy=False)
+        answers = pack.answer(rows["group"].combine_chunks(), matrix, partial(parent_in, pack.about))
+    versions = _versions(opened, rows["group"].to_pylist(), parents, answers)
+    return _predictions(scoring, bucket, rows, answers, versions)
 
 
-def rows_to_score(workload: Workload, scoring: Slice, bucket: int) -> pa.Table:
-    """Return a bucket's rows of the slice, sorted by group and time."""
-    columns = list(workload.features.columns)
-    return read_bucket(workload, scoring.features.files.get(bucket, []), scoring.days, columns, parents=False)
+def _parent(workload: Workload, group: str) -> str | None:
+    fallback = workload.pack.fallback
+    if not isinstance(fallback, Parent):
+        return None
+    return groups.parent_name(workload.keys, groups.values(group), fallback.keys)
 
 
-def answer(workload: Workload, pack: Pack, rows: pa.Table) -> Answers:
-    """Return the pack's answers for rows of any groups."""
-    matrix = np.column_stack([rows[name].to_numpy() for name in workload.features.columns])
-    features = matrix.astype(np.float64, copy=False)
-    return pack.answer(rows["group"].combine_chunks(), features, partial(parent_of, pack.about))
-
-
-def parent_of(about: dict[str, Any], group: str) -> str:
+def parent_in(about: dict[str, Any], group: str) -> str:
     """Return the group's parent as the pack has it, whatever the workload declares by now."""
     return groups.parent_name(list(about["keys"]), groups.values(group), about["parent_keys"])
 
 
-def predictions(scoring: Slice, bucket: int, rows: pa.Table, answers: Answers, versions: pa.Array) -> pa.Table:
-    """Return PREDICTIONS of rows, answered by models of `versions`."""
+def _versions(opened: OpenPack, names: Sequence[str], parents: Mapping[str, str], answers: Answers) -> pa.Array:
+    """Return each row's version: the pack's, or that of the group, or parent, whose own model answered; else null."""
+    if opened.version is not None:
+        return pa.repeat(opened.version, len(names))
+    own = opened.versions
+    answered = zip(names, answers.origin_run, strict=True)
+    return pa.array(
+        [(own.get(name) or own.get(parents.get(name, ""))) if run else None for name, run in answered], pa.string()
+    )
+
+
+def _predictions(scoring: Scoring, bucket: int, rows: pa.Table, answers: Answers, versions: pa.Array) -> pa.Table:
     same = {
         "partition": scoring.partition,
         "bucket": bucket,

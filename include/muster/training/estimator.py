@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 from muster.errors import WorkloadError, bounded
 from muster.models.loading import Forbidden, load
-from muster.models.manifest import loads
+from muster.models.manifest import allowed_imports
 from muster.training.search import grid_problems
 from muster.workload.functions import PREFIX, FunctionNotFound, function
 from muster.workload.spec import Algorithm, Search, Step, Workload
@@ -183,7 +183,7 @@ def _check(maker: StepMaker, workload: Workload, last: bool) -> None:
             "is loaded; move that class or function to an installed module"
         )
     try:
-        load(stored, loads(workload))
+        load(stored, allowed_imports(workload))
     except Forbidden as error:
         name = error.declaration
         declare = f"to allow it, declare 'pack: {{loads: [\"{name}\"]}}'" if name else "leave it out"

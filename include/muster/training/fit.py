@@ -15,7 +15,7 @@ import zstandard
 from muster import groups
 from muster.errors import bounded
 from muster.models.loading import load
-from muster.models.manifest import loads
+from muster.models.manifest import allowed_imports
 from muster.models.shards import encode
 from muster.training.estimator import Recipe, recipes
 from muster.training.outcome import Fit, Outcome, outcome, reason_of
@@ -84,7 +84,7 @@ def plan(workload: Workload, windows: PartitionWindows, folder: Path) -> Plan:
     """
     made = recipes(workload, folder)
     columns, min_rows = workload.features.columns, workload.windows.min_rows
-    metric, names = workload.gate.metric, tuple(loads(workload))
+    metric, names = workload.gate.metric, tuple(allowed_imports(workload))
     return Plan(made, columns, windows.train, min_rows, workload.seed, metric, names)
 
 

@@ -8,7 +8,7 @@ import time
 import cloudpickle
 import pytest
 
-from muster.per_group.access import Access
+from muster.champions.access import Access
 from muster.settings import settings
 
 

@@ -24,9 +24,7 @@ from mlflow.exceptions import MlflowException
 
 from muster.mlflow.client import connect
 from muster.models.bundle import requirements
-from muster.models.manifest import loads
-from muster.promotion import promote
-from muster.workload.windows import partition_windows
+from muster.models.manifest import allowed_imports
 
 Line = Any
 pytestmark = pytest.mark.slow
@@ -40,7 +38,7 @@ SCORES = [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-1)), 0.4, 1 / (1 + np.exp(6))]
 def _promoted(line: Line, slopes: dict[str, Any]) -> str:
     run = line.train(line.first, slopes)
     line.decide(line.first, run, dict.fromkeys(slopes, "promote"))
-    promote.promote(line.workload, line.store, partition_windows(line.workload, line.first), "test")
+    line.promote(line.first)
     connect()
     return f"models:/{line.name}@Champion"
 
@@ -110,7 +108,7 @@ def test_tampered_artifacts_are_refused(uri: str, tmp_path: Path) -> None:
 
 def test_the_requirements_are_pinned_and_hold_an_estimators_own_package(line: Line) -> None:
     line.declared = {"algorithms": {"a": "sklearn.svm.SVC", "b": ["sklearn.impute.SimpleImputer", "tenacity:Retrying"]}}
-    found = requirements(loads(line.workload))
+    found = requirements(allowed_imports(line.workload))
     assert all("==" in item for item in found)
     assert [item.split("==")[0] for item in found][-1] == "tenacity"
 

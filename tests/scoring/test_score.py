@@ -12,14 +12,13 @@ import pytest
 from deltalake import write_deltalake
 
 from muster import groups
-from muster.champions.registry import Champion
+from muster.champions import opened
+from muster.champions.opened import PackChampions
+from muster.champions.versions import RegisteredVersion
 from muster.features.files import list_features
 from muster.mlflow.client import connect
-from muster.promotion import promote
-from muster.scoring import score
 from muster.scoring.score import CannotScore, Scoring, count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
-from muster.workload.windows import partition_windows
 
 Line = Any
 KNOWN = {"A,X": 1.0, "B,X": -2.0, "C,Y": 0.5}
@@ -33,13 +32,16 @@ def _rows(names: list[str], seed: int = 0) -> list[dict[str, Any]]:
 def _scoring(line: Line, partition: str, slopes: dict[str, Any]) -> Scoring:
     """Return the scoring of a slice with a pack of `slopes`, without MLflow."""
     built = line.pack(slopes)
-    days = partition_windows(line.workload, partition).score
-    champion = Champion("7", built.folder, built.sha256, line.first)
-    return Scoring(list_features(line.workload, line.store, days), days, partition, datetime.now(UTC), champion)
+    place = built.folder.relative_to(line.store.root).as_posix()
+    champion = RegisteredVersion(line.unit(), "7", built.sha256, line.first, place)
+    champions = PackChampions(champion, line.store, fits=True, fallback="baseline")
+    days = line.at(partition).windows.score
+    features = list_features(line.workload, line.store, days)
+    return Scoring(line.workload, features, days, partition, datetime.now(UTC), champions)
 
 
 def _score(line: Line, scoring: Scoring) -> pa.Table:
-    tables = [score_bucket(line.workload, scoring, bucket) for bucket in sorted(scoring.features.files)]
+    tables = [score_bucket(scoring, bucket) for bucket in sorted(scoring.features.files)]
     return pa.concat_tables(tables).sort_by("row_id")
 
 
@@ -65,11 +67,12 @@ def test_rows_of_other_slices_and_of_parents_are_not_scored(line: Line) -> None:
 def test_only_the_models_of_the_bucket_are_loaded(line: Line) -> None:
     line.features(line.first, _rows(list(KNOWN)))
     scoring = _scoring(line, line.first, KNOWN)
-    score._open.cache_clear()
+    opened._reader.cache_clear()
     bucket = groups.bucket("A,X", line.workload.features.buckets)
     mine = {name for name in KNOWN if groups.bucket(name, line.workload.features.buckets) == bucket}
-    score_bucket(line.workload, scoring, bucket)
-    assert set(score.open_pack(line.workload, scoring.champion)._loaded) == mine != set(KNOWN)
+    score_bucket(scoring, bucket)
+    with scoring.champions.open([]) as pack:
+        assert set(pack.reader(line.workload.pack.cache_bytes)._loaded) == mine != set(KNOWN)
 
 
 def test_counts_who_answered(line: Line) -> None:
@@ -84,7 +87,7 @@ def _promoted(line: Line, slopes: dict[str, Any], partition: str = "", against: 
     partition = partition or line.first
     run = line.train(partition, slopes)
     line.decide(partition, run, dict.fromkeys(slopes, "promote"), against)
-    promote.promote(line.workload, line.store, partition_windows(line.workload, partition), "test")
+    line.promote(partition)
 
 
 @pytest.mark.slow
@@ -94,7 +97,7 @@ def test_predictions_equal_the_gateways(served: Line, fallback: Any) -> None:
     _promoted(served, {**KNOWN, "*,X": 3.0})
     rows = _rows([*KNOWN, "N,X", "N,Z"] * 40)
     served.features(served.first, rows)
-    found = _score(served, prepare(served.workload, served.store, partition_windows(served.workload, served.first)))
+    found = _score(served, prepare(served.at(served.first)))
     connect()
     frame = pa.Table.from_pylist(rows).to_pandas()
     frame[["carrier", "origin"]] = [groups.values(name) for name in frame["group"]]
@@ -108,7 +111,7 @@ def test_predictions_equal_the_gateways(served: Line, fallback: Any) -> None:
 def test_without_a_champion_it_says_so(served: Line) -> None:
     served.features(served.first, _rows(["A,X"]))
     with pytest.raises(CannotScore, match="there is no champion yet"):
-        prepare(served.workload, served.store, partition_windows(served.workload, served.first))
+        prepare(served.at(served.first))
 
 
 @pytest.mark.slow
@@ -117,7 +120,7 @@ def test_groups_without_a_model_are_named_before_anything_is_scored(served: Line
     _promoted(served, KNOWN)
     served.features(served.first, _rows(["A,X", "N,X", "*,X"]))
     with pytest.raises(CannotScore, match=r"1 groups have no model.*'N,X'$"):
-        prepare(served.workload, served.store, partition_windows(served.workload, served.first))
+        prepare(served.at(served.first))
 
 
 @pytest.mark.slow
@@ -126,7 +129,7 @@ def test_a_champion_of_other_features_does_not_score(served: Line) -> None:
     served.declared = {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
     served.features(served.first, _rows(["A,X"]))
     with pytest.raises(CannotScore, match="takes other keys or features"):
-        prepare(served.workload, served.store, partition_windows(served.workload, served.first))
+        prepare(served.at(served.first))
 
 
 @pytest.mark.slow
@@ -136,8 +139,7 @@ def test_a_slice_that_is_scored_again_gets_the_champion_of_its_own_time(served: 
     for partition in (served.first, served.second, served.third):
         served.features(partition, _rows(["A,X"]))
     by = {
-        partition: prepare(served.workload, served.store, partition_windows(served.workload, partition)).champion
-        for partition in (served.first, served.second, served.third)
+        partition: prepare(served.at(partition)).champions for partition in (served.first, served.second, served.third)
     }
     assert {partition: champion.version for partition, champion in by.items()} == {
         served.first: "1",

@@ -11,26 +11,22 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from muster.champions.alias import AliasMoved
-from muster.champions.journal import journal
-from muster.champions.registry import ALIAS
+from muster.champions import artifacts
+from muster.champions.errors import ALIAS, AliasMoved
+from muster.champions.journal import Journal
+from muster.champions.model_artifact import ModelArtifact
+from muster.champions.names import model_name
 from muster.mlflow.budget import BudgetSpent, count
 from muster.mlflow.client import connect
-from muster.per_group import promote, register, tasks
-from muster.per_group.champions import champion
-from muster.per_group.names import model_name
-from muster.per_group.promote import NotRegistered
-from muster.per_group.proposal import propose
+from muster.promotion import promote
 from muster.promotion.approval import Approval, NeedsApproval
-from muster.workload.windows import partition_windows
-from tests.per_group.conftest import Line, left_behind, promoted, week
+from muster.promotion.promote import NotRegistered
+from muster.promotion.proposal import propose
+from muster.promotion.verdicts import read_verdicts
+from tests.promotion.conftest import Killed, Line, left_behind
 
 pytestmark = pytest.mark.slow
 WON = {"A,X": "promote", "B,X": "promote", "C,X": "reject"}
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
 
 
 def name(line: Line, group: str) -> str:
@@ -38,31 +34,28 @@ def name(line: Line, group: str) -> str:
 
 
 def at(line: Line, group: str) -> str | None:
-    found = champion(name(line, group), group)
-    return found.version if found else None
+    return line.position(group)
 
 
 def state(line: Line, *groups: str) -> tuple[Any, ...]:
     """Return what must come out the same: versions, aliases, journal."""
     versions = {group: len(connect().search_model_versions(f"name = '{name(line, group)}'")) for group in groups}
-    moves = [
-        (row["group"], row["from_version"], row["to_version"], row["manifest_sha256"]) for row in journal(line.store)
-    ]
+    moves = [(row["group"], row["from_version"], row["to_version"], row["manifest_sha256"]) for row in line.moves]
     return versions, {group: at(line, group) for group in groups}, sorted(moves, key=str)
 
 
 def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grouped: Line) -> None:
-    run = week(grouped, grouped.first, WON, 1.0)
+    run = grouped.week(grouped.first, WON, 1.0)
     before = count()
-    result = promoted(grouped, grouped.first)
+    result = grouped.promote(grouped.first)
     calls = count() - before
     assert (result["moved"], result["promoted"], result["kept"], result["groups"]) == (True, 2, 0, 2)
     # A group: its registered model, ten files, a version, where its alias is, before and after the move (two calls).
     assert calls == 2 * (1 + 10 + 1 + 2 + 2 + 1) + 2, calls
     assert left_behind(grouped) == []
-    assert champion(name(grouped, "C,X"), "C,X") is None
+    assert grouped.champion("C,X") is None
     for group in ("A,X", "B,X"):
-        found = champion(name(grouped, group), group)
+        found = grouped.champion(group)
         assert found is not None
         assert (found.version, found.run, found.partition) == ("1", run, grouped.first)
         loaded = mlflow.pyfunc.load_model(f"models:/{name(grouped, group)}@{ALIAS}")
@@ -74,9 +67,9 @@ def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grou
 
 
 def test_every_move_is_a_row_of_the_journal_in_one_commit(grouped: Line) -> None:
-    run = week(grouped, grouped.first, WON, 1.0)
-    promoted(grouped, grouped.first, who="somebody")
-    rows = journal(grouped.store)
+    run = grouped.week(grouped.first, WON, 1.0)
+    grouped.promote(grouped.first, who="somebody")
+    rows = grouped.moves
     told = [
         (row["group"], row["from_version"], row["to_version"], row["cause"], row["who"], row["run"]) for row in rows
     ]
@@ -87,31 +80,31 @@ def test_every_move_is_a_row_of_the_journal_in_one_commit(grouped: Line) -> None
 
 
 def test_losers_keep_their_champions(grouped: Line) -> None:
-    week(grouped, grouped.first, WON | {"C,X": "promote"}, 1.0)
-    promoted(grouped, grouped.first)
-    week(grouped, grouped.second, WON | {"B,X": "hold"}, 2.0, {"A,X": "1", "B,X": "1", "C,X": "1"})
-    result = promoted(grouped, grouped.second)
+    grouped.week(grouped.first, WON | {"C,X": "promote"}, 1.0)
+    grouped.promote(grouped.first)
+    grouped.week(grouped.second, WON | {"B,X": "hold"}, 2.0, {"A,X": "1", "B,X": "1", "C,X": "1"})
+    result = grouped.promote(grouped.second)
     assert (result["promoted"], result["kept"], result["groups"]) == (1, 2, 3)
     assert [at(grouped, group) for group in ("A,X", "B,X", "C,X")] == ["2", "1", "1"]
 
 
 def test_running_it_again_changes_nothing_and_asks_little(grouped: Line) -> None:
-    week(grouped, grouped.first, WON, 1.0)
-    promoted(grouped, grouped.first)
+    grouped.week(grouped.first, WON, 1.0)
+    grouped.promote(grouped.first)
     before, calls = state(grouped, *WON), count()
-    result = promoted(grouped, grouped.first)
+    result = grouped.promote(grouped.first)
     assert count() - calls <= 1
-    assert (result["moved"], result["stay"]) == (False, 2)
+    assert (result["moved"], result["promoted"], result["stay"]) == (True, 2, 0)  # it says the same as the first time
     assert state(grouped, *WON) == before
 
 
 STEPS = [
-    (register, "_upload"),
-    (register, "described"),
-    (tasks, "champion"),
-    (promote, "write_down"),
-    (promote, "flip_some"),
-    (promote, "note_made"),
+    (ModelArtifact, "upload"),
+    (artifacts, "described"),
+    (promote, "position"),
+    (Journal, "append"),
+    (promote, "move_alias"),
+    (Journal, "note_made"),
 ]
 
 
@@ -120,7 +113,7 @@ STEPS = [
 def test_killed_anywhere_it_ends_the_same_when_run_again(
     grouped: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
-    week(grouped, grouped.first, WON, 1.0)
+    grouped.week(grouped.first, WON, 1.0)
     own = getattr(module, step)
 
     def dies(*arguments: Any, **named: Any) -> Any:
@@ -131,8 +124,8 @@ def test_killed_anywhere_it_ends_the_same_when_run_again(
     with monkeypatch.context() as patched:
         patched.setattr(module, step, dies)
         with pytest.raises(Killed):
-            promoted(grouped, grouped.first)
-    promoted(grouped, grouped.first)
+            grouped.promote(grouped.first)
+    grouped.promote(grouped.first)
     versions, aliases, moves = state(grouped, *WON)
     assert versions == {"A,X": 1, "B,X": 1, "C,X": 0}
     assert aliases == {"A,X": "1", "B,X": "1", "C,X": None}
@@ -141,48 +134,48 @@ def test_killed_anywhere_it_ends_the_same_when_run_again(
 
 def test_many_changed_champions_need_a_named_human_who_approved_exactly_these(grouped: Line) -> None:
     grouped.declared |= {"gate": {"baseline": "record", "max_changed": 0.4}}
-    week(grouped, grouped.first, WON, 1.0)
-    promoted(grouped, grouped.first)
-    run = week(grouped, grouped.second, WON | {"B,X": "hold"}, 2.0, {"A,X": "1", "B,X": "1"})
-    windows = partition_windows(grouped.workload, grouped.second)
-    proposal = propose(grouped.workload, grouped.store, windows)
+    grouped.week(grouped.first, WON, 1.0)
+    grouped.promote(grouped.first)
+    run = grouped.week(grouped.second, WON | {"B,X": "hold"}, 2.0, {"A,X": "1", "B,X": "1"})
+    context = grouped.at(grouped.second)
+    proposal = propose(context, read_verdicts(context), grouped.journal)
     assert (proposal.changed, proposal.verdicts.run) == (0.5, run)
     with pytest.raises(NeedsApproval, match=r"50.0% of the champion's 2 groups would change"):
-        promoted(grouped, grouped.second)
-    promoted(grouped, grouped.second, approval=Approval("Ada", proposal.verdicts.digest))
+        grouped.promote(grouped.second)
+    grouped.promote(grouped.second, approval=Approval("Ada", proposal.verdicts.digest))
     assert at(grouped, "A,X") == "2"
-    assert '"approved_by": "Ada"' in journal(grouped.store)[-1]["evidence"]
-    assert promoted(grouped, grouped.second)["moved"] is False
+    assert '"approved_by": "Ada"' in grouped.moves[-1]["evidence"]
+    assert grouped.promote(grouped.second)["moved"] is True  # by the approved move of before
 
 
 def test_a_group_whose_alias_was_moved_stays_and_the_others_are_promoted(grouped: Line) -> None:
-    week(grouped, grouped.first, WON, 1.0)
-    promoted(grouped, grouped.first)
-    week(grouped, grouped.second, WON, 2.0, {"A,X": "1", "B,X": "1"})
+    grouped.week(grouped.first, WON, 1.0)
+    grouped.promote(grouped.first)
+    grouped.week(grouped.second, WON, 2.0, {"A,X": "1", "B,X": "1"})
     connect().delete_registered_model_alias(name(grouped, "B,X"), ALIAS)
-    result = promoted(grouped, grouped.second)
+    result = grouped.promote(grouped.second)
     assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("2", None)
     assert result["stay_why"] == {"B,X": "the alias is at version none, but 1 was judged"}
-    week(grouped, grouped.third, {"B,X": "promote"}, 3.0, {"B,X": "1"})
-    with pytest.raises(AliasMoved, match="is at no version, but version 1 was judged"):
-        promoted(grouped, grouped.third)
+    grouped.week(grouped.third, {"B,X": "promote"}, 3.0, {"B,X": "1"})
+    with pytest.raises(AliasMoved, match="were made with version 1 as champion, Champion is now no version"):
+        grouped.promote(grouped.third)
 
 
 def test_a_partition_trained_anew_replaces_its_own_promotion(grouped: Line) -> None:
-    week(grouped, grouped.first, WON, 1.0)
-    promoted(grouped, grouped.first)
-    week(grouped, grouped.second, WON, 2.0, {"A,X": "1", "B,X": "1"})
-    promoted(grouped, grouped.second)
-    week(grouped, grouped.second, {"A,X": "promote"}, 3.0, {"A,X": "1"})
-    assert promoted(grouped, grouped.second)["promoted"] == 1
+    grouped.week(grouped.first, WON, 1.0)
+    grouped.promote(grouped.first)
+    grouped.week(grouped.second, WON, 2.0, {"A,X": "1", "B,X": "1"})
+    grouped.promote(grouped.second)
+    grouped.week(grouped.second, {"A,X": "promote"}, 3.0, {"A,X": "1"})
+    assert grouped.promote(grouped.second)["promoted"] == 1
     assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("3", "2")
 
 
 def test_an_older_partition_does_not_replace_a_later_ones_champion(grouped: Line) -> None:
-    week(grouped, grouped.second, WON, 1.0)
-    promoted(grouped, grouped.second)
-    week(grouped, grouped.first, WON, 2.0)
-    result = promoted(grouped, grouped.first)
+    grouped.week(grouped.second, WON, 1.0)
+    grouped.promote(grouped.second)
+    grouped.week(grouped.first, WON, 2.0)
+    result = grouped.promote(grouped.first)
     assert (result["moved"], at(grouped, "A,X")) == (False, "1")
     assert "later partition" in result["stay_why"]["A,X"]
 
@@ -190,20 +183,20 @@ def test_an_older_partition_does_not_replace_a_later_ones_champion(grouped: Line
 def test_one_groups_trouble_leaves_the_others_promoted_and_is_told(
     grouped: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    week(grouped, grouped.first, WON, 1.0)
-    own: Callable[..., Any] = register.register
+    grouped.week(grouped.first, WON, 1.0)
+    own: Callable[..., Any] = promote.register
 
-    def fails(workload: Any, root: Any, winner: Any) -> Any:
-        if winner.group == "B,X":
+    def fails(artifact: Any) -> Any:
+        if artifact.unit.group == "B,X":
             raise MlflowException("out of order")
-        return own(workload, root, winner)
+        return own(artifact)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "register", fails)
+        patched.setattr(promote, "register", fails)
         with pytest.raises(NotRegistered, match="1 groups were not promoted: 'B,X': MlflowException: out of order"):
-            promoted(grouped, grouped.first)
+            grouped.promote(grouped.first)
     assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("1", None)
-    promoted(grouped, grouped.first)
+    grouped.promote(grouped.first)
     assert (at(grouped, "A,X"), at(grouped, "B,X")) == ("1", "1")
 
 
@@ -212,16 +205,16 @@ def test_where_the_budget_is_spent_nothing_is_journalled_and_the_end_is_told(
 ) -> None:
     from datetime import UTC, datetime
 
-    week(grouped, grouped.first, WON, 1.0)
+    grouped.week(grouped.first, WON, 1.0)
     until = datetime(2030, 1, 1, tzinfo=UTC)
 
     def spent(*_: Any) -> None:
         raise BudgetSpent(until, "throttled by the server")
 
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "register", spent)
+        patched.setattr(promote, "register", spent)
         with pytest.raises(BudgetSpent) as told:
-            promoted(grouped, grouped.first)
+            grouped.promote(grouped.first)
     assert told.value.until == until
-    assert journal(grouped.store) == []
-    assert promoted(grouped, grouped.first)["promoted"] == 2
+    assert grouped.moves == []
+    assert grouped.promote(grouped.first)["promoted"] == 2

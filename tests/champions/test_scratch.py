@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from muster.per_group import scratch as module
-from muster.per_group.scratch import PREFIX, scratch
+from muster.champions import scratch as module
+from muster.champions.scratch import PREFIX, scratch
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from muster.per_group.scratch import scratch
+from muster.champions.scratch import scratch
 with scratch(Path(sys.argv[1])) as folder:
     (folder / "model.bin").write_bytes(b"secret")
     print("ready", flush=True)

@@ -12,26 +12,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from muster.champions.alias import MoveUnderWay
-from muster.champions.journal import journal
-from muster.champions.registry import ALIAS
+from muster.champions import alias
+from muster.champions.errors import ALIAS, AliasMoved, ConcurrentMove, MoveUnderWay
+from muster.champions.journal import Journal
+from muster.champions.names import model_name
+from muster.champions.opened import opponents
+from muster.champions.versions import MODEL_DIGEST
 from muster.cli import main
 from muster.errors import UnknownName, WrongArgument
 from muster.mlflow.client import connect
-from muster.per_group import promote, rollback, score
-from muster.per_group.champions import SHA256, at_alias
-from muster.per_group.names import model_name
-from muster.per_group.opponents import opponents
-from muster.per_group.rollback import ConcurrentMove, MovedSince
+from muster.promotion import promote, rollback
 from muster.promotion.difference_text import view
 from muster.promotion.rollback import MissingActorOrReason
-from muster.promotion.rollback_sources import CannotRollBack, NoSuchGroups
-from muster.registries import registry_of
+from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
+from muster.scoring import score
 from muster.settings import settings
-from muster.workload.windows import partition_windows
 from muster_jobs import rollback as job
-from tests.per_group.conftest import Line, promoted, week
-from tests.promotion.history import Killed, declare
+from tests.promotion.conftest import Killed, Line
+from tests.promotion.history import declare
 
 pytestmark = pytest.mark.slow
 GROUPS = ("A,X", "B,X", "C,X")
@@ -40,12 +38,12 @@ GROUPS = ("A,X", "B,X", "C,X")
 @pytest.fixture
 def weeks(grouped: Line) -> Line:
     """A,X and B,X promoted in the first week, A,X in the second, A,X, B,X and (its first) C,X in the third."""
-    week(grouped, grouped.first, dict.fromkeys(("A,X", "B,X"), "promote"), 1.0)
-    promoted(grouped, grouped.first)
-    week(grouped, grouped.second, {"A,X": "promote"}, 2.0, {"A,X": "1"})
-    promoted(grouped, grouped.second)
-    week(grouped, grouped.third, dict.fromkeys(GROUPS, "promote"), 3.0, {"A,X": "2", "B,X": "1"})
-    promoted(grouped, grouped.third)
+    grouped.week(grouped.first, dict.fromkeys(("A,X", "B,X"), "promote"), 1.0)
+    grouped.promote(grouped.first)
+    grouped.week(grouped.second, {"A,X": "promote"}, 2.0, {"A,X": "1"})
+    grouped.promote(grouped.second)
+    grouped.week(grouped.third, dict.fromkeys(GROUPS, "promote"), 3.0, {"A,X": "2", "B,X": "1"})
+    grouped.promote(grouped.third)
     return grouped
 
 
@@ -54,20 +52,19 @@ def name(line: Line, group: str) -> str:
 
 
 def at(line: Line) -> list[str | None]:
-    return [at_alias(name(line, group)) for group in GROUPS]
+    return [line.position(group) for group in GROUPS]
 
 
 def look(line: Line, version: str | None = None, groups: Any = (), against: str | None = None) -> Any:
-    return registry_of(line.workload).plan_rollback(line.workload, line.store, version, groups, against)
+    return line.plan(version, groups, against)
 
 
 def back(line: Line, version: str | None = None, groups: Any = (), against: str | None = None) -> dict[str, Any]:
-    planned = look(line, version, groups, against)
-    return registry_of(line.workload).roll_back(line.workload, line.store, planned, "ann", "bad scores")
+    return line.roll_back(version, groups, against)
 
 
 def rolled_back(line: Line) -> list[tuple[str, str, str]]:
-    rows = [row for row in journal(line.store) if row["cause"] == "rollback"]
+    rows = [row for row in line.moves if row["cause"] == "rollback"]
     return [(row["group"], row["from_version"], row["to_version"]) for row in rows]
 
 
@@ -93,16 +90,16 @@ def test_named_groups_go_back_in_one_commit_and_further_the_next_time(weeks: Lin
     version = table.version()
     table.update_incremental()
     assert table.version() == version + 2  # the moves, and the note that they are made
-    row = journal(weeks.store)[-2]
+    row = weeks.moves[-2]
     assert (row["who"], row["partition"], json.loads(row["evidence"])["why"]) == ("ann", weeks.second, "bad scores")
     assert back(weeks, groups=["A,X"])["to_version"] == "1"
     assert at(weeks) == ["1", "1", "1"]
-    before = len(journal(weeks.store))
+    before = len(weeks.moves)
     with pytest.raises(CannotRollBack, match=r"before the present one of 2 groups: A,X, C,X.*nothing was moved"):
         back(weeks, groups=["A,X", "C,X"])
     assert back(weeks, "3", ["A,X"])["from_version"] == "1"
     again = back(weeks, "3", ["A,X"])
-    assert (again["moved"], len(journal(weeks.store)), at(weeks)) == (False, before + 1, ["3", "1", "1"])
+    assert (again["moved"], len(weeks.moves), at(weeks)) == (False, before + 1, ["3", "1", "1"])
 
 
 def test_without_groups_all_that_the_last_promotion_changed_go_back_together(weeks: Line) -> None:
@@ -129,9 +126,9 @@ def test_what_cannot_be_meant_is_said(weeks: Line) -> None:
     with pytest.raises(NoSuchGroups, match="'N,X'"):
         look(weeks, groups=["N,X"])
     with pytest.raises(MissingActorOrReason, match="'why'"):
-        rollback.carry_out(weeks.workload, weeks.store, look(weeks), "ann", " ")
-    connect().set_model_version_tag(name(weeks, "A,X"), "2", SHA256, "0" * 64)
-    with pytest.raises(CannotRollBack, match=r"1 groups have no sound version.*'A,X'.*alias_journal says"):
+        rollback.roll_back(weeks.context, look(weeks), "ann", " ")
+    connect().set_model_version_tag(name(weeks, "A,X"), "2", MODEL_DIGEST, "0" * 64)
+    with pytest.raises(CannotRollBack, match=r"1 groups have no sound version.*'A,X'.*the journal says"):
         back(weeks)
     connect().delete_model_version(name(weeks, "A,X"), "2")
     with pytest.raises(CannotRollBack, match="version 2 is no longer registered"):
@@ -150,26 +147,27 @@ def test_an_alias_set_by_hand_is_put_back_or_written_down(weeks: Line) -> None:
 def test_what_moved_since_the_look_is_not_touched(weeks: Line) -> None:
     seen, planned = look(weeks).difference["against"], look(weeks)
     connect().set_registered_model_alias(name(weeks, "B,X"), ALIAS, "1")
-    with pytest.raises(MovedSince, match="look again"):
+    with pytest.raises(AliasMoved, match=r"champions were moved.*look again"):
         look(weeks, against=seen)
-    with pytest.raises(MovedSince, match="the alias of 'B,X' is at version 1, not 2"):
-        rollback.carry_out(weeks.workload, weeks.store, planned, "ann", "bad")
+    with pytest.raises(AliasMoved, match="was planned from version 2, Champion is now version 1; nothing was moved"):
+        rollback.roll_back(weeks.context, planned, "ann", "bad")
     connect().set_registered_model_alias(name(weeks, "B,X"), ALIAS, "2")
     back(weeks, groups=["B,X"])
-    with pytest.raises(MovedSince, match="moves that were not there before"):
-        rollback.carry_out(weeks.workload, weeks.store, planned, "ann", "bad")
-    assert at(weeks) == ["3", "1", "1"]
+    connect().set_registered_model_alias(name(weeks, "B,X"), ALIAS, "2")
+    with pytest.raises(AliasMoved, match="moves that were not there before"):
+        rollback.roll_back(weeks.context, planned, "ann", "bad")
+    assert at(weeks) == ["3", "2", "1"]
 
 
 def test_the_job_tried_again_with_what_the_look_saw_ends_in_the_same_state(weeks: Line) -> None:
     def run(**options: str) -> dict[str, Any]:
-        return job.run(SimpleNamespace(workload=weeks.workload, store=weeks.store, options=options))  # type: ignore[arg-type]
+        return job.run(SimpleNamespace(workload=weeks.workload, folder=weeks.root, store=weeks.store, options=options))  # type: ignore[arg-type]
 
     seen = run(dry_run="true")
     told = {"against": seen["against"], "who": "ann", "why": "bad"}
     assert [run(**told)["moved"] for _ in range(2)] == [True, True]
     assert (at(weeks), len(rolled_back(weeks))) == (["2", "1", "1"], 2)
-    with pytest.raises(MovedSince):
+    with pytest.raises(AliasMoved):
         run(**told, groups='["A,X"]')
 
 
@@ -187,15 +185,15 @@ def test_the_command_shows_where_from_and_where_to_and_says_how_many_moved(
     assert f"2 groups of {weeks.name} have earlier champions now, by ann." in told
 
 
-STEPS = ["write_down", "flip_one", "note_made"]
+STEPS = [(Journal, "append"), (rollback, "move_alias"), (Journal, "note_made")]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
 def test_killed_anywhere_the_same_command_ends_the_same(
-    weeks: Line, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+    weeks: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
-    own: Callable[..., Any] = getattr(rollback, step)
+    own: Callable[..., Any] = getattr(module, step)
 
     def dies(*arguments: Any) -> Any:
         if after:
@@ -203,7 +201,7 @@ def test_killed_anywhere_the_same_command_ends_the_same(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(rollback, step, dies)
+        patched.setattr(module, step, dies)
         with pytest.raises(Killed):
             back(weeks)
     if (step, after) != ("note_made", True):  # after it, it ended: the same command goes further back
@@ -215,14 +213,14 @@ def test_killed_anywhere_the_same_command_ends_the_same(
 def test_an_alias_moved_in_the_very_moment_is_told_and_the_others_are_back(
     weeks: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = rollback.write_down
+    own = Journal.append
 
     def meanwhile(*arguments: Any) -> None:
         own(*arguments)
         connect().delete_registered_model_alias(name(weeks, "A,X"), ALIAS)
 
     with monkeypatch.context() as patched:
-        patched.setattr(rollback, "write_down", meanwhile)
+        patched.setattr(Journal, "append", meanwhile)
         with pytest.raises(ConcurrentMove, match=r"1 groups .* 'A,X': .* not by Muster"):
             back(weeks)
     assert at(weeks) == [None, "1", "1"]
@@ -232,32 +230,32 @@ def test_a_promotion_broken_off_is_waited_for_and_what_was_taken_back_of_it_stay
     grouped: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = dict.fromkeys(("A,X", "B,X"), "promote")
-    week(grouped, grouped.first, both, 1.0)
-    promoted(grouped, grouped.first)
-    week(grouped, grouped.second, both, 2.0, {"A,X": "1", "B,X": "1"})
+    grouped.week(grouped.first, both, 1.0)
+    grouped.promote(grouped.first)
+    grouped.week(grouped.second, both, 2.0, {"A,X": "1", "B,X": "1"})
 
     def dies(*_: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(promote, "flip_some", dies)
+        patched.setattr(promote, "move_alias", dies)
         with pytest.raises(Killed):
-            promoted(grouped, grouped.second)
+            grouped.promote(grouped.second)
     with pytest.raises(MoveUnderWay):
         back(grouped, "1", ["A,X"])
-    monkeypatch.setattr(rollback, "UNDER_WAY", rollback.UNDER_WAY * 0)
+    monkeypatch.setattr(alias, "UNDER_WAY", alias.UNDER_WAY * 0)
     back(grouped, "1", ["A,X"])
-    promoted(grouped, grouped.second)
+    grouped.promote(grouped.second)
     assert at(grouped)[:2] == ["1", "2"]
 
 
 def test_afterwards_its_promotion_is_not_repeated_and_says_why(weeks: Line) -> None:
     back(weeks, groups=["A,X"])
     for _ in range(2):
-        result = promoted(weeks, weeks.third)
+        result = weeks.promote(weeks.third)
         assert (result["moved"], at(weeks)) == (False, ["2", "2", "1"])
         assert "ann moved the alias to version 2 (bad scores) since" in result["stay_why"]["A,X"]
-        week(weeks, weeks.third, dict.fromkeys(GROUPS, "promote"), 3.0, {"A,X": "2", "B,X": "1"})  # judged again
+        weeks.week(weeks.third, dict.fromkeys(GROUPS, "promote"), 3.0, {"A,X": "2", "B,X": "1"})  # judged again
 
 
 def test_afterwards_scoring_and_the_next_partition_take_what_stands(weeks: Line) -> None:
@@ -265,18 +263,18 @@ def test_afterwards_scoring_and_the_next_partition_take_what_stands(weeks: Line)
     random = np.random.default_rng(0)
     rows = [{"group": group, "a": random.normal(), "b": 0.0, "record": 0.5} for group in GROUPS]
     weeks.features(weeks.third, rows)
-    windows = partition_windows(weeks.workload, weeks.third)
-    scoring = score.prepare(weeks.workload, weeks.store, windows)
-    tables = [score.score_bucket(weeks.workload, scoring, bucket) for bucket in sorted(scoring.features.files)]
+    scoring = score.prepare(weeks.at(weeks.third))
+    tables = [score.score_bucket(scoring, bucket) for bucket in sorted(scoring.features.files)]
     scored = {row["group"]: row for row in pa.concat_tables(tables).to_pylist()}
     assert {group: row["model_version"] for group, row in scored.items()} == {"A,X": "2", "B,X": "2", "C,X": "1"}
     assert scored["A,X"]["score"] == pytest.approx(1 / (1 + np.exp(-2.0 * rows[0]["a"])))
 
     fourth = "2024-02-26"
-    judged = opponents(weeks.workload, weeks.store, partition_windows(weeks.workload, fourth))
+    judged = opponents(weeks.at(fourth))
     assert judged is not None
-    with judged.of(pa.array(GROUPS)) as incumbents:
+    with judged.open(GROUPS) as opened:
+        incumbents = opened.incumbents(pa.array(GROUPS))
         assert [incumbents.version_of(group) for group in GROUPS] == ["2", "2", "1"]
-    week(weeks, fourth, {"A,X": "promote"}, 4.0, {"A,X": "2"})
-    assert promoted(weeks, fourth)["promoted"] == 1
+    weeks.week(fourth, {"A,X": "promote"}, 4.0, {"A,X": "2"})
+    assert weeks.promote(fourth)["promoted"] == 1
     assert at(weeks) == ["4", "2", "1"]

@@ -9,19 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from muster.champions.registry import ALIAS, NotVouched
+from muster.champions.errors import ALIAS, NotVouched
+from muster.champions.names import model_name
+from muster.champions.opened import opponents
+from muster.champions.versions import MODEL_DIGEST
 from muster.mlflow.client import connect
 from muster.models.loading import CorruptModel
-from muster.per_group import score
-from muster.per_group.champions import SHA256, champion
-from muster.per_group.names import model_name
-from muster.per_group.opponents import opponents
-from muster.promotion import promote as pack_promote
-from muster.scoring import score as pack_score
-from muster.scoring.score import CannotScore
+from muster.scoring.score import CannotScore, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
-from muster.workload.windows import partition_windows
-from tests.per_group.conftest import Line, left_behind, promoted
+from tests.promotion.conftest import Line, left_behind
 
 pytestmark = pytest.mark.slow
 SLOPES = {"A,X": 1.0, "B,X": -2.0, "C,Y": 0.5, "*,X": 0.3}
@@ -34,27 +30,22 @@ def rows(names: list[str]) -> list[dict[str, Any]]:
     return [{"group": name, "a": random.normal(), "b": 0.0, "record": random.random()} for name in names]
 
 
-def scored(line: Line, partition: str, module: Any = score) -> pa.Table:
-    windows = partition_windows(line.workload, partition)
-    scoring = module.prepare(line.workload, line.store, windows)
-    tables = [module.score_bucket(line.workload, scoring, bucket) for bucket in sorted(scoring.features.files)]
+def scored(line: Line, partition: str) -> pa.Table:
+    scoring = prepare(line.at(partition))
+    tables = [score_bucket(scoring, bucket) for bucket in sorted(scoring.features.files)]
     return pa.concat_tables(tables).sort_by("row_id")
 
 
-def two_weeks(line: Line, promote_week: Any, own_versions: bool) -> None:
+def two_weeks(line: Line, own_versions: bool = True) -> None:
     """Promote all groups, then new models of two of them."""
     for partition in (line.first, line.second):
         line.features(partition, rows(ROWS))
     line.decide(line.first, line.train(line.first, SLOPES), dict.fromkeys(SLOPES, "promote"))
-    promote_week(line, line.first)
+    line.promote(line.first)
     run = line.train(line.second, {group: slope * 3 for group, slope in SLOPES.items()})
     verdicts = {"A,X": "promote", "B,X": "reject", "C,Y": "hold", "*,X": "promote"}
     line.decide(line.second, run, verdicts, dict.fromkeys(SLOPES, "1") if own_versions else "1")
-    promote_week(line, line.second)
-
-
-def promoted_pack(line: Line, partition: str) -> Any:
-    return pack_promote.promote(line.workload, line.store, partition_windows(line.workload, partition), "test")
+    line.promote(line.second)
 
 
 @pytest.mark.parametrize("declared", [{}, PARENT], ids=["baseline", "parent"])
@@ -63,10 +54,10 @@ def test_predictions_are_exactly_those_of_a_pack_of_the_same_models(
 ) -> None:
     grouped.declared |= declared
     packed = Line(tmp_path / "packed", dict(declared), grouped.name)
-    two_weeks(grouped, promoted, own_versions=True)
-    two_weeks(packed, promoted_pack, own_versions=False)
+    two_weeks(grouped)
+    two_weeks(packed, own_versions=False)
     for partition in (grouped.second, grouped.first):
-        ours, theirs = scored(grouped, partition), scored(packed, partition, pack_score)
+        ours, theirs = scored(grouped, partition), scored(packed, partition)
         assert ours.schema == PREDICTIONS
         same = ["partition", "group", "bucket", "row_id", "time", "score", "fallback", "origin_run"]
         assert ours.select(same).equals(theirs.select(same))
@@ -75,7 +66,7 @@ def test_predictions_are_exactly_those_of_a_pack_of_the_same_models(
 
 def test_each_prediction_names_the_version_of_the_model_that_answered(grouped: Line) -> None:
     grouped.declared |= PARENT
-    two_weeks(grouped, promoted, own_versions=True)
+    two_weeks(grouped)
     found = scored(grouped, grouped.second).select(["group", "model_version"]).to_pylist()
     versions = {row["group"]: row["model_version"] for row in found}
     assert versions == {"A,X": "2", "B,X": "1", "C,Y": "1", "N,X": "2", "M,Y": None}
@@ -83,22 +74,22 @@ def test_each_prediction_names_the_version_of_the_model_that_answered(grouped: L
 
 def test_without_any_champion_nothing_is_scored(grouped: Line) -> None:
     grouped.features(grouped.first, rows(ROWS))
-    with pytest.raises(CannotScore, match="no group has a champion yet"):
+    with pytest.raises(CannotScore, match="there is no champion yet"):
         scored(grouped, grouped.first)
 
 
 def test_with_the_fallback_error_groups_without_a_champion_are_named(grouped: Line) -> None:
     grouped.declared |= {"pack": {"fallback": "error"}}
-    two_weeks(grouped, promoted, own_versions=True)
+    two_weeks(grouped)
     with pytest.raises(CannotScore, match=r"2 groups have no model .* 'M,Y', 'N,X'"):
         scored(grouped, grouped.second)
 
 
 def test_bytes_that_are_not_those_of_the_tag_are_never_loaded(grouped: Line, stack_home: Path) -> None:
-    two_weeks(grouped, promoted, own_versions=True)
-    found = champion(model_name(grouped.name, "A,X"), "A,X")
-    assert found is not None
-    [stored] = stack_home.rglob(f"{Path(found.source).name}/artifacts/model.bin")
+    two_weeks(grouped)
+    champion = grouped.champion("A,X")
+    assert champion is not None
+    [stored] = stack_home.rglob(f"{Path(champion.place).name}/artifacts/model.bin")
     stored.write_bytes(stored.read_bytes()[:-1] + b"\0")
     with pytest.raises(CorruptModel, match="group 'A,X'"):
         scored(grouped, grouped.second)
@@ -106,33 +97,34 @@ def test_bytes_that_are_not_those_of_the_tag_are_never_loaded(grouped: Line, sta
 
 
 def test_a_version_tagged_with_other_bytes_than_the_journal_says_is_refused(grouped: Line) -> None:
-    two_weeks(grouped, promoted, own_versions=True)
-    connect().set_model_version_tag(model_name(grouped.name, "A,X"), "2", SHA256, "0" * 64)
-    with pytest.raises(NotVouched, match="alias_journal says"):
+    two_weeks(grouped)
+    connect().set_model_version_tag(model_name(grouped.name, "A,X"), "2", MODEL_DIGEST, "0" * 64)
+    with pytest.raises(NotVouched, match="the journal says"):
         scored(grouped, grouped.second)
 
 
 def test_a_champion_that_a_human_chose_in_mlflow_answers(grouped: Line) -> None:
-    two_weeks(grouped, promoted, own_versions=True)
+    two_weeks(grouped)
     connect().set_registered_model_alias(model_name(grouped.name, "A,X"), ALIAS, "1")
     versions = {row["group"]: row["model_version"] for row in scored(grouped, grouped.second).to_pylist()}
     assert (versions["A,X"], versions["B,X"]) == ("1", "1")
 
 
 def test_candidates_are_judged_against_each_groups_champion_of_before_their_partition(grouped: Line) -> None:
-    two_weeks(grouped, promoted, own_versions=True)
+    two_weeks(grouped)
     groups = pa.array(["A,X", "B,X", "N,X"])
     for partition, due in ((grouped.third, {"A,X": "2", "B,X": "1"}), (grouped.second, {"A,X": "1", "B,X": "1"})):
-        judged = opponents(grouped.workload, grouped.store, partition_windows(grouped.workload, partition))
+        judged = opponents(grouped.at(partition))
         assert judged is not None
-        with judged.of(groups) as incumbents:
+        with judged.open(groups.to_pylist()) as opened:
+            incumbents = opened.incumbents(groups)
             assert {group: incumbents.version_of(group) for group in due} == due
             assert incumbents.version_of("N,X") is None
             assert (incumbents.folder / "shard-000.bin").stat().st_size == sum(
                 incumbents.manifest["length"].to_pylist()
             )
-    before = opponents(grouped.workload, grouped.store, partition_windows(grouped.workload, grouped.first))
+    before = opponents(grouped.at(grouped.first))
     assert before is not None
-    with before.of(groups) as incumbents:
-        assert incumbents.manifest.num_rows == 0
+    with before.open(groups.to_pylist()) as opened:
+        assert opened.incumbents(groups).manifest.num_rows == 0
     assert left_behind(grouped) == []

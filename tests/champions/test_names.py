@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from muster.per_group import names
-from muster.per_group.names import NamesMeet, model_name, model_names
+from muster.champions import names
+from muster.champions.names import NamesMeet, model_name, model_names
 from muster.settings import settings
 
 ALIKE = ["EUR/USD", "EURUSD", "eur/usd", "eur-usd", "EUR_USD", "EUR USD", "EUR,USD", "Eurusd", "EUR//USD", " EUR/USD"]

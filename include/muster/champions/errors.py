@@ -1,0 +1,98 @@
+"""What can be wrong with a champion or with a move of its alias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from muster.errors import MusterError, bounded
+
+ALIAS = "Champion"
+
+
+def version_text(version: str | None) -> str:
+    """Return a version in words; None is no version."""
+    return "no version" if version is None else f"version {version}"
+
+
+class AliasMoved(MusterError):
+    """Raised when the alias is not where a move of it has to begin; nothing was moved."""
+
+    @classmethod
+    def since_judged(cls, name: str, judged: str | None, at: str | None, why: str = "") -> AliasMoved:
+        """Return the error of a promotion whose verdicts are about another champion."""
+        against = "no champion" if judged is None else f"version {judged} as champion"
+        return cls(
+            f"the decisions about '{name}' were made with {against}, {ALIAS} is now {version_text(at)}"
+            f"{f' ({why})' if why else ''}; nothing was promoted: run evaluate for this partition again, then promote"
+        )
+
+    @classmethod
+    def since_compared(cls, workload: str, name: str, seen: str | None, at: str | None, why: str = "") -> AliasMoved:
+        """Return the error of a rollback that was planned against another champion."""
+        return cls(
+            f"the rollback of '{name}' was planned from {version_text(seen)}, {ALIAS} is now {version_text(at)}"
+            f"{f' ({why})' if why else ''}; nothing was moved: look again with './muster rollback {workload} --dry-run'"
+        )
+
+
+class ConcurrentMove(MusterError):
+    """Raised when some aliases were moved by others just when they were to be; the other groups' were moved."""
+
+    def __init__(self, workload: str, left: Mapping[str | None, str]) -> None:
+        groups = bounded(f"'{group}': {why}" for group, why in left.items())
+        again = f"look again with './muster rollback {workload} --dry-run', these groups named"
+        super().__init__(f"{workload}: {len(left)} groups were not rolled back, the others were: {groups}; {again}")
+
+
+class MoveUnderWay(MusterError):
+    """Raised when another move of the alias has begun and is not done."""
+
+    retryable = True
+
+    def __init__(self, name: str, row: Mapping[str, Any], patience: timedelta) -> None:
+        until = row["at"] + patience
+        super().__init__(
+            f"the alias '{ALIAS}' of '{name}' is just being moved to version {row['to_version']} by partition "
+            f"{row['partition']} ({row['cause']}); nothing was moved: try again when that has ended, "
+            f"or after {until:%H:%M} UTC if it never does"
+        )
+
+
+class ForeignVersion(MusterError):
+    """Raised when a version is met that Muster did not register."""
+
+    def __init__(self, name: str, version: str, why: str) -> None:
+        super().__init__(
+            f"version {version} of the registered model '{name}' {why}, so Muster did not register it as that; "
+            f"roll back to one that it did"
+        )
+
+
+class NotVouched(MusterError):
+    """Raised when the journal does not confirm what the registry says of a version."""
+
+    def __init__(self, workload: str, name: str, version: str, why: str) -> None:
+        super().__init__(
+            f"version {version} of the registered model '{name}' is not used: {why}; find out who changed it, then "
+            f"put the tag right, or roll back to a version of './muster show {workload} alias_journal'"
+        )
+
+
+class NotReady(MusterError):
+    """Raised when a registered version does not become ready."""
+
+    retryable = True
+
+    def __init__(self, name: str, version: str, status: str) -> None:
+        super().__init__(
+            f"version {version} of '{name}' is {status}, not READY; the alias was not moved: run promote again"
+        )
+
+
+class BadChampion(MusterError):
+    """Raised when the champion's pack is not the one that was registered."""
+
+    def __init__(self, version: str, cause: Exception) -> None:
+        super().__init__(f"champion version {version} cannot be used: {cause}")

@@ -1,0 +1,95 @@
+"""Groups' champions fetched from MLflow onto this machine, and written as a pack that the packs' own reader opens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from muster.champions.access import Access
+from muster.champions.journal import Moves, evidence_of
+from muster.champions.model_artifact import fetch
+from muster.champions.scratch import scratch
+from muster.champions.units import Unit
+from muster.champions.versions import AsOf, RegisteredVersion, takes
+from muster.context import Context
+from muster.models.build import SHARD
+from muster.models.loading import CorruptModel
+from muster.models.manifest import MANIFEST, describe, write_manifest
+from muster.workload.spec import Workload
+
+
+class Fetched(NamedTuple):
+    """A group's champion with its stored bytes."""
+
+    champion: RegisteredVersion
+    stored: bytes
+    """Empty where they cannot be had: whoever checks them refuses them."""
+
+
+@contextmanager
+def fetch_champions(
+    context: Context, units: Collection[Unit], moves: Mapping[str, Moves], as_of: AsOf, access: Access
+) -> Iterator[tuple[list[Fetched], Path]]:
+    """Fetch what counts for each unit, in its own moment; give it with a folder that is gone when the block ends.
+
+    A champion that takes other features than the workload has now counts as none.
+
+    Raises:
+        ForeignVersion, NotVouched: when an alias is at what Muster did not put there.
+    """
+    fetched: list[Fetched] = []
+    by_group = {str(unit.group): unit for unit in units}
+    with scratch() as folder:
+        with access():
+            for group in access.in_turn(by_group):
+                access.wait_for(group)
+                champion = as_of.champion(by_group[group], moves[group], context.store)
+                if champion is not None and champion.takes == takes(context.workload):
+                    fetched.append(Fetched(champion, _stored(champion, folder)))
+        yield fetched, folder
+
+
+def _stored(champion: RegisteredVersion, folder: Path) -> bytes:
+    try:
+        return fetch(champion, folder)
+    except CorruptModel:
+        return b""
+
+
+def write_pack_of(
+    workload: Workload, models: Sequence[Fetched], moves: Mapping[str, Moves], prior: float, folder: Path
+) -> str:
+    """Write fetched models as a pack of one shard into `folder`; return its digest.
+
+    What they may name is what the journal says of them: an earlier workload may have declared other steps.
+    """
+    groups = [str(model.champion.unit.group) for model in models]
+    carried = {name for group in groups for move in moves[group] for name in evidence_of(move)["loads"]}
+    offset, rows = 0, []
+    with (folder / SHARD.format(0)).open("wb") as shard:
+        for champion, stored in sorted(models, key=lambda model: str(model.champion.unit.group)):
+            place = {"shard": SHARD.format(0), "offset": offset, "length": len(stored), "sha256": champion.digest}
+            origin = {"origin_run": champion.run, "origin_partition": champion.partition}
+            rows.append({"group": champion.unit.group, **origin, **place})
+            offset += shard.write(stored)
+    table = pa.Table.from_pylist(rows, MANIFEST)
+    newest = max((model.champion.partition for model in models), default="")
+    description = describe(workload, table, workload.schedule.start, newest, sorted(carried)) | {"prior": prior}
+    return write_manifest(folder, table, description)
+
+
+def prior(moves: Mapping[str, Moves], partition: str) -> float:
+    """Return the share of positives in the training rows of all groups' champions, as a pack of them would have it.
+
+    Of the champions at `partition`; where none is so old, of today's.
+    """
+    then = [[move for move in rows if move["partition"] <= partition] for rows in moves.values()]
+    known: list[Moves] = [rows for rows in then if rows] or list(moves.values())
+    evidence = [evidence_of(rows[-1]) for rows in known]
+    own = [item for item in evidence if not item.get("parent")] or evidence
+    rows = sum(item.get("rows") or 0 for item in own)
+    return sum(item.get("positives") or 0 for item in own) / rows if rows else 0.0

@@ -1,0 +1,204 @@
+"""The champions that a stage judges against or scores with: one pack, or each group's own model, fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.champions.access import Access
+from muster.champions.errors import BadChampion
+from muster.champions.fetched import Fetched, fetch_champions, prior, write_pack_of
+from muster.champions.journal import Journal, Moves
+from muster.champions.units import Unit, is_pack, units
+from muster.champions.versions import AsOf, RegisteredVersion
+from muster.context import Context, PartitionContext
+from muster.evaluation.bucket import Incumbents
+from muster.models.manifest import about, allowed_imports_of, fits, read_manifest
+from muster.models.reader import CorruptManifest, Pack
+from muster.settings import settings
+from muster.storage.store import Store
+from muster.workload.spec import Parent
+
+
+@dataclass(frozen=True)
+class OpenPack:
+    """Champions as a pack on this machine."""
+
+    folder: Path
+    digest: str
+    version: str | None
+    """Of the registered model that holds all groups; None where each group has its own."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Each group's own."""
+    fits: bool = True
+    """Whether the models take the features that the workload has now."""
+
+    def incumbents(self, groups: pa.Array) -> Incumbents:
+        """Return the models of `groups`, the manifest verified; none where they take other features.
+
+        By name, not by bucket: the workload may be divided into more buckets now than when the pack was built.
+        """
+        manifest = read_manifest(self.folder, self.digest)
+        rows = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
+        return Incumbents(self.version, self.folder, rows, tuple(allowed_imports_of(manifest)), self.versions)
+
+    def reader(self, cache_bytes: int) -> Pack:
+        """Open the pack for scoring; a process that scores bucket after bucket opens a registered one once."""
+        return (
+            _reader(self.folder, self.digest, cache_bytes)
+            if self.version
+            else Pack(self.folder, self.digest, cache_bytes)
+        )
+
+
+@lru_cache(maxsize=2)
+def _reader(folder: Path, digest: str, cache_bytes: int) -> Pack:
+    return Pack(folder, digest, cache_bytes)
+
+
+class Champions(Protocol):
+    """What a stage asks of the champions. Plain data: it travels to the executors."""
+
+    @property
+    def version(self) -> str | None:
+        """The version that is champion to every group; None where each has its own."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether they take the keys and features that the workload has now."""
+
+    @property
+    def fallback(self) -> str:
+        """What answers for a group without a model."""
+
+    @property
+    def to_fetch(self) -> Collection[str]:
+        """The groups whose models are fetched from MLflow when they are opened."""
+
+    def without_model(self, groups: Collection[str]) -> list[str]:
+        """Return those of the groups that have no champion, sorted."""
+
+    def open(self, groups: Collection[str]) -> AbstractContextManager[OpenPack]:
+        """Give the champions of some groups for as long as they are used."""
+
+
+@dataclass(frozen=True)
+class PackChampions:
+    """One pack by reference."""
+
+    champion: RegisteredVersion
+    store: Store
+    fits: bool
+    fallback: str
+    to_fetch: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        return self.champion.version
+
+    def without_model(self, groups: Collection[str]) -> list[str]:
+        held = read_manifest(self.champion.folder(self.store), self.champion.digest)["group"].to_pylist()
+        return sorted(set(groups) - set(held))
+
+    @contextmanager
+    def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
+        folder = self.champion.folder(self.store)
+        yield OpenPack(folder, self.champion.digest, self.champion.version, fits=self.fits)
+
+
+@dataclass(frozen=True)
+class GroupChampions:
+    """Each group's champion, asked for and fetched by the executor that needs it."""
+
+    context: Context
+    units: Mapping[str | None, Unit]
+    moves: Mapping[str, Moves]
+    as_of: AsOf
+    access: Access
+    prior: float
+    version: None = None
+    fits: bool = True
+
+    @property
+    def fallback(self) -> str:
+        fallback = self.context.workload.pack.fallback
+        return "parent" if isinstance(fallback, Parent) else fallback
+
+    @property
+    def to_fetch(self) -> Collection[str]:
+        return tuple(self.moves)
+
+    def without_model(self, groups: Collection[str]) -> list[str]:
+        return sorted(set(groups) - self.moves.keys())
+
+    @contextmanager
+    def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
+        with fetch_champions(self.context, self._wanted(groups), self.moves, self.as_of, self.access) as fetched:
+            yield self._opened(*fetched)
+
+    def _wanted(self, groups: Collection[str]) -> list[Unit]:
+        return [self.units[group] for group in groups if group in self.moves]
+
+    def _opened(self, models: list[Fetched], folder: Path) -> OpenPack:
+        digest = write_pack_of(self.context.workload, models, self.moves, self.prior, folder)
+        versions = {str(model.champion.unit.group): model.champion.version for model in models}
+        return OpenPack(folder, digest, None, versions)
+
+
+def opponents(context: PartitionContext) -> Champions | None:
+    """Return whom a partition's candidates are judged against, or None when there was no champion.
+
+    That is the champion, unless it came of this partition or of a later one: then a stage run again would judge
+    candidates against themselves, or against models that have seen the very rows. The journal tells what it came of.
+
+    Raises:
+        BadChampion: when the pack's manifest is not the one that was registered.
+        ForeignVersion, NotVouched: when the alias is at what Muster did not put there.
+    """
+    return _champions(context, including=False)
+
+
+def scorers(context: PartitionContext) -> Champions | None:
+    """Return who scores a partition's slice, or None while there is no champion.
+
+    That is the champion of the slice's own time: a later partition's was elected on the slice's own rows. So a slice
+    scored again gets the same predictions, until a rollback takes back what made them. Where none is as old as the
+    slice, the present champion answers.
+
+    Raises:
+        BadChampion, ForeignVersion, NotVouched: as `opponents` does.
+    """
+    return _champions(context, including=True)
+
+
+def _champions(context: PartitionContext, including: bool) -> Champions | None:
+    journal, key = Journal(context.store), context.partition
+    nothing_so_old = all(row["partition"] > key for row in journal.rows)
+    as_of = AsOf(key, including, else_current=including and nothing_so_old)
+    if is_pack(context.workload):
+        return _pack(context, journal, as_of)
+    moves = {group: rows for group, rows in journal.by_group().items() if group is not None}
+    if not moves:
+        return None
+    answering = units(context.workload, moves)
+    access = Access.of_driver(settings(), len(moves))
+    return GroupChampions(context, answering, moves, as_of, access, prior(moves, key) if including else 0.0)
+
+
+def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:
+    [unit] = units(context.workload, ()).values()
+    champion = as_of.champion(unit, journal.of(unit), context.store)
+    if champion is None:
+        return None
+    try:
+        description = about(read_manifest(champion.folder(context.store), champion.digest))
+    except CorruptManifest as error:
+        raise BadChampion(champion.version, error) from error
+    return PackChampions(champion, context.store, fits(description, context.workload), description["fallback"])

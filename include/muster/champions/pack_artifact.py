@@ -1,0 +1,84 @@
+"""The artifact of many models: a pack, logged once and registered as one version, however many groups it holds."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muster.champions.artifacts import Upload
+from muster.champions.units import Unit
+from muster.champions.versions import FOLDER, MANIFEST_DIGEST
+from muster.mlflow.budget.create_or_find import CreateOrFind
+from muster.models.build import BuiltPack
+from muster.models.bundle import save_pack
+from muster.storage.store import Store
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class PackArtifact:
+    """A pack to register."""
+
+    unit: Unit
+    workload: Workload
+    store: Store
+    pack: BuiltPack
+    run_id: str
+    more_tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        return self.pack.sha256
+
+    @property
+    def description(self) -> str:
+        return self.workload.description
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        folder = self.pack.folder.relative_to(self.store.root).as_posix()
+        return {**self.more_tags, MANIFEST_DIGEST: self.pack.sha256, FOLDER: folder}
+
+    def upload(self, client: MlflowClient) -> Upload:
+        """Log the pack as a model of its run; an upload that was broken off goes on under the model it had begun."""
+        experiment = client.get_run(self.run_id).info.experiment_id
+
+        def find() -> list[LoggedModel]:
+            found = client.search_logged_models([experiment], f"tags.`{MANIFEST_DIGEST}` = '{self.digest}'")
+            return sorted(found, key=lambda item: (item.status != "READY", item.creation_timestamp))
+
+        models = CreateOrFind(
+            find,
+            lambda: client.create_logged_model(experiment, self.pack.folder.name, self.run_id, dict(self.tags)),
+            lambda item: client.delete_logged_model(item.model_id),
+        )
+        model = models.look() or models.make()
+        if model.status != "READY":
+            self._log(client, model)
+        model_id = str(models.end(model).model_id)
+        return Upload(f"models:/{model_id}", model_id)
+
+    def _log(self, client: MlflowClient, model: LoggedModel) -> None:
+        from mlflow.models import Model
+
+        with tempfile.TemporaryDirectory(dir=self.pack.folder.parent, prefix=".bundle-") as scratch:
+            bundle = Path(scratch) / "model"
+            place, model_id = model.artifact_location, model.model_id
+            described = Model(artifact_path=place, run_id=self.run_id, model_uuid=model_id, model_id=model_id)
+            save_pack(self.workload, self.pack, bundle, described)
+            client.log_model_artifacts(model.model_id, str(bundle))
+        client.finalize_logged_model(model.model_id, "READY")
+
+    def link(self, client: MlflowClient, version: ModelVersion, upload: Upload) -> None:
+        """Show the version on the logged model's page, as MLflow's own `register_model` does."""
+        versions = json.dumps([{"name": version.name, "version": str(version.version)}])
+        client.set_logged_model_tags(str(upload.model_id), {"mlflow.modelVersions": versions})

@@ -1,0 +1,150 @@
+"""What a promotion registers and what it tells: of a pack once, of groups' own models for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.champions.artifacts import Artifact
+from muster.champions.journal import Journal, Row, evidence_of
+from muster.champions.model_artifact import ModelArtifact
+from muster.champions.pack_artifact import PackArtifact
+from muster.champions.units import is_pack
+from muster.champions.versions import PARTITION, RUN
+from muster.context import PartitionContext
+from muster.mlflow.client import connect
+from muster.mlflow.runs import add_metrics
+from muster.models.build import build_pack
+from muster.models.manifest import allowed_imports
+from muster.promotion.proposal import Proposal, UnitProposal
+from muster.promotion.unit_tasks import UnitTasks
+from muster.promotion.verdicts import Verdicts, partition_rows, stored_models
+
+SHOWN = 10
+"""Groups of which a result tells why they stay."""
+
+
+def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifact]:
+    """Return what is registered for the units that are due: the next pack, or each winner's own model.
+
+    Raises:
+        ModelsMissing: when a winner has no stored model.
+        BadSource: when stored bytes are missing or not those of their digest.
+    """
+    if is_pack(context.workload):
+        return [_pack(context, proposal)]
+    models = stored_models(context, proposal.verdicts)
+    due = [(one.unit, models[str(one.unit.group)]) for one in proposal.due]
+    run_ids = sorted({model["mlflow_run_id"] for _, model in due})
+    uploads = {run_id: str(connect().get_run(run_id).info.artifact_uri) for run_id in run_ids}
+    workload, root = context.workload, Path(context.store.root)
+    return [ModelArtifact(unit, workload, root, model, uploads[model["mlflow_run_id"]]) for unit, model in due]
+
+
+def _pack(context: PartitionContext, proposal: Proposal) -> PackArtifact:
+    """Build the pack of the winners and of the judged champion's other models."""
+    [one], verdicts = proposal.due, proposal.verdicts
+    models = partition_rows(context, "models").filter(pc.field("run") == verdicts.run)
+    partition = context.windows.partition
+    pack = build_pack(context.workload, context.store, partition, models, verdicts.table(), proposal.base.kept)
+    tags = {
+        PARTITION: context.partition,
+        RUN: verdicts.run,
+        "muster.features_version": str(models["features_version"][0].as_py()),
+        "muster.groups": str(pack.groups),
+        "muster.promoted": str(len(verdicts.winners)),
+        "muster.kept": str(pack.groups - len(verdicts.winners)),
+    }
+    return PackArtifact(one.unit, context.workload, context.store, pack, _mlflow_run(verdicts, models), tags)
+
+
+def _mlflow_run(verdicts: Verdicts, models: pa.Table) -> str:
+    """Return the MLflow run that the pack is logged under: of the algorithm that won most groups, the first by name."""
+    won = Counter(row["algorithm"] for row in verdicts.winners)
+    most = min(won, key=lambda name: (-won[name], name))
+    return str(models.filter(pc.field("algorithm") == most)["mlflow_run_id"][0].as_py())
+
+
+def evidence(
+    context: PartitionContext, proposal: Proposal, one: UnitProposal, artifact: Artifact, approved_by: str | None
+) -> dict[str, Any]:
+    """Return what the journal keeps as the reason of a move."""
+    shared = {"judged_against": one.judged_against, "verdicts": proposal.verdicts.digest}
+    shared |= {"mlflow_run_id": artifact.run_id} | ({"approved_by": approved_by} if approved_by else {})
+    if isinstance(artifact, PackArtifact):
+        counts, promoted, groups = proposal.verdicts.counts, len(proposal.verdicts.winners), artifact.pack.groups
+        return {
+            **{"promoted": promoted, "held": counts.get("hold", 0), "rejected": counts.get("reject", 0)},
+            **{"kept": groups - promoted, "groups": groups, "dropped": proposal.base.dropped},
+            **{"changed": proposal.changed, **shared},
+        }
+    model = stored_model(artifact)
+    [decision] = one.winners
+    return {
+        **{name: model[name] for name in ("rows", "positives", "parent", "algorithm")},
+        **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
+        **shared,
+    }
+
+
+def stored_model(artifact: Artifact) -> Mapping[str, Any]:
+    """Return the row of `models` of one group's artifact."""
+    assert isinstance(artifact, ModelArtifact)  # noqa: S101 - there are two forms
+    return artifact.stored
+
+
+def outcome(
+    context: PartitionContext, proposal: Proposal, rows: Sequence[Row], left: Mapping[str | None, str], tasks: UnitTasks
+) -> dict[str, Any]:
+    """Write to the MLflow runs what became of their models, and return the stage's result.
+
+    `rows` are the journal's of what was moved for these verdicts; `left` says why aliases stay, by group.
+    """
+    pack = is_pack(context.workload)
+    counts = _pack_counts(rows) if pack else _group_counts(context, rows)
+    run_ids = sorted({evidence_of(row)["mlflow_run_id"] for row in rows})
+    for run_id in run_ids:
+        version = {"muster.model_version": rows[0]["to_version"]} if pack else {}
+        add_metrics(run_id, {f"pack_{name}": count for name, count in counts.items()}, version)
+    stays = {str(one.unit.group): one.stays for one in proposal.units if one.stays}
+    stays |= {str(one.unit.group): "promoted before" for one in proposal.done if not rows}
+    stays |= {str(group): why for group, why in left.items()}
+    return {
+        "moved": bool(rows),
+        "reason": None if rows else proposal.nothing or _all_stay(stays),
+        **_versions(rows if pack else [], proposal),
+        **counts,
+        "stay": 0 if pack else len(stays),
+        "stay_why": {} if pack else dict(sorted(stays.items())[:SHOWN]),
+        "executors_mlflow_calls": tasks.calls,
+        "executors_seconds": round(tasks.seconds, 3),
+        "mlflow_run_id": run_ids[0] if run_ids else None,
+    }
+
+
+def _all_stay(stays: Mapping[str, str]) -> str | None:
+    return "every winner stays as it is" if stays else None
+
+
+def _pack_counts(rows: Sequence[Row]) -> dict[str, int]:
+    names = ("promoted", "kept", "groups")
+    return {name: evidence_of(rows[0])[name] for name in names} if rows else dict.fromkeys(names, 0)
+
+
+def _group_counts(context: PartitionContext, rows: Sequence[Row]) -> dict[str, int]:
+    champions = len(Journal(context.store).by_group().keys() - {None})
+    return {"promoted": len(rows), "kept": champions - len(rows), "groups": champions}
+
+
+def _versions(rows: Sequence[Row], proposal: Proposal) -> dict[str, str | None]:
+    """Return from which version to which the pack went, or where it stays; nothing where each group has its own."""
+    if rows:
+        return {name: rows[0][name] for name in ("from_version", "to_version", "manifest_sha256")}
+    at = proposal.champion
+    version, digest = (at.version, at.digest) if at else (None, None)
+    return {"from_version": version, "to_version": version, "manifest_sha256": digest}

@@ -1,0 +1,211 @@
+"""Which version each group goes back to, where each is a registered model: by its own moves, verified before any."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from muster.champions.alias import position
+from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched
+from muster.champions.journal import Journal, Moves, Row, evidence_of
+from muster.champions.lineage import last_row_of, promotion_of, version_before
+from muster.champions.model_artifact import fetch
+from muster.champions.scratch import scratch
+from muster.champions.units import Unit, units
+from muster.champions.versions import numbered, takes
+from muster.context import Context
+from muster.errors import UnknownName, WrongArgument, bounded
+from muster.models.loading import CorruptModel
+from muster.promotion.difference import Change
+from muster.promotion.rollback_plan import (
+    CannotRollBack,
+    NoSuchGroups,
+    RollbackPlan,
+    Step,
+    Target,
+    against_of,
+    begun_before,
+)
+
+CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads")
+"""What the journal says of a model, told again by the move back to it."""
+
+
+class Scope(NamedTuple):
+    """The groups that a rollback is about."""
+
+    groups: list[str]
+    text: str
+    """In words, for whoever asked."""
+
+
+def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], against: str | None) -> RollbackPlan:
+    """Find out what a rollback of groups' own champions would do, and whether it can; four calls a group.
+
+    Raises:
+        CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
+        WrongArgument: when a version is asked for with no group or several.
+        NoSuchGroups: when a group never had a champion.
+        UnknownName: when the version was never the group's champion.
+        AliasMoved: when anything was moved since `against` was told.
+    """
+    workload, version, groups = context.workload, asked["version"], asked["groups"]
+    if version is not None and len(groups) != 1:
+        why = f"each group has versions of its own, so version '{version}' goes with exactly one group"
+        raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
+    moves = {group: rows for group, rows in journal.by_group().items() if group is not None}
+    if not moves:
+        raise CannotRollBack(workload.name, "there is no champion yet")
+    if unknown := set(groups) - moves.keys():
+        raise NoSuchGroups(unknown, "alias_journal")
+    plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
+    if against not in (None, plan.against):
+        raise AliasMoved.since_compared(workload.name, workload.name, against, plan.against, "champions were moved")
+    _check(context, moves, plan)
+    return plan
+
+
+def _begun(
+    context: Context, journal: Journal, moves: Mapping[str, Moves], asked: Mapping[str, Any], against: str | None
+) -> RollbackPlan | None:
+    """Return the very rollback that is asked for, where the journal has it as its last."""
+    last = [row for row in journal.rows if evidence_of(row).get("asked") == asked]
+    answering = units(context.workload, [row["group"] for row in last])
+    positions = {group: position(unit) for group, unit in answering.items()} if last else {}
+    rows = begun_before(journal, asked, against, positions)
+    if not rows:
+        return None
+    steps = [Step(answering[row["group"]], positions[row["group"]], row["from_version"], _target(row)) for row in rows]
+    return _plan(journal, moves, asked, steps, against_of(rows[0]), evidence_of(rows[0])["scope"], begun=True)
+
+
+def _new(context: Context, journal: Journal, moves: Mapping[str, Moves], asked: Mapping[str, Any]) -> RollbackPlan:
+    together = not asked["groups"]
+    scope = last_promotion(context.workload.name, moves) if together else _named(asked)
+    answering = units(context.workload, scope.groups)
+    seen = {group: position(answering[group]) for group in scope.groups}
+    targets = {group: _version(context, moves[group], group, seen[group], asked, together) for group in scope.groups}
+    if first := sorted(group for group, to in targets.items() if to is None):
+        why = f"no champion stood before the present one of {len(first)} groups: {bounded(first)}"
+        raise CannotRollBack(
+            context.workload.name, f"{why}; leave them out, or name one group and a version of its own"
+        )
+    steps = [_step(answering[group], seen[group], str(to), moves[group]) for group, to in targets.items()]
+    steps = [step for step in steps if not step.nothing]
+    digest = hashlib.sha256(json.dumps([len(journal.rows), sorted(seen.items())]).encode()).hexdigest()[:16]
+    return _plan(journal, moves, asked, steps, digest, scope.text)
+
+
+def _plan(
+    journal: Journal,
+    moves: Mapping[str, Moves],
+    asked: Mapping[str, Any],
+    steps: list[Step],
+    against: str,
+    scope: str,
+    begun: bool = False,
+) -> RollbackPlan:
+    changes = [_change(step, moves[str(step.unit.group)]) for step in steps]
+    return RollbackPlan(asked, steps, changes, len(moves), len(journal.rows), against, begun, scope=scope)
+
+
+def _named(asked: Mapping[str, Any]) -> Scope:
+    groups = asked["groups"]
+    back = f"to version {asked['version']}" if asked["version"] else "to the version that stood before its present one"
+    return Scope(groups, f"{f'group {groups[0]}' if len(groups) == 1 else f'each of {len(groups)} groups'} goes {back}")
+
+
+def last_promotion(workload: str, moves: Mapping[str, Moves]) -> Scope:
+    """Return the groups whose models the last promotion changed, of those that have them still.
+
+    Groups that had no champion before it have nothing to go back to: they stay, and are named.
+
+    Raises:
+        CannotRollBack: when no champion stood before any group's.
+    """
+    made = {group: row for group, own in moves.items() if (row := promotion_of(own, own[-1]["to_version"]))}
+    changed = {group: row for group, row in made.items() if row["from_version"] is not None}
+    if not changed:
+        raise CannotRollBack(workload, "no champion stood before any group's; name a group and its version")
+    partition = max(changed.values(), key=lambda row: row["at"])["partition"]
+    groups = sorted(group for group, row in changed.items() if row["partition"] == partition)
+    new = sorted(group for group, row in made.items() if row["partition"] == partition and group not in changed)
+    text = f"{len(groups)} groups that the promotion of {partition} changed go back together"
+    return Scope(groups, text + (f"; {len(new)} that had no champion before it stay: {bounded(new)}" if new else ""))
+
+
+def _version(
+    context: Context, moves: Moves, group: str, seen: str | None, asked: Mapping[str, Any], together: bool
+) -> str | None:
+    """Return the version that a group goes back to: the one asked for, or what was champion before its present one.
+
+    The present one is where the alias is; `together` it is where the journal says, so that what was promoted together
+    goes back together.
+    """
+    known, version = {row["to_version"] for row in moves}, asked["version"]
+    if version is not None and version not in known:
+        raise UnknownName(f"earlier champion of group '{group}': version", version, known)
+    return version or version_before(moves, moves[-1]["to_version"] if together else seen)
+
+
+def _step(unit: Unit, seen: str | None, to: str, moves: Moves) -> Step:
+    leaves = moves[-1]["to_version"] if seen == to else seen  # moved there by hand: to be written down
+    return Step(unit, seen, leaves, _target(last_row_of(moves, to) or {}))
+
+
+def _target(row: Row) -> Target:
+    model = evidence_of(row)
+    evidence = {name: model[name] for name in CARRIED if name in model}
+    return Target(row["to_version"], row["manifest_sha256"], row["run"], row["partition"], evidence)
+
+
+def _change(step: Step, moves: Moves) -> Change:
+    before = _described(last_row_of(moves, step.from_version))
+    after = _described(last_row_of(moves, step.target.version))
+    kind: Literal["changes", "appears"] = "changes" if step.from_version else "appears"
+    return Change(str(step.unit.group), kind, before, after, str(step.target.version))
+
+
+def _described(row: Row | None) -> dict[str, Any] | None:
+    """Return what a difference tells of a model: what the journal knows of it."""
+    if row is None:
+        return None
+    model = evidence_of(row)
+    described = {"origin_run": row["run"], "origin_partition": row["partition"]}
+    return described | {name: model[name] for name in ("algorithm", "score") if name in model}
+
+
+def _check(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -> None:
+    """Verify every version to go back to: tags by the journal, features by the workload, bytes by the tag."""
+    with scratch() as folder:
+        problems = {
+            step.unit.group: why
+            for step in plan.steps
+            if (why := _problem(context, step, moves[str(step.unit.group)], folder))
+        }
+    if problems:
+        text = bounded(f"'{group}': {why}" for group, why in problems.items())
+        raise CannotRollBack(
+            context.workload.name, f"{len(problems)} groups have no sound version to go back to: {text}"
+        )
+
+
+def _problem(context: Context, step: Step, moves: Moves, folder: Path) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    version = str(step.target.version)
+    try:
+        found = numbered(step.unit, version, moves, context.store)
+        if found.takes != takes(context.workload):
+            return f"version {version} takes other features than the workload has now"
+        fetch(found, folder)
+    except (ForeignVersion, NotVouched, CorruptModel) as error:
+        return str(error)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return f"version {version} is no longer registered, or its files are gone"
+    return None

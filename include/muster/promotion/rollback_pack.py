@@ -1,0 +1,211 @@
+"""Where a pack goes back to: a version that was champion, or a new pack in which some groups have older models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.champions.alias import position
+from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched
+from muster.champions.journal import Journal, Moves
+from muster.champions.lineage import newest_ancestor, version_before
+from muster.champions.units import Unit, units
+from muster.champions.versions import RegisteredVersion, numbered
+from muster.context import Context
+from muster.errors import UnknownName, bounded
+from muster.models.build import BadSource, incumbents, read_models
+from muster.models.manifest import about, allowed_imports_of, fits
+from muster.models.reader import CorruptManifest
+from muster.promotion.difference import changes
+from muster.promotion.rollback_plan import (
+    CannotRollBack,
+    NoSuchGroups,
+    RollbackPlan,
+    Step,
+    Target,
+    against_of,
+    begun_before,
+)
+
+
+class _Present(NamedTuple):
+    """What a rollback leaves: a version, and its pack where registry and journal agree on it."""
+
+    version: str
+    pack: RegisteredVersion | None
+    problem: str | None
+    """Why there is no pack to read: a rollback is the remedy for what nobody vouches for, so it is no error."""
+
+
+def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], against: str | None) -> RollbackPlan:
+    """Find out what a rollback of a pack would do, and whether it can; change nothing.
+
+    Raises:
+        CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
+        UnknownName: when the version was never champion; NoSuchGroups: when a group is in neither pack.
+        AliasMoved: when the champion is not `against`.
+    """
+    [unit] = units(context.workload, ()).values()
+    this = _Planner(context, unit, journal.of(unit))
+    seen = position(unit)
+    if seen is None:
+        raise CannotRollBack(context.workload.name, "there is no champion yet")
+    begun = begun_before(journal, asked, against, {None: seen})
+    leaves = against_of(begun[0]) if begun else this.leaves(seen, asked)
+    if against not in (None, leaves):
+        raise AliasMoved.since_compared(context.workload.name, unit.name, against, seen)
+    present = this.present(leaves)
+    if asked["groups"] and not begun:
+        step, more = this.chosen_groups(present, seen, asked)
+    else:
+        version = begun[0]["to_version"] if begun else asked["version"] or this.before(leaves)
+        step, more = this.whole(present, seen, version)
+    return RollbackPlan(asked, [step], number=len(journal.rows), against=leaves, begun=bool(begun), **more)
+
+
+class _Planner:
+    """Plans the way back of one pack."""
+
+    def __init__(self, context: Context, unit: Unit, moves: Moves) -> None:
+        self.context, self.unit, self.moves = context, unit, moves
+        self.name = context.workload.name
+
+    def leaves(self, seen: str, asked: Mapping[str, Any]) -> str:
+        """Return the version to roll back from: as seen, unless somebody went there by hand, which is written down."""
+        by_hand = asked == {"version": seen, "groups": []} and self.moves and self.moves[-1]["to_version"] != seen
+        return str(self.moves[-1]["to_version"]) if by_hand else seen
+
+    def before(self, leaves: str) -> str:
+        """Return the champion of before the last promotion."""
+        before = version_before(self.moves, leaves)
+        if before in (None, leaves):
+            why = f"no champion stood before version {leaves}, by the journal; name a version"
+            raise CannotRollBack(self.name, why)
+        return str(before)
+
+    def present(self, version: str) -> _Present:
+        try:
+            return _Present(version, numbered(self.unit, version, self.moves, self.context.store), None)
+        except (NotVouched, ForeignVersion) as error:
+            return _Present(version, None, str(error))
+
+    def whole(self, present: _Present, seen: str, version: str) -> tuple[Step, dict[str, Any]]:
+        """Plan to go back to `version` as it is."""
+        target = self.was_champion(version)
+        before, problem = None, present.problem
+        try:
+            if present.pack is not None:
+                before = self._manifest(present.pack)
+        except CorruptManifest as error:  # then all the more reason to leave it
+            problem = str(error)
+        after = self.opened(target, models=target.version != present.version)
+        description = about(after)
+        to = Target(target.version, target.digest, description["run"], target.partition)
+        return Step(self.unit, seen, present.version, to), {
+            "changes": changes(before, after, lambda group: target.version),
+            "groups": after.num_rows,
+            "fallback": description["fallback"],
+            "problem": problem,
+        }
+
+    def chosen_groups(self, present: _Present, seen: str, asked: Mapping[str, Any]) -> tuple[Step, dict[str, Any]]:
+        """Plan a new pack in which the groups asked for have earlier models, and the others stay as they are."""
+        if (champion := present.pack) is None:
+            why = f"the other groups' models would stay, and {present.problem}; roll back without groups first"
+            raise CannotRollBack(self.name, why)
+        before = self.opened(champion)
+        sources = self.sources(champion, before, asked)
+        rows = [self._of_source(number, sources) for number in sorted(set(sources.values()))]
+        self._check_known(asked, champion, before, rows)
+        kept = before.filter(pc.invert(pc.is_in(before["group"], value_set=pa.array(list(sources), pa.string()))))
+        plain = [table.replace_schema_metadata(None).select(before.column_names) for table in (kept, *rows)]
+        after = pa.concat_tables(plain)
+        changed = changes(before, after, sources.__getitem__)
+        description = about(before)
+        gone = [change.group for change in changed if change.change == "disappears"]
+        fallback = description["fallback"]
+        if not after.num_rows or (gone and fallback == "error"):
+            why = f"'{fallback}' answers for groups without a model, and {len(gone)} would have none: {bounded(gone)}"
+            raise CannotRollBack(self.name, why)
+        newest = max(champion.partition, *after["origin_partition"].to_pylist())
+        imports = allowed_imports_of(before, *rows)
+        to = Target(None, "", description["run"], newest, manifest=after, imports=imports)
+        more = {"changes": changed, "groups": after.num_rows, "fallback": fallback}
+        return Step(self.unit, seen, present.version, to), more
+
+    def sources(self, champion: RegisteredVersion, before: pa.Table, asked: Mapping[str, Any]) -> dict[str, str]:
+        """Return by group the version whose model it gets: the one asked for, or what it had before its present model.
+
+        That is by the present model's partition, so groups that were promoted together come from the same version.
+        """
+        groups, version = asked["groups"], asked["version"]
+        if version is not None:
+            return dict.fromkeys(groups, version)
+        today = dict(zip(before["group"].to_pylist(), before["origin_partition"].to_pylist(), strict=True))
+        if unknown := set(groups) - today.keys():
+            raise NoSuchGroups(unknown, f"version {champion.version}")
+        by = {key: newest_ancestor(self.moves, champion.version, key.__gt__) for key in {today[g] for g in groups}}
+        if first := sorted(group for group in groups if by[today[group]] in (None, champion.version)):
+            why = f"no champion stood before the models of {len(first)} groups: {bounded(first)}; name a version"
+            raise CannotRollBack(self.name, why)
+        return {group: str(by[today[group]]) for group in groups}
+
+    def _of_source(self, number: str, sources: Mapping[str, str]) -> pa.Table:
+        """Return the verified rows of the groups that come from version `number`."""
+        manifest = self.opened(self.was_champion(number))
+        mine = pa.array([group for group, source in sources.items() if source == number], pa.string())
+        rows = manifest.filter(pc.is_in(manifest["group"], value_set=mine))
+        self._check_models(rows)
+        return rows
+
+    def _check_known(
+        self, asked: Mapping[str, Any], champion: RegisteredVersion, before: pa.Table, rows: list[pa.Table]
+    ) -> None:
+        known = {group for table in (before, *rows) for group in table["group"].to_pylist()}
+        if unknown := set(asked["groups"]) - known:
+            raise NoSuchGroups(unknown, f"version {champion.version} and in version {asked['version']}")
+
+    def was_champion(self, version: str) -> RegisteredVersion:
+        """Return a version that was champion at some time."""
+        from mlflow.exceptions import MlflowException
+
+        known = {move["to_version"] for move in self.moves}
+        if version not in known:
+            raise UnknownName("earlier champion: version", version, known)
+        try:
+            return numbered(self.unit, version, self.moves, self.context.store)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise CannotRollBack(self.name, f"version {version} is no longer registered") from error
+
+    def opened(self, pack: RegisteredVersion, models: bool = False) -> pa.Table:
+        """Return a pack's verified manifest, its shards below the store's root; with `models`, all bytes verified.
+
+        Raises:
+            CannotRollBack: when the pack is missing, corrupt, or takes other keys or features than the workload has.
+        """
+        try:
+            manifest = self._manifest(pack)
+        except CorruptManifest as error:
+            raise CannotRollBack(self.name, f"version {pack.version}: {error}") from error
+        if not fits(about(manifest), self.context.workload):
+            why = "takes other keys or features than the workload has now, so nothing could be scored"
+            raise CannotRollBack(self.name, f"version {pack.version} {why}")
+        if models:
+            self._check_models(manifest)
+        return manifest
+
+    def _manifest(self, pack: RegisteredVersion) -> pa.Table:
+        return incumbents(self.context.store, pack.folder(self.context.store), pack.digest)
+
+    def _check_models(self, rows: pa.Table) -> None:
+        try:
+            for _ in read_models(Path(self.context.store.root), rows):
+                pass
+        except BadSource as error:
+            raise CannotRollBack(self.name, str(error)) from error

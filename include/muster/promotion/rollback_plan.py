@@ -1,0 +1,148 @@
+"""A rollback that was compared with what is champion: carried out against just that, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from muster.champions.journal import Journal, Moves, Row, evidence_of
+from muster.champions.units import Unit
+from muster.errors import MusterError, WrongArgument, bounded
+from muster.promotion.difference import Change, counted
+
+
+class CannotRollBack(MusterError):
+    """Raised when there is nothing to go back to, or what there is cannot be scored with."""
+
+    def __init__(self, workload: str, why: str) -> None:
+        super().__init__(f"{workload} cannot be rolled back: {why}; nothing was moved")
+
+
+class NoSuchGroups(WrongArgument):
+    """Raised when groups are named that have no model."""
+
+    def __init__(self, groups: Collection[str], where: str) -> None:
+        names = bounded(f"'{group}'" for group in sorted(groups))
+        super().__init__(f"{len(groups)} groups have no model in {where}: {names}; write them as the tables do")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a unit goes back to."""
+
+    version: str | None
+    """None where it is a pack that is still to be registered."""
+    digest: str
+    run: str
+    partition: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """What the journal tells again of the model."""
+    manifest: pa.Table | None = None
+    """The rows of the pack to register, their shards as paths below the store's root."""
+    imports: Sequence[str] = ()
+    """What that pack's models may name."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unit's way back."""
+
+    unit: Unit
+    seen: str | None
+    """Where the alias was: another version than `from_version` only where a move is finished or written down."""
+    from_version: str | None
+    target: Target
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the unit is there already."""
+        return self.target.version is not None and self.target.version == self.from_version
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """What a rollback would do."""
+
+    asked: Mapping[str, Any]
+    """`version` and `groups`, by which the same rollback is known again."""
+    steps: Sequence[Step]
+    changes: Sequence[Change]
+    """Each changed group's model before and after."""
+    groups: int
+    """Groups that have a model afterwards."""
+    number: int
+    """Moves of the journal when it was read."""
+    against: str
+    """What was champion then: a pack's version, or a digest of many aliases."""
+    begun: bool = False
+    """Whether the journal has it already: it is finished then, not made again."""
+    fallback: str | None = None
+    """What answers for groups that disappear."""
+    problem: str | None = None
+    """Why the champion's own pack was not read: every group of the target counts as changed then."""
+    scope: str | None = None
+    """What is rolled back, in words, where each group has versions of its own."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as asked already."""
+        return not self.steps or all(step.nothing for step in self.steps) or (not self.changes and self._makes_a_pack)
+
+    @property
+    def _makes_a_pack(self) -> bool:
+        return any(step.target.version is None for step in self.steps)
+
+    @property
+    def difference(self) -> dict[str, Any]:
+        """What the rollback changes: counts of all groups, and the first of them by name.
+
+        The versions are told where there is one unit; several have one each.
+        """
+        one = self.steps[0] if len(self.steps) == 1 else None
+        return {
+            "from_version": one.from_version if one else None,
+            "to_version": one.target.version if one else None,
+            "against": self.against,
+            "scope": self.scope,
+            "asked": dict(self.asked),
+            "partition": max((step.target.partition for step in self.steps), default=None),
+            "nothing_to_do": self.nothing,
+            "groups": self.groups,
+            **counted(self.changes),
+            "fallback": self.fallback,
+            "problem": self.problem,
+        }
+
+
+def begun_before(
+    journal: Journal, asked: Mapping[str, Any], against: str | None, positions: Mapping[str | None, str | None]
+) -> Moves:
+    """Return the rows of the very rollback that is asked for, where the journal has it as its last: begun, or made.
+
+    `positions` are where the aliases are, by group; a rollback that somebody moved on from is not the same any more.
+    """
+    last = journal.rows[-1] if journal.rows else None
+    if last is None or last["cause"] != "rollback" or evidence_of(last).get("asked") != asked:
+        return []
+    seen = against_of(last)
+    if against not in (None, seen):
+        return []
+    rows = [row for row in journal.rows if _part_of(row, last)]
+    unmade = any(row is last for row in journal.pending)
+    ends = {row["group"]: {row["to_version"], *([row["from_version"]] if unmade else [])} for row in rows}
+    same = all(positions.get(group) in at for group, at in ends.items())
+    return rows if same and (unmade or against is not None) else []
+
+
+def against_of(row: Row) -> str:
+    """Return what was champion when the rollback of a journal's row was compared."""
+    return str(evidence_of(row).get("against", row["from_version"]))
+
+
+def _part_of(row: Row, last: Row) -> bool:
+    if row is last or last["group"] is None:
+        return row is last
+    return row["cause"] == "rollback" and evidence_of(row).get("against") == evidence_of(last).get("against")

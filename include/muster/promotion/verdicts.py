@@ -1,0 +1,98 @@
+"""The gate's verdicts on a partition's run, as promotion reads them from `decisions`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.context import PartitionContext
+from muster.errors import MusterError, bounded
+
+Row = Mapping[str, Any]
+
+
+class NotJudged(MusterError):
+    """Raised when a partition has no decisions to carry out."""
+
+    def __init__(self, workload: str, partition: str, why: str) -> None:
+        super().__init__(f"{workload} {partition}: {why}; run evaluate for this partition first")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the gate decided for one run."""
+
+    run: str
+    counts: Mapping[str, int]
+    """Groups by verdict."""
+    winners: Sequence[Row]
+    """The decisions of the groups to promote."""
+    champions: frozenset[str | None]
+    """The versions that were champion to the gate."""
+
+    @property
+    def digest(self) -> str:
+        """Tell these verdicts from others: the run whose models they are about, and which won."""
+        won = sorted((row["group"], row["algorithm"]) for row in self.winners)
+        return hashlib.sha256(json.dumps([self.run, won]).encode()).hexdigest()[:16]
+
+    def table(self) -> pa.Table:
+        """Return `group`, `algorithm` and `score` of each model to promote."""
+        columns = {"group": "group", "algorithm": "algorithm", "score": "candidate_score"}
+        types = {"group": pa.string(), "algorithm": pa.string(), "score": pa.float64()}
+        return pa.table(
+            {name: pa.array([row[of] for row in self.winners], types[name]) for name, of in columns.items()}
+        )
+
+
+def not_judged(context: PartitionContext, why: str) -> NotJudged:
+    """Return the error that a partition cannot be promoted as it stands."""
+    return NotJudged(context.workload.name, context.partition, why)
+
+
+def read_verdicts(context: PartitionContext) -> Verdicts:
+    """Return a partition's verdicts.
+
+    Raises:
+        NotJudged: when it has no decisions, or those of several runs.
+    """
+    rows = partition_rows(context, "decisions")
+    runs = set(rows["run"].to_pylist())
+    if len(runs) != 1:
+        raise not_judged(context, f"decisions hold {'several values of run' if runs else 'no row of it'}")
+    winners = rows.filter(pc.field("verdict") == "promote").to_pylist()
+    counts = dict(Counter(rows["verdict"].to_pylist()))
+    return Verdicts(runs.pop(), counts, winners, frozenset(rows["champion_version"].to_pylist()))
+
+
+def stored_models(context: PartitionContext, verdicts: Verdicts) -> dict[str, Row]:
+    """Return each winner's row of `models`, by group.
+
+    Raises:
+        NotJudged: when the run has no model of a winner.
+    """
+    rows = partition_rows(context, "models").filter(pc.field("run") == verdicts.run).to_pylist()
+    stored = {(row["group"], row["algorithm"]): row for row in rows}
+    won = [(row["group"], row["algorithm"]) for row in verdicts.winners]
+    if missing := sorted(group for group, algorithm in won if (group, algorithm) not in stored):
+        raise not_judged(context, f"its run has no model of {bounded(missing)}")
+    return {group: stored[group, algorithm] for group, algorithm in won}
+
+
+def partition_rows(context: PartitionContext, table: str) -> pa.Table:
+    """Return the rows of one partition of a Delta table.
+
+    Raises:
+        NotJudged: when there is no such table yet.
+    """
+    delta = context.store.open(table)
+    if delta is None:
+        raise not_judged(context, f"there is no table '{table}'")
+    return delta.to_pyarrow_table(filters=[("partition", "=", context.partition)])

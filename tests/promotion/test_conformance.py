@@ -1,0 +1,303 @@
+"""What both registries promise, one pack of all groups or a registered model for each: the same cases over both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from muster.champions import alias
+from muster.champions.errors import ALIAS, AliasMoved, MoveUnderWay
+from muster.champions.journal import Journal
+from muster.champions.opened import opponents
+from muster.errors import UnknownName
+from muster.mlflow.client import connect
+from muster.promotion import promote as promotion
+from muster.promotion import rollback
+from muster.promotion.approval import Approval, NeedsApproval
+from muster.promotion.rollback import MissingActorOrReason, roll_back
+from muster.promotion.rollback_plan import CannotRollBack
+from muster.promotion.verdicts import NotJudged, read_verdicts
+from muster.scoring.score import CannotScore, prepare, score_bucket
+from tests.promotion.conftest import Killed, Line
+
+pytestmark = pytest.mark.slow
+A, B, C = "A,X", "B,X", "C,X"
+WON = {A: "promote", B: "promote", C: "reject"}
+
+
+class Registry(Line):
+    """A line whose champions are registered in one of the two ways, asked for groups' models alike."""
+
+    def versions(self, *groups: str) -> list[str | None]:
+        """Return the version that answers for each group."""
+        return [self.position(group) for group in groups]
+
+    def judged(self, **versions: str | None) -> Any:
+        """Return what a decision names as champion: of a pack one version, else each group's own."""
+        named = {f"{group},X": version for group, version in versions.items()}
+        return next(iter(named.values()), None) if self.workload.registry == "pack" else named
+
+    def slopes(self, partition: str, *groups: str) -> list[float]:
+        """Return the slope of the model that scores each group's slice, by its origin: 1, 2 or 3 by week."""
+        weeks = {self.first: 1.0, self.second: 2.0, self.third: 3.0}
+        if self.store.open("features") is None:
+            for week in weeks:
+                self.features(week, [{"group": g, "a": 1.0, "b": 0.0, "record": 0.5} for g in (A, B, C)])
+        scoring = prepare(self.at(partition))
+        rows = [row for n in scoring.features.files for row in score_bucket(scoring, n).to_pylist()]
+        origin = {row["group"]: (row["origin_run"] or "")[:10] for row in rows}
+        return [weeks.get(origin[group], 0.0) for group in groups]
+
+    def two_weeks(self) -> None:
+        """Promote all three groups, then new models of the first."""
+        self.week(self.first, dict.fromkeys((A, B, C), "promote"), 1.0)
+        self.promote(self.first)
+        self.week(self.second, {A: "promote", B: "reject", C: "hold"}, 2.0, self.judged(A="1", B="1", C="1"))
+        self.promote(self.second)
+
+
+@pytest.fixture(params=["pack", "per_group"])
+def registry(grouped: Line, request: pytest.FixtureRequest) -> Registry:
+    """A workload of each kind, on a registry of its own."""
+    declared = {**grouped.declared, "registry": request.param}
+    return Registry(grouped.root, declared, grouped.name)
+
+
+def test_winners_become_champions_and_losers_do_not(registry: Registry) -> None:
+    run = registry.week(registry.first, WON, 1.0)
+    result = registry.promote(registry.first, who="somebody")
+    assert (result["moved"], result["promoted"], result["kept"], result["groups"]) == (True, 2, 0, 2)
+    assert registry.slopes(registry.first, A, B, C) == [1.0, 1.0, 0.0]
+    rows = [(row["cause"], row["who"], row["run"], row["partition"]) for row in registry.moves]
+    assert set(rows) == {("gate", "somebody", run, registry.first)}
+    assert not registry.journal.pending
+
+
+def test_the_next_champion_keeps_the_groups_that_did_not_win(registry: Registry) -> None:
+    registry.two_weeks()
+    assert registry.slopes(registry.second, A, B, C) == [2.0, 1.0, 1.0]
+
+
+def test_a_slice_is_scored_by_the_champion_of_its_own_time(registry: Registry) -> None:
+    registry.two_weeks()
+    assert registry.slopes(registry.first, A, B, C) == [1.0, 1.0, 1.0]
+    assert registry.slopes(registry.third, A, B, C) == [2.0, 1.0, 1.0]
+
+
+def test_candidates_are_judged_against_the_champion_of_before_their_partition(registry: Registry) -> None:
+    registry.two_weeks()
+    for partition, version in ((registry.third, "2"), (registry.second, "1")):
+        champions = opponents(registry.at(partition))
+        assert champions is not None
+        with champions.open([A]) as opened:
+            assert (opened.version or opened.versions.get(A)) == version
+
+
+@pytest.mark.parametrize("verdict", ["reject", "hold"])
+def test_without_a_winner_nothing_moves(registry: Registry, verdict: str) -> None:
+    registry.week(registry.first, {A: verdict}, 1.0)
+    result = registry.promote(registry.first)
+    assert (result["moved"], result["reason"], registry.moves) == (False, "no group was promoted", [])
+    with pytest.raises(CannotScore, match="there is no champion yet"):
+        registry.slopes(registry.first, A)
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("dry_run", "mode is dry_run: 2 groups"), ("disabled", "is disabled")])
+def test_a_gate_that_is_not_enabled_moves_nothing(registry: Registry, mode: str, reason: str) -> None:
+    registry.declared |= {"gate": {"baseline": "record", "mode": mode}}
+    registry.week(registry.first, WON, 1.0)
+    result = registry.promote(registry.first)
+    assert (result["moved"], registry.moves) == (False, [])
+    assert reason in result["reason"]
+
+
+def test_promoting_again_changes_nothing_and_says_the_same(registry: Registry) -> None:
+    registry.week(registry.first, WON, 1.0)
+    names = ("moved", "reason", "from_version", "to_version", "promoted", "kept", "groups", "stay", "mlflow_run_id")
+    first = registry.promote(registry.first)
+    rows = registry.moves
+    again = registry.promote(registry.first)
+    assert {name: again[name] for name in names} == {name: first[name] for name in names}
+    assert (registry.moves, registry.versions(A, B)) == (rows, ["1", "1"])
+
+
+def test_without_decisions_it_says_what_to_run(registry: Registry) -> None:
+    with pytest.raises(NotJudged, match="run evaluate"):
+        registry.promote(registry.first)
+
+
+STEPS = [(promotion, "register"), (Journal, "append"), (promotion, "move_alias"), (Journal, "note_made")]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
+def test_a_promotion_broken_off_anywhere_ends_the_same_when_run_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+) -> None:
+    registry.week(registry.first, WON, 1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, _dying(getattr(module, step), after))
+        with pytest.raises(Killed):
+            registry.promote(registry.first)
+    assert registry.promote(registry.first)["moved"]
+    assert registry.versions(A, B) == ["1", "1"]
+    assert {row["to_version"] for row in registry.moves} == {"1"}
+    assert len(registry.moves) == len({row["group"] for row in registry.moves})
+    assert not registry.journal.pending
+
+
+def _dying(step: Any, after: bool) -> Any:
+    def dies(*arguments: Any, **named: Any) -> Any:
+        if after:
+            step(*arguments, **named)
+        raise Killed
+
+    return dies
+
+
+def test_verdicts_about_another_champion_are_refused(registry: Registry) -> None:
+    registry.two_weeks()
+    registry.week(registry.third, {A: "promote"}, 3.0, registry.judged(A="1"))
+    with pytest.raises(AliasMoved, match=r"with version 1 as champion, Champion is now version 2"):
+        registry.promote(registry.third)
+    assert registry.slopes(registry.third, A) == [2.0]
+
+
+def test_a_move_that_is_being_made_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.week(registry.first, {A: "promote"}, 1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(promotion, "move_alias", _dying(promotion.move_alias, after=False))
+        with pytest.raises(Killed):
+            registry.promote(registry.first)
+    registry.week(registry.second, {A: "promote"}, 2.0, registry.judged(A=None))
+    with pytest.raises(MoveUnderWay, match=registry.first):
+        registry.promote(registry.second)
+    monkeypatch.setattr(alias, "UNDER_WAY", alias.UNDER_WAY * 0)
+    assert registry.promote(registry.second)["moved"]
+
+
+def test_an_older_partition_does_not_replace_a_later_ones_champion(registry: Registry) -> None:
+    registry.week(registry.second, WON, 2.0)
+    registry.promote(registry.second)
+    registry.week(registry.first, WON, 1.0, registry.judged(A=None, B=None))
+    result = registry.promote(registry.first)
+    assert (result["moved"], registry.versions(A, B)) == (False, ["1", "1"])
+    assert f"of a later partition, {registry.second}" in json.dumps(result)
+
+
+def test_a_partition_trained_again_replaces_its_own_promotion(registry: Registry) -> None:
+    registry.two_weeks()
+    run = registry.train(registry.second, {A: 2.5, B: 2.5})
+    registry.decide(registry.second, run, {A: "promote", B: "reject"}, registry.judged(A="1", B="1"))
+    assert registry.promote(registry.second)["promoted"] == 1
+    assert registry.versions(A) == ["3"]
+
+
+def test_more_change_than_declared_needs_a_human_who_approved_exactly_that(registry: Registry) -> None:
+    registry.two_weeks()
+    registry.declared |= {"gate": {"baseline": "record", "max_changed": 0.3}}
+    registry.week(registry.third, {A: "promote", B: "promote"}, 3.0, registry.judged(A="2", B="1"))
+    digest = read_verdicts(registry.at(registry.third)).digest
+    with pytest.raises(NeedsApproval, match=rf"66.7% of the champion's 3 groups would change, .*={digest}"):
+        registry.promote(registry.third)
+    with pytest.raises(NeedsApproval, match="'ann' approved other verdicts"):
+        registry.promote(registry.third, approval=Approval("ann", "0123"))
+    result = registry.promote(registry.third, approval=Approval("ann", digest))
+    assert (result["moved"], result["promoted"]) == (True, 2)
+    assert json.loads(registry.moves[-1]["evidence"])["approved_by"] == "ann"
+
+
+def test_a_rollback_is_shown_first_then_made_and_undone(registry: Registry) -> None:
+    registry.two_weeks()
+    plan = registry.plan()
+    assert (plan.difference["changes"], plan.difference["nothing_to_do"]) == (1, False)
+    assert [change.group for change in plan.changes] == [A]
+    assert registry.versions(A) == ["2"]
+    result = roll_back(registry.context, plan, "ann", "bad scores")
+    assert (result["moved"], result["from_version"], result["to_version"]) == (True, "2", "1")
+    row = registry.moves[-1]
+    assert (row["cause"], row["who"], json.loads(row["evidence"])["why"]) == ("rollback", "ann", "bad scores")
+    assert registry.slopes(registry.second, A, B, C) == [1.0, 1.0, 1.0]
+    undone = registry.roll_back("2", [] if registry.workload.registry == "pack" else [A])
+    assert (undone["moved"], registry.slopes(registry.second, A, B)) == (True, [2.0, 1.0])
+
+
+def test_one_group_goes_back_and_the_others_stay(registry: Registry) -> None:
+    registry.week(registry.first, WON, 1.0)
+    registry.promote(registry.first)
+    registry.week(registry.second, {A: "promote", B: "promote"}, 2.0, registry.judged(A="1", B="1"))
+    registry.promote(registry.second)
+    assert registry.roll_back(groups=[A])["moved"]
+    assert registry.slopes(registry.third, A, B) == [1.0, 2.0]
+
+
+def test_what_was_rolled_back_is_not_promoted_again_and_it_says_why(registry: Registry) -> None:
+    registry.two_weeks()
+    registry.roll_back()
+    result = registry.promote(registry.second)
+    assert (result["moved"], registry.slopes(registry.second, A)) == (False, [1.0])
+    assert "ann moved the alias to version 1 (bad scores) since" in json.dumps(result)
+
+
+def test_the_next_partition_is_judged_against_what_was_gone_back_to(registry: Registry) -> None:
+    registry.two_weeks()
+    registry.roll_back()
+    registry.week(registry.third, {A: "promote"}, 3.0, registry.judged(A="1"))
+    assert registry.promote(registry.third)["moved"]
+    assert registry.slopes(registry.third, A) == [3.0]
+
+
+BACK = [(Journal, "append"), (rollback, "move_alias"), (Journal, "note_made")]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("module", "step"), BACK, ids=[step for _, step in BACK])
+def test_a_rollback_broken_off_anywhere_ends_the_same_when_asked_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+) -> None:
+    registry.two_weeks()
+    against = registry.plan().against
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, _dying(getattr(module, step), after))
+        with pytest.raises(Killed):
+            registry.roll_back(against=against)
+    result = registry.roll_back(against=against)
+    assert (result["moved"], result["to_version"], registry.versions(A)) == (True, "1", ["1"])
+    assert [row["cause"] for row in registry.moves].count("rollback") == 1
+    assert not registry.journal.pending
+
+
+def test_a_rollback_is_refused_where_the_champion_was_moved_since_it_was_compared(registry: Registry) -> None:
+    registry.two_weeks()
+    plan = registry.plan()
+    connect().set_registered_model_alias(registry.unit(A).name, ALIAS, "1")
+    with pytest.raises(AliasMoved, match=r"planned from version 2, Champion is now version 1; nothing was moved"):
+        roll_back(registry.context, plan, "ann", "bad")
+    with pytest.raises(AliasMoved, match="look again"):
+        registry.plan(against=plan.against)
+
+
+def test_a_move_by_hand_is_written_down_by_a_rollback_to_it(registry: Registry) -> None:
+    registry.two_weeks()
+    connect().set_registered_model_alias(registry.unit(A).name, ALIAS, "1")
+    groups = [] if registry.workload.registry == "pack" else [A]
+    assert registry.roll_back("1", groups)["moved"]
+    assert [(row["from_version"], row["to_version"]) for row in registry.moves][-1] == ("2", "1")
+    assert not registry.roll_back("1", groups)["moved"]
+
+
+def test_what_cannot_be_meant_is_refused(registry: Registry) -> None:
+    with pytest.raises(CannotRollBack, match="there is no champion yet"):
+        registry.plan()
+    registry.two_weeks()
+    groups = [] if registry.workload.registry == "pack" else [A]
+    with pytest.raises(UnknownName, match="version '9'; there is: 1, 2$"):
+        registry.plan("9", groups)
+    with pytest.raises(MissingActorOrReason, match="'why'"):
+        roll_back(registry.context, registry.plan(), "ann", " ")
+    registry.roll_back()
+    with pytest.raises(CannotRollBack, match="no champion stood before"):
+        registry.roll_back()
+    assert len([row for row in registry.moves if row["cause"] == "rollback"]) == 1
