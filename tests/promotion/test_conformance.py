@@ -293,7 +293,7 @@ def test_what_cannot_be_meant_is_refused(registry: Registry) -> None:
         registry.plan()
     registry.two_weeks()
     groups = [] if registry.workload.registry == "pack" else [A]
-    with pytest.raises(UnknownName, match="version '9'; there is: 1, 2$"):
+    with pytest.raises(UnknownName, match=r"version '9'; there is: 1, 2$"):
         registry.plan("9", groups)
     with pytest.raises(MissingActorOrReason, match="'why'"):
         roll_back(registry.context, registry.plan(), "ann", " ")
