@@ -18,41 +18,71 @@ import yaml
 
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
-from muster.spark_conf import jars
 from muster_local import PROJECT, local
-from muster_local.ports import free_ports
-
-
-def settings_of(home: Path) -> Settings:
-    """Return settings of a home of its own, on free ports, with the jars that the checkout's home may have."""
-    fetched = PROJECT / ".muster" / "jars"
-    if all((fetched / jar.name).exists() for jar in jars(home)):
-        shutil.copytree(fetched, home / "jars", dirs_exist_ok=True)
-    names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
-    # What a developer's own .env may name, no test writes to.
-    own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}
-    return Settings(**own, **dict(zip(names, free_ports(len(names)), strict=True)))
+from tests.shared import Shared
 
 
 @pytest.fixture(autouse=True)
-def no_spark_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test inherits the patience of one before it, in whose process a job held a Spark session."""
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test inherits what one before it in the same process has set: variables, settings, patience of a Spark job."""
     monkeypatch.setattr("muster.mlflow.budget.patience._holds_spark", False)
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")
-def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of the session's services; whatever was started with them is stopped at the end."""
-    own = settings_of(tmp_path_factory.mktemp("stack"))
-    yield own
-    local.stop(own)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """What this run's workers share."""
+    return Shared.of(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(stack_settings: Settings) -> str:
-    """The address of a running MLflow server with an empty registry."""
-    local.start(stack_settings, ["mlflow"])
+def stack_settings(shared: Shared) -> Settings:
+    """Settings of the run's services."""
+    return shared.settings("stack")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(shared: Shared, stack_settings: Settings) -> str:
+    """The address of a running MLflow server."""
+    with shared.lock("start"):
+        local.start(stack_settings, ["mlflow"])
     return stack_settings.mlflow_tracking_uri
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep on one worker what shares a thing that is dear, or that only one may use at a time."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        group = next((name for fixture, name in GROUPS.items() if fixture in fixtures), None)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+GROUPS = {
+    "running_stack": "stack",
+    "spark_cluster": "cluster",
+    "spark": "spark",
+    "exposed": "sign_on",
+    "without_faults": "faults",
+}
+"""Fixture -> the group of all tests that use it."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop what the run has started, once all workers are done; what outlives that fails the run."""
+    if hasattr(session.config, "workerinput"):
+        return
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    for home in Shared.of(factory).homes():
+        local.stop(home)
+        if left := processes_of(home.home.resolve()):
+            sys.stderr.write(f"\nleft running: {left}\n")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 FREELY = json.dumps(dict.fromkeys(CLASSES, 1000))
@@ -72,9 +102,10 @@ def mlflow_settings(mlflow_server: str, stack_settings: Settings, monkeypatch: p
 
 
 @pytest.fixture(scope="session")
-def spark_connect_server(stack_settings: Settings) -> str:
+def spark_connect_server(shared: Shared, stack_settings: Settings) -> str:
     """The address of a running Spark Connect server with Delta: `SPARK_REMOTE` of a job."""
-    local.start(stack_settings, ["spark"])
+    with shared.lock("start"):
+        local.start(stack_settings, ["spark"])
     return stack_settings.spark_remote
 
 
@@ -103,17 +134,18 @@ class RunningStack:
         assert done.returncode == 0, f"muster {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def processes(self) -> list[str]:
-        """Return the command lines of the processes that belong to this home, by their environment or arguments."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                command = " ".join(process.cmdline())
-                if str(self.home) in command or process.environ().get("MUSTER_HOME") == str(self.home):
-                    found.append(command)
-            except (psutil.Error, OSError):
-                continue
-        return found
+
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of the processes that belong to a home, by their environment or arguments."""
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join(process.cmdline())
+            if str(home) in command or process.environ().get("MUSTER_HOME") == str(home):
+                lines.append(command)
+        except (psutil.Error, OSError):
+            continue
+    return lines
 
 
 def launcher() -> list[str]:
@@ -140,16 +172,14 @@ def _workloads(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A stack that the real `./muster up` brought up, for all tests of a session; `./muster down` ends it, always.
+def running_stack(shared: Shared) -> RunningStack:
+    """A stack that the real `./muster up` brought up, once for all tests of a run; it is stopped at the run's end.
 
     It takes minutes: mark a test that asks for it `e2e` and `slow`. The tests share it, so each leaves it as it was.
     """
-    own = settings_of(tmp_path_factory.mktemp("running"))
-    stack = RunningStack(own.model_copy(update={"workloads": _workloads(own.home / "workloads")}))
-    try:
-        told = stack.muster("up", timeout=1800).stdout
-        yield RunningStack(stack.settings, told)
-    finally:
-        stack.muster("down", timeout=120)
-    assert stack.processes() == [], "`./muster down` left processes behind"
+    own = shared.settings("running")
+    with shared.lock("workloads"):
+        folder = own.home / "workloads"
+        stack = RunningStack(own.model_copy(update={"workloads": folder if folder.exists() else _workloads(folder)}))
+    up = shared.record("up", lambda: {"stdout": stack.muster("up", timeout=1800).stdout})
+    return RunningStack(stack.settings, up["stdout"])

@@ -17,7 +17,7 @@ import pytest
 from muster.settings import Settings
 from muster_local import local, process
 from muster_local.environment import environment
-from tests.conftest import settings_of
+from tests.shared import settings_of
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 
 def muster(settings: Settings, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "muster", *arguments]
+    return [sys.executable, "-m", "muster_local", *arguments]
 
 
 def processes(settings: Settings) -> list[psutil.Process]:

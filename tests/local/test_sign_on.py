@@ -22,8 +22,8 @@ from muster.settings import settings as settings_of_process
 from muster_local import local, passwords
 from muster_local.airflow_api import Airflow, SignInRefused
 from muster_local.ports import free_ports
-from tests.conftest import settings_of
 from tests.promotion.conftest import Line
+from tests.shared import settings_of
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import pytest
 
 from muster.settings import Settings, settings
 from tests import cluster
-from tests.conftest import settings_of
 from tests.plugins.airflow_task import declare
 from tests.plugins.line import Line, environment
+from tests.shared import Shared
 
 
 @pytest.fixture
@@ -32,11 +32,15 @@ def workload(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
+def spark_cluster(shared: Shared) -> cluster.Cluster:
     """A real standalone cluster: a master and two workers."""
-    started = cluster.start(settings_of(tmp_path_factory.mktemp("cluster")))
-    yield started
-    started.stop()
+    own = shared.settings("cluster")
+
+    def started() -> dict[str, str]:
+        running = cluster.start(own)
+        return {"master": running.master, "ui": running.ui}
+
+    return cluster.Cluster(own, **shared.record("cluster", started))
 
 
 @pytest.fixture

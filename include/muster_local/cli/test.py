@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated
+
 import typer
 
 CHECKS = (
@@ -9,22 +12,47 @@ CHECKS = (
     ("mypy",),
     ("lint-imports",),
 )
-"""What runs before pytest; each is configured in pyproject.toml."""
+"""What runs before pytest, side by side; each is configured in pyproject.toml."""
+
+QUICK = ("-m", "not e2e and not slow and not spark")
+"""pytest's options for the tests that start no service."""
+
+WORKERS = ("-n", "3", "--dist", "loadgroup")
+"""How pytest runs them: half of the time of the whole suite is waiting, so a worker more than a small machine's cores."""
 
 
-def test(context: typer.Context) -> None:
-    """Run ruff, mypy, import-linter, then pytest with the arguments given."""
+def test(
+    context: typer.Context,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the tests that start no service.")] = False,
+) -> None:
+    """Run ruff, mypy and import-linter, then pytest with the arguments given."""
+    from muster.settings import settings
+    from muster_local.environment import toolchain
+
+    env = toolchain(settings())
+    _check(env)
+    chosen = [*(QUICK if quick else ()), *context.args]
+    parallel = () if {"-n", "-x", "--pdb"} & set(chosen) else WORKERS
+    if code := _run(("pytest", *parallel, *chosen), env):
+        raise typer.Exit(code)
+
+
+def _check(env: dict[str, str]) -> None:
+    """Run the checks at the same time; print what each says, and end with the code of the first that fails."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        codes = list(pool.map(lambda command: _run(command, env), CHECKS))
+    if failed := next((code for code in codes if code), 0):
+        raise typer.Exit(failed)
+
+
+def _run(command: Sequence[str], env: dict[str, str]) -> int:
     import subprocess
     import sys
     from pathlib import Path
 
-    from muster.settings import settings
     from muster_local import PROJECT
-    from muster_local.environment import toolchain
 
-    env = toolchain(settings())
-    for command in (*CHECKS, ("pytest", *context.args)):
-        program = str(Path(sys.executable).with_name(command[0]))
-        code = subprocess.run([program, *command[1:]], cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment
-        if code:
-            raise typer.Exit(code)
+    program = str(Path(sys.executable).with_name(command[0]))
+    return subprocess.run([program, *command[1:]], cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment

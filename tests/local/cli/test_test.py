@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from muster_local.cli import main
+from muster_local.cli.test import WORKERS
 
 Ran = list[list[str]]
 
@@ -31,19 +32,33 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ran]:
     return stand_in
 
 
-def test_arguments_go_to_pytest(ran: Callable[[str], Ran]) -> None:
+def test_arguments_go_to_pytest_which_runs_in_parallel(ran: Callable[[str], Ran]) -> None:
     commands = ran("")
     with pytest.raises(SystemExit) as ended:
-        main(["test", "tests/evaluation", "-m", "not slow", "-x", "--maxfail=1"])
+        main(["test", "tests/evaluation", "-m", "not slow", "--maxfail=1"])
     assert ended.value.code == 0
-    assert [command[0] for command in commands] == ["ruff", "mypy", "lint-imports", "pytest"]
-    assert commands[-1][1:] == ["tests/evaluation", "-m", "not slow", "-x", "--maxfail=1"]
+    assert sorted(command[0] for command in commands[:-1]) == ["lint-imports", "mypy", "ruff"]
+    assert commands[-1] == ["pytest", *WORKERS, "tests/evaluation", "-m", "not slow", "--maxfail=1"]
 
 
-@pytest.mark.parametrize("failing", ["ruff", "lint-imports", "pytest"])
+def test_the_first_failure_is_asked_for_of_one_process(ran: Callable[[str], Ran]) -> None:
+    commands = ran("")
+    with pytest.raises(SystemExit):
+        main(["test", "-x"])
+    assert commands[-1] == ["pytest", "-x"]
+
+
+def test_quick_leaves_out_what_starts_services(ran: Callable[[str], Ran]) -> None:
+    commands = ran("")
+    with pytest.raises(SystemExit):
+        main(["test", "--quick", "tests/workload"])
+    assert commands[-1] == ["pytest", *WORKERS, "-m", "not e2e and not slow and not spark", "tests/workload"]
+
+
+@pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports", "pytest"])
 def test_the_code_of_what_failed_is_the_code_of_the_command(ran: Callable[[str], Ran], failing: str) -> None:
     commands = ran(failing)
     with pytest.raises(SystemExit) as ended:
         main(["test"])
     assert ended.value.code == 5
-    assert commands[-1][0] == failing
+    assert (commands[-1][0] == "pytest") == (failing == "pytest")

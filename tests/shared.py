@@ -1,0 +1,68 @@
+"""Services that all workers of a test run share: the first that asks starts them, the run's end stops them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from muster.settings import Settings
+from muster_local import PROJECT
+from muster_local.jars import jars
+from muster_local.ports import free_ports
+
+SETTINGS = ".settings.json"
+
+
+def settings_of(home: Path) -> Settings:
+    """Return settings of a home of its own, on free ports, with the jars that the checkout's home may have."""
+    fetched = PROJECT / ".muster" / "jars"
+    if all((fetched / jar.name).exists() for jar in jars(home)):
+        shutil.copytree(fetched, home / "jars", dirs_exist_ok=True)
+    names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
+    # What a developer's own .env may name, no test writes to.
+    own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}
+    return Settings(**own, **dict(zip(names, free_ports(len(names)), strict=True)))
+
+
+class Shared:
+    """The folder of a run in which its workers find what one of them has started."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "shared"
+        self.root.mkdir(exist_ok=True)
+
+    @classmethod
+    def of(cls, factory: pytest.TempPathFactory) -> Shared:
+        """Return the folder of this run, in whichever of its processes."""
+        base = factory.getbasetemp()
+        return cls(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+    def lock(self, name: str) -> FileLock:
+        """Return the lock that one worker holds while it starts something."""
+        return FileLock(self.root / f"{name}.lock")
+
+    def record(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what the first worker that asked has made, as JSON; the others wait for it."""
+        file = self.root / f"{name}.json"
+        with self.lock(name):
+            if not file.exists():
+                made = make()
+                file.write_text(json.dumps(made))
+            record: dict[str, Any] = json.loads(file.read_text())
+            return record
+
+    def settings(self, name: str) -> Settings:
+        """Return the settings of a home that all workers share; what is started in it is stopped at the run's end."""
+        made = self.record(f"{name}.settings", lambda: settings_of(self.root / name).model_dump(mode="json"))
+        return Settings(**made)
+
+    def homes(self) -> list[Settings]:
+        """Return the settings of every shared home."""
+        return [Settings(**json.loads(file.read_text())) for file in sorted(self.root.glob(f"*{SETTINGS}"))]
