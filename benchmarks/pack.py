@@ -33,7 +33,7 @@ from muster.champions.versions import RegisteredVersion, current
 from muster.context import Context
 from muster.features.files import list_features
 from muster.mlflow import budget
-from muster.mlflow.candidates import CANDIDATE_TAG, clear, tagged
+from muster.mlflow.candidates import CANDIDATE_TAG, clear_tags, tagged_candidates
 from muster.mlflow.client import connect
 from muster.mlflow.runs import add_metrics, close_run, open_runs
 from muster.models.build import build_pack
@@ -152,11 +152,11 @@ def _week(root: Path, size: int) -> Week:
     run_id = open_runs(workload, run, workload.algorithms)["logistic"]
     close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {CANDIDATE_TAG: PARTITION})
     models = train(workload, store, size, run, run_id)
-    found = tagged(workload)
+    found = tagged_candidates(workload)
     context, unit = Context(workload, root, store).at(PARTITION), Unit(name, name)
     current(unit, Journal(store).rows, store)
     add_metrics(run_id, {"gate_promote": size, "gate_score_after": 0.7})
-    clear(item.run_id for item in found)
+    clear_tags(item.run_id for item in found)
     verdict = {
         "partition": PARTITION,
         "run": run,

@@ -37,7 +37,7 @@ def settings_of(home: Path) -> Settings:
 @pytest.fixture(autouse=True)
 def no_spark_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test inherits the patience of one before it, in whose process a job held a Spark session."""
-    monkeypatch.setattr("muster.mlflow.budget.patience._holds_spark", False)
+    monkeypatch.setattr("muster.mlflow.budget.max_wait._holds_spark", False)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from muster.champions.opened import Champions, opponents
 from muster.evaluation.bucket import judge_bucket
-from muster.evaluation.candidates import Candidates, read_candidates, settled
+from muster.evaluation.candidates import Candidates, judged_candidates, read_candidates
 from muster.evaluation.decisions import reconcile, summary
 from muster.evaluation.significance import control
 from muster.features.files import FeatureFiles, list_features, read_bucket
 from muster.mlflow import runs
-from muster.mlflow.candidates import clear, tagged
+from muster.mlflow.candidates import clear_tags, tagged_candidates
 from muster.storage.tables import DECISIONS
 from muster.training.bins import balance
 from muster_jobs.job import Job, main
@@ -29,7 +29,7 @@ ROWS_OF_A_GROUP = 1_000
 
 def run(job: Job) -> dict[str, Any]:
     """Judge every group of the partition's ledger and write `decisions`; return the counts."""
-    found = tagged(job.workload)
+    found = tagged_candidates(job.workload)
     candidates = read_candidates(job.workload, job.store, job.windows, found)
     champions = opponents(job.context)
     files = list_features(job.workload, job.store, job.windows.evaluate, candidates.features_version)
@@ -43,7 +43,7 @@ def run(job: Job) -> dict[str, Any]:
     told = summary(decisions)
     for algorithm, run_id in candidates.mlflow_runs.items():
         runs.add_metrics(run_id, _metrics(told) | _chosen(decisions, algorithm))
-    clear(settled(job.store, job.windows.key, found))
+    clear_tags(judged_candidates(job.store, job.windows.key, found))
     return {"run": candidates.run, **told, "champion_version": champions.version if champions else None}
 
 

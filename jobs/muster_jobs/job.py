@@ -76,7 +76,7 @@ class Job:
         """The session: a Connect client where `SPARK_REMOTE` is set, else the one spark-submit made."""
         from muster_jobs.session import connected, submitted
 
-        budget.hold_spark()
+        budget.mark_spark_process()
         remote = os.environ.get("SPARK_REMOTE")
         return connected(remote, f"{self.store.root}/{self.workload.name}", self.tag) if remote else submitted(self.tag)
 

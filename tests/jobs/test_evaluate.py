@@ -23,7 +23,7 @@ from muster.champions.versions import RegisteredVersion
 from muster.evaluation.candidates import NotTrained
 from muster.evaluation.decisions import CorruptChampion
 from muster.evaluation.significance import CHANCE
-from muster.mlflow.candidates import Tagged
+from muster.mlflow.candidates import TaggedCandidate
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.models.shards import ShardWriter, encode
 from muster.settings import Settings
@@ -155,9 +155,9 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]
     monkeypatch.setattr(
         "muster.mlflow.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics))
     )
-    candidates = [Tagged("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
-    monkeypatch.setattr(evaluate, "tagged", lambda workload: candidates)
-    monkeypatch.setattr(evaluate, "clear", lambda run_ids: None)
+    candidates = [TaggedCandidate("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
+    monkeypatch.setattr(evaluate, "tagged_candidates", lambda workload: candidates)
+    monkeypatch.setattr(evaluate, "clear_tags", lambda run_ids: None)
     return calls
 
 

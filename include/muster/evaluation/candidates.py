@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from muster.errors import MusterError, bounded
-from muster.mlflow.candidates import CANDIDATE_TAG, Tagged
+from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS
 from muster.workload.spec import Workload
@@ -55,7 +55,7 @@ class Candidates:
 
 
 def read_candidates(
-    workload: Workload, store: Store, windows: PartitionWindows, tagged: Iterable[Tagged]
+    workload: Workload, store: Store, windows: PartitionWindows, tagged: Iterable[TaggedCandidate]
 ) -> Candidates:
     """Return the run that train left for a partition: the algorithms that are tagged as its candidates.
 
@@ -83,8 +83,8 @@ def read_candidates(
     return Candidates(run, trained["features_version"][0].as_py(), mlflow_runs, ledger, models)
 
 
-def settled(store: Store, partition: str, tagged: Iterable[Tagged]) -> list[str]:
-    """Return the ids of the MLflow runs that are no candidates any more, once `partition` has its decisions.
+def judged_candidates(store: Store, partition: str, tagged: Iterable[TaggedCandidate]) -> list[str]:
+    """Return the ids of the MLflow runs that are judged and so no candidates any more, once `partition` has decisions.
 
     Those of the partition, an older training's too; and those of other partitions whose run has decisions, which an
     evaluation that was broken off has left. A later training of theirs keeps its tag.
