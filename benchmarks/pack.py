@@ -260,7 +260,7 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     place = built.folder.relative_to(store.root).as_posix()
     champion = RegisteredVersion(Unit(workload.name, workload.name), "1", built.sha256, PARTITION, place)
     champions = PackChampions(champion, store, fits=True, fallback="baseline")
-    files = list_features(workload, store, windows.score)
+    files = list_features(Context(workload, root, store), windows.score)
     scoring = score.Scoring(workload, files, windows.score, PARTITION, datetime.now(UTC), champions)
     with champions.open([]) as pack:
         reader = pack.reader(workload.pack.cache_bytes)

@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure, NeedsStack
 from muster import groups
+from muster.context import PartitionContext
 from muster.features.files import FeatureFiles, list_features
 from muster.settings import Settings
 from muster.storage.store import Store
@@ -67,9 +68,10 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     count = QUICK_GROUPS if quick else GROUPS
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as root, _remote(settings):
         store = Store(root, WORKLOAD.name)
+        context = PartitionContext(WORKLOAD, Path(root), store, WINDOWS)
         _write_features(store, count)
-        job = Job("train", WORKLOAD, Path(root), WINDOWS, store, settings.model_copy(update={"store": root}), "bench")
-        files = list_features(WORKLOAD, store, WINDOWS.train)
+        job = Job("train", context, settings.model_copy(update={"store": root}), "bench")
+        files = list_features(context, WINDOWS.train)
         with multiprocessing.get_context("spawn").Pool(settings.spark_cores) as pool:
             ways = {
                 "floor": lambda: _floor(pool, files, settings.spark_cores),

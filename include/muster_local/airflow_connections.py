@@ -47,14 +47,14 @@ def store(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) 
     Only what the settings call for differently than the last time is written, so an operator's edit stays until then.
     """
     file = home / "airflow" / "connections.json"
-    wanted = connections(settings)
+    current = connections(settings)
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    changed = {name: value for name, value in wanted.items() if before.get(name) != value}
+    changed = {name: value for name, value in current.items() if before.get(name) != value}
     if changed:
         part = file.with_suffix(".new.json")  # Airflow tells the format by the suffix
         _write(part, changed)
         airflow(["connections", "import", "--overwrite", str(part)])
-        _write(part, wanted)
+        _write(part, current)
         part.replace(file)
 
 

@@ -45,8 +45,10 @@ def part(settings: Settings, database: Callable[[], None]) -> Part:
 
     def prepare() -> None:
         (home / "airflow" / "plugins").mkdir(parents=True, exist_ok=True)
-        passwords.once(home / "airflow" / "secret", lambda: secrets.token_hex(64))
-        passwords.once(home / "airflow" / "fernet", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        passwords.write_once(home / "airflow" / "secret", lambda: secrets.token_hex(64))
+        passwords.write_once(
+            home / "airflow" / "fernet", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        )
         database()
 
     return Part("airflow", services, prepare)

@@ -48,10 +48,10 @@ def find() -> Path | None:
 def version(home: Path) -> int:
     """Return the major version of the Java in a folder, 0 where there is none that runs."""
     try:
-        told = _run(str(home / "bin" / "java"), "-version")
+        result = _run(str(home / "bin" / "java"), "-version")
     except (OSError, subprocess.SubprocessError):
         return 0
-    number = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    number = re.search(r'version "(?:1\.)?(\d+)', result.stderr)
     return int(number[1]) if number else 0
 
 
@@ -70,7 +70,7 @@ def _install() -> Path:
             _run(*sudo, *command)
         except (OSError, subprocess.SubprocessError):
             raise JavaMissing(NEEDED, f"`{' '.join([*sudo, *command])}` failed") from None
-    found = find()
-    if found is None:
+    home = find()
+    if home is None:
         raise JavaMissing(NEEDED, f"what {manager} installed was not found")
-    return found
+    return home

@@ -24,7 +24,7 @@ WAITING = {
     "deferred": "waiting for MLflow",
     "awaiting_input": "waiting for an answer",
 }
-"""A task's state -> what a person is told of its run, where that says more than the run's own state."""
+"""A task's state -> what is reported of its run, where that says more than the run's own state."""
 
 
 class DagsMissing(MusterError):
@@ -49,7 +49,7 @@ class Line:
 
     airflow: Airflow
     workload: str
-    tell: Callable[[str, str, float | None], None]
+    on_stage: Callable[[str, str, float | None], None]
     """Called with a stage, its state and its seconds whenever the state changes."""
 
     def open(self) -> None:
@@ -70,16 +70,16 @@ class Line:
         A run that an earlier call left unfinished is watched to its end instead of starting another.
         """
         before = self._runs(partition)
-        over = {run.id for run in before.values() if not run.active}
-        if len(over) == len(before):
+        finished = {run.id for run in before.values() if not run.active}
+        if len(finished) == len(before):
             self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
-        seen = _Seen(self.tell)
+        reporter = _Reporter(self.on_stage)
         while True:
-            runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in over}
+            runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
             for stage in STAGE_NAMES:
                 if stage in runs:
-                    seen.show(stage, runs[stage], self._doing(runs[stage]))
-            self._check(runs, seen)
+                    reporter.report(stage, runs[stage], self._state(runs[stage]))
+            self._check(runs, reporter)
             if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
             time.sleep(POLL)
@@ -96,14 +96,14 @@ class Line:
                 newest.setdefault(stage, run)
         return newest
 
-    def _doing(self, run: DagRun) -> str:
+    def _state(self, run: DagRun) -> str:
         """Return a run's state, or its task's where that says more."""
         if run.state != "running":
             return run.state
         states = [WAITING[task.state] for task in self.airflow.tasks(run) if task.state in WAITING]
         return states[0] if states else run.state
 
-    def _check(self, runs: dict[str, DagRun], seen: _Seen) -> None:
+    def _check(self, runs: dict[str, DagRun], reporter: _Reporter) -> None:
         for run in runs.values():
             if run.state == "failed":
                 raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
@@ -113,7 +113,7 @@ class Line:
         last = runs[reached[-1]] if reached else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
-        if seen.quiet() < NEXT_STAGE:
+        if reporter.seconds_unchanged() < NEXT_STAGE:
             return
         waiting = STAGE_NAMES[STAGE_NAMES.index(reached[-1]) + 1] if reached else STAGE_NAMES[0]
         raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE:.0f} s", [])
@@ -131,18 +131,18 @@ class Line:
 
 
 @dataclass
-class _Seen:
-    """What was told already, and when it last changed."""
+class _Reporter:
+    """Reports each change of a stage's state once, and knows when the last change was."""
 
-    tell: Callable[[str, str, float | None], None]
+    on_stage: Callable[[str, str, float | None], None]
     states: dict[str, str] = field(default_factory=dict)
     changed: float = field(default_factory=time.monotonic)
 
-    def show(self, stage: str, run: DagRun, doing: str) -> None:
-        if self.states.get(stage) != doing:
-            self.states[stage] = doing
+    def report(self, stage: str, run: DagRun, state: str) -> None:
+        if self.states.get(stage) != state:
+            self.states[stage] = state
             self.changed = time.monotonic()
-            self.tell(stage, doing, run.seconds)
+            self.on_stage(stage, state, run.seconds)
 
-    def quiet(self) -> float:
+    def seconds_unchanged(self) -> float:
         return time.monotonic() - self.changed

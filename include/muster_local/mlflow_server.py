@@ -64,4 +64,4 @@ def _names(host: str) -> Iterator[str]:
     yield from dict.fromkeys([host, "localhost", "127.0.0.1", socket.gethostname()])
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         for addresses in psutil.net_if_addrs().values():
-            yield from (one.address for one in addresses if one.family == socket.AF_INET)
+            yield from (item.address for item in addresses if item.family == socket.AF_INET)

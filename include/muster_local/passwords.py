@@ -16,15 +16,15 @@ _CACHE = 60
 """Seconds for which MLflow remembers a password that was right: without, each call takes 260 ms for its hash."""
 
 
-def make(settings: Settings) -> None:
-    """Make the passwords that the home does not have yet; none where only this machine reaches the services."""
+def create_passwords(settings: Settings) -> None:
+    """Create the passwords that the home does not have yet; none where only this machine reaches the services."""
     if settings.exposed:
-        once(airflow_file(settings), lambda: json.dumps({USER: secrets.token_urlsafe(24)}))
-        once(mlflow_file(settings), lambda: _mlflow_config(settings))
-        once(mlflow_secret(settings), lambda: secrets.token_hex(32))
+        write_once(airflow_file(settings), lambda: json.dumps({USER: secrets.token_urlsafe(24)}))
+        write_once(mlflow_file(settings), lambda: _mlflow_config(settings))
+        write_once(mlflow_secret(settings), lambda: secrets.token_hex(32))
 
 
-def once(file: Path, text: Callable[[], str]) -> None:
+def write_once(file: Path, text: Callable[[], str]) -> None:
     """Write a file with mode 0600, whole or not at all, unless it is there already."""
     if file.exists():
         return
@@ -57,11 +57,11 @@ def mlflow_secret(settings: Settings) -> Path:
 def _mlflow_config(settings: Settings) -> str:
     """Return the configuration of MLflow's basic authentication: other users are made by the admin, and may read."""
     database = str(settings.home.resolve() / "mlflow" / "auth.db").replace("%", "%%")
-    said = {
+    options = {
         "default_permission": "READ",
         "database_uri": f"sqlite:///{database}",
         "admin_username": USER,
         "admin_password": secrets.token_urlsafe(24),
         "auth_cache_ttl_seconds": _CACHE,
     }
-    return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in said.items()), ""])
+    return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in options.items()), ""])

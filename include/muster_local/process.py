@@ -137,14 +137,14 @@ def stop(home: Path, service: str | None = None, *, grace: float = GRACE) -> int
 
 def _family(home: Path, service: str | None) -> set[psutil.Process]:
     """Return the processes to stop: marked, recorded, and all their descendants."""
-    found = set(marked(home, service))
+    family = set(marked(home, service))
     if service is None:
-        found.update(recorded(home))
+        family.update(recorded(home))
     elif (record := read(home, service)) and (process := record.process()):
-        found.add(process)
-    found.update(*(_descendants(process) for process in found))
+        family.add(process)
+    family.update(*(_descendants(process) for process in family))
     me = psutil.Process()
-    return {process for process in found - {me, *me.parents()} if _runs(process)}
+    return {process for process in family - {me, *me.parents()} if _runs(process)}
 
 
 def _descendants(process: psutil.Process) -> Iterable[psutil.Process]:

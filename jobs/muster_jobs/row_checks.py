@@ -91,10 +91,10 @@ def identify(workload: Workload, rows: DataFrame) -> DataFrame:
 
 def refuse_repeats(workload: Workload, rows: DataFrame) -> DataFrame:
     """Refuse all but the first of identical rows, and all of those that share `unique` values but differ elsewhere."""
-    of_one = Window.partitionBy("day", "row_id", F.isnull("reason"))
+    same_key = Window.partitionBy("day", "row_id", F.isnull("reason"))
     columns = ", ".join(workload.unique)
-    differ = ~F.min("typed").over(of_one).eqNullSafe(F.max("typed").over(of_one))
-    repeat = F.row_number().over(of_one.orderBy("line")) > 1
+    differ = ~F.min("typed").over(same_key).eqNullSafe(F.max("typed").over(same_key))
+    repeat = F.row_number().over(same_key.orderBy("line")) > 1
     return _refuse(rows, {f"another row has the same {columns}, not the same values": differ, "repeats a row": repeat})
 
 
@@ -131,5 +131,5 @@ def _comparable(value: Column, kind: ColumnType) -> Column:
 def _refuse(rows: DataFrame, wrong: Mapping[str, Column]) -> DataFrame:
     if not wrong:
         return rows
-    found = [F.when(condition, F.lit(reason)) for reason, condition in wrong.items()]
-    return rows.withColumn("reason", F.coalesce("reason", *found))
+    reasons = [F.when(condition, F.lit(reason)) for reason, condition in wrong.items()]
+    return rows.withColumn("reason", F.coalesce("reason", *reasons))

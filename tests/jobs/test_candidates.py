@@ -17,6 +17,7 @@ import pytest
 from deltalake import write_deltalake
 
 from muster import groups
+from muster.context import PartitionContext
 from muster.errors import MusterError
 from muster.evaluation.candidates import NotTrained
 from muster.mlflow import budget, runs
@@ -81,7 +82,9 @@ class Line:
         workload = self.workload
         windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
         here = settings().model_copy(update={"store": str(self.root)})
-        found: dict[str, Any] = stage.run(LocalJob(name, workload, self.root, windows, self.store, here, "1"))
+        found: dict[str, Any] = stage.run(
+            LocalJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
+        )
         return found
 
     def features(self, seed: int = 0) -> None:

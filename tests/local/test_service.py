@@ -65,7 +65,7 @@ def test_a_service_that_dies_is_told_with_its_last_words(starter: Starter, servi
 def test_a_service_that_never_answers_is_told(
     starter: Starter, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("muster_local.service.PATIENCE", 0.5)
+    monkeypatch.setattr("muster_local.service.HEALTH_TIMEOUT", 0.5)
     with pytest.raises(NotHealthy, match="One was not healthy"):
         starter.start(Part("part", [replace(service, healthy=lambda: False)]))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from muster.context import Context
 from muster.ingest.landed_files import read_landed
 from muster.storage.store import Store
 from muster.trial.landed_rows import check_rows, landed_texts
@@ -130,7 +131,7 @@ def test_columns_of_one_kind_can_be_compared(rule: str) -> None:
 
 def test_a_row_is_refused_by_the_name_of_the_first_rule_that_it_breaks(store: Store) -> None:
     declared = workload(**RULES)
-    checked = check_rows(declared, landed_texts(declared, store, [DAY]))
+    checked = check_rows(declared, landed_texts(Context(declared, Path(), store), [DAY]))
     assert checked.refused == REFUSED
 
 
@@ -143,10 +144,10 @@ def test_spark_refuses_the_same_rows_for_the_same_reasons(store: Store, spark_co
     declared = workload(**RULES)
     session = SparkSession.builder.remote(spark_connect_server).create()
     try:
-        rows = session.createDataFrame(read_landed(declared, store, DAY))
+        rows = session.createDataFrame(read_landed(Context(declared, Path(), store), DAY))
         theirs = reduce(lambda frame, check: check(declared, frame), CHECKS, rows).select("row_id", "reason").toArrow()
     finally:
         session.stop()
     assert Counter(theirs["reason"].drop_null().to_pylist()) == REFUSED
-    ours = check_rows(declared, landed_texts(declared, store, [DAY])).rows["row_id"].to_pylist()
+    ours = check_rows(declared, landed_texts(Context(declared, Path(), store), [DAY])).rows["row_id"].to_pylist()
     assert sorted(ours) == sorted(theirs.filter(theirs["reason"].is_null())["row_id"].to_pylist())

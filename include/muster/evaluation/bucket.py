@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from muster import groups
 from muster.evaluation.metrics import METRICS, value
-from muster.evaluation.verdict import Judgement, Opponent, judge, why_hold, why_unusable
+from muster.evaluation.verdict import Judgement, Opponent, hold_reason, judge, unusable_reason
 from muster.features.files import group_slices
 from muster.models.loading import RefusedModel, decode, read_bytes
 from muster.models.manifest import allowed_imports
@@ -52,19 +52,19 @@ class Incumbents:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A group's labelled rows, held out from training."""
+class EvaluationRows:
+    """A group's labelled rows, held out from training: features (rows, columns), labels (rows,)."""
 
     features: NDArray[np.float64]
     labels: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Case:
-    """A group before the gate: its row of the ledger, what it is judged on, and where its models are stored."""
+class GateInput:
+    """What the gate gets of a group: its row of the ledger, its evaluation rows, and where its models are stored."""
 
-    entry: Row
-    held: Held
+    ledger_row: Row
+    rows: EvaluationRows
     candidates: Mapping[str, Row]
     """The trained models, by algorithm."""
     incumbent: Row | None
@@ -78,11 +78,11 @@ class Case:
     @property
     def prior(self) -> float:
         """The share of positives in the candidates' training rows; a half where none of them had a label."""
-        known = [row["prior"] for row in self.candidates.values() if row["prior"] is not None]
-        return float(known[0]) if known else 0.5
+        priors = [row["prior"] for row in self.candidates.values() if row["prior"] is not None]
+        return float(priors[0]) if priors else 0.5
 
 
-class _CannotScore(Exception):
+class _ScoringFailed(Exception):
     """Carries the reason why a model gave no scores."""
 
 
@@ -100,8 +100,8 @@ def judge_bucket(
     `root`: the folder below which the candidates' shards stand. An algorithm whose model cannot be loaded or cannot
     score is no candidate; a group without any other is held, and so is one whose champion cannot score these rows.
     """
-    held = _held_rows(workload, rows)
-    nothing = Held(np.empty((0, len(workload.features.columns))), np.empty(0))
+    by_group = _rows_by_group(workload, rows)
+    no_rows = EvaluationRows(np.empty((0, len(workload.features.columns))), np.empty(0))
     candidates: dict[str, dict[str, Row]] = {}
     for row in models.to_pylist():
         candidates.setdefault(row["group"], {})[row["algorithm"]] = row
@@ -109,66 +109,66 @@ def judge_bucket(
     decisions = []
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of models that complain would fill the logs
-        for entry in ledger.sort_by("group").to_pylist():
-            group = entry["group"]
-            case = Case(entry, held.get(group, nothing), candidates.get(group, {}), incumbents.get(group))
-            decisions.append(_decision(workload, case, _judge_group(workload, case, root, champion), champion))
+        for row in ledger.sort_by("group").to_pylist():
+            group = row["group"]
+            inputs = GateInput(row, by_group.get(group, no_rows), candidates.get(group, {}), incumbents.get(group))
+            decisions.append(_decision(workload, inputs, _judge_group(workload, inputs, root, champion), champion))
     return pa.Table.from_pylist(decisions, schema=DECISIONS)
 
 
-def _judge_group(workload: Workload, case: Case, root: Path, champion: Incumbents | None) -> Judgement:
-    held, gate = case.held, workload.gate
-    rows, positives = len(held.labels), int(np.count_nonzero(held.labels == 1))
-    state = case.entry["state"]
-    unusable = why_hold(gate, rows, positives) if state == "trained" else f"the candidate is {state}"
+def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: Incumbents | None) -> Judgement:
+    labels, gate = inputs.rows.labels, workload.gate
+    rows, positives = len(labels), int(np.count_nonzero(labels == 1))
+    state = inputs.ledger_row["state"]
+    reason = hold_reason(gate, rows, positives) if state == "trained" else f"the candidate is {state}"
     if gate.mode == "disabled":
-        unusable = DISABLED
-    if unusable is not None:
-        return Judgement("hold", unusable, case.against, rows=rows, positives=positives)
+        reason = DISABLED
+    if reason is not None:
+        return Judgement("hold", reason, inputs.against, rows=rows, positives=positives)
     try:
-        opponent = baseline(workload, held, case.prior)
-        if champion is not None and case.incumbent is not None:
-            opponent = _scores("champion", champion.folder, case.incumbent, held.features, champion.loads)
-        found = _candidates(root, case, allowed_imports(workload))
-    except _CannotScore as unable:
-        return Judgement("hold", str(unable), case.against, rows=rows, positives=positives)
-    seed = groups.seed(case.entry["group"], workload.seed)
-    return judge(held.labels, found, opponent, case.against, gate, seed)
+        opponent = baseline(workload, inputs.rows, inputs.prior)
+        if champion is not None and inputs.incumbent is not None:
+            opponent = _scores("champion", champion.folder, inputs.incumbent, inputs.rows.features, champion.loads)
+        candidates = _candidate_scores(root, inputs, allowed_imports(workload))
+    except _ScoringFailed as failure:
+        return Judgement("hold", str(failure), inputs.against, rows=rows, positives=positives)
+    seed = groups.seed(inputs.ledger_row["group"], workload.seed)
+    return judge(labels, candidates, opponent, inputs.against, gate, seed)
 
 
-def _candidates(root: Path, case: Case, loads: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def _candidate_scores(root: Path, inputs: GateInput, allowed_imports: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the scores of each algorithm's model that has any."""
-    found: dict[str, NDArray[np.float64]] = {}
-    problems: list[_CannotScore] = []
-    for algorithm, stored in sorted(case.candidates.items()):
+    by_algorithm: dict[str, NDArray[np.float64]] = {}
+    failures: list[_ScoringFailed] = []
+    for algorithm, stored in sorted(inputs.candidates.items()):
         try:
-            found[algorithm] = _scores("candidate", root, stored, case.held.features, loads)
-        except _CannotScore as unable:
-            problems.append(unable)
-    if not found:
-        raise problems[0] if problems else _CannotScore("the candidate has no stored model")
-    return found
+            by_algorithm[algorithm] = _scores("candidate", root, stored, inputs.rows.features, allowed_imports)
+        except _ScoringFailed as failure:
+            failures.append(failure)
+    if not by_algorithm:
+        raise failures[0] if failures else _ScoringFailed("the candidate has no stored model")
+    return by_algorithm
 
 
 def _scores(
-    role: str, folder: Path, stored: Row, features: NDArray[np.float64], loads: Sequence[str]
+    role: str, folder: Path, stored: Row, features: NDArray[np.float64], allowed_imports: Sequence[str]
 ) -> NDArray[np.float64]:
     """Return the scores of a stored model, its bytes verified before they are loaded."""
     group, shard = stored["group"], stored["shard"]
     try:
         data = read_bytes(folder / shard, stored["offset"], stored["length"])
-        found = scores(decode(data, stored["sha256"], group, shard, loads), features)
-        if found.shape != (len(features),):
-            raise ValueError(f"{len(features)} rows gave scores of shape {found.shape}")
+        values = scores(decode(data, stored["sha256"], group, shard, allowed_imports), features)
+        if values.shape != (len(features),):
+            raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
     except Exception as error:  # whatever a model's own code raises stays its own group's matter
         log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
         if role == "champion" and isinstance(error, RefusedModel | OSError):
-            raise _CannotScore(CORRUPT_CHAMPION) from error
-        raise _CannotScore(f"the {role} could not score: {type(error).__name__}") from error
-    return found
+            raise _ScoringFailed(CORRUPT_CHAMPION) from error
+        raise _ScoringFailed(f"the {role} could not score: {type(error).__name__}") from error
+    return values
 
 
-def baseline(workload: Workload, held: Held, prior: float) -> NDArray[np.float64]:
+def baseline(workload: Workload, rows: EvaluationRows, prior: float) -> NDArray[np.float64]:
     """Return the declared baseline's score of each row: higher for likelier positives.
 
     `prior` is one constant for all, the share of positives in training: to a metric of ranks any constant is the same,
@@ -176,36 +176,38 @@ def baseline(workload: Workload, held: Held, prior: float) -> NDArray[np.float64
     nothing is known of them, so they are ranked in the middle.
     """
     if workload.gate.baseline == "prior":
-        return np.full(len(held.labels), prior)
-    column = held.features[:, workload.features.columns.index(workload.gate.baseline)]
-    known = np.isfinite(column)
-    return np.where(known, column, np.median(column[known]) if known.any() else prior)
+        return np.full(len(rows.labels), prior)
+    column = rows.features[:, workload.features.columns.index(workload.gate.baseline)]
+    finite = np.isfinite(column)
+    return np.where(finite, column, np.median(column[finite]) if finite.any() else prior)
 
 
-def _held_rows(workload: Workload, rows: pa.Table) -> dict[str, Held]:
+def _rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRows]:
     """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
     labelled = rows.filter(pc.is_finite(rows["label"]))
     features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
     labels = labelled["label"].to_numpy()
-    return {group: Held(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)}
-
-
-def _decision(workload: Workload, case: Case, judgement: Judgement, champion: Incumbents | None) -> Row:
-    evidence = asdict(judgement)
-    opponent_score = evidence.pop("opponent_score")
     return {
-        **{name: case.entry[name] for name in ("partition", "run", "group", "bucket", "parent")},
-        **evidence,
-        "metric": workload.gate.metric,
-        "champion_version": champion.version_of(case.entry["group"]) if champion else None,
-        "champion_run": case.incumbent["origin_run"] if case.incumbent else None,
-        "champion_score": opponent_score if case.incumbent else None,
-        "baseline_score": _baseline_score(workload, case) if judgement.verdict != "hold" else None,
+        group: EvaluationRows(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)
     }
 
 
-def _baseline_score(workload: Workload, case: Case) -> float | None:
-    measure, scores = METRICS[workload.gate.metric], baseline(workload, case.held, case.prior)
-    if why_unusable(scores, measure) is not None:
+def _decision(workload: Workload, inputs: GateInput, judgement: Judgement, champion: Incumbents | None) -> Row:
+    evidence = asdict(judgement)
+    opponent_score = evidence.pop("opponent_score")
+    return {
+        **{name: inputs.ledger_row[name] for name in ("partition", "run", "group", "bucket", "parent")},
+        **evidence,
+        "metric": workload.gate.metric,
+        "champion_version": champion.version_of(inputs.ledger_row["group"]) if champion else None,
+        "champion_run": inputs.incumbent["origin_run"] if inputs.incumbent else None,
+        "champion_score": opponent_score if inputs.incumbent else None,
+        "baseline_score": _baseline_score(workload, inputs) if judgement.verdict != "hold" else None,
+    }
+
+
+def _baseline_score(workload: Workload, inputs: GateInput) -> float | None:
+    measure, scores = METRICS[workload.gate.metric], baseline(workload, inputs.rows, inputs.prior)
+    if unusable_reason(scores, measure) is not None:
         return None
-    return value(measure.prepare(case.held.labels, scores), len(scores))
+    return value(measure.prepare(inputs.rows.labels, scores), len(scores))

@@ -38,8 +38,8 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
     """
     observed = _observed(workload, rows)
     values = _checked(workload, function(observed.copy()), observed)
-    wanted = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
-    kept = pd.DataFrame(
+    within = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
+    features = pd.DataFrame(
         {
             "group": observed["group"],
             "parent": False,
@@ -49,8 +49,8 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
             "label": observed["label"],
             **values,
         }
-    )[wanted]
-    return pa.Table.from_pandas(kept, schema=row_schema(workload), preserve_index=False)
+    )[within]
+    return pa.Table.from_pandas(features, schema=row_schema(workload), preserve_index=False)
 
 
 def with_parent_names(workload: Workload, rows: pa.Table) -> pa.Table:
@@ -84,9 +84,11 @@ def _checked(workload: Workload, result: object, observed: pd.DataFrame) -> dict
         raise BadFeatures(workload, f"returned a {type(result).__name__}; return a pandas DataFrame")
     missing, unexpected = set(declared) - set(result.columns), set(result.columns) - set(declared)
     if missing or unexpected or len(result.columns) != len(declared):
-        found = [f"lacks {bounded(sorted(missing))}"] if missing else []
-        found += [f"has the undeclared {bounded(sorted(map(str, unexpected)))}"] if unexpected else []
-        raise BadFeatures(workload, f"its result {' and '.join(found) or 'has a column twice'}; see features.columns")
+        problems = [f"lacks {bounded(sorted(missing))}"] if missing else []
+        problems += [f"has the undeclared {bounded(sorted(map(str, unexpected)))}"] if unexpected else []
+        raise BadFeatures(
+            workload, f"its result {' and '.join(problems) or 'has a column twice'}; see features.columns"
+        )
     if not result.index.equals(observed.index):
         raise BadFeatures(workload, f"returned {len(result)} rows for {len(observed)}, or another index: keep it")
     for name in declared:

@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     fits: tuple[Fit, ...]
 
 
-def outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
+def group_outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
     """Return how a group ended whose algorithms ended so.
 
     It is trained when any of its algorithms is, failed when none is and one failed, else skipped. Where they do not
@@ -48,13 +48,13 @@ def outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
     states = {fit.state for fit in fits}
     state: State = "trained" if "trained" in states else "failed" if "failed" in states else "skipped"
     shared = len({(fit.state, fit.reason, fit.error_class) for fit in fits}) == 1
-    reason = fits[0].reason if shared else "; ".join(_told(fit, state) for fit in fits if fit.reason)
+    reason = fits[0].reason if shared else "; ".join(_fit_reason(fit, state) for fit in fits if fit.reason)
     error_class = next((fit.error_class for fit in fits if fit.error_class), None) if state == "failed" else None
     seconds = sum(fit.seconds for fit in fits)
     return Outcome(state, bounded_line(reason) if reason else None, error_class, rows, positives, seconds, tuple(fits))
 
 
-def _told(fit: Fit, group: State) -> str:
+def _fit_reason(fit: Fit, group: State) -> str:
     """Return an algorithm's part of a group's reason; of a trained group, a text that can be counted."""
     if fit.state == "trained":
         return f"{fit.algorithm} {fit.reason}"
