@@ -64,10 +64,10 @@ def _second_week(settings: Settings) -> tuple[str, str]:
 def _line(settings: Settings, workload: str, partition: str) -> list[DagRun]:
     """Return the newest run of each stage, in order."""
     try:
-        found = list(Airflow(settings.airflow_url, airflow_login(settings)).runs(partition))
+        runs = list(Airflow(settings.airflow_url, airflow_login(settings)).runs(partition))
     except AirflowUnreachable as error:
         raise NeedsStack(str(error)) from error
-    newest = {stage: next((run for run in found if run.dag == f"{workload}.{stage}"), None) for stage in STAGE_NAMES}
+    newest = {stage: next((run for run in runs if run.dag == f"{workload}.{stage}"), None) for stage in STAGE_NAMES}
     stages = [run for run in newest.values() if run is not None and run.state == "success"]
     if len(stages) < len(STAGE_NAMES):
         raise NeedsStack(f"the second week ({workload} {partition}) has not passed all stages")

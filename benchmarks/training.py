@@ -103,7 +103,7 @@ def _figures(turns: dict[str, list[float]], count: int, cores: int) -> list[Figu
 
 def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
     """Return each way's seconds, turn by turn; all are warmed once, then take turns."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
             start = time.perf_counter()
@@ -111,8 +111,8 @@ def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str,
             took = time.perf_counter() - start
             print(f"training: {name} {took:.2f} s{'' if turn else ' (warming)'}", file=sys.stderr)
             if turn:
-                found[name].append(took)
-    return found
+                seconds[name].append(took)
+    return seconds
 
 
 @contextmanager

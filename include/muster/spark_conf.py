@@ -28,10 +28,14 @@ def delta_configuration(home: Path, cores: int) -> dict[str, str]:
 
     The jars are those of the home where it has them; elsewhere Spark resolves them from Maven Central when it starts.
     """
-    kept = [str(jar) for jar in jars(home) if jar.exists()]
+    local_jars = [str(jar) for jar in jars(home) if jar.exists()]
     packages = f"io.delta:{ARTIFACTS[0]}:{DELTA}"
     return {
-        **({"spark.jars": ",".join(kept)} if len(kept) == len(ARTIFACTS) else {"spark.jars.packages": packages}),
+        **(
+            {"spark.jars": ",".join(local_jars)}
+            if len(local_jars) == len(ARTIFACTS)
+            else {"spark.jars.packages": packages}
+        ),
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.session.timeZone": "UTC",

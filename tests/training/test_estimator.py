@@ -71,7 +71,7 @@ def test_a_random_state_that_is_set_stays(made: Callable[[Any], EstimatorFactory
         ({":logistic": {"power": 2}}, "has no parameter 'power'; it has: strength"),
         (":doubling", "of the workload's own file"),
         (":averaging", "names 'numpy.average', which is no class that a model is made of"),
-        (":averaging", """to allow it, declare 'pack: {loads: ["numpy:average"]}'"""),
+        (":averaging", """to allow it, declare 'pack: {allowed_imports: ["numpy:average"]}'"""),
         (
             ":shelling",
             "names 'posix.system', which is of Python's own library: no stored model may name that; leave it",

@@ -103,6 +103,16 @@ def test_parent_may_be_the_fallback(declare: Declare) -> None:
     assert workload.pack.fallback == Parent(keys=("origin",), share=0.2)
 
 
+@pytest.mark.parametrize("key", ["allowed_imports", "loads"])
+def test_allowed_imports_may_be_written_under_their_old_name(declare: Declare, key: str) -> None:
+    workload = load_workload(declare({f"pack/{key}": ["lightgbm", "numpy:average"]}))
+    assert workload.pack.allowed_imports == ("lightgbm", "numpy:average")
+
+
+def test_allowed_imports_are_written_under_one_name_only(declare: Declare) -> None:
+    assert set(problems(declare({"pack/allowed_imports": ["a"], "pack/loads": ["b"]}))) == {"pack.loads"}
+
+
 def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> None:
     changes = {
         "retrys": 3,  # unknown key

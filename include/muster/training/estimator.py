@@ -187,5 +187,5 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
         load(stored, allowed_imports(workload))
     except Forbidden as error:
         name = error.declaration
-        declare = f"to allow it, declare 'pack: {{loads: [\"{name}\"]}}'" if name else "leave it out"
+        declare = f"to allow it, declare 'pack: {{allowed_imports: [\"{name}\"]}}'" if name else "leave it out"
         raise _Problem(f"its estimator {error}: no stored model may name that; {declare}") from error

@@ -1,4 +1,4 @@
-"""What a workload's sections promise each other: columns declared, dates that fit, functions that are there."""
+"""What pydantic cannot check: columns that are declared, dates that fit the schedule, functions that exist."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def rules(workload: Workload) -> Iterator[Problem]:
         for side in missing:
             yield f"rules.{name}", f"'{side}' is none of the declared columns"
         if not missing:
-            yield from ((f"rules.{name}", why) for why in _not_comparable(workload, rule))
+            yield from ((f"rules.{name}", problem) for problem in _not_comparable(workload, rule))
 
 
 def _not_comparable(workload: Workload, rule: Rule) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag
 
 from muster.workload import rule
 
@@ -17,7 +17,7 @@ ColumnType = Literal["string", "int", "float", "bool", "date", "timestamp"]
 RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition"})
 """Columns that Muster itself writes."""
 
-_LOADS = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+_IMPORT = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 _COLUMN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<low>[^,\]]*),(?P<high>[^,\]]*)\])?$")
 
 
@@ -165,10 +165,11 @@ class Pack(Section):
     fallback: Fallback = Field("baseline", description="`baseline`, `error`, or a parent's `keys` and `share`.")
     cache_bytes: int = Field(256 * 2**20, ge=2**20, description="Bytes of loaded models a server keeps.")
     shard_bytes: int = Field(256 * 2**20, ge=2**20, description="Largest shard of a champion pack.")
-    loads: tuple[Annotated[str, Field(pattern=_LOADS)], ...] = Field(
+    allowed_imports: tuple[Annotated[str, Field(pattern=_IMPORT)], ...] = Field(
         (),
+        validation_alias=AliasChoices("allowed_imports", "loads"),
         description="What a stored model may name beside numpy, scipy, scikit-learn and the packages of the declared "
-        "steps: a package, for its classes, or one function as `module:name`.",
+        "steps: a package, for its classes, or one function as `module:name`. `loads` is another name of this key.",
     )
 
 

@@ -38,9 +38,9 @@ WORDING = {
 
 def shape_problems(error: ValidationError) -> Iterator[Problem]:
     """Return each wrong, missing or unknown key once: (dotted path, what is wrong and what to write)."""
-    found = error.errors()
-    for item in found:
-        below = any(len(other["loc"]) > len(item["loc"]) and _begins(other["loc"], item["loc"]) for other in found)
+    items = error.errors()
+    for item in items:
+        below = any(len(other["loc"]) > len(item["loc"]) and _begins(other["loc"], item["loc"]) for other in items)
         if item["type"] == "too_short" and below:
             continue  # pydantic counts only the items that hold
         yield ".".join(map(str, _path(item["loc"]))) or "(file)", _text(item)

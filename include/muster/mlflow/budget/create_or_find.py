@@ -65,10 +65,10 @@ class CreateOrFind(Generic[T]):
         if self._requests < 2:
             return thing
         time.sleep(max(0.0, self._lost_at + 2 * self._waiting.lost_answer - time.monotonic()))
-        kept, *surplus = self._find_all() or [thing]
+        keep, *surplus = self._find_all() or [thing]
         for each in surplus:
             self._remove_one(each)
-        return kept
+        return keep
 
     def _remove_one(self, thing: T) -> None:
         try:

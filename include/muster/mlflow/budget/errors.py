@@ -15,9 +15,9 @@ class BudgetSpent(MusterError):
 
     retryable = True
 
-    def __init__(self, until: datetime, why: str) -> None:
-        self.until, self.why = until, why
-        super().__init__(f"no MLflow call before {until.isoformat(timespec='seconds')}: {why}")
+    def __init__(self, until: datetime, reason: str) -> None:
+        self.until, self.why = until, reason
+        super().__init__(f"no MLflow call before {until.isoformat(timespec='seconds')}: {reason}")
 
 
 class ResponseLost(MusterError):
