@@ -32,7 +32,7 @@ SEED = 20130812
 
 @dataclass(frozen=True)
 class Simulated:
-    """What the gate made of simulated groups; of each a value: was it judged, is it truly better, was it promoted."""
+    """The gate's verdicts on simulated groups, arrays of (groups,) bool: judged, truly better, promoted."""
 
     judged: np.ndarray
     better: np.ndarray
@@ -74,7 +74,7 @@ def is_better(number: int) -> bool:
 
 
 def simulated_group(number: int, algorithms: int, gain: float, gate: Gate, seed: int) -> Judgement:
-    """Judge one group: normal scores of two classes, shifted so that each model's AUC in the population is as said."""
+    """Judge one group: normal scores of two classes, shifted so that each model's AUC in the population is as drawn."""
     random = np.random.default_rng([seed, number])
     rows = int(np.exp(random.uniform(*np.log(ROWS))))
     labels = random.random(rows) < random.uniform(*POSITIVES)

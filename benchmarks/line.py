@@ -94,5 +94,5 @@ def _spark_time(text: str) -> datetime:
 
 
 def _sure(moment: datetime | None) -> datetime:
-    assert moment is not None, "a run that ended well has its times"
+    assert moment is not None, "a successful run has its times"
     return moment

@@ -20,7 +20,7 @@ class MusterError(Exception):
     """Raised for anything a user can put right; the command line prints it without a traceback."""
 
     retryable: ClassVar[bool] = False
-    """Whether the same may go well later with nothing put right: a job that ends by it is worth another try."""
+    """Whether a retry may succeed although nothing is put right: a job that fails by it is worth another try."""
 
 
 class WorkloadError(MusterError):
@@ -34,7 +34,7 @@ class WorkloadError(MusterError):
 
 
 class WrongArgument(MusterError):
-    """Raised when what was asked for cannot be meant; the command line then ends with code 2, as for bad usage."""
+    """Raised for an argument that cannot be right; the command line then exits with code 2, as for bad usage."""
 
 
 class UnknownName(WrongArgument):

@@ -29,14 +29,14 @@ class AirflowUnreachable(MusterError):
     """Raised when Airflow does not answer at all."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(f"Airflow does not answer at {url}; ./muster status tells what runs")
+        super().__init__(f"Airflow does not answer at {url}; ./muster status shows what runs")
 
 
 class SignInRefused(MusterError):
     """Raised when Airflow does not let us in."""
 
     def __init__(self, url: str, login: Login | None) -> None:
-        problem = f"refuses the password of '{login.user}' in {login.file}" if login else "asks for a password"
+        problem = f"refuses the password of '{login.user}' in {login.file}" if login else "requires a password"
         super().__init__(
             f"Airflow at {url} {problem}; was MUSTER_HOST changed, or the password? ./muster down, then up"
         )
@@ -50,14 +50,14 @@ class DagRun:
     id: str
     state: str
     seconds: float | None
-    """How long it ran, once it has ended."""
+    """How long it ran, once it has finished."""
     queued_at: datetime | None = None
     began_at: datetime | None = None
     ended_at: datetime | None = None
 
     @property
     def active(self) -> bool:
-        """Whether it is still to end."""
+        """Whether it has not finished yet."""
         return self.state in ("queued", "running")
 
 

@@ -51,7 +51,7 @@ def store(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) 
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     changed = {name: value for name, value in current.items() if before.get(name) != value}
     if changed:
-        part = file.with_suffix(".new.json")  # Airflow tells the format by the suffix
+        part = file.with_suffix(".new.json")  # Airflow takes the format from the suffix
         _write(part, changed)
         airflow(["connections", "import", "--overwrite", str(part)])
         _write(part, current)

@@ -20,11 +20,11 @@ class PortInUse(StackError):
 
 
 class ServiceDied(StackError):
-    """Raised when a service or a preparing command ends before it did its work."""
+    """Raised when a service or a preparing command ends before its work is done."""
 
     def __init__(self, service: str, code: int | None, log: Path) -> None:
         self.log = log
-        ending = "stopped" if code is None else f"ended with code {code}"
+        ending = "stopped" if code is None else f"exited with code {code}"
         super().__init__(f"{service} {ending}: {last_line(log)} (log: {log})")
 
 

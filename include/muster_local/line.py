@@ -12,7 +12,7 @@ from muster_local.airflow_api import Airflow, DagRun
 
 POLL = 1.0
 NEXT_STAGE = 120.0
-"""Seconds within which a stage that ended well must have started the next."""
+"""Seconds within which a successful stage must have started the next."""
 
 DAGS_READ = 120.0
 """Seconds within which Airflow must have read the DAG files."""
@@ -122,7 +122,7 @@ class Line:
         return f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"
 
     def _log(self, run: DagRun, *states: str) -> list[str]:
-        """Return the last lines of the first task that ended in the first of these states that any ended in."""
+        """Return the last log lines of a task in the first of these states that any task is in."""
         tasks = self.airflow.tasks(run)
         for task in (task for state in states for task in tasks if task.state == state and task.tries):
             lines = self.airflow.log(run, task)

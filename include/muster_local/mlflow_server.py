@@ -44,9 +44,9 @@ def part(settings: Settings) -> Part:
 
 
 def _sign_on(settings: Settings) -> dict[str, str]:
-    """Return what tells the server who may sign in, and under which names browsers and jobs may ask for it.
+    """Return the settings of who may sign in, and under which names browsers and jobs may reach it.
 
-    Names that the operator gives, in MLflow's own variables, stand.
+    Names that the operator gives, in MLflow's own variables, are kept.
     """
     secret = passwords.mlflow_secret(settings)
     hosts = [f"{name}:{settings.mlflow_port}" for name in _names(settings.host)]

@@ -1,4 +1,4 @@
-"""Passwords of the local services where other machines reach them: made once a home, for this user's eyes only."""
+"""Passwords of the local services where other machines reach them: created once a home, readable by this user only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_once(file: Path, text: Callable[[], str]) -> None:
 
 
 def airflow_login(settings: Settings) -> Login | None:
-    """Return the login of the local Airflow; None where it asks for none."""
+    """Return the login of the local Airflow; None where it needs none."""
     file = airflow_file(settings)
     if not settings.exposed or not file.exists():
         return None
@@ -45,17 +45,17 @@ def airflow_login(settings: Settings) -> Login | None:
 
 
 def airflow_file(settings: Settings) -> Path:
-    """Return where the local Airflow's passwords stand, as it keeps them itself."""
+    """Return the file of the local Airflow's passwords, which Airflow reads itself."""
     return settings.home.resolve() / "airflow" / "passwords.json"
 
 
 def mlflow_secret(settings: Settings) -> Path:
-    """Return where the key stands that the local MLflow server signs its forms with."""
+    """Return the file of the key with which the local MLflow server signs its forms."""
     return settings.home.resolve() / "mlflow" / "secret"
 
 
 def _mlflow_config(settings: Settings) -> str:
-    """Return the configuration of MLflow's basic authentication: other users are made by the admin, and may read."""
+    """Return the configuration of MLflow's basic authentication: other users are added by the admin, and may read."""
     database = str(settings.home.resolve() / "mlflow" / "auth.db").replace("%", "%%")
     options = {
         "default_permission": "READ",

@@ -58,7 +58,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 
 def _holder(port: int) -> str:
-    """Name the process that listens on the port, where the system tells."""
+    """Name the process that listens on the port, where the system allows."""
     try:
         for connection in psutil.net_connections("tcp"):
             if (

@@ -27,7 +27,7 @@ SAME_START = 5.0
 
 @dataclass(frozen=True)
 class Record:
-    """A started process: its start time tells it from a later one with the same pid."""
+    """A started process: its start time distinguishes it from a later one with the same pid."""
 
     service: str
     pid: int
@@ -61,7 +61,7 @@ def start(service: str, command: Sequence[str], *, home: Path, env: Mapping[str,
 
 
 def run(name: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]) -> None:
-    """Run a preparing command to its end, once what a crash left of it is gone; raise its last words if it fails."""
+    """Run a preparing command to its end, once what a crash left of it is gone; raise its last line if it fails."""
     stop(home, name)
     code = start(name, command, home=home, env=env).wait()
     record_of(home, name).unlink(missing_ok=True)

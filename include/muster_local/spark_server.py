@@ -1,4 +1,4 @@
-"""The local Spark Connect server: warm for all jobs, with Delta, on loopback unless told otherwise."""
+"""The local Spark Connect server: warm for all jobs, with Delta, on loopback unless configured otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def confs(settings: Settings) -> dict[str, str]:
         **delta_configuration(home, settings.spark_cores),
         "spark.connect.grpc.binding.address": settings.spark_address,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
-        # Work whose client died without a word (SIGKILL, a lost host) ends after this.
+        # Work whose client died without closing (SIGKILL, a lost host) ends after this.
         "spark.connect.execute.manager.detachedTimeout": "20s",
         "spark.connect.execute.manager.maintenanceInterval": "10s",
         "spark.connect.execute.reattachable.senderMaxStreamDuration": "20s",

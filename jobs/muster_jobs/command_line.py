@@ -26,7 +26,7 @@ def main(
 ) -> None:
     """Run a job from the command line: arguments in, result file out, one line for bad input.
 
-    A job that MLflow's budget keeps waiting too long writes when to run it again, and why, and ends with code 75.
+    A job that MLflow's budget keeps waiting too long writes when to run it again, and why, and exits with code 75.
     A job that is not `partitioned` takes no `--partition`; `options` are the names that its `--option` may have.
     """
     arguments = _parser(stage, partitioned, options).parse_args()
@@ -39,7 +39,7 @@ def main(
         measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": budget.count()}
     except BudgetSpent as spent:
         write_result({"until": spent.until.isoformat(), "why": spent.why}, arguments.result)
-        print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line says why it ended
+        print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line gives the reason
         sys.exit(os.EX_TEMPFAIL)
     except MusterError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - read by whoever started the job

@@ -23,7 +23,7 @@ from muster_jobs.row_checks import CHECKS
 def run(job: Job) -> dict[str, Any]:
     """Check whole files first, then rows; write `quarantine`, then `observations`, each in one commit.
 
-    `observations` comes last: its days tell the next run what there is, so an end between the two is put right by
+    `observations` comes last: its days show the next run what is ingested, so a crash between the two is repaired by
     running again.
     """
     workload = job.workload

@@ -21,7 +21,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 from muster_jobs.collation import without_collation
 
-if TYPE_CHECKING:  # a job that asks for no session does not wait for pyspark
+if TYPE_CHECKING:  # a job that uses no session does not wait for pyspark
     from pyspark.sql import DataFrame, SparkSession
 
 TASKS_PER_CORE = 3
@@ -71,7 +71,7 @@ class Job:
 
     @cached_property
     def spark(self) -> SparkSession:
-        """The session: a Connect client where `SPARK_REMOTE` is set, else the one spark-submit made."""
+        """The session: a Connect client where `SPARK_REMOTE` is set, else that of spark-submit."""
         from muster_jobs.session import connect_session, submitted_session
 
         budget.mark_spark_process()
@@ -85,7 +85,7 @@ class Job:
 
         When one raises, the Spark work of the others is stopped and its error raised.
         """
-        session = self.spark  # made in this thread: it listens for signals
+        session = self.spark  # created in this thread: it listens for signals
 
         def tagged(call: Callable[[], Any]) -> Any:
             session.addTag(self.tag)  # a thread has tags of its own

@@ -13,7 +13,7 @@ from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Return the review; where a human is asked, its plots become artifacts of the MLflow run that it is about."""
+    """Return the review; where a human must approve, its plots become artifacts of the MLflow run that it is about."""
     report = review(job.context)
     fields = {name: getattr(report, name) for name in ("verdicts", "needs_approval", "why", "changed", "markdown")}
     return {**fields, "plots": {}, **(_log_plots(job, report) if report.needs_approval else {})}

@@ -1,4 +1,4 @@
-"""The checks of landed rows: each takes and returns the rows, and gives a bad row its reason; the first one stands.
+"""The checks of landed rows: each takes and returns the rows, and gives a bad row its reason; the first one counts.
 
 A row is `landed` (its text, by declared column), `typed` (its values), `day`, `file`, `line`, and, from `identify` on,
 `group`, `bucket`, `row_id`; `reason` is null for a good row. The declared columns lie within, so no name is taken.

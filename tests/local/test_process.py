@@ -115,7 +115,7 @@ def test_stop_where_nothing_runs_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_preparing_command_that_fails_tells_its_last_line(tmp_path: Path) -> None:
-    with pytest.raises(ServiceDied, match=r"step ended with code 3: no disk .*step\.log"):
+    with pytest.raises(ServiceDied, match=r"step exited with code 3: no disk .*step\.log"):
         process.run("step", ["sh", "-c", "echo no disk; exit 3"], home=tmp_path, env=os.environ)
     assert process.read(tmp_path, "step") is None
 

@@ -58,7 +58,7 @@ def test_what_a_crash_left_gives_way_to_a_new_start(starter: Starter, service: S
 
 def test_a_service_that_dies_is_told_with_its_last_words(starter: Starter, service: Service) -> None:
     dying = replace(service, command=[sys.executable, "-c", "raise SystemExit('no such database')"])
-    with pytest.raises(ServiceDied, match="One ended with code 1: no such database"):
+    with pytest.raises(ServiceDied, match="One exited with code 1: no such database"):
         starter.start(Part("part", [dying]))
 
 

@@ -155,7 +155,7 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("label/above", "x", "label.above", "'x' is no number"),
         ("keys", "carrier", "keys", "'carrier' is no list; write it in brackets"),
         ("keys", [], "keys", "is empty; 1 at least"),
-        ("keys", ["carrier", "carrier"], "keys", "'carrier' stands there twice"),
+        ("keys", ["carrier", "carrier"], "keys", "'carrier' is there twice"),
         ("keys", ["carrier", "dest"], "keys", "'dest' is none of the declared columns"),
         ("columns/origin", "string?", "columns.origin", "may not be missing ('?')"),
         ("time", "origin", "columns.origin", "is the time, so its type is 'timestamp'"),
@@ -232,8 +232,8 @@ def test_imported_function_counts_as_defined(declare: Declare) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("seed: 1\nseed: 2\n", "the key 'seed' stands here twice"),
-        ("windows: {train: 1, train: 2}\n", "the key 'train' stands here twice"),
+        ("seed: 1\nseed: 2\n", "the key 'seed' is here twice"),
+        ("windows: {train: 1, train: 2}\n", "the key 'train' is here twice"),
         ("keys: [", "expected the node content"),
         ("? [a]\n: 1\n", "a key is a single word"),
         ("a: !!python/object:os.system 1", "could not determine a constructor"),

@@ -97,8 +97,9 @@ def judge_bucket(
     """Return one row of `decisions` for every group of `ledger`, sorted by group.
 
     `rows`: the bucket's features in the evaluate window, sorted by group. `ledger`, `models`: its rows of the run.
-    `root`: the folder below which the candidates' shards stand. An algorithm whose model cannot be loaded or cannot
-    score is no candidate; a group without any other is held, and so is one whose champion cannot score these rows.
+    `root`: the folder that the paths of the candidates' shards start from. An algorithm whose model cannot be loaded
+    or cannot score is no candidate; a group without any other is held, and so is one whose champion cannot score these
+    rows.
     """
     by_group = _rows_by_group(workload, rows)
     no_rows = EvaluationRows(np.empty((0, len(workload.features.columns))), np.empty(0))

@@ -17,7 +17,7 @@ from muster.storage.tables import LEDGER, MODELS
 
 
 class NotTrained(MusterError):
-    """Raised when a partition's run cannot be judged as it stands."""
+    """Raised when a partition's run cannot be judged as it is."""
 
     def __init__(self, workload: str, partition: str, problem: str) -> None:
         super().__init__(f"{workload} {partition}: {problem}; run train for this partition first")

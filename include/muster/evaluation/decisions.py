@@ -1,4 +1,4 @@
-"""The decisions of a whole run: do they reconcile with the ledger, and what do they come to?"""
+"""The decisions of a whole run: their reconciliation with the ledger, and their summary."""
 
 from __future__ import annotations
 

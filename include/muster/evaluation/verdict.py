@@ -55,10 +55,10 @@ def judge(
     """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its opponent's (rows,).
 
     The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
-    wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when
-    nothing can be said: see `hold_reason`, or scores that the metric cannot take; an algorithm with such scores is no
-    candidate. All values are in the metric's own sign: of a loss, less is better. What the other groups' p-values
-    make of a promotion is `significance.control`'s to say.
+    wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when the
+    rows do not allow a verdict (`hold_reason`), or the metric cannot take the scores; an algorithm with such scores is
+    no candidate. All values are in the metric's own sign: of a loss, less is better. `significance.control` then judges
+    a promotion among those of all groups.
     """
     measure, rows, positives = METRICS[gate.metric], len(labels), int(np.count_nonzero(labels == 1))
     usable = {

@@ -41,7 +41,7 @@ def days_to_ingest(context: PartitionContext) -> list[date]:
     """Return the days of the partition's slice, and the earlier landed days it needs that no ingest has brought yet.
 
     Raises:
-        NoFile: when a day of the slice has no file. Of earlier days, those that never came are left out.
+        NoFile: when a day of the slice has no file. Of earlier days, those that were never delivered are left out.
     """
     windows, store = context.windows, context.store
     own, landed = windows.score.days(), landed_days(store)
@@ -110,7 +110,7 @@ def read_text(workload: Workload, file: str) -> pa.Table:
     try:
         return csv.read_csv(
             pa.BufferReader(content),
-            # One block, one thread: an error then tells the row, and no row is cut at a block's end.
+            # One block, one thread: an error then names the row, and no row is cut at a block's end.
             csv.ReadOptions(use_threads=False, block_size=len(content) + 1),
             csv.ParseOptions(newlines_in_values=True),
             csv.ConvertOptions(

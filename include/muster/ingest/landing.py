@@ -17,7 +17,7 @@ SUFFIX = ".csv.gz"
 
 
 class NoLanding(MusterError):
-    """Raised when a workload is asked to land its data and declares no function for it."""
+    """Raised when a workload that declares no landing function is to land its data."""
 
     def __init__(self, workload: str) -> None:
         super().__init__(f"workload '{workload}' declares no 'landing': its files are delivered by another system")

@@ -1,4 +1,4 @@
-"""What may be asked of an MLflow server, and how long a process waits for it: two sections of the settings."""
+"""How many calls an MLflow server may be sent, and how long a process waits for it: two sections of the settings."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from muster.workload.windows import partition_windows
 
 
 class NotWritten(MusterError):
-    """Raised when a table is asked for that no stage has written yet."""
+    """Raised when a table is read that no stage has written yet."""
 
     def __init__(self, workload: str, table: str) -> None:
         super().__init__(f"{workload} has no table '{table}' yet: its stage '{TABLES[table].written_by}' writes it")
@@ -33,7 +33,7 @@ class NotAGroup(WrongArgument):
 
 
 class NoGroups(WrongArgument):
-    """Raised when the rows of one group are asked of a table that is not by group."""
+    """Raised when the rows of one group are read from a table that is not by group."""
 
     def __init__(self, table: str) -> None:
         super().__init__(f"the rows of '{table}' belong to no group; leave the group out")

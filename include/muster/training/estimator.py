@@ -147,7 +147,7 @@ def _class(step: Step) -> Callable[..., Any]:
 
 
 def _parameters(create: Callable[..., Any]) -> list[str] | None:
-    """Return the names of the parameters, or None where any is taken or Python cannot tell."""
+    """Return the names of the parameters, or None where any is accepted or the signature is unknown."""
     try:
         parameters = inspect.signature(create).parameters.values()
     except ValueError:

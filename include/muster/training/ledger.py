@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from muster.errors import MusterError, bounded
 
 STATES = ("trained", "skipped", "failed")
-"""The states in which a group's training ends."""
+"""The terminal states of a group's training."""
 
 REASONS_SHOWN = 20
 """How many different reasons a result names before it counts the rest together."""
@@ -39,7 +39,7 @@ class TooManyFailed(MusterError):
 
 
 def counts(ledger: pa.Table) -> dict[str, int]:
-    """Return how many groups ended in each state."""
+    """Return how many groups are in each state."""
     states = Counter(ledger["state"].to_pylist())
     return {state: states[state] for state in STATES}
 
@@ -61,7 +61,7 @@ def reconcile(run: str, expected: Iterable[str], ledger: pa.Table) -> None:
     """Check the ledger against the expected groups, which were read by another way than the training reads.
 
     Raises:
-        LedgerNotReconciled: with the names that are missing, stand twice, were not expected or have no terminal state.
+        LedgerNotReconciled: with the names that are missing, there twice, not expected or in no terminal state.
     """
     groups = set(expected)
     rows = Counter(ledger["group"].to_pylist())

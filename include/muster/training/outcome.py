@@ -1,4 +1,4 @@
-"""How an algorithm's fit of a group ended; and so how the group did."""
+"""The outcome of each algorithm's fit of a group, and of the group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST_REASON = 300
 
 
 class Fit(NamedTuple):
-    """How one algorithm's fit of a group ended."""
+    """The outcome of one algorithm's fit of a group."""
 
     algorithm: str
     state: State
@@ -27,7 +27,7 @@ class Fit(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a group ended: one state, whatever the number of algorithms."""
+    """The outcome of a group: one state, whatever the number of algorithms."""
 
     state: State
     reason: str | None
@@ -39,10 +39,10 @@ class Outcome(NamedTuple):
 
 
 def group_outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
-    """Return how a group ended whose algorithms ended so.
+    """Return the outcome of a group from those of its algorithms.
 
     It is trained when any of its algorithms is, failed when none is and one failed, else skipped. Where they do not
-    all share one end, the reason names each that is not simply trained. Only a failed group has an error class: that
+    all have one outcome, the reason names each that is not simply trained. Only a failed group has an error class: that
     of the first algorithm that failed.
     """
     states = {fit.state for fit in fits}

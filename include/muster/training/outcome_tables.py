@@ -1,4 +1,4 @@
-"""What training a bucket returns, a row a group; and the rows of `ledger` and `models` made of it."""
+"""What training a bucket returns, a row a group; and the rows of `ledger` and `models` derived from it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def outcomes_table(
     outcomes: Sequence[tuple[Outcome, Sequence[Stored | None]]],
     shard: Path | None,
 ) -> pa.Table:
-    """Return how the bucket's groups ended; each outcome comes with where its fits' models were stored."""
+    """Return OUTCOMES, a row a group of the bucket; each outcome comes with where its fits' models were stored."""
     name = shard.name if shard else None
     group_outcomes = [outcome for outcome, _ in outcomes]
     fields = ("state", "reason", "error_class", "rows", "positives", "seconds")

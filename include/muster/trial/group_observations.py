@@ -38,14 +38,14 @@ class UnknownGroup(WrongArgument):
 
 
 class ParentGroup(WrongArgument):
-    """Raised when a parent group is asked for: its rows are other groups'."""
+    """Raised for a parent group: its rows are other groups'."""
 
     def __init__(self, group: str) -> None:
         super().__init__(f"'{group}' pools the rows of other groups; try one of those")
 
 
 class NothingLanded(WrongArgument):
-    """Raised when there is neither a table nor a landed file with the days asked for."""
+    """Raised when there is neither a table nor a landed file with the days to read."""
 
     def __init__(self, workload: str, days: DateRange, folder: str) -> None:
         super().__init__(f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{folder}'")

@@ -58,7 +58,7 @@ def landed_texts(context: Context, days: Iterable[date]) -> pd.DataFrame:
 def check_rows(workload: Workload, texts: pd.DataFrame) -> LandedGroup:
     """Return the good rows among `texts` (rows of `landed_texts`), and why the others are refused.
 
-    As in Spark the first reason of a row stands. Repeats are looked for among the rows given only.
+    As in Spark the first reason of a row counts. Repeats are looked for among the rows given only.
     """
     texts = texts.sort_values([DAY, LINE], ignore_index=True)
     typed = pd.DataFrame({name: typed_values(texts[name], column.type) for name, column in workload.columns.items()})

@@ -45,7 +45,7 @@ class Trial:
     point_in_time: PointInTime
     training: Row
     fits: list[Row]
-    """How each algorithm's fit ended, by name, and its `score` on the evaluate window where it could be judged."""
+    """The outcome of each algorithm's fit, by name, and its `score` on the evaluate window where it could be judged."""
     failed_at: dict[str, str]
     """By algorithm: file, line and function of an estimator of one's own at which its fit failed."""
     decision: Row

@@ -29,7 +29,7 @@ def names(workload: Workload) -> Iterator[Problem]:
             if name not in columns:
                 yield path, f"'{name}' is none of the declared columns"
             if listed.count(name) > 1:
-                yield path, f"'{name}' stands there twice"
+                yield path, f"'{name}' is there twice"
 
 
 def types(workload: Workload) -> Iterator[Problem]:

@@ -29,7 +29,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key_node.start_mark)
             key = key_node.value
             if key in seen:
-                problem = f"the key '{key}' stands here twice"
+                problem = f"the key '{key}' is here twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)

@@ -140,7 +140,9 @@ class Gate(Section):
     false_promotions: float = Field(0.1, gt=0, le=1, description="Share of the promoted that may be no better; 1: any.")
     min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
     min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
-    max_changed: float = Field(1.0, ge=0, le=1, description="A larger share of the champion's groups asks a human.")
+    max_changed: float = Field(
+        1.0, ge=0, le=1, description="A change of a larger share of the champion's groups needs a human's approval."
+    )
     approval_hours: float = Field(24, gt=0, le=24 * 365, description="No answer for so long is a rejection.")
 
 
@@ -193,7 +195,7 @@ class Workload(Section):
     keys: tuple[Name, ...] = Field(min_length=1)
     time: Name
     columns: dict[Name, Annotated[Column, BeforeValidator(_column)]] = Field(min_length=1)
-    unique: tuple[Name, ...] = Field(min_length=1, description="Columns that tell one observation from another.")
+    unique: tuple[Name, ...] = Field(min_length=1, description="Columns that identify an observation.")
     rules: dict[Name, Annotated[rule.Rule, BeforeValidator(rule.parsed)]] = Field(
         {}, description="What holds across two columns of a good row, by the reason for which another is refused."
     )

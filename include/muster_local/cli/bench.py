@@ -68,7 +68,7 @@ def run(name: str, quick: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks", name, *(["--quick"] if quick else [])]
     completed = subprocess.run(command, cwd=PROJECT, env=toolchain(settings()), stdout=subprocess.PIPE, text=True)  # noqa: S603
     if completed.returncode:
-        error = f"it ended with code {completed.returncode}; its output is above"
+        error = f"it exited with code {completed.returncode}; its output is above"
         return {"name": name, "title": name, "figures": [], "error": error}
     result: dict[str, Any] = json.loads(completed.stdout)
     return result

@@ -111,8 +111,8 @@ def _print_addresses(settings: Settings, console: Console) -> None:
     if settings.exposed:
         console.print("[yellow]Passwords travel unencrypted: put a proxy with TLS before Airflow and MLflow.[/]")
     if settings.spark_exposed:
-        console.print("[yellow]Spark asks for no password: whoever reaches its ports can run anything as this user.[/]")
-    console.print("[dim]./muster status tells how they are, ./muster down stops them.[/]")
+        console.print("[yellow]Spark has no password: whoever reaches its ports can run anything as this user.[/]")
+    console.print("[dim]./muster status shows their state, ./muster down stops them.[/]")
 
 
 @contextmanager

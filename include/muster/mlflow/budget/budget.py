@@ -22,7 +22,7 @@ from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES, CallClass, CallRates, Waiting
 
 _POLL_SECONDS = 0.02
-"""Seconds after which a process looks for room again: a call that is on its way may be answered any moment."""
+"""Seconds after which a process tries again to get a permit: a call in flight may be answered any moment."""
 _numbers = itertools.count()
 
 
@@ -142,7 +142,7 @@ def budget(server: str | None = None, of: Settings | None = None) -> Budget:
 
 
 def address(url: str) -> str:
-    """Return the host and port of a URL, without names and passwords: what tells one server from another."""
+    """Return the host and port of a URL, without names and passwords: what identifies a server."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return f"{parts.hostname or url}{f':{port}' if port else ''}"

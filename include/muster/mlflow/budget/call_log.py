@@ -23,7 +23,7 @@ from muster.settings.limits import CLASSES, CallClass
 IN_FLIGHT = 10 * SECOND_MS
 """Milliseconds for which a call counts that has no answer yet: longer ones have long arrived, or their process died."""
 _POLL_SECONDS = 0.002
-"""Seconds between two looks at the lock: it is held for about a millisecond."""
+"""Seconds between two attempts to get the lock: it is held for about a millisecond."""
 _PACES = """CREATE TABLE IF NOT EXISTS pace (
     call_class TEXT PRIMARY KEY, factor REAL, cut_at REAL, strikes INTEGER, closed_until REAL, why TEXT)"""
 """The fields of `Pace`, by their position: files of earlier versions are read on."""
@@ -37,18 +37,18 @@ class CallBucket(SQLiteBucket):
     """
 
     def set_time(self, name: str, at: int) -> None:
-        """Let a call count as one made at `at`."""
+        """Let a call count as one sent at `at`, in milliseconds."""
         self.conn.execute(f"UPDATE '{self.table}' SET item_timestamp = ? WHERE name = ?", (at, name))  # noqa: S608
         self.conn.commit()
 
     def wait_ms(self, call: RateItem) -> int:
-        """Return how long a call that found no room waits for the oldest that counts."""
+        """Return how long a call above the rate waits for the oldest call that counts, in milliseconds."""
         wait = self.waiting(call)
         assert isinstance(wait, int), "SQLite's bucket answers at once"  # noqa: S101 - for the type
         return wait
 
     def forget_after(self, at: int) -> None:
-        """Remove calls that no process can have made yet: the machine's clock began anew."""
+        """Remove calls from the future: the machine's clock began anew."""
         self.conn.execute(f"DELETE FROM '{self.table}' WHERE item_timestamp > ?", (at,))  # noqa: S608
         self.conn.commit()
 
@@ -63,7 +63,7 @@ class Acquisition:
 
 
 class CallLog:
-    """One server's file, opened once a process; every method is one turn among all processes and threads."""
+    """One server's file, opened once a process; every method holds its lock, which all processes and threads share."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class CallLog:
             self._db = sqlite3.connect(path, check_same_thread=False, timeout=60)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute("PRAGMA wal_autocheckpoint=4000")  # it waits for the disk, with everybody's turn held
+            self._db.execute("PRAGMA wal_autocheckpoint=4000")  # it waits for the disk while it holds the lock
             self._db.execute(_PACES)
             self._buckets = {name: self._bucket(name) for name in CLASSES}
             self._db.commit()
@@ -95,7 +95,7 @@ class CallLog:
                 raise
 
     def acquire(self, call_class: CallClass, name: str, calls_a_second: float, recovery: float) -> Acquisition:
-        """Take a call where the class is open and has room, else say how long to wait; `name` tells it from all."""
+        """Permit a call where the class is open and below its rate, else return how long to wait; `name` is unique."""
         with self._locked():
             pace = self._pace(call_class)
             wall = time.time()
@@ -118,7 +118,7 @@ class CallLog:
 
     def completed(self, call_class: CallClass, name: str) -> None:
         """Note that a call has arrived, now at the latest."""
-        now = _now()  # before waiting for one's turn
+        now = _now()  # before waiting for the lock
         with self._locked():
             self._buckets[call_class].set_time(name, now)
 
@@ -129,7 +129,7 @@ class CallLog:
 
     @contextmanager
     def change_pace(self, call_class: CallClass) -> Iterator[list[Pace]]:
-        """Change the pace of a class in one turn: `with store.change_pace(name) as pace: pace[0] = ...`."""
+        """Change the pace of a class under the lock: `with store.change_pace(name) as pace: pace[0] = ...`."""
         with self._locked():
             pace = [self._pace(call_class)]
             yield pace

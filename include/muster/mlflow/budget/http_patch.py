@@ -30,10 +30,10 @@ def _count_request() -> None:
 
 
 class Provider:
-    """A request header provider that adds no header: MLflow asks it before each request, so the budget is there."""
+    """A request header provider that adds no header: MLflow calls it before each request, so it is installed."""
 
     def in_context(self) -> bool:
-        """Put the budget in MLflow's way; tell MLflow that there are no headers to ask for."""
+        """Install the budget; return that there are no headers to add."""
         install()
         return False
 

@@ -59,7 +59,7 @@ class Pace:
         return replace(self, closed_until=until, why=f"{cause} by the server")
 
     def is_closed(self, now: float) -> bool:
-        """Tell whether no call may be sent; a time that no server can have asked for is a clock that was set back."""
+        """Return whether no call may be sent; a time beyond MAX_CLOSED is due to a clock that was set back."""
         return now < self.closed_until <= now + MAX_CLOSED
 
 
