@@ -204,7 +204,11 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
         bare(), cold(), warm()
         rounds = [[_seconds(measured) for measured in (bare, cold, warm)] for _ in range(REPEATS)]
     floor, cold_seconds, warm_seconds = (statistics.median(column) for column in zip(*rounds, strict=True))
-    detail = f"{rows:,} rows x {size:,} groups; bare predict on loaded models {floor:.3f} s"
+    return _scoring_figures(f"{rows:,} rows x {size:,} groups", floor, cold_seconds, warm_seconds)
+
+
+def _scoring_figures(sizes: str, floor: float, cold_seconds: float, warm_seconds: float) -> list[Figure]:
+    detail = f"{sizes}; bare predict on loaded models {floor:.3f} s"
     return [
         Figure(
             "scoring against bare predict, every model loaded anew",

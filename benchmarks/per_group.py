@@ -21,7 +21,7 @@ from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import DECISIONS
 
-ROWS_OF_A_GROUP = 480
+ROWS_PER_GROUP = 480
 """A week of quotes every 15 minutes."""
 
 
@@ -54,7 +54,7 @@ def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
     decisions = pa.Table.from_pylist([verdict | {"group": group} for group in models["group"].to_pylist()], DECISIONS)
     for table, rows in (("models", models), ("decisions", decisions)):
         write_deltalake(store.table(table), rows, partition_by=["partition"])
-    features = features_of(workload, models["group"].to_pylist(), size * ROWS_OF_A_GROUP)
+    features = features_of(workload, models["group"].to_pylist(), size * ROWS_PER_GROUP)
     write_deltalake(store.table("features"), features, partition_by=["partition", "bucket"])
     context = Context(workload, root, store).at(PARTITION)
 

@@ -39,7 +39,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import train
 from muster_jobs.job import Job
-from muster_local.ports import accepts
+from muster_local.ports import accepts_connections
 
 GROUPS, ROWS, FEATURES, SLICES = 10_000, 200, 8, 8
 QUICK_GROUPS = 200
@@ -63,7 +63,7 @@ WINDOWS = partition_windows(WORKLOAD, START + timedelta(days=7 * (SLICES + 1)))
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure the whole train job, tables and shards written, on the warm Spark server."""
-    if not accepts(settings.spark_address, settings.spark_port):
+    if not accepts_connections(settings.spark_address, settings.spark_port):
         raise NeedsStack(f"no Spark Connect server at {settings.spark_remote}")
     count = QUICK_GROUPS if quick else GROUPS
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as root, _remote(settings):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-SHOWN = 10
+MAX_ITEMS = 10
 """How many items of a list an error message shows before it counts the rest."""
 
 
-def bounded(items: Iterable[object], shown: int = SHOWN) -> str:
+def bounded(items: Iterable[object], shown: int = MAX_ITEMS) -> str:
     """Join `items` with commas, cut after `shown` with a count of the rest."""
     texts = [str(item) for item in items]
     rest = len(texts) - shown

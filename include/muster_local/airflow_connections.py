@@ -41,7 +41,7 @@ def _with_port(uri: str) -> dict[str, Any]:
     return {"host": host, "port": parts.port or {"https": 443}.get(parts.scheme, 80)}
 
 
-def store(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> None:
+def update_connections(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> None:
     """Bring Airflow's database up to the settings: `airflow` runs one of its commands.
 
     Only what the settings call for differently than the last time is written, so an operator's edit stays until then.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from muster.spark_conf import DELTA, jars, spark_home
+from muster.spark_conf import DELTA_VERSION, jars, spark_home
 from muster_local import process
 from muster_local.errors import JarMismatch
 
@@ -47,7 +47,7 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     )
     (work / "nothing.py").touch()
     confs = {
-        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA}" for artifact in DIGESTS),
+        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA_VERSION}" for artifact in DIGESTS),
         "spark.jars.excludes": ",".join(NOT_NEEDED),
         "spark.jars.ivy": str(work),
         "spark.jars.ivySettings": str(work / "settings.xml"),

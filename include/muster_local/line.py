@@ -10,16 +10,16 @@ from muster.errors import MusterError
 from muster.workload.stages import STAGE_NAMES
 from muster_local.airflow_api import Airflow, DagRun
 
-POLL = 1.0
-NEXT_STAGE = 120.0
+POLL_SECONDS = 1.0
+NEXT_STAGE_SECONDS = 120.0
 """Seconds within which a successful stage must have started the next."""
 
-DAGS_READ = 120.0
+DAGS_READ_SECONDS = 120.0
 """Seconds within which Airflow must have read the DAG files."""
 
 LOG_LINES = 30
 
-WAITING = {
+WAITING_STATES = {
     "up_for_retry": "waiting to retry",
     "deferred": "waiting for MLflow",
     "awaiting_input": "waiting for an answer",
@@ -54,13 +54,13 @@ class Line:
 
     def open(self) -> None:
         """Wait until Airflow has read the workload's DAGs and let them run."""
-        deadline = time.monotonic() + DAGS_READ
+        deadline = time.monotonic() + DAGS_READ_SECONDS
         dags = [self._dag(stage) for stage in STAGE_NAMES]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:
                 raise DagsMissing(missing, errors)
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         for dag in dags:
             self.airflow.unpause(dag)
 
@@ -82,7 +82,7 @@ class Line:
             self._check(runs, reporter)
             if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
     def _dag(self, stage: str) -> str:
         return f"{self.workload}.{stage}"
@@ -100,7 +100,7 @@ class Line:
         """Return a run's state, or its task's where that says more."""
         if run.state != "running":
             return run.state
-        states = [WAITING[task.state] for task in self.airflow.tasks(run) if task.state in WAITING]
+        states = [WAITING_STATES[task.state] for task in self.airflow.tasks(run) if task.state in WAITING_STATES]
         return states[0] if states else run.state
 
     def _check(self, runs: dict[str, DagRun], reporter: _Reporter) -> None:
@@ -113,10 +113,10 @@ class Line:
         last = runs[reached[-1]] if reached else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
-        if reporter.seconds_unchanged() < NEXT_STAGE:
+        if reporter.seconds_unchanged() < NEXT_STAGE_SECONDS:
             return
         waiting = STAGE_NAMES[STAGE_NAMES.index(reached[-1]) + 1] if reached else STAGE_NAMES[0]
-        raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE:.0f} s", [])
+        raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE_SECONDS:.0f} s", [])
 
     def _page(self, run: DagRun) -> str:
         return f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"

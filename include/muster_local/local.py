@@ -123,7 +123,7 @@ def _database(settings: Settings, home: Path, env: dict[str, str]) -> None:
     if not done.exists():
         process.run("airflow-migrate", [airflow, "db", "migrate"], home=home, env=env)
         done.touch()
-    airflow_connections.store(
+    airflow_connections.update_connections(
         settings, home, lambda command: process.run("airflow-connections", [airflow, *command], home=home, env=env)
     )
 

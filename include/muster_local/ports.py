@@ -32,8 +32,8 @@ def require_free(port: Port, *, host: str, service: str) -> None:
             raise PortInUse(port.number, service, port.setting, _holder(port.number)) from None
 
 
-def accepts(host: str, port: int) -> bool:
-    """Return whether something accepts connections on the port."""
+def accepts_connections(host: str, port: int) -> bool:
+    """Return whether something accepts_connections connections on the port."""
     try:
         with socket.create_connection((host, port), timeout=2):
             return True

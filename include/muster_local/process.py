@@ -18,7 +18,7 @@ import psutil
 
 from muster_local.errors import ServiceDied, StillRunning
 
-GRACE = 8.0
+GRACE_SECONDS = 8.0
 """Seconds between SIGTERM and SIGKILL."""
 
 SAME_START = 5.0
@@ -116,7 +116,7 @@ def recorded(home: Path) -> Iterator[psutil.Process]:
             yield process
 
 
-def stop(home: Path, service: str | None = None, *, grace: float = GRACE) -> int:
+def stop(home: Path, service: str | None = None, *, grace: float = GRACE_SECONDS) -> int:
     """Stop all processes of a home (or of one service) and return how many there were.
 
     This process and those above it are spared, even when they carry the mark.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from muster.settings import Settings
 from muster.spark_conf import delta_configuration, spark_home
-from muster_local.ports import Port, accepts
+from muster_local.ports import Port, accepts_connections
 from muster_local.service import Part, Service, get
 
 
@@ -48,7 +48,8 @@ def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
         "Spark Connect",
         command,
         healthy=lambda: (
-            accepts(settings.spark_address, settings.spark_port) and get(f"{url}/api/v1/version") is not None
+            accepts_connections(settings.spark_address, settings.spark_port)
+            and get(f"{url}/api/v1/version") is not None
         ),
         ports=[
             Port(settings.spark_port, "MUSTER_SPARK_PORT", settings.spark_address),

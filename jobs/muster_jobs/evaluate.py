@@ -24,7 +24,7 @@ from muster.training.bins import balance
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
-ROWS_OF_A_GROUP = 1_000
+ROWS_PER_GROUP = 1_000
 """What a group costs beyond its rows, in rows: loading two models and scoring with them."""
 
 
@@ -68,7 +68,7 @@ def _judge(
 def _costs(ledger: pa.Table, files: FeatureFiles) -> dict[int, float]:
     """Return the cost of every bucket of the ledger: its rows to judge on, and its groups."""
     group_counts = Counter(ledger["bucket"].to_pylist())
-    return {bucket: files.rows.get(bucket, 0) + ROWS_OF_A_GROUP * count for bucket, count in group_counts.items()}
+    return {bucket: files.rows.get(bucket, 0) + ROWS_PER_GROUP * count for bucket, count in group_counts.items()}
 
 
 def _gate_metrics(counts: dict[str, Any]) -> dict[str, float]:

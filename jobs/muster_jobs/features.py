@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from muster.features.compute import PARENT, compute, row_schema, with_parent_names
+from muster.features.compute import PARENT_COLUMN, compute, row_schema, with_parent_names
 from muster.features.slices import Slices, slices_to_build
 from muster.workload.functions import PREFIX, function
 from muster.workload.spec import Parent, Workload
@@ -28,13 +28,17 @@ def run(job: Job) -> dict[str, Any]:
     slices = slices_to_build(job.context)
     partitions = ", ".join(f"'{first}'" for first in slices.firsts)
     where = f"partition IN ({partitions})"
-    rows = _with_partition_and_bucket(job.workload, _computed(job, slices)).where(where).repartition(job.bins, "bucket")
+    rows = (
+        _with_partition_and_bucket(job.workload, _compute_features(job, slices))
+        .where(where)
+        .repartition(job.bins, "bucket")
+    )
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
     job.replace(rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id"), "features", where)
     return {"slices": len(slices.firsts), **_counts(job.store.open("features"), slices)}
 
 
-def _computed(job: Job, slices: Slices) -> DataFrame:
+def _compute_features(job: Job, slices: Slices) -> DataFrame:
     """Run the workload's function on whole groups, a bucket at a time."""
     workload, days = job.workload, slices.days
     own = function(workload, job.context.folder, workload.features.function)
@@ -44,14 +48,14 @@ def _computed(job: Job, slices: Slices) -> DataFrame:
     def of_bucket(rows: pa.Table) -> pa.Table:
         return with_parent_names(workload, compute(workload, own, rows.drop_columns("bucket"), days))
 
-    schema = row_schema(workload).append(pa.field(PARENT, pa.string()))
+    schema = row_schema(workload).append(pa.field(PARENT_COLUMN, pa.string()))
     read = slices.observed
     rows = job.spark.read.format("delta").load(job.store.table("observations"))
     rows = rows.where((F.col("date") >= read.start) & (F.col("date") < read.stop))
     # Not the rows' own bucket: days ingested under another number of buckets would tear a group apart.
     rows = rows.withColumn("bucket", groups.bucket(F.col("group"), workload.features.buckets))
     computed = rows.groupBy("bucket").applyInArrow(of_bucket, from_arrow_schema(schema))
-    return without_collation(computed, "group", PARENT, "row_id")
+    return without_collation(computed, "group", PARENT_COLUMN, "row_id")
 
 
 def _with_partition_and_bucket(workload: Workload, rows: DataFrame) -> DataFrame:
@@ -59,7 +63,9 @@ def _with_partition_and_bucket(workload: Workload, rows: DataFrame) -> DataFrame
     slice_days, start = workload.schedule.every, F.lit(workload.schedule.start)
     sampled = F.when(_sampled(workload), F.array(F.lit(False), F.lit(True))).otherwise(F.array(F.lit(False)))
     rows = rows.withColumn("parent", F.explode(sampled))
-    rows = rows.withColumn("group", F.when(F.col("parent"), F.col(PARENT)).otherwise(F.col("group"))).drop(PARENT)
+    rows = rows.withColumn("group", F.when(F.col("parent"), F.col(PARENT_COLUMN)).otherwise(F.col("group"))).drop(
+        PARENT_COLUMN
+    )
     first = F.date_add(start, (F.floor(F.date_diff(F.col("date"), start) / slice_days) * slice_days).cast("int"))
     bucket = groups.bucket(F.col("group"), workload.features.buckets)
     return rows.withColumns({"partition": first.cast("string"), "bucket": bucket})

@@ -29,14 +29,14 @@ def run(job: Job) -> dict[str, Any]:
     workload = job.workload
     days = days_to_ingest(job.context)
     check_files(workload, [landed_file(job.store, day) for day in days])
-    rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _landed(job, days)).persist()
+    rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _read_landed_days(job, days)).persist()
     try:
         reasons = {row["reason"]: row["count"] for row in rows.groupBy("reason").count().collect()}
         dates = ", ".join(f"'{day}'" for day in days)
         where = f"date IN ({dates})"
         if reasons.keys() > {None} or set(days) & days_of(job.store, "quarantine"):
-            job.replace(_refused(rows), "quarantine", where)
-        job.replace(_accepted(workload, rows).repartition(job.bins, "date"), "observations", where)
+            job.replace(_quarantine_rows(rows), "quarantine", where)
+        job.replace(_observation_rows(workload, rows).repartition(job.bins, "date"), "observations", where)
     finally:
         rows.unpersist()
     good = reasons.pop(None, 0)
@@ -45,7 +45,7 @@ def run(job: Job) -> dict[str, Any]:
     return {"days": len(days), "files": len(days), **counts, "reasons": reasons}
 
 
-def _landed(job: Job, days: Sequence[date]) -> DataFrame:
+def _read_landed_days(job: Job, days: Sequence[date]) -> DataFrame:
     """Read the days' files as text, a task some files."""
     context, tasks = job.context, min(job.bins, len(days))
     schema = landed_schema(context.workload)
@@ -61,12 +61,12 @@ def _landed(job: Job, days: Sequence[date]) -> DataFrame:
     return without_collation(text, "file")
 
 
-def _refused(rows: DataFrame) -> DataFrame:
+def _quarantine_rows(rows: DataFrame) -> DataFrame:
     text = F.to_json("landed", {"ignoreNullFields": "false"})
     return rows.where("reason IS NOT NULL").select(F.col("day").alias("date"), "file", text.alias("row"), "reason")
 
 
-def _accepted(workload: Workload, rows: DataFrame) -> DataFrame:
+def _observation_rows(workload: Workload, rows: DataFrame) -> DataFrame:
     declared = [F.col("typed")[name].alias(name) for name in workload.columns]
     good = rows.where("reason IS NULL")
     return good.select(*declared, "group", "bucket", "row_id", F.col("day").alias("date"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # a job that uses no session does not wait for pyspark
 TASKS_PER_CORE = 3
 """Bins planned for a core: enough that an early end is filled, few enough that starting them costs nothing."""
 
-BATCH = 65_536
+BATCH_ROWS = 65_536
 """Rows that a worker hands over at once: of predictions, some 10 MB, whatever the size of a bucket."""
 
 
@@ -129,7 +129,7 @@ class Job:
             for batch in batches:
                 for number in batch.column(0).to_pylist():
                     for bucket in buckets_of_task[number]:
-                        yield from function(bucket).cast(schema).combine_chunks().to_batches(BATCH)
+                        yield from function(bucket).cast(schema).combine_chunks().to_batches(BATCH_ROWS)
 
         numbers = self.spark.range(0, len(buckets_of_task), 1, len(buckets_of_task))
         strings = [field.name for field in schema if pa.types.is_string(field.type)]

@@ -78,8 +78,7 @@ def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: Path) -> pa.
 def _train_bucket(
     context: PartitionContext, plan: FitPlan, files: Mapping[int, list[str]], folder: Path, bucket: int
 ) -> pa.Table:
-    rows = read_run_rows(context.workload, files[bucket], context.windows)
-    return train_bucket(plan, rows, bucket, folder)
+    return train_bucket(plan, read_run_rows(context, files[bucket]), bucket, folder)
 
 
 def _close_run(

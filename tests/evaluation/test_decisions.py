@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from muster.evaluation.bucket import CORRUPT_CHAMPION
 from muster.evaluation.decisions import CorruptChampion, DecisionsNotReconciled, reconcile, summary
+from muster.evaluation.model_scores import CORRUPT_CHAMPION
 from muster.evaluation.significance import CHANCE_REASONS
 from muster.storage.tables import DECISIONS
 

@@ -13,7 +13,7 @@ import pytest
 
 from muster_local import process
 from muster_local.errors import NotHealthy, PortInUse, ServiceDied
-from muster_local.ports import Port, accepts, free_ports
+from muster_local.ports import Port, accepts_connections, free_ports
 from muster_local.service import Part, Service, Starter
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
@@ -29,7 +29,9 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
 def service() -> Service:
     (port,) = free_ports(1)
     command = [sys.executable, "-c", LISTEN, str(port)]
-    return Service("one", "One", command, lambda: accepts("127.0.0.1", port), [Port(port, "MUSTER_ONE_PORT")])
+    return Service(
+        "one", "One", command, lambda: accepts_connections("127.0.0.1", port), [Port(port, "MUSTER_ONE_PORT")]
+    )
 
 
 def pid(starter: Starter) -> int:

@@ -23,7 +23,7 @@ from muster.training.estimator import EstimatorFactory, StepFactory
 from muster.training.fit import FitPlan
 from muster.training.outcome_tables import OUTCOMES
 from muster.workload.spec import Workload
-from muster.workload.windows import partition_windows
+from tests.training.conftest import context_of
 
 NASTY = [
     "../../x",
@@ -237,27 +237,28 @@ def test_models_that_do_not_converge_fill_no_log(
 def test_a_group_enters_by_its_rows_of_the_windows_only(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    windows = partition_windows(declare(), "2024-02-05")
+    context = context_of(declare(), tmp_path).at("2024-02-05")
+    windows = context.windows
     assert (run_window(windows).start, run_window(windows).stop) == (windows.train.start, windows.partition)
     day = timedelta(days=1)
     firsts = {"early": windows.train.start - day, "first": windows.train.start}
     firsts |= {"last": windows.partition - day, "late": windows.partition}
     parts = [group_rows(group, first=first, days=1) for group, first in firsts.items()]
     pq.write_table(pa.concat_tables(parts), tmp_path / "part.parquet")
-    found = read_run_rows(declare(), [str(tmp_path / "part.parquet")], windows)
+    found = read_run_rows(context, [str(tmp_path / "part.parquet")])
     assert set(found["group"].to_pylist()) == {"first", "last"}
 
 
 def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_written(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    windows = partition_windows(declare(), "2024-02-05")
+    context = context_of(declare(), tmp_path).at("2024-02-05")
     rows = pa.concat_tables([group_rows("b"), group_rows("a")])
     files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
     for number, file in enumerate(files):
         shuffled = np.random.default_rng(number).permutation(np.arange(number, rows.num_rows, 2))
         pq.write_table(rows.take(pa.array(shuffled)), file)
-    found = read_run_rows(declare(), files, windows)
+    found = read_run_rows(context, files)
     order = list(zip(found["group"].to_pylist(), found["time"].to_pylist(), strict=True))
     assert len(order) == 120
     assert order == sorted(order)
@@ -266,10 +267,10 @@ def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_writt
 def test_a_column_is_missing_only_where_no_file_has_it(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    windows = partition_windows(declare(), "2024-02-05")
+    context = context_of(declare(), tmp_path).at("2024-02-05")
     without, whole = tmp_path / "a.parquet", tmp_path / "b.parquet"
     pq.write_table(group_rows("a").drop_columns("noise"), without)
     pq.write_table(group_rows("b"), whole)
-    assert "noise" not in read_run_rows(declare(), [str(without)], windows).column_names
-    both = read_run_rows(declare(), [str(without), str(whole)], windows)
+    assert "noise" not in read_run_rows(context, [str(without)]).column_names
+    both = read_run_rows(context, [str(without), str(whole)])
     assert both["noise"].null_count == 60

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from muster.training.ledger import (
-    REASONS_SHOWN,
+    MAX_REASONS,
     LedgerNotReconciled,
     TooManyFailed,
     check_failed,
@@ -80,5 +80,5 @@ def test_reasons_are_counted_by_skip_and_error_class_the_commonest_first() -> No
 def test_many_different_reasons_are_bounded() -> None:
     rows = [(f"g{number}", "failed", "text", f"Error{number:03d}") for number in range(100)]
     found = reasons(ledger(*rows))
-    assert len(found) == REASONS_SHOWN + 1
-    assert found["(other)"] == 100 - REASONS_SHOWN
+    assert len(found) == MAX_REASONS + 1
+    assert found["(other)"] == 100 - MAX_REASONS

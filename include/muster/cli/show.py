@@ -18,7 +18,7 @@ from muster.settings import settings
 from muster.storage.query import Rows, read_rows
 from muster.storage.tables import TABLES
 
-ROWS_OF_A_SCREEN = 20
+SCREEN_ROWS = 20
 """Rows shown to a person who named no limit; csv and json then hold every row."""
 
 
@@ -35,7 +35,7 @@ def show(
         raise UnknownName("format", format, FORMATS)
     context = Context.named(workload, settings())
     if limit is None and format == "table":
-        limit = ROWS_OF_A_SCREEN
+        limit = SCREEN_ROWS
     rows = read_rows(context, table, partition, group, limit)
     try:
         FORMATS[format](rows, sys.stdout)

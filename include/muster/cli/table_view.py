@@ -67,7 +67,7 @@ def _fields(row: dict[str, Any]) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(name), Text(cell(value, longest=10_000)))
+        table.add_row(Text(name), Text(cell(value, max_width=10_000)))
     return table
 
 

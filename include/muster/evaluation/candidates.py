@@ -71,7 +71,7 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
         raise NotTrained(workload.name, windows.key, f"the models are not those of run '{run}' in the ledger")
     mlflow_runs = dict(zip(*(trained[name].to_pylist() for name in ("algorithm", "mlflow_run_id")), strict=True))
     missing = mlflow_runs.keys() - {item.algorithm for item in tagged if item.run == run}
-    if missing and run not in _judged(store, [windows.key]):
+    if missing and run not in _judged_runs(store, [windows.key]):
         tag = f"{CANDIDATE_TAG} = {windows.key}"
         problem = f"MLflow has no run of '{run}' tagged '{tag}' for {bounded(sorted(missing))}"
         raise NotTrained(workload.name, windows.key, problem)
@@ -88,11 +88,11 @@ def judged_candidates(store: Store, partition: str, tagged: Iterable[TaggedCandi
     evaluation that was broken off has left. A later training of theirs keeps its tag.
     """
     tagged = list(tagged)
-    judged = _judged(store, sorted({item.partition for item in tagged} - {partition}))
+    judged = _judged_runs(store, sorted({item.partition for item in tagged} - {partition}))
     return [item.run_id for item in tagged if item.partition == partition or item.run in judged]
 
 
-def _judged(store: Store, partitions: Sequence[str]) -> set[str]:
+def _judged_runs(store: Store, partitions: Sequence[str]) -> set[str]:
     """Return the runs that have decisions in any of the partitions."""
     delta = store.open("decisions") if partitions else None
     if delta is None:

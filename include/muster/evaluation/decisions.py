@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
-from muster.evaluation.bucket import CORRUPT_CHAMPION
+from muster.evaluation.model_scores import CORRUPT_CHAMPION
 from muster.evaluation.significance import CHANCE_REASONS
 
 

@@ -65,14 +65,14 @@ def list_features(context: Context, days: DateRange, version: int | None = None)
         bucket = int(item["partition.bucket"])
         files.setdefault(bucket, []).append(f"{store.table('features')}/{item['path']}")
         rows[bucket] = rows.get(bucket, 0) + int(item["num_records"])
-        descriptions.append(_described(item))
+        descriptions.append(_file_summary(item))
     if not files:
         raise NoFeatures(workload.name, days)
     content = hashlib.sha256("\n".join(sorted(descriptions)).encode()).hexdigest()
     return FeatureFiles(table.version(), files, rows, content)
 
 
-def _described(item: Mapping[str, Any]) -> str:
+def _file_summary(item: Mapping[str, Any]) -> str:
     """Return what the Delta log says of a file: its slice, bucket, rows, bytes, and its columns' extremes."""
     fields = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
     return json.dumps(

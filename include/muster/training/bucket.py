@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from threadpoolctl import threadpool_limits
 
+from muster.context import PartitionContext
 from muster.features.files import group_slices, read_bucket
 from muster.models.shards import ShardWriter
 from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome_tables import outcomes_table
-from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 
 
@@ -25,13 +25,14 @@ def run_window(windows: PartitionWindows) -> DateRange:
     return DateRange(windows.train.start, windows.partition)
 
 
-def read_run_rows(workload: Workload, files: Sequence[str], windows: PartitionWindows) -> pa.Table:
+def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
     """Read the rows of `run_window`, sorted by group and time, without the columns that no file has."""
     present: set[str] = set()
     for fragment in ds.dataset(list(files), format="parquet").get_fragments():
         present.update(fragment.physical_schema.names)
+    workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
-    return read_bucket(workload, files, run_window(windows), ["group", "parent", "date", "label", *columns])
+    return read_bucket(workload, files, run_window(context.windows), ["group", "parent", "date", "label", *columns])
 
 
 def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:

@@ -22,7 +22,7 @@ from muster.training.search import grid_problems
 from muster.workload.functions import PREFIX, FunctionNotFound, function
 from muster.workload.spec import Algorithm, Search, Step, Workload
 
-SCORES = ("predict_proba", "score_samples", "decision_function")
+SCORE_METHODS = ("predict_proba", "score_samples", "decision_function")
 """A model offers one of these: labels alone rank nothing."""
 
 
@@ -170,8 +170,8 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
         getattr(estimator, "_validate_params", lambda: None)()
     except ValueError as error:
         raise _Problem(" ".join(str(error).split())) from error
-    if last and not any(hasattr(estimator, name) for name in SCORES):
-        raise _Problem(f"gives no scores: it has none of {bounded(SCORES)}")
+    if last and not any(hasattr(estimator, name) for name in SCORE_METHODS):
+        raise _Problem(f"gives no scores: it has none of {bounded(SCORE_METHODS)}")
     if not last and not hasattr(estimator, "transform"):
         raise _Problem("is not the last step, yet it has no method 'transform'")
     try:

@@ -13,7 +13,7 @@ from muster.errors import MusterError, bounded
 STATES = ("trained", "skipped", "failed")
 """The terminal states of a group's training."""
 
-REASONS_SHOWN = 20
+MAX_REASONS = 20
 """How many different reasons a result names before it counts the rest together."""
 
 
@@ -53,8 +53,8 @@ def reasons(ledger: pa.Table) -> dict[str, int]:
     causes = pc.coalesce(ledger["error_class"], ledger["reason"]).drop_null()
     by_cause = Counter(causes.to_pylist())
     ordered = sorted(by_cause.items(), key=lambda item: (-item[1], item[0]))
-    rest = sum(count for _, count in ordered[REASONS_SHOWN:])
-    return {**dict(ordered[:REASONS_SHOWN]), **({"(other)": rest} if rest else {})}
+    rest = sum(count for _, count in ordered[MAX_REASONS:])
+    return {**dict(ordered[:MAX_REASONS]), **({"(other)": rest} if rest else {})}
 
 
 def reconcile(run: str, expected: Iterable[str], ledger: pa.Table) -> None:

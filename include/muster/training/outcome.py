@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 State = Literal["trained", "skipped", "failed"]
 
-LONGEST_REASON = 300
+MAX_REASON_LENGTH = 300
 """Characters of a reason that the ledger keeps."""
 
 
@@ -75,4 +75,4 @@ def reason_of(error: BaseException) -> str:
 
 def bounded_line(text: str) -> str:
     """Return the text, cut where it is too long for a reason."""
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
+    return text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 3] + "..."

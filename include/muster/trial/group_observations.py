@@ -17,7 +17,6 @@ from muster.errors import WrongArgument, bounded
 from muster.ingest.landed_files import days_of, landed_file, read_text
 from muster.ingest.landing import land, landed_days
 from muster.storage.query import NotAGroup
-from muster.storage.store import Store
 from muster.storage.tables import observations_schema
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.spec import Workload
@@ -118,7 +117,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     if not landed and not in_table:
         raise NothingLanded(workload.name, days, store.landing())
     # A day on which nothing happened has a file without rows, and nothing in the table.
-    if in_table and not any(_has_rows(workload, store, day) for day in sorted(landed - in_table)):
+    if in_table and not any(_has_rows(context, day) for day in sorted(landed - in_table)):
         return _from_table(context, group, days)
     texts = landed_texts(context, sorted(landed))
     checked = check_rows(workload, texts[texts[GROUP] == group])
@@ -127,8 +126,8 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     return GroupObservations(checked.rows, f"{len(landed)} landed files", checked.refused)
 
 
-def _has_rows(workload: Workload, store: Store, day: date) -> bool:
-    return bool(read_text(workload, landed_file(store, day)).num_rows)
+def _has_rows(context: Context, day: date) -> bool:
+    return bool(read_text(context.workload, landed_file(context.store, day)).num_rows)
 
 
 def _from_table(context: Context, group: str, days: DateRange) -> GroupObservations:

@@ -80,7 +80,9 @@ def try_group(context: PartitionContext, group: str) -> Trial:
         training, fits, decision = _train_and_judge(context, plan, features, Path(scratch))
     failed = {fit["algorithm"] for fit in fits if fit["state"] == "failed"}
     factories = [factory for factory in plan.factories if factory.name in failed]
-    failed_at = {factory.name: place for factory in factories if (place := _place(workload, plan, factory, features))}
+    failed_at = {
+        factory.name: place for factory in factories if (place := _failure_place(workload, plan, factory, features))
+    }
     return Trial(group, windows, observed, features, checked, training, fits, failed_at, decision)
 
 
@@ -122,7 +124,7 @@ def _train_and_judge(
     return ledger.to_pylist()[0], shown, judged(models)
 
 
-def _place(workload: Workload, plan: FitPlan, factory: EstimatorFactory, features: pa.Table) -> str | None:
+def _failure_place(workload: Workload, plan: FitPlan, factory: EstimatorFactory, features: pa.Table) -> str | None:
     """Fit once more, letting the error through, to learn where in an estimator of one's own it failed."""
     rows = features.filter(pc.less(features["date"], plan.train.stop))
     if factory.supervised:

@@ -12,7 +12,7 @@ from muster.workload.spec import RESERVED, Parent, Workload
 from muster.workload.windows import slice_of
 from muster.workload.wording import Problem
 
-_KIND = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
+_KIND_OF_TYPE = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
 """Which types of columns a rule may compare with each other; any other only with its own."""
 
 
@@ -58,7 +58,7 @@ def rules(workload: Workload) -> Iterator[Problem]:
 
 
 def _not_comparable(workload: Workload, rule: Rule) -> Iterator[str]:
-    left, right = (_KIND.get(workload.columns[side].type, "other") for side in (rule.left, rule.right))
+    left, right = (_KIND_OF_TYPE.get(workload.columns[side].type, "other") for side in (rule.left, rule.right))
     if rule.left == rule.right:
         yield f"compares '{rule.left}' with itself"
     if left != right or (left == "other" and workload.columns[rule.left].type != workload.columns[rule.right].type):
@@ -164,5 +164,5 @@ def _installed(module: str) -> bool:
     return top.isidentifier() and importlib.util.find_spec(top) is not None
 
 
-OF_SECTIONS = (names, types, rules, features, fallback, schedule)
-OF_FUNCTIONS = (feature_function, landing_function, algorithms)
+SECTION_CHECKS = (names, types, rules, features, fallback, schedule)
+FILE_CHECKS = (feature_function, landing_function, algorithms)

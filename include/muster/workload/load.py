@@ -78,10 +78,10 @@ def load_workload(path: Path) -> Workload:
 
 def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -> Iterator[Problem]:
     """Yield where sections contradict each other or the Python file; an `excused` error ends a check silently."""
-    for check in checks.OF_SECTIONS:
+    for check in checks.SECTION_CHECKS:
         with suppress(*excused):
             yield from check(workload)
-    for check_file in checks.OF_FUNCTIONS:
+    for check_file in checks.FILE_CHECKS:
         with suppress(*excused):
             yield from check_file(workload, path.with_suffix(".py"))
     if getattr(workload, "name", path.stem) != path.stem:

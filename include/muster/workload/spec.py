@@ -17,8 +17,8 @@ ColumnType = Literal["string", "int", "float", "bool", "date", "timestamp"]
 RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition"})
 """Columns that Muster itself writes."""
 
-_IMPORT = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-_COLUMN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<low>[^,\]]*),(?P<high>[^,\]]*)\])?$")
+_IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+_COLUMN_PATTERN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<low>[^,\]]*),(?P<high>[^,\]]*)\])?$")
 
 
 class Section(BaseModel):
@@ -39,7 +39,7 @@ class Column(Section):
 def _column(text: object) -> object:
     if isinstance(text, dict):
         return text
-    match = _COLUMN.match(text.strip()) if isinstance(text, str) else None
+    match = _COLUMN_PATTERN.match(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"'{text}' is no column: write a type, '?' if it may be missing, a range: 'float? [0, 100]'")
     if match["type"] not in get_args(ColumnType):
@@ -167,7 +167,7 @@ class Pack(Section):
     fallback: Fallback = Field("baseline", description="`baseline`, `error`, or a parent's `keys` and `share`.")
     cache_bytes: int = Field(256 * 2**20, ge=2**20, description="Bytes of loaded models a server keeps.")
     shard_bytes: int = Field(256 * 2**20, ge=2**20, description="Largest shard of a champion pack.")
-    allowed_imports: tuple[Annotated[str, Field(pattern=_IMPORT)], ...] = Field(
+    allowed_imports: tuple[Annotated[str, Field(pattern=_IMPORT_PATTERN)], ...] = Field(
         (),
         validation_alias=AliasChoices("allowed_imports", "loads"),
         description="What a stored model may name beside numpy, scipy, scikit-learn and the packages of the declared "
@@ -196,7 +196,7 @@ class Workload(Section):
     time: Name
     columns: dict[Name, Annotated[Column, BeforeValidator(_column)]] = Field(min_length=1)
     unique: tuple[Name, ...] = Field(min_length=1, description="Columns that identify an observation.")
-    rules: dict[Name, Annotated[rule.Rule, BeforeValidator(rule.parsed)]] = Field(
+    rules: dict[Name, Annotated[rule.Rule, BeforeValidator(rule.parse)]] = Field(
         {}, description="What holds across two columns of a good row, by the reason for which another is refused."
     )
     label: Label

@@ -30,7 +30,7 @@ def up(
     context = Context.named(workload, settings())
     partitions = [context.at(str(day)).partition for day in partition or context.workload.schedule.demo][:weeks]
     console = Console(highlight=False)
-    with _nothing_left_behind(settings(), console):
+    with _stopping_on_failure(settings(), console):
         _start(settings(), console)
         if partitions:
             _run(context, partitions, settings(), console)
@@ -58,9 +58,6 @@ def _start(settings: Settings, console: Console) -> None:
 def _run(context: Context, partitions: list[str], settings: Settings, console: Console) -> None:
     """Land the files and bring each partition that was not scored yet through the stages, one after the other."""
     from muster.ingest.landing import land
-    from muster_local.airflow_api import Airflow
-    from muster_local.line import Line, LineStopped
-    from muster_local.passwords import airflow_login
     from muster_local.progress import finished_partitions
     from muster_local.summary import summary
 
@@ -71,30 +68,38 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
             with console.status(f"Landing the files of {workload.name}"):
                 landed = land(context)
             console.print(f"[green]✓[/] {landed.written} files landed, {landed.days} days are there")
-        with console.status("Waiting for the DAGs") as spinner:
-
-            def on_stage(stage: str, state: str, seconds: float | None) -> None:
-                if state == "success":
-                    console.print(f"  [green]✓[/] {stage:<9} {seconds or 0:6.1f} s")
-                elif state == "failed":
-                    console.print(f"  [red]✗[/] {stage}")
-                else:
-                    spinner.update(f"{stage} {state}")
-
-            line = Line(Airflow(settings.airflow_url, airflow_login(settings)), workload.name, on_stage)
-            try:
-                line.open()
-                for partition in waiting:
-                    console.print(f"{workload.name} {partition}")
-                    line.run(partition)
-            except LineStopped as stopped:
-                for text in stopped.log:
-                    console.print(f"  | {text}", markup=False, soft_wrap=True)
-                typer.echo(f"error: {stopped}", err=True)
-                raise typer.Exit(1) from None
+        _run_stages(workload.name, waiting, settings, console)
     for partition in partitions:
         console.print()
         console.print(summary(store, partition))
+
+
+def _run_stages(workload: str, partitions: list[str], settings: Settings, console: Console) -> None:
+    from muster_local.airflow_api import Airflow
+    from muster_local.line import Line, LineStopped
+    from muster_local.passwords import airflow_login
+
+    with console.status("Waiting for the DAGs") as spinner:
+
+        def on_stage(stage: str, state: str, seconds: float | None) -> None:
+            if state == "success":
+                console.print(f"  [green]✓[/] {stage:<9} {seconds or 0:6.1f} s")
+            elif state == "failed":
+                console.print(f"  [red]✗[/] {stage}")
+            else:
+                spinner.update(f"{stage} {state}")
+
+        line = Line(Airflow(settings.airflow_url, airflow_login(settings)), workload, on_stage)
+        try:
+            line.open()
+            for partition in partitions:
+                console.print(f"{workload} {partition}")
+                line.run(partition)
+        except LineStopped as stopped:
+            for text in stopped.log:
+                console.print(f"  | {text}", markup=False, soft_wrap=True)
+            typer.echo(f"error: {stopped}", err=True)
+            raise typer.Exit(1) from None
 
 
 def _print_addresses(settings: Settings, console: Console) -> None:
@@ -116,7 +121,7 @@ def _print_addresses(settings: Settings, console: Console) -> None:
 
 
 @contextmanager
-def _nothing_left_behind(settings: Settings, console: Console) -> Iterator[None]:
+def _stopping_on_failure(settings: Settings, console: Console) -> Iterator[None]:
     """Stop everything when the user, or the system, stops this command or the services cannot start."""
     import signal
     import sys
