@@ -22,7 +22,7 @@ from muster.features.compute import compute
 from muster.ingest.landing import land
 from muster.storage.store import Store
 from muster.storage.tables import observations_schema
-from muster.training.estimator import estimator_factories
+from muster.training.algorithms import estimator_factories
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload

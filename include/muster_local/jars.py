@@ -57,7 +57,7 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     try:
         process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env=env)
     finally:
-        _redact_addresses(process.log_of(home, "jars"))
+        _redact_addresses(process.log_file(home, "jars"))
     for jar, pin in _pinned(home):
         fetched = work / "jars" / jar.name
         if (digest := _digest(fetched)) != pin:

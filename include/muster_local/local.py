@@ -70,7 +70,7 @@ def stop(settings: Settings) -> int:
 
 
 @dataclass(frozen=True)
-class State:
+class ServiceState:
     """The state of a service."""
 
     service: str
@@ -82,19 +82,19 @@ class State:
     """Bytes of its processes' own memory (shared pages counted once for each)."""
 
 
-def status(settings: Settings) -> list[State]:
+def status(settings: Settings) -> list[ServiceState]:
     """Return the state of every service, checked all at the same time."""
     services = [service for part in _parts(settings, {}) for service in part.services]
     with ThreadPoolExecutor(len(services)) as pool:
         return list(pool.map(lambda service: _state(settings.home.resolve(), service), services))
 
 
-def _state(home: Path, service: Service) -> State:
-    record = process.read(home, service.name)
+def _state(home: Path, service: Service) -> ServiceState:
+    record = process.read_record(home, service.name)
     running = record.process() if record else None
     if running is None:
-        return State(service.name, service.title, None, False, service.url, 0)
-    return State(service.name, service.title, running.pid, service.healthy(), service.url, _memory(running))
+        return ServiceState(service.name, service.title, None, False, service.url, 0)
+    return ServiceState(service.name, service.title, running.pid, service.healthy(), service.url, _memory(running))
 
 
 def _memory(parent: psutil.Process) -> int:

@@ -86,7 +86,7 @@ class Starter:
         return process.start(service.name, service.command, home=self.home, env={**self.env, **service.env})
 
     def _wait(self, service: Service, started: subprocess.Popen[bytes] | None) -> None:
-        log = process.log_of(self.home, service.name)
+        log = process.log_file(self.home, service.name)
         deadline = time.monotonic() + HEALTH_TIMEOUT
         while not service.healthy():
             if started and started.poll() is not None:
@@ -99,7 +99,7 @@ class Starter:
 
 def runs(home: Path, service: Service) -> bool:
     """Return whether the recorded process of a service is there, healthy or not yet."""
-    record = process.read(home, service.name)
+    record = process.read_record(home, service.name)
     return record is not None and record.process() is not None
 
 

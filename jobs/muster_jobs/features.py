@@ -26,7 +26,7 @@ from muster_jobs.job import Job
 def run(job: Job) -> dict[str, Any]:
     """Build the partition's own slice, and the earlier slices of its windows that the table has not."""
     slices = slices_to_build(job.context)
-    partitions = ", ".join(f"'{first}'" for first in slices.firsts)
+    partitions = ", ".join(f"'{first}'" for first in slices.first_days)
     where = f"partition IN ({partitions})"
     rows = (
         _with_partition_and_bucket(job.workload, _compute_features(job, slices))
@@ -35,7 +35,7 @@ def run(job: Job) -> dict[str, Any]:
     )
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
     job.replace(rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id"), "features", where)
-    return {"slices": len(slices.firsts), **_counts(job.store.open("features"), slices)}
+    return {"slices": len(slices.first_days), **_counts(job.store.open("features"), slices)}
 
 
 def _compute_features(job: Job, slices: Slices) -> DataFrame:
@@ -82,7 +82,7 @@ def _counts(written: DeltaTable | None, slices: Slices) -> dict[str, Any]:
     """Count what was written, from two columns of its files: a Spark job would take longer to start."""
     if written is None:
         return {"rows": 0, "groups": 0, "parents": 0, "features_version": None}
-    within = pc.field("partition").isin([str(first) for first in slices.firsts])
+    within = pc.field("partition").isin([str(first) for first in slices.first_days])
     rows = written.to_pyarrow_dataset().to_table(columns=["group", "parent"], filter=within)
     parents = rows.group_by(["group", "parent"]).aggregate([])["parent"].to_pylist()
     counts = {"rows": rows.num_rows, "groups": parents.count(False), "parents": parents.count(True)}

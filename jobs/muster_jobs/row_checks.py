@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from muster.workload.column import ColumnType
 from muster.workload.rule import MICROSECONDS
-from muster.workload.spec import ColumnType, Workload
+from muster.workload.spec import Workload
 from muster_jobs import groups
 
 SQL_TYPES: Mapping[ColumnType, str] = {

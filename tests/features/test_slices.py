@@ -43,8 +43,8 @@ def observed(store: Store, *days: str) -> None:
     write_deltalake(store.table("observations"), rows, partition_by=["date"])
 
 
-def built(store: Store, *firsts: str) -> None:
-    rows = [{"group": "a", "partition": first, "bucket": 15} for first in firsts]
+def built(store: Store, *first_days: str) -> None:
+    rows = [{"group": "a", "partition": first, "bucket": 15} for first in first_days]
     table = pa.Table.from_pylist(rows, features_schema(WORKLOAD))
     write_deltalake(store.table("features"), table, partition_by=["partition", "bucket"])
 
@@ -52,7 +52,7 @@ def built(store: Store, *firsts: str) -> None:
 def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) -> None:
     observed(store, "2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
     found = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
-    assert [str(first) for first in found.firsts] == ["2024-01-08", "2024-01-22", "2024-01-29"]
+    assert [str(first) for first in found.first_days] == ["2024-01-08", "2024-01-22", "2024-01-29"]
     assert found.days == DateRange(date(2024, 1, 8), date(2024, 2, 5))
     assert found.observed == DateRange(date(2024, 1, 5), date(2024, 2, 5))
 
@@ -61,7 +61,7 @@ def test_later_runs_build_their_own_slice_again_and_no_earlier_one(store: Store)
     observed(store, "2024-01-10", "2024-01-16", "2024-01-22", "2024-01-29")
     built(store, "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
     found = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
-    assert found.firsts == [date(2024, 1, 29)]
+    assert found.first_days == [date(2024, 1, 29)]
     assert found.observed.start == date(2024, 1, 26)
 
 

@@ -35,7 +35,7 @@ def service() -> Service:
 
 
 def pid(starter: Starter) -> int:
-    record = process.read(starter.home, "one")
+    record = process.read_record(starter.home, "one")
     assert record is not None
     return record.pid
 
@@ -53,7 +53,7 @@ def test_a_running_service_is_left_alone(starter: Starter, service: Service) -> 
 def test_what_a_crash_left_gives_way_to_a_new_start(starter: Starter, service: Service) -> None:
     starter.start(Part("part", [service]))
     first = pid(starter)
-    process.record_of(starter.home, "one").unlink()
+    process.record_file(starter.home, "one").unlink()
     starter.start(Part("part", [service]))
     assert pid(starter) != first
 

@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from muster.errors import WorkloadError
 from muster.models.loading import decode
-from muster.training.estimator import estimator_factories
+from muster.training.algorithms import estimator_factories
 from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome import Fit
 from muster.workload.spec import Workload

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from muster.errors import UnknownName, WorkloadError
+from muster.workload.algorithm import Step
+from muster.workload.column import Column
 from muster.workload.load import find_workload, load_workload, workload_files
-from muster.workload.spec import Column, Parent, Step
+from muster.workload.spec import Parent
 from muster_local import PROJECT
 
 FLIGHTS: dict[str, Any] = yaml.safe_load("""

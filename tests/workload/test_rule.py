@@ -16,7 +16,7 @@ from muster.ingest.landed_files import read_landed
 from muster.storage.store import Store
 from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.checks import rules
-from muster.workload.rule import Rule, parse
+from muster.workload.rule import Rule, parse_rule
 from muster.workload.spec import Workload
 
 DECLARED: dict[str, Any] = {
@@ -105,7 +105,7 @@ def test_a_rule_is_two_columns_compared_the_second_with_an_amount_or_without() -
 )
 def test_anything_else_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="is no rule: write two columns compared"):
-        parse(text)
+        parse_rule(text)
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from muster import groups
-from muster.evaluation.gate_input import EvaluationRows, GateInput, baseline, baseline_score, rows_by_group
+from muster.evaluation.gate_input import EvaluationRows, GateInput, Row, baseline, baseline_score, rows_by_group
 from muster.evaluation.model_scores import ScoringFailed, candidate_scores, stored_scores
 from muster.evaluation.verdict import Judgement, hold_reason, judge
 from muster.models.manifest import allowed_imports
@@ -22,9 +20,6 @@ from muster.storage.tables import DECISIONS
 from muster.workload.spec import Workload
 
 DISABLED = "the gate is disabled"
-
-Row = dict[str, Any]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class OtherFeatures(MusterError):
 class Slices:
     """The slices to build, and the days that are read for them."""
 
-    firsts: list[date]
+    first_days: list[date]
     """The first day of each slice, in order: the values of `partition`."""
     days: DateRange
     observed: DateRange
@@ -61,9 +61,9 @@ def slices_to_build(context: PartitionContext) -> Slices:
         _check_layout(workload, table, store.table("features"))
     built = {date.fromisoformat(values["partition"]) for values in table.partitions()} if table else set()
     earlier = {day for day in observed if windows.history.start <= day < windows.partition}
-    firsts = [*sorted(earlier - built), windows.partition]
-    days = DateRange(firsts[0], windows.score.stop)
-    return Slices(firsts, days, DateRange(days.start - timedelta(days=workload.features.lookback), days.stop))
+    first_days = [*sorted(earlier - built), windows.partition]
+    days = DateRange(first_days[0], windows.score.stop)
+    return Slices(first_days, days, DateRange(days.start - timedelta(days=workload.features.lookback), days.stop))
 
 
 def _check_layout(workload: Workload, table: DeltaTable, location: str) -> None:

@@ -17,7 +17,8 @@ from muster.errors import bounded
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
 from muster.models.shards import encode
-from muster.training.estimator import EstimatorFactory, estimator_factories
+from muster.training.algorithms import estimator_factories
+from muster.training.estimator import EstimatorFactory
 from muster.training.outcome import Fit, Outcome, group_outcome, reason_of
 from muster.training.search import best_params
 from muster.workload.windows import DateRange

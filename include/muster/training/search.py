@@ -14,7 +14,7 @@ from muster.errors import bounded
 from muster.evaluation.metrics import METRICS, value
 from muster.evaluation.verdict import unusable_reason
 from muster.models.reader import scores
-from muster.workload.spec import Search
+from muster.workload.algorithm import Search
 
 ONE_CLASS = "not searched: one class in every fold"
 NO_SCORE = "not searched: no fold could be scored"

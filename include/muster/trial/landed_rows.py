@@ -16,7 +16,8 @@ from muster import groups
 from muster.context import Context
 from muster.ingest.landed_files import read_landed
 from muster.storage.tables import observations_schema
-from muster.workload.spec import ColumnType, Workload
+from muster.workload.column import ColumnType
+from muster.workload.spec import Workload
 
 YES, NO = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")
 """What Spark reads as a boolean, whatever the case."""

@@ -13,7 +13,8 @@ from pydantic import AliasChoices, TypeAdapter, ValidationError
 
 from muster.errors import UnknownName, WorkloadError
 from muster.workload import checks
-from muster.workload.spec import Section, Workload
+from muster.workload.section import Section
+from muster.workload.spec import Workload
 from muster.workload.wording import Problem, shape_problems
 
 S = TypeVar("S", bound=Section)

@@ -47,7 +47,7 @@ class Rule:
         return COMPARE[self.comparison](left, right + amount if amount else right)
 
 
-def parse(text: object) -> object:
+def parse_rule(text: object) -> object:
     """Return the parts of a rule's text.
 
     Raises:

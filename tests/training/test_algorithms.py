@@ -11,7 +11,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from muster.errors import WorkloadError
-from muster.training.estimator import EstimatorFactory, estimator_factories
+from muster.training.algorithms import estimator_factories
+from muster.training.estimator import EstimatorFactory
 from muster.workload.spec import Workload
 from tests.training.conftest import context_of
 
