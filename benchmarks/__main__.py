@@ -23,13 +23,13 @@ def main() -> None:
     module = importlib.import_module(f"benchmarks.{arguments.name}")
     _pickle_by_value(module)
     title = (module.__doc__ or arguments.name).strip().splitlines()[0].rstrip(".")
-    told: dict[str, Any] = {"name": arguments.name, "title": title, "figures": []}
+    result: dict[str, Any] = {"name": arguments.name, "title": title, "figures": []}
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            told["figures"] = [figure.as_json() for figure in module.run(settings(), quick=arguments.quick)]
+            result["figures"] = [figure.as_json() for figure in module.run(settings(), quick=arguments.quick)]
         except MusterError as error:
-            told["error"] = str(error)
-    print(json.dumps(told))
+            result["error"] = str(error)
+    print(json.dumps(result))
 
 
 def _pickle_by_value(module: ModuleType) -> None:

@@ -32,7 +32,7 @@ SEED = 20130812
 
 @dataclass(frozen=True)
 class Simulated:
-    """What the gate made of simulated groups; of each a value: was it judged, is it truly better, was it promoted."""
+    """The gate's verdicts on simulated groups, arrays of (groups,) bool: judged, truly better, promoted."""
 
     judged: np.ndarray
     better: np.ndarray
@@ -51,27 +51,30 @@ class Simulated:
 
 def simulate(groups: int, algorithms: int, gain: float, gate: Gate, seed: int = SEED) -> Simulated:
     """Judge groups of which a share of `BETTER` has candidates better than their champion by `gain`, the rest equal."""
-    one = partial(simulated_group, algorithms=algorithms, gain=gain, gate=gate, seed=seed)
+    simulated = partial(simulated_group, algorithms=algorithms, gain=gain, gate=gate, seed=seed)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        judgements = list(pool.map(one, range(groups), chunksize=max(1, groups // 100)))
-    told = [{"verdict": one.verdict, "against": one.against, "p_value": one.p_value} for one in judgements]
-    rows = [{name: row.get(name) for name in DECISIONS.names} for row in told]
+        judgements = list(pool.map(simulated, range(groups), chunksize=max(1, groups // 100)))
+    fields = ("verdict", "against", "p_value")
+    rows = [
+        {name: getattr(judgement, name) if name in fields else None for name in DECISIONS.names}
+        for judgement in judgements
+    ]
     decided = control(pa.Table.from_pylist(rows, schema=DECISIONS), gate.false_promotions)
     return Simulated(
-        judged=np.array([one.verdict != "hold" for one in judgements]),
+        judged=np.array([judgement.verdict != "hold" for judgement in judgements]),
         better=np.array([is_better(number) and gain > 0 for number in range(groups)]),
-        plain=np.array([one.verdict == "promote" for one in judgements]),
+        plain=np.array([judgement.verdict == "promote" for judgement in judgements]),
         controlled=np.array(decided["verdict"].to_pylist()) == "promote",
     )
 
 
 def is_better(number: int) -> bool:
-    """Tell whether a group is one of those with a true gain."""
+    """Return whether a group is one of those with a true gain."""
     return number % round(1 / BETTER) == 0
 
 
 def simulated_group(number: int, algorithms: int, gain: float, gate: Gate, seed: int) -> Judgement:
-    """Judge one group: normal scores of two classes, shifted so that each model's AUC in the population is as said."""
+    """Judge one group: normal scores of two classes, shifted so that each model's AUC in the population is as drawn."""
     random = np.random.default_rng([seed, number])
     rows = int(np.exp(random.uniform(*np.log(ROWS))))
     labels = random.random(rows) < random.uniform(*POSITIVES)
@@ -97,27 +100,27 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     ]
 
 
-def _figures(found: Simulated, algorithms: int, gain: float, gate: Gate) -> Iterator[Figure]:
+def _figures(simulated: Simulated, algorithms: int, gain: float, gate: Gate) -> Iterator[Figure]:
     sys.stderr.write(f"{algorithms} algorithms, gain {gain}\n")
     which = f"{algorithms} algorithm{'s' * (algorithms > 1)}"
-    size = f"{len(found.judged):,} groups, {found.judged.sum():,} judged, {gate.resamples} resamples"
+    size = f"{len(simulated.judged):,} groups, {simulated.judged.sum():,} judged, {gate.resamples} resamples"
     if gain == 0:
-        told = f"{size}; the win rate alone promotes {found.plain.sum():,}"
+        detail = f"{size}; the win rate alone promotes {simulated.plain.sum():,}"
         yield Figure(
             f"promoted where none is better, {which}",
-            float(found.controlled.sum() / found.judged.sum()),
+            float(simulated.controlled.sum() / simulated.judged.sum()),
             "share",
             at_most=gate.false_promotions,
-            detail=f"{found.controlled.sum():,} of {told}",
+            detail=f"{simulated.controlled.sum():,} of {detail}",
         )
         return
-    both = {"controlled": found.controlled, "win rate alone": found.plain}
-    told = "; ".join(f"{name}: {promoted.sum():,} promoted" for name, promoted in both.items())
+    both = {"controlled": simulated.controlled, "win rate alone": simulated.plain}
+    counts = "; ".join(f"{name}: {promoted.sum():,} promoted" for name, promoted in both.items())
     case = f"{BETTER:.0%} better by {gain}, {which}"
     for name, promoted in both.items():
         limit = gate.false_promotions if name == "controlled" else None
-        detail = f"{size}; {told}"
+        detail = f"{size}; {counts}"
         yield Figure(
-            f"false among the promoted, {case}, {name}", found.false_share(promoted), "share", limit, None, detail
+            f"false among the promoted, {case}, {name}", simulated.false_share(promoted), "share", limit, None, detail
         )
-        yield Figure(f"better ones promoted, {case}, {name}", found.power(promoted), "share", detail=detail)
+        yield Figure(f"better ones promoted, {case}, {name}", simulated.power(promoted), "share", detail=detail)

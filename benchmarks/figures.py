@@ -20,7 +20,7 @@ class NeedsStack(MusterError):
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number, with at most one of the two goals; without a goal it stands for comparison."""
+    """One measured number, with at most one of the two goals; without a goal it is there for comparison."""
 
     name: str
     """What was measured, in a few words: `training, wall against the bare fit floor`."""

@@ -62,10 +62,10 @@ def _in_turn(*measured: Callable[[], object]) -> list[list[float]]:
     seconds: list[list[float]] = [[] for _ in measured]
     for number in range(REPEATS):
         sys.stderr.write(f"round {number + 1} of {REPEATS}\n")
-        for taken, work in zip(seconds, measured, strict=True):
+        for times, work in zip(seconds, measured, strict=True):
             started = time.perf_counter()
             work()
-            taken.append(time.perf_counter() - started)
+            times.append(time.perf_counter() - started)
     return seconds
 
 

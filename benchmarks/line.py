@@ -10,7 +10,7 @@ from benchmarks.figures import Figure, NeedsStack
 from muster.settings import Settings
 from muster.workload.load import load_workload, workload_files
 from muster.workload.stages import STAGE_NAMES
-from muster_local.airflow_api import Airflow, AirflowSilent, DagRun
+from muster_local.airflow_api import Airflow, AirflowUnreachable, DagRun
 from muster_local.passwords import airflow_login
 from muster_local.service import get
 
@@ -64,10 +64,10 @@ def _second_week(settings: Settings) -> tuple[str, str]:
 def _line(settings: Settings, workload: str, partition: str) -> list[DagRun]:
     """Return the newest run of each stage, in order."""
     try:
-        found = list(Airflow(settings.airflow_url, airflow_login(settings)).runs(partition))
-    except AirflowSilent as error:
+        runs = list(Airflow(settings.airflow_url, airflow_login(settings)).runs(partition))
+    except AirflowUnreachable as error:
         raise NeedsStack(str(error)) from error
-    newest = {stage: next((run for run in found if run.dag == f"{workload}.{stage}"), None) for stage in STAGE_NAMES}
+    newest = {stage: next((run for run in runs if run.dag == f"{workload}.{stage}"), None) for stage in STAGE_NAMES}
     stages = [run for run in newest.values() if run is not None and run.state == "success"]
     if len(stages) < len(STAGE_NAMES):
         raise NeedsStack(f"the second week ({workload} {partition}) has not passed all stages")
@@ -94,5 +94,5 @@ def _spark_time(text: str) -> datetime:
 
 
 def _sure(moment: datetime | None) -> datetime:
-    assert moment is not None, "a run that ended well has its times"
+    assert moment is not None, "a successful run has its times"
     return moment

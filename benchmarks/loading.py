@@ -42,7 +42,7 @@ def _family(name: str, count: int) -> list[Figure]:
     )
     rounds = [[_milliseconds(way, times) for way, times in ways] for _ in range(ROUNDS)]
     plain, restricted, other = (statistics.median(column) for column in zip(*rounds, strict=True))
-    ratio = statistics.median(one[1] / one[0] for one in rounds)
+    ratio = statistics.median(times[1] / times[0] for times in rounds)
     sizes = f"{len(pickled):,} bytes; skops {len(safe):,}, asks to trust {', '.join(trusted)}"
     each = f"{count:,} loads a round, medians of {ROUNDS}: {plain:.4f} ms against {restricted:.4f} ms"
     return [
@@ -54,14 +54,14 @@ def _family(name: str, count: int) -> list[Figure]:
 def _fitted(name: str) -> Any:
     random = np.random.default_rng(0)
     features, labels = random.normal(size=(500, 10)), random.random(500) < 0.3
-    made = {
+    model = {
         "logistic pipeline": make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
         "forest of 20": RandomForestClassifier(20, random_state=0),
         "isolation forest of 100": IsolationForest(random_state=0),
     }[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return made.fit(features, labels)
+        return model.fit(features, labels)
 
 
 def _milliseconds(way: Callable[[], Any], times: int) -> float:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +14,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure
-from muster import groups
+from benchmarks.pack_data import (
+    FEATURES,
+    PARTITION,
+    features_of,
+    fitted,
+    in_driver,
+    mlflow_of_its_own,
+    workload_of,
+    write_models,
+)
 from muster.champions import opened
 from muster.champions.journal import Journal
 from muster.champions.opened import PackChampions
@@ -33,27 +35,18 @@ from muster.champions.versions import RegisteredVersion, current
 from muster.context import Context
 from muster.features.files import list_features
 from muster.mlflow import budget
-from muster.mlflow.candidates import CANDIDATE_TAG, clear, tagged
+from muster.mlflow.candidates import CANDIDATE_TAG, clear_tags, tagged_candidates
 from muster.mlflow.client import connect
 from muster.mlflow.runs import add_metrics, close_run, open_runs
 from muster.models.build import build_pack
 from muster.models.reader import scores
-from muster.models.shards import ShardWriter, encode
 from muster.promotion.promote import promote
 from muster.scoring import score
 from muster.settings import Settings
-from muster.settings import settings as settings_of_process
-from muster.settings.limits import CLASSES
 from muster.storage.store import Store
-from muster.storage.tables import DECISIONS, MODELS, features_schema
-from muster.workload.spec import Workload
+from muster.storage.tables import DECISIONS
 from muster.workload.windows import partition_windows
-from muster_local import local
-from muster_local.ports import free_ports
 
-PARTITION = "2024-02-05"
-FEATURES = [f"x{number}" for number in range(8)]
-BUCKETS = 16
 REPEATS = 3
 
 
@@ -67,22 +60,6 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     return [*_call_figures(sizes, weeks), *_log_figures(sizes[-1], weeks[-1], *alone), *scored]
 
 
-@contextmanager
-def mlflow_of_its_own(settings: Settings, home: Path) -> Iterator[None]:
-    """Start an MLflow server that this process then uses, and stop it."""
-    own = settings.model_copy(update={"home": home / "home", "mlflow_port": free_ports(1)[0], "mlflow_uri": ""})
-    try:
-        local.start(own, ["mlflow"])
-        os.environ["MUSTER_MLFLOW_URI"] = own.mlflow_tracking_uri
-        os.environ["MUSTER_MLFLOW_BUDGET"] = json.dumps(
-            dict.fromkeys(CLASSES, 10_000)
-        )  # what is measured is the server
-        settings_of_process.cache_clear()
-        yield
-    finally:
-        local.stop(own)
-
-
 @dataclass(frozen=True)
 class Week:
     """What one run of a workload's first partition took."""
@@ -92,58 +69,6 @@ class Week:
     """Building, logging, registering and promoting the pack."""
 
 
-def workload_of(name: str) -> Workload:
-    """Return a workload of eight features and one key."""
-    declared = {
-        "name": name,
-        "keys": ["key"],
-        "time": "at",
-        "columns": {"key": "string", "at": "timestamp", "y": "float?"},
-        "unique": ["key", "at"],
-        "label": {"column": "y", "above": 0},
-        "features": {"columns": FEATURES, "buckets": BUCKETS},
-        "algorithms": {"logistic": ["sklearn.impute.SimpleImputer", "sklearn.linear_model.LogisticRegression"]},
-        "windows": {"train": 14, "evaluate": 7},
-        "schedule": {"start": "2024-01-01"},
-    }
-    return Workload.model_validate(declared)
-
-
-def _fitted() -> Pipeline:
-    """Return the estimator of flight_delays, fitted on 200 rows."""
-    random = np.random.default_rng(0)
-    data = random.normal(size=(200, len(FEATURES)))
-    return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(data, random.random(200) < 0.3)
-
-
-def train(workload: Workload, store: Store, size: int, run: str, run_id: str) -> pa.Table:
-    """Write the shards of a run of `size` groups and its rows of `models`."""
-    data, rows = encode(_fitted()), []
-    windows = partition_windows(workload, PARTITION)
-    names = [f"group-{number:05}" for number in range(size)]
-    fixed = {
-        "partition": PARTITION,
-        "run": run,
-        "parent": False,
-        "algorithm": "logistic",
-        "rows": 200,
-        "positives": 60,
-        "prior": 0.3,
-    }
-    fixed |= {"features_version": 1, "mlflow_run_id": run_id}
-    fixed |= {"train_from": windows.train.start, "train_to": windows.train.stop}
-    for bucket in range(BUCKETS):
-        mine = [name for name in names if groups.bucket(name, BUCKETS) == bucket]
-        with ShardWriter(Path(store.packs()) / run, str(bucket)) as shard:
-            stored = [shard.add(data) for _ in mine]
-        below = shard.path.relative_to(store.root).as_posix() if shard.path else ""
-        rows += [
-            {**fixed, "group": name, "bucket": bucket, "shard": below, **place._asdict()}
-            for name, place in zip(mine, stored, strict=True)
-        ]
-    return pa.Table.from_pylist(rows, MODELS)
-
-
 def _week(root: Path, size: int) -> Week:
     """Send what train, evaluate, promote and score of one partition send to MLflow, with all else done for real."""
     name = f"bench_{root.name.replace('-', '_')}"
@@ -151,12 +76,12 @@ def _week(root: Path, size: int) -> Week:
     before = budget.count()
     run_id = open_runs(workload, run, workload.algorithms)["logistic"]
     close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {CANDIDATE_TAG: PARTITION})
-    models = train(workload, store, size, run, run_id)
-    found = tagged(workload)
+    models = write_models(workload, store, size, run, run_id)
+    candidates = tagged_candidates(workload)
     context, unit = Context(workload, root, store).at(PARTITION), Unit(name, name)
     current(unit, Journal(store).rows, store)
     add_metrics(run_id, {"gate_promote": size, "gate_score_after": 0.7})
-    clear(item.run_id for item in found)
+    clear_tags(item.run_id for item in candidates)
     verdict = {
         "partition": PARTITION,
         "run": run,
@@ -192,14 +117,14 @@ def _a_model_a_group(sample: int) -> tuple[float, float, float, float]:
 
     connect()
     mlflow.set_experiment("bench_a_model_a_group")
-    model, example = _fitted(), np.zeros((2, len(FEATURES)))
+    model, example = fitted(), np.zeros((2, len(FEATURES)))
     signature = infer_signature(example, model.predict(example))
     tuned = {"pip_requirements": ["scikit-learn"], "serialization_format": "cloudpickle"}
     plain = {"input_example": example, "serialization_format": "cloudpickle"}
     number = iter(range(10**6))
 
     def log(options: dict[str, object]) -> Callable[[], None]:
-        def one() -> None:
+        def log_one() -> None:
             with mlflow.start_run():
                 mlflow.log_param("rows", 200)
                 mlflow.log_metric("auc", 0.7)
@@ -208,14 +133,14 @@ def _a_model_a_group(sample: int) -> tuple[float, float, float, float]:
                     model, name="model", signature=signature, registered_model_name=name, **options
                 )
 
-        return one
+        return log_one
 
-    found: list[float] = []
+    results: list[float] = []
     for options in (tuned, plain):
         before = budget.count()
         seconds = [_seconds(log(options)) for _ in range(sample)]
-        found += [statistics.median(seconds), (budget.count() - before) / sample]
-    return found[0], found[1], found[2], found[3]
+        results += [statistics.median(seconds), (budget.count() - before) / sample]
+    return results[0], results[1], results[2], results[3]
 
 
 def _log_figures(
@@ -240,15 +165,10 @@ def _log_figures(
     ]
 
 
-def in_driver(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
-    """Run what executors would, here."""
-    return pa.concat_tables([work(number) for number in range(tasks)])
-
-
 def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     """Measure `score_bucket` over all buckets, the pack opened anew each time, against predict on loaded models."""
     workload, store = workload_of("bench_score"), Store(str(root), "bench_score")
-    models = train(workload, store, size, f"{PARTITION}-0123abcd", "none")
+    models = write_models(workload, store, size, f"{PARTITION}-0123abcd", "none")
     windows = partition_windows(workload, PARTITION)
     winners = models.select(["group", "algorithm"]).append_column("score", pa.repeat(0.7, models.num_rows))
     built = build_pack(workload, store, windows.partition, models, winners, None)
@@ -260,7 +180,7 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
     place = built.folder.relative_to(store.root).as_posix()
     champion = RegisteredVersion(Unit(workload.name, workload.name), "1", built.sha256, PARTITION, place)
     champions = PackChampions(champion, store, fits=True, fallback="baseline")
-    files = list_features(workload, store, windows.score)
+    files = list_features(Context(workload, root, store), windows.score)
     scoring = score.Scoring(workload, files, windows.score, PARTITION, datetime.now(UTC), champions)
     with champions.open([]) as pack:
         reader = pack.reader(workload.pack.cache_bytes)
@@ -282,37 +202,28 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
 
     with threadpool_limits(limits=1):
         bare(), cold(), warm()
-        taken = [[_seconds(measured) for measured in (bare, cold, warm)] for _ in range(REPEATS)]
-    floor, first, again = (statistics.median(column) for column in zip(*taken, strict=True))
-    detail = f"{rows:,} rows x {size:,} groups; bare predict on loaded models {floor:.3f} s"
+        rounds = [[_seconds(measured) for measured in (bare, cold, warm)] for _ in range(REPEATS)]
+    floor, cold_seconds, warm_seconds = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return _scoring_figures(f"{rows:,} rows x {size:,} groups", floor, cold_seconds, warm_seconds)
+
+
+def _scoring_figures(sizes: str, floor: float, cold_seconds: float, warm_seconds: float) -> list[Figure]:
+    detail = f"{sizes}; bare predict on loaded models {floor:.3f} s"
     return [
         Figure(
             "scoring against bare predict, every model loaded anew",
-            first / floor,
+            cold_seconds / floor,
             "x",
             at_most=1.5,
-            detail=f"{detail}; read, loaded, scored {first:.3f} s",
+            detail=f"{detail}; read, loaded, scored {cold_seconds:.3f} s",
         ),
-        Figure("scoring against bare predict, models in memory", again / floor, "x", detail=f"{detail}; {again:.3f} s"),
+        Figure(
+            "scoring against bare predict, models in memory",
+            warm_seconds / floor,
+            "x",
+            detail=f"{detail}; {warm_seconds:.3f} s",
+        ),
     ]
-
-
-def features_of(workload: Workload, names: Sequence[str], rows: int) -> pa.Table:
-    at = datetime.fromisoformat(PARTITION).replace(tzinfo=UTC)
-    chosen = sorted(names[number % len(names)] for number in range(rows))
-    random = np.random.default_rng(2)
-    columns = {
-        "group": chosen,
-        "parent": [False] * rows,
-        "row_id": [f"{number:08}" for number in range(rows)],
-        "time": [at] * rows,
-        "date": [at.date()] * rows,
-        "label": [None] * rows,
-        **{name: random.normal(size=rows) for name in FEATURES},
-        "partition": [PARTITION] * rows,
-        "bucket": [groups.bucket(name, BUCKETS) for name in chosen],
-    }
-    return pa.table(columns, schema=features_schema(workload))
 
 
 def _seconds(measured: Callable[[], object]) -> float:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from benchmarks.figures import Figure
-from benchmarks.pack import PARTITION, features_of, in_driver, mlflow_of_its_own, train, workload_of
+from benchmarks.pack_data import PARTITION, features_of, in_driver, mlflow_of_its_own, workload_of, write_models
 from muster.context import Context
 from muster.mlflow import budget
 from muster.mlflow.runs import close_run, open_runs
@@ -21,7 +21,7 @@ from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import DECISIONS
 
-ROWS_OF_A_GROUP = 480
+ROWS_PER_GROUP = 480
 """A week of quotes every 15 minutes."""
 
 
@@ -29,14 +29,14 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure on one thread against an MLflow server of its own, so that nothing is left in the real one."""
     size = 4 if quick else 48
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings, Path(scratch)):
-        taken = {kind: _week(Path(scratch) / kind, kind, size) for kind in ("pack", "per_group")}
+        weeks = {kind: _week(Path(scratch) / kind, kind, size) for kind in ("pack", "per_group")}
     figures = []
     for stage in ("promote", "score"):
-        for kind, stages in taken.items():
+        for kind, stages in weeks.items():
             calls, seconds = stages[stage]
             detail = f"{size} groups: {calls} calls, {seconds:.2f} s, {seconds / size * 1e3:.1f} ms a group, one thread"
             figures.append(Figure(f"{stage}, {kind}: MLflow calls a group", calls / size, "calls", detail=detail))
-        slower = taken["per_group"][stage][1] / taken["pack"][stage][1]
+        slower = weeks["per_group"][stage][1] / weeks["pack"][stage][1]
         figures.append(Figure(f"{stage}, a model a group against a pack: seconds", slower, "x"))
     return figures
 
@@ -45,16 +45,16 @@ def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
     """Promote and score one partition; return calls and seconds of both."""
     name = f"bench_{kind}"
     workload = workload_of(name).model_copy(update={"registry": kind})
-    store, one = Store(str(root), name), f"{PARTITION}-0123abcd"
-    run_id = open_runs(workload, one, workload.algorithms)["logistic"]
+    store, run = Store(str(root), name), f"{PARTITION}-0123abcd"
+    run_id = open_runs(workload, run, workload.algorithms)["logistic"]
     close_run(run_id, {"seed": 0}, {"groups": size}, {})
-    models = train(workload, store, size, one, run_id)
-    verdict = {"partition": PARTITION, "run": one, "verdict": "promote", "candidate_score": 0.7}
+    models = write_models(workload, store, size, run, run_id)
+    verdict = {"partition": PARTITION, "run": run, "verdict": "promote", "candidate_score": 0.7}
     verdict |= {"algorithm": "logistic"}
     decisions = pa.Table.from_pylist([verdict | {"group": group} for group in models["group"].to_pylist()], DECISIONS)
     for table, rows in (("models", models), ("decisions", decisions)):
         write_deltalake(store.table(table), rows, partition_by=["partition"])
-    features = features_of(workload, models["group"].to_pylist(), size * ROWS_OF_A_GROUP)
+    features = features_of(workload, models["group"].to_pylist(), size * ROWS_PER_GROUP)
     write_deltalake(store.table("features"), features, partition_by=["partition", "bucket"])
     context = Context(workload, root, store).at(PARTITION)
 
@@ -63,10 +63,13 @@ def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
         for bucket in sorted(scoring.costs):
             score_bucket(scoring, bucket)
 
-    return {"promote": _taken(lambda: promote(context, "bench", None, in_driver)), "score": _taken(score)}
+    return {
+        "promote": _calls_and_seconds(lambda: promote(context, "bench", None, in_driver)),
+        "score": _calls_and_seconds(score),
+    }
 
 
-def _taken(work: Callable[[], object]) -> tuple[int, float]:
+def _calls_and_seconds(work: Callable[[], object]) -> tuple[int, float]:
     calls, started = budget.count(), time.perf_counter()
     work()
     return budget.count() - calls, time.perf_counter() - started

@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure, NeedsStack
 from muster import groups
+from muster.context import PartitionContext
 from muster.features.files import FeatureFiles, list_features
 from muster.settings import Settings
 from muster.storage.store import Store
@@ -38,7 +39,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import train
 from muster_jobs.job import Job
-from muster_local.ports import accepts
+from muster_local.ports import accepts_connections
 
 GROUPS, ROWS, FEATURES, SLICES = 10_000, 200, 8, 8
 QUICK_GROUPS = 200
@@ -62,14 +63,15 @@ WINDOWS = partition_windows(WORKLOAD, START + timedelta(days=7 * (SLICES + 1)))
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure the whole train job, tables and shards written, on the warm Spark server."""
-    if not accepts(settings.spark_address, settings.spark_port):
+    if not accepts_connections(settings.spark_address, settings.spark_port):
         raise NeedsStack(f"no Spark Connect server at {settings.spark_remote}")
     count = QUICK_GROUPS if quick else GROUPS
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as root, _remote(settings):
         store = Store(root, WORKLOAD.name)
+        context = PartitionContext(WORKLOAD, Path(root), store, WINDOWS)
         _write_features(store, count)
-        job = Job("train", WORKLOAD, Path(root), WINDOWS, store, settings.model_copy(update={"store": root}), "bench")
-        files = list_features(WORKLOAD, store, WINDOWS.train)
+        job = Job("train", context, settings.model_copy(update={"store": root}), "bench")
+        files = list_features(context, WINDOWS.train)
         with multiprocessing.get_context("spawn").Pool(settings.spark_cores) as pool:
             ways = {
                 "floor": lambda: _floor(pool, files, settings.spark_cores),
@@ -101,7 +103,7 @@ def _figures(turns: dict[str, list[float]], count: int, cores: int) -> list[Figu
 
 def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
     """Return each way's seconds, turn by turn; all are warmed once, then take turns."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
             start = time.perf_counter()
@@ -109,8 +111,8 @@ def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str,
             took = time.perf_counter() - start
             print(f"training: {name} {took:.2f} s{'' if turn else ' (warming)'}", file=sys.stderr)
             if turn:
-                found[name].append(took)
-    return found
+                seconds[name].append(took)
+    return seconds
 
 
 @contextmanager

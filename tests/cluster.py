@@ -12,7 +12,7 @@ from muster.settings import Settings
 from muster_local import process
 from muster_local.environment import environment
 from muster_local.jars import ensure_jars, spark_home
-from muster_local.ports import accepts, free_ports
+from muster_local.ports import accepts_connections, free_ports
 from muster_local.service import get
 
 HOST = "127.0.0.1"
@@ -55,7 +55,7 @@ def start(settings: Settings) -> Cluster:
     listen = ["--host", HOST, "--port", str(port), "--webui-port", str(ui)]
     master = [launcher, "org.apache.spark.deploy.master.Master", *listen]
     process.start("master", master, home=home, env=env)
-    _until(lambda: accepts(HOST, port))
+    _until(lambda: accepts_connections(HOST, port))
     for number in range(WORKERS):
         ports = ["--port", str(of_workers[2 * number]), "--webui-port", str(of_workers[2 * number + 1])]
         size = ["--cores", "1", "--memory", "1g", "--work-dir", str(home / f"worker-{number}")]

@@ -25,7 +25,7 @@ from tests.shared import Shared
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test inherits what one before it in the same process has set: variables, settings, patience of a Spark job."""
-    monkeypatch.setattr("muster.mlflow.budget.patience._holds_spark", False)
+    monkeypatch.setattr("muster.mlflow.budget.max_wait._holds_spark", False)
     before = dict(os.environ)
     yield
     if dict(os.environ) != before:

@@ -17,11 +17,12 @@ from pydantic import BaseModel
 from sklearn.metrics import roc_auc_score
 
 from muster import groups
+from muster.context import Context
 from muster.features.compute import compute
 from muster.ingest.landing import land
 from muster.storage.store import Store
 from muster.storage.tables import observations_schema
-from muster.training.estimator import recipes
+from muster.training.algorithms import estimator_factories
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
@@ -78,7 +79,7 @@ def parcels(folder: Path) -> Workload:
 def observations(parcels: Workload, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     """What ingest makes of the example's files."""
     store = Store(str(tmp_path_factory.mktemp("store")), "parcels")
-    land(parcels, folder, store)
+    land(Context(parcels, folder, store))
     rows = pd.concat(pd.read_csv(file, parse_dates=["accepted"]) for file in sorted(Path(store.landing()).glob("*.gz")))
     rows["accepted"] = rows["accepted"].dt.tz_localize("UTC")
     rows["group"] = [groups.name(keys) for keys in rows[list(parcels.keys)].itertuples(index=False)]
@@ -96,7 +97,9 @@ def test_examples_model_learns_what_is_in_its_data(parcels: Workload, folder: Pa
     of_group = rows[rows["group"] == "north,b"]
     x, y = of_group[list(parcels.features.columns)].to_numpy(), of_group["label"].to_numpy()
     later = (of_group["date"] >= date(2024, 3, 4)).to_numpy()
-    fitted = recipes(parcels, folder)[0].make(seed=1).fit(x[~later], y[~later])
+    fitted = (
+        estimator_factories(Context(parcels, folder, Store("", "parcels")))[0].create(seed=1).fit(x[~later], y[~later])
+    )
     assert roc_auc_score(y[later], fitted.predict_proba(x[later])[:, 1]) > 0.6
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-SHOWN = 10
+MAX_ITEMS = 10
 """How many items of a list an error message shows before it counts the rest."""
 
 
-def bounded(items: Iterable[object], shown: int = SHOWN) -> str:
+def bounded(items: Iterable[object], shown: int = MAX_ITEMS) -> str:
     """Join `items` with commas, cut after `shown` with a count of the rest."""
     texts = [str(item) for item in items]
     rest = len(texts) - shown
@@ -20,7 +20,7 @@ class MusterError(Exception):
     """Raised for anything a user can put right; the command line prints it without a traceback."""
 
     retryable: ClassVar[bool] = False
-    """Whether the same may go well later with nothing put right: a job that ends by it is worth another try."""
+    """Whether a retry may succeed although nothing is put right: a job that fails by it is worth another try."""
 
 
 class WorkloadError(MusterError):
@@ -34,7 +34,7 @@ class WorkloadError(MusterError):
 
 
 class WrongArgument(MusterError):
-    """Raised when what was asked for cannot be meant; the command line then ends with code 2, as for bad usage."""
+    """Raised for an argument that cannot be right; the command line then exits with code 2, as for bad usage."""
 
 
 class UnknownName(WrongArgument):

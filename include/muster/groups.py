@@ -24,8 +24,8 @@ def name(values: Sequence[object]) -> str:
 
 def parent_name(keys: Sequence[str], values: Sequence[object], pooled_by: Sequence[str]) -> str:
     """Return the text of the parent that pools every group with the same values of `pooled_by`: `*,EWR,*`."""
-    kept = set(pooled_by)
-    return ",".join(_field(str(v)) if key in kept else WILDCARD for key, v in zip(keys, values, strict=True))
+    pooled_keys = set(pooled_by)
+    return ",".join(_field(str(v)) if key in pooled_keys else WILDCARD for key, v in zip(keys, values, strict=True))
 
 
 def values(text: str) -> tuple[str, ...]:

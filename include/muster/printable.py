@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-LONGEST = 48
+MAX_WIDTH = 48
 """Cells of a text before it is cut: group names may have hundreds of characters."""
 
 
-def cell(value: Any, longest: int = LONGEST) -> str:
+def cell(value: Any, max_width: int = MAX_WIDTH) -> str:
     """Return a value as one line of printable text: what a landed text holds must not steer the terminal."""
     if value is None:
         return "-"
@@ -20,4 +20,4 @@ def cell(value: Any, longest: int = LONGEST) -> str:
     if isinstance(value, date):
         return value.isoformat()
     text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if len(text) <= max_width else text[: max_width - 1] + "…"

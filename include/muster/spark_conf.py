@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-DELTA = "4.4.0"
-ARTIFACTS = ("delta-spark_4.2_2.13", "delta-storage", "delta-kernel-api", "delta-kernel-defaults")
+DELTA_VERSION = "4.4.0"
+DELTA_ARTIFACTS = ("delta-spark_4.2_2.13", "delta-storage", "delta-kernel-api", "delta-kernel-defaults")
 """Of `io.delta`: all that Delta needs beside what Spark brings."""
 
 
 def jars(home: Path) -> list[Path]:
     """Return where a home keeps Delta's jars, fetched or not."""
-    return [home / "jars" / f"io.delta_{artifact}-{DELTA}.jar" for artifact in ARTIFACTS]
+    return [home / "jars" / f"io.delta_{artifact}-{DELTA_VERSION}.jar" for artifact in DELTA_ARTIFACTS]
 
 
 def spark_home() -> Path:
@@ -28,10 +28,14 @@ def delta_configuration(home: Path, cores: int) -> dict[str, str]:
 
     The jars are those of the home where it has them; elsewhere Spark resolves them from Maven Central when it starts.
     """
-    kept = [str(jar) for jar in jars(home) if jar.exists()]
-    packages = f"io.delta:{ARTIFACTS[0]}:{DELTA}"
+    local_jars = [str(jar) for jar in jars(home) if jar.exists()]
+    packages = f"io.delta:{DELTA_ARTIFACTS[0]}:{DELTA_VERSION}"
     return {
-        **({"spark.jars": ",".join(kept)} if len(kept) == len(ARTIFACTS) else {"spark.jars.packages": packages}),
+        **(
+            {"spark.jars": ",".join(local_jars)}
+            if len(local_jars) == len(DELTA_ARTIFACTS)
+            else {"spark.jars.packages": packages}
+        ),
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.session.timeZone": "UTC",

@@ -41,20 +41,20 @@ def _with_port(uri: str) -> dict[str, Any]:
     return {"host": host, "port": parts.port or {"https": 443}.get(parts.scheme, 80)}
 
 
-def store(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> None:
+def update_connections(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> None:
     """Bring Airflow's database up to the settings: `airflow` runs one of its commands.
 
     Only what the settings call for differently than the last time is written, so an operator's edit stays until then.
     """
     file = home / "airflow" / "connections.json"
-    wanted = connections(settings)
+    current = connections(settings)
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    changed = {name: value for name, value in wanted.items() if before.get(name) != value}
+    changed = {name: value for name, value in current.items() if before.get(name) != value}
     if changed:
-        part = file.with_suffix(".new.json")  # Airflow tells the format by the suffix
+        part = file.with_suffix(".new.json")  # Airflow takes the format from the suffix
         _write(part, changed)
         airflow(["connections", "import", "--overwrite", str(part)])
-        _write(part, wanted)
+        _write(part, current)
         part.replace(file)
 
 

@@ -22,13 +22,13 @@ COMPONENTS = {
 }
 """Service -> Airflow's command, and its name in the health document.
 
-The log servers of scheduler and triggerer listen on every interface and cannot be told otherwise; on one machine the
-api-server reads the log files themselves.
+The log servers of scheduler and triggerer listen on every interface and cannot be configured otherwise; on one machine
+the api-server reads the log files themselves.
 """
 
 
 def part(settings: Settings, database: Callable[[], None]) -> Part:
-    """Describe Airflow's components; `database` makes what they need first."""
+    """Describe Airflow's components; `database` prepares the database first."""
     home = settings.home.resolve()
     ports = {"airflow-api": [Port(settings.airflow_port, "MUSTER_AIRFLOW_PORT")]}
     services = [
@@ -45,8 +45,10 @@ def part(settings: Settings, database: Callable[[], None]) -> Part:
 
     def prepare() -> None:
         (home / "airflow" / "plugins").mkdir(parents=True, exist_ok=True)
-        passwords.once(home / "airflow" / "secret", lambda: secrets.token_hex(64))
-        passwords.once(home / "airflow" / "fernet", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        passwords.write_once(home / "airflow" / "secret", lambda: secrets.token_hex(64))
+        passwords.write_once(
+            home / "airflow" / "fernet", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        )
         database()
 
     return Part("airflow", services, prepare)
@@ -88,7 +90,7 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
 
 
 def _sign_on(settings: Settings) -> dict[str, object]:
-    """Return who may sign in: anybody on this machine, or one user with a password that was made for this home.
+    """Return who may sign in: anybody on this machine, or one user with this home's own password.
 
     The password is there before Airflow starts, which would otherwise print one of its own into a log.
     """

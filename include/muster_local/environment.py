@@ -10,7 +10,7 @@ from muster.settings import Settings
 from muster.spark_conf import spark_home
 from muster_local import airflow_services, java
 
-UNWANTED = {"SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "PYTHONDONTWRITEBYTECODE"}
+EXCLUDED_VARIABLES = {"SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "PYTHONDONTWRITEBYTECODE"}
 """Left out of what the services inherit. With the first a Spark server refuses to start; with the second, which
 a Connect client leaves behind, no other session can; with the third each short process compiles Muster anew."""
 
@@ -33,7 +33,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def toolchain(settings: Settings) -> dict[str, str]:
     """Return this process's environment with this Python, Java and Spark found first; Java is installed if need be."""
     return {
-        **{name: value for name, value in os.environ.items() if name not in UNWANTED},
+        **{name: value for name, value in os.environ.items() if name not in EXCLUDED_VARIABLES},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "JAVA_HOME": str(java.java_home()),
         "SPARK_HOME": str(spark_home()),

@@ -20,12 +20,12 @@ class PortInUse(StackError):
 
 
 class ServiceDied(StackError):
-    """Raised when a service or a preparing command ends before it did its work."""
+    """Raised when a service or a preparing command ends before its work is done."""
 
     def __init__(self, service: str, code: int | None, log: Path) -> None:
         self.log = log
-        ended = "stopped" if code is None else f"ended with code {code}"
-        super().__init__(f"{service} {ended}: {last_line(log)} (log: {log})")
+        ending = "stopped" if code is None else f"exited with code {code}"
+        super().__init__(f"{service} {ending}: {last_line(log)} (log: {log})")
 
 
 class NotHealthy(StackError):
@@ -45,8 +45,8 @@ class JavaMissing(StackError):
 class JarMismatch(StackError):
     """Raised when a downloaded jar is not the one that was pinned."""
 
-    def __init__(self, jar: Path, found: str, pinned: str) -> None:
-        super().__init__(f"{jar} has sha256 {found[:12]}..., not the pinned {pinned[:12]}...; it was not used")
+    def __init__(self, jar: Path, actual: str, pinned: str) -> None:
+        super().__init__(f"{jar} has sha256 {actual[:12]}..., not the pinned {pinned[:12]}...; it was not used")
 
 
 class AlreadyStarting(StackError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from muster.spark_conf import DELTA, jars, spark_home
+from muster.spark_conf import DELTA_VERSION, jars, spark_home
 from muster_local import process
 from muster_local.errors import JarMismatch
 
@@ -47,7 +47,7 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     )
     (work / "nothing.py").touch()
     confs = {
-        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA}" for artifact in DIGESTS),
+        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA_VERSION}" for artifact in DIGESTS),
         "spark.jars.excludes": ",".join(NOT_NEEDED),
         "spark.jars.ivy": str(work),
         "spark.jars.ivySettings": str(work / "settings.xml"),
@@ -57,11 +57,11 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     try:
         process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env=env)
     finally:
-        _forget_addresses(process.log_of(home, "jars"))
+        _redact_addresses(process.log_file(home, "jars"))
     for jar, pin in _pinned(home):
         fetched = work / "jars" / jar.name
-        if (found := _digest(fetched)) != pin:
-            raise JarMismatch(fetched, found, pin)
+        if (digest := _digest(fetched)) != pin:
+            raise JarMismatch(fetched, digest, pin)
         fetched.replace(jar)
     shutil.rmtree(work)
 
@@ -72,8 +72,8 @@ def _mirror() -> str:
     return f" root={quoteattr(root)}" if root else ""
 
 
-def _forget_addresses(log: Path) -> None:
-    """Strike the addresses out of Ivy's log: that of a mirror may hold a token."""
+def _redact_addresses(log: Path) -> None:
+    """Remove the addresses from Ivy's log: that of a mirror may hold a token."""
     if log.exists():
         log.write_text(re.sub(r"https?://\S+", "<address>", log.read_text(errors="replace")))
 

@@ -10,21 +10,21 @@ from muster.errors import MusterError
 from muster.workload.stages import STAGE_NAMES
 from muster_local.airflow_api import Airflow, DagRun
 
-POLL = 1.0
-NEXT_STAGE = 120.0
-"""Seconds within which a stage that ended well must have started the next."""
+POLL_SECONDS = 1.0
+NEXT_STAGE_SECONDS = 120.0
+"""Seconds within which a successful stage must have started the next."""
 
-DAGS_READ = 120.0
+DAGS_READ_SECONDS = 120.0
 """Seconds within which Airflow must have read the DAG files."""
 
 LOG_LINES = 30
 
-WAITING = {
+WAITING_STATES = {
     "up_for_retry": "waiting to retry",
     "deferred": "waiting for MLflow",
     "awaiting_input": "waiting for an answer",
 }
-"""A task's state -> what a person is told of its run, where that says more than the run's own state."""
+"""A task's state -> what is reported of its run, where that says more than the run's own state."""
 
 
 class DagsMissing(MusterError):
@@ -49,18 +49,18 @@ class Line:
 
     airflow: Airflow
     workload: str
-    tell: Callable[[str, str, float | None], None]
+    on_stage: Callable[[str, str, float | None], None]
     """Called with a stage, its state and its seconds whenever the state changes."""
 
     def open(self) -> None:
         """Wait until Airflow has read the workload's DAGs and let them run."""
-        deadline = time.monotonic() + DAGS_READ
+        deadline = time.monotonic() + DAGS_READ_SECONDS
         dags = [self._dag(stage) for stage in STAGE_NAMES]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:
                 raise DagsMissing(missing, errors)
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         for dag in dags:
             self.airflow.unpause(dag)
 
@@ -70,19 +70,19 @@ class Line:
         A run that an earlier call left unfinished is watched to its end instead of starting another.
         """
         before = self._runs(partition)
-        over = {run.id for run in before.values() if not run.active}
-        if len(over) == len(before):
+        finished = {run.id for run in before.values() if not run.active}
+        if len(finished) == len(before):
             self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
-        seen = _Seen(self.tell)
+        reporter = _Reporter(self.on_stage)
         while True:
-            runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in over}
+            runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
             for stage in STAGE_NAMES:
                 if stage in runs:
-                    seen.show(stage, runs[stage], self._doing(runs[stage]))
-            self._check(runs, seen)
+                    reporter.report(stage, runs[stage], self._state(runs[stage]))
+            self._check(runs, reporter)
             if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
     def _dag(self, stage: str) -> str:
         return f"{self.workload}.{stage}"
@@ -96,14 +96,14 @@ class Line:
                 newest.setdefault(stage, run)
         return newest
 
-    def _doing(self, run: DagRun) -> str:
+    def _state(self, run: DagRun) -> str:
         """Return a run's state, or its task's where that says more."""
         if run.state != "running":
             return run.state
-        states = [WAITING[task.state] for task in self.airflow.tasks(run) if task.state in WAITING]
+        states = [WAITING_STATES[task.state] for task in self.airflow.tasks(run) if task.state in WAITING_STATES]
         return states[0] if states else run.state
 
-    def _check(self, runs: dict[str, DagRun], seen: _Seen) -> None:
+    def _check(self, runs: dict[str, DagRun], reporter: _Reporter) -> None:
         for run in runs.values():
             if run.state == "failed":
                 raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
@@ -113,16 +113,16 @@ class Line:
         last = runs[reached[-1]] if reached else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
-        if seen.quiet() < NEXT_STAGE:
+        if reporter.seconds_unchanged() < NEXT_STAGE_SECONDS:
             return
         waiting = STAGE_NAMES[STAGE_NAMES.index(reached[-1]) + 1] if reached else STAGE_NAMES[0]
-        raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE:.0f} s", [])
+        raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE_SECONDS:.0f} s", [])
 
     def _page(self, run: DagRun) -> str:
         return f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"
 
     def _log(self, run: DagRun, *states: str) -> list[str]:
-        """Return the last lines of the first task that ended in the first of these states that any ended in."""
+        """Return the last log lines of a task in the first of these states that any task is in."""
         tasks = self.airflow.tasks(run)
         for task in (task for state in states for task in tasks if task.state == state and task.tries):
             lines = self.airflow.log(run, task)
@@ -131,18 +131,18 @@ class Line:
 
 
 @dataclass
-class _Seen:
-    """What was told already, and when it last changed."""
+class _Reporter:
+    """Reports each change of a stage's state once, and knows when the last change was."""
 
-    tell: Callable[[str, str, float | None], None]
+    on_stage: Callable[[str, str, float | None], None]
     states: dict[str, str] = field(default_factory=dict)
     changed: float = field(default_factory=time.monotonic)
 
-    def show(self, stage: str, run: DagRun, doing: str) -> None:
-        if self.states.get(stage) != doing:
-            self.states[stage] = doing
+    def report(self, stage: str, run: DagRun, state: str) -> None:
+        if self.states.get(stage) != state:
+            self.states[stage] = state
             self.changed = time.monotonic()
-            self.tell(stage, doing, run.seconds)
+            self.on_stage(stage, state, run.seconds)
 
-    def quiet(self) -> float:
+    def seconds_unchanged(self) -> float:
         return time.monotonic() - self.changed

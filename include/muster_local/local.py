@@ -1,4 +1,4 @@
-"""The local stack as one: start it, stop it, ask how it is."""
+"""The local stack as one: start it, stop it, report its state."""
 
 from __future__ import annotations
 
@@ -25,27 +25,29 @@ from muster_local.service import Part, Service, Starter
 PARTS = ("mlflow", "spark", "airflow")
 
 
-def start(settings: Settings, parts: Sequence[str] = PARTS, tell: Callable[[str, str], None] = lambda *_: None) -> None:
+def start(
+    settings: Settings, parts: Sequence[str] = PARTS, on_state: Callable[[str, str], None] = lambda *_: None
+) -> None:
     """Start the parts side by side and return when all are healthy; what runs already is left alone.
 
     On any error or interrupt nothing of the home is left running.
     """
     home = settings.home.resolve()
-    with _alone(home):
-        passwords.make(settings)
+    with _locked(home):
+        passwords.create_passwords(settings)
         env = environment(settings)
         abort = threading.Event()
-        starter = Starter(home, settings.host, env, abort, tell)
-        chosen = [part for part in _parts(settings, env) if part.name in parts]
+        starter = Starter(home, settings.host, env, abort, on_state)
+        started = [part for part in _parts(settings, env) if part.name in parts]
         try:
-            _side_by_side([partial(starter.start, part) for part in chosen], abort)
+            _side_by_side([partial(starter.start, part) for part in started], abort)
         except BaseException:
             stop(settings)
             raise
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -> None:
-    """Run the tasks in threads; when one fails or this thread is interrupted, tell the others to give up."""
+    """Run the tasks in threads; when one fails or this thread is interrupted, abort the others."""
     pool = ThreadPoolExecutor(len(tasks))
     futures = [pool.submit(task) for task in tasks]
     try:
@@ -68,8 +70,8 @@ def stop(settings: Settings) -> int:
 
 
 @dataclass(frozen=True)
-class State:
-    """How a service is."""
+class ServiceState:
+    """The state of a service."""
 
     service: str
     title: str
@@ -80,26 +82,26 @@ class State:
     """Bytes of its processes' own memory (shared pages counted once for each)."""
 
 
-def status(settings: Settings) -> list[State]:
-    """Ask every service how it is, all at the same time."""
+def status(settings: Settings) -> list[ServiceState]:
+    """Return the state of every service, checked all at the same time."""
     services = [service for part in _parts(settings, {}) for service in part.services]
     with ThreadPoolExecutor(len(services)) as pool:
         return list(pool.map(lambda service: _state(settings.home.resolve(), service), services))
 
 
-def _state(home: Path, service: Service) -> State:
-    record = process.read(home, service.name)
+def _state(home: Path, service: Service) -> ServiceState:
+    record = process.read_record(home, service.name)
     running = record.process() if record else None
     if running is None:
-        return State(service.name, service.title, None, False, service.url, 0)
-    return State(service.name, service.title, running.pid, service.healthy(), service.url, _memory(running))
+        return ServiceState(service.name, service.title, None, False, service.url, 0)
+    return ServiceState(service.name, service.title, running.pid, service.healthy(), service.url, _memory(running))
 
 
 def _memory(parent: psutil.Process) -> int:
     total = 0
-    for one in (parent, *parent.children(recursive=True)):
+    for item in (parent, *parent.children(recursive=True)):
         try:
-            total += one.memory_info().rss
+            total += item.memory_info().rss
         except psutil.Error:
             continue
     return total
@@ -121,13 +123,13 @@ def _database(settings: Settings, home: Path, env: dict[str, str]) -> None:
     if not done.exists():
         process.run("airflow-migrate", [airflow, "db", "migrate"], home=home, env=env)
         done.touch()
-    airflow_connections.store(
+    airflow_connections.update_connections(
         settings, home, lambda command: process.run("airflow-connections", [airflow, *command], home=home, env=env)
     )
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def _locked(home: Path) -> Iterator[None]:
     """Hold the home's lock: two at once would start everything twice."""
     (home / "run").mkdir(parents=True, exist_ok=True)
     with (home / "run" / "lock").open("w") as lock:

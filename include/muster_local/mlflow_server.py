@@ -44,9 +44,9 @@ def part(settings: Settings) -> Part:
 
 
 def _sign_on(settings: Settings) -> dict[str, str]:
-    """Return what tells the server who may sign in, and under which names browsers and jobs may ask for it.
+    """Return the settings of who may sign in, and under which names browsers and jobs may reach it.
 
-    Names that the operator gives, in MLflow's own variables, stand.
+    Names that the operator gives, in MLflow's own variables, are kept.
     """
     secret = passwords.mlflow_secret(settings)
     hosts = [f"{name}:{settings.mlflow_port}" for name in _names(settings.host)]
@@ -64,4 +64,4 @@ def _names(host: str) -> Iterator[str]:
     yield from dict.fromkeys([host, "localhost", "127.0.0.1", socket.gethostname()])
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         for addresses in psutil.net_if_addrs().values():
-            yield from (one.address for one in addresses if one.family == socket.AF_INET)
+            yield from (item.address for item in addresses if item.family == socket.AF_INET)

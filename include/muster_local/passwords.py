@@ -1,4 +1,4 @@
-"""Passwords of the local services where other machines reach them: made once a home, for this user's eyes only."""
+"""Passwords of the local services where other machines reach them: created once a home, readable by this user only."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _CACHE = 60
 """Seconds for which MLflow remembers a password that was right: without, each call takes 260 ms for its hash."""
 
 
-def make(settings: Settings) -> None:
-    """Make the passwords that the home does not have yet; none where only this machine reaches the services."""
+def create_passwords(settings: Settings) -> None:
+    """Create the passwords that the home does not have yet; none where only this machine reaches the services."""
     if settings.exposed:
-        once(airflow_file(settings), lambda: json.dumps({USER: secrets.token_urlsafe(24)}))
-        once(mlflow_file(settings), lambda: _mlflow_config(settings))
-        once(mlflow_secret(settings), lambda: secrets.token_hex(32))
+        write_once(airflow_file(settings), lambda: json.dumps({USER: secrets.token_urlsafe(24)}))
+        write_once(mlflow_file(settings), lambda: _mlflow_config(settings))
+        write_once(mlflow_secret(settings), lambda: secrets.token_hex(32))
 
 
-def once(file: Path, text: Callable[[], str]) -> None:
+def write_once(file: Path, text: Callable[[], str]) -> None:
     """Write a file with mode 0600, whole or not at all, unless it is there already."""
     if file.exists():
         return
@@ -37,7 +37,7 @@ def once(file: Path, text: Callable[[], str]) -> None:
 
 
 def airflow_login(settings: Settings) -> Login | None:
-    """Return the login of the local Airflow; None where it asks for none."""
+    """Return the login of the local Airflow; None where it needs none."""
     file = airflow_file(settings)
     if not settings.exposed or not file.exists():
         return None
@@ -45,23 +45,23 @@ def airflow_login(settings: Settings) -> Login | None:
 
 
 def airflow_file(settings: Settings) -> Path:
-    """Return where the local Airflow's passwords stand, as it keeps them itself."""
+    """Return the file of the local Airflow's passwords, which Airflow reads itself."""
     return settings.home.resolve() / "airflow" / "passwords.json"
 
 
 def mlflow_secret(settings: Settings) -> Path:
-    """Return where the key stands that the local MLflow server signs its forms with."""
+    """Return the file of the key with which the local MLflow server signs its forms."""
     return settings.home.resolve() / "mlflow" / "secret"
 
 
 def _mlflow_config(settings: Settings) -> str:
-    """Return the configuration of MLflow's basic authentication: other users are made by the admin, and may read."""
+    """Return the configuration of MLflow's basic authentication: other users are added by the admin, and may read."""
     database = str(settings.home.resolve() / "mlflow" / "auth.db").replace("%", "%%")
-    said = {
+    options = {
         "default_permission": "READ",
         "database_uri": f"sqlite:///{database}",
         "admin_username": USER,
         "admin_password": secrets.token_urlsafe(24),
         "auth_cache_ttl_seconds": _CACHE,
     }
-    return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in said.items()), ""])
+    return "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in options.items()), ""])

@@ -32,8 +32,8 @@ def require_free(port: Port, *, host: str, service: str) -> None:
             raise PortInUse(port.number, service, port.setting, _holder(port.number)) from None
 
 
-def accepts(host: str, port: int) -> bool:
-    """Say whether something accepts connections on the port."""
+def accepts_connections(host: str, port: int) -> bool:
+    """Return whether something accepts_connections connections on the port."""
     try:
         with socket.create_connection((host, port), timeout=2):
             return True
@@ -47,22 +47,27 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     They lie below those that the system gives to outgoing connections: one of these can be taken at any time, and a
     service that needs 20 seconds to listen would find it gone.
     """
-    found: list[int] = []
+    ports: list[int] = []
     for number in random.sample(range(10_000, 32_768), 1_000):
         with socket.socket() as probe, suppress(OSError):
             probe.bind((host, number))
-            found.append(number)
-        if len(found) == count:
+            ports.append(number)
+        if len(ports) == count:
             break
-    return found
+    return ports
 
 
 def _holder(port: int) -> str:
-    """Name the process that listens on the port, where the system tells."""
+    """Name the process that listens on the port, where the system allows."""
     try:
-        for held in psutil.net_connections("tcp"):
-            if held.status == psutil.CONN_LISTEN and held.laddr and held.laddr.port == port and held.pid:
-                return f" by process {held.pid} ({psutil.Process(held.pid).name()})"
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr
+                and connection.laddr.port == port
+                and connection.pid
+            ):
+                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
         pass
     return ""

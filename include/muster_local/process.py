@@ -18,7 +18,7 @@ import psutil
 
 from muster_local.errors import ServiceDied, StillRunning
 
-GRACE = 8.0
+GRACE_SECONDS = 8.0
 """Seconds between SIGTERM and SIGKILL."""
 
 SAME_START = 5.0
@@ -27,7 +27,7 @@ SAME_START = 5.0
 
 @dataclass(frozen=True)
 class Record:
-    """A started process: its start time tells it from a later one with the same pid."""
+    """A started process: its start time distinguishes it from a later one with the same pid."""
 
     service: str
     pid: int
@@ -45,8 +45,8 @@ class Record:
 
 def start(service: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a service in a session of its own, its output in its log, and record it."""
-    log_of(home, service).parent.mkdir(parents=True, exist_ok=True)
-    with log_of(home, service).open("wb") as log:
+    log_file(home, service).parent.mkdir(parents=True, exist_ok=True)
+    with log_file(home, service).open("wb") as log:
         started = subprocess.Popen(  # noqa: S603 - the stack's own commands
             list(command),
             env={**env, "MUSTER_HOME": str(home), "MUSTER_SERVICE": service},
@@ -56,47 +56,47 @@ def start(service: str, command: Sequence[str], *, home: Path, env: Mapping[str,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    write(home, Record(service, started.pid, psutil.Process(started.pid).create_time()))
+    write_record(home, Record(service, started.pid, psutil.Process(started.pid).create_time()))
     return started
 
 
 def run(name: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]) -> None:
-    """Run a preparing command to its end, once what a crash left of it is gone; raise its last words if it fails."""
+    """Run a preparing command to its end, once what a crash left of it is gone; raise its last line if it fails."""
     stop(home, name)
     code = start(name, command, home=home, env=env).wait()
-    record_of(home, name).unlink(missing_ok=True)
+    record_file(home, name).unlink(missing_ok=True)
     if code:
-        raise ServiceDied(name, code, log_of(home, name))
+        raise ServiceDied(name, code, log_file(home, name))
 
 
-def log_of(home: Path, service: str) -> Path:
+def log_file(home: Path, service: str) -> Path:
     """Return the file that takes a service's output."""
     return home / "logs" / f"{service}.log"
 
 
-def record_of(home: Path, service: str) -> Path:
+def record_file(home: Path, service: str) -> Path:
     """Return the file that holds a service's record."""
     return home / "run" / f"{service}.json"
 
 
-def write(home: Path, record: Record) -> None:
+def write_record(home: Path, record: Record) -> None:
     """Write a record, whole or not at all."""
-    file = record_of(home, record.service)
+    file = record_file(home, record.service)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".tmp")
     partial.write_text(json.dumps(asdict(record)))
     partial.replace(file)
 
 
-def read(home: Path, service: str) -> Record | None:
+def read_record(home: Path, service: str) -> Record | None:
     """Return a service's record, or None where there is none that can be read."""
     try:
-        return Record(**json.loads(record_of(home, service).read_text()))
+        return Record(**json.loads(record_file(home, service).read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def marked(home: Path, service: str | None = None) -> Iterator[psutil.Process]:
+def processes_of_home(home: Path, service: str | None = None) -> Iterator[psutil.Process]:
     """Yield every process that was started for this home (and this service)."""
     for process in psutil.process_iter():
         try:
@@ -108,25 +108,25 @@ def marked(home: Path, service: str | None = None) -> Iterator[psutil.Process]:
             yield process
 
 
-def recorded(home: Path) -> Iterator[psutil.Process]:
+def recorded_processes(home: Path) -> Iterator[psutil.Process]:
     """Yield every recorded process that still runs."""
     for file in (home / "run").glob("*.json"):
-        record = read(home, file.stem)
+        record = read_record(home, file.stem)
         if record and (process := record.process()):
             yield process
 
 
-def stop(home: Path, service: str | None = None, *, grace: float = GRACE) -> int:
+def stop(home: Path, service: str | None = None, *, grace: float = GRACE_SECONDS) -> int:
     """Stop all processes of a home (or of one service) and return how many there were.
 
     This process and those above it are spared, even when they carry the mark.
     """
-    first = _family(home, service)
+    first = _processes_to_stop(home, service)
     for process in first:
         _signal(process, kill=False)
     _wait(first, grace)
     for _ in range(5):
-        left = _family(home, service)
+        left = _processes_to_stop(home, service)
         if not left:
             return len(first)
         for process in left:
@@ -135,16 +135,16 @@ def stop(home: Path, service: str | None = None, *, grace: float = GRACE) -> int
     raise StillRunning(process.pid for process in left)
 
 
-def _family(home: Path, service: str | None) -> set[psutil.Process]:
+def _processes_to_stop(home: Path, service: str | None) -> set[psutil.Process]:
     """Return the processes to stop: marked, recorded, and all their descendants."""
-    found = set(marked(home, service))
+    family = set(processes_of_home(home, service))
     if service is None:
-        found.update(recorded(home))
-    elif (record := read(home, service)) and (process := record.process()):
-        found.add(process)
-    found.update(*(_descendants(process) for process in found))
+        family.update(recorded_processes(home))
+    elif (record := read_record(home, service)) and (process := record.process()):
+        family.add(process)
+    family.update(*(_descendants(process) for process in family))
     me = psutil.Process()
-    return {process for process in found - {me, *me.parents()} if _runs(process)}
+    return {process for process in family - {me, *me.parents()} if _runs(process)}
 
 
 def _descendants(process: psutil.Process) -> Iterable[psutil.Process]:

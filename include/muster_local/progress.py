@@ -1,4 +1,4 @@
-"""Where a workload stands, read from what the jobs left in the store: no service is asked."""
+"""How far a workload has come, read from the jobs' results in the store: no service is asked."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from muster.workload.stages import STAGE_NAMES, StageName
 
 
 @dataclass(frozen=True)
-class Standing:
+class Progress:
     """How far a workload has come."""
 
     workload: str
     partitions: dict[StageName, str]
-    """Stage -> the last partition that ended well."""
+    """Stage -> the last partition that it finished."""
     champion: str | None
     """The version that the alias `Champion` was last moved to."""
 
 
-def standing(settings: Settings) -> list[Standing]:
-    """Return where every declared workload stands."""
+def progress(settings: Settings) -> list[Progress]:
+    """Return how far every declared workload has come."""
     from muster.workload.load import workload_files
 
-    found = []
+    workloads = []
     for file in workload_files(settings.workloads):
         store = Store(settings.store_root, file.stem)
-        last = {stage: partitions[-1] for stage in STAGE_NAMES if (partitions := ended(store, stage))}
-        found.append(Standing(file.stem, last, champion(store)))
-    return found
+        last = {stage: partitions[-1] for stage in STAGE_NAMES if (partitions := finished_partitions(store, stage))}
+        workloads.append(Progress(file.stem, last, champion(store)))
+    return workloads
 
 
-def ended(store: Store, stage: str) -> list[str]:
-    """Return the partitions that a stage has brought to an end, in order."""
+def finished_partitions(store: Store, stage: str) -> list[str]:
+    """Return the partitions that a stage has finished, in order."""
     return sorted({file.name[:10] for file in Path(store.results(stage)).glob("????-??-??-*.json")})
 
 

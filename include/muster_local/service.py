@@ -1,4 +1,4 @@
-"""A local service: how to run it, where it listens, how to tell that it is well."""
+"""A local service: how to run it, where it listens, how to check its health."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muster_local import process
 from muster_local.errors import NotHealthy, ServiceDied
 from muster_local.ports import Port, require_free
 
-PATIENCE = 300.0
+HEALTH_TIMEOUT = 300.0
 """Seconds that a service may take until it is healthy: a cold disk and a busy machine included."""
 
 
@@ -45,7 +45,7 @@ class Part:
 
 
 class Stopped(MusterError):
-    """Raised inside a part's thread when another part has failed or the user has had enough."""
+    """Raised inside a part's thread when another part has failed or the user interrupted."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Starter:
     host: str
     env: Mapping[str, str]
     abort: threading.Event
-    tell: Callable[[str, str], None]
+    on_state: Callable[[str, str], None]
     """Called with a service's name and what it does now."""
 
     def start(self, part: Part) -> None:
@@ -65,12 +65,12 @@ class Starter:
         if missing:
             self._clear(missing)
             for service in part.services:
-                self.tell(service.name, "preparing")
+                self.on_state(service.name, "preparing")
             part.prepare()
         started = {service.name: self._spawn(service) for service in missing}
         for service in part.services:
             self._wait(service, started.get(service.name))
-            self.tell(service.name, "healthy")
+            self.on_state(service.name, "healthy")
 
     def _clear(self, services: Sequence[Service]) -> None:
         """Stop what an earlier crash left of these services; then their ports must be free."""
@@ -82,33 +82,33 @@ class Starter:
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
         if self.abort.is_set():
             raise Stopped("stopped")
-        self.tell(service.name, "starting")
+        self.on_state(service.name, "starting")
         return process.start(service.name, service.command, home=self.home, env={**self.env, **service.env})
 
     def _wait(self, service: Service, started: subprocess.Popen[bytes] | None) -> None:
-        log = process.log_of(self.home, service.name)
-        deadline = time.monotonic() + PATIENCE
+        log = process.log_file(self.home, service.name)
+        deadline = time.monotonic() + HEALTH_TIMEOUT
         while not service.healthy():
             if started and started.poll() is not None:
                 raise ServiceDied(service.title, started.returncode, log)
             if time.monotonic() > deadline:
-                raise NotHealthy(service.title, PATIENCE, log)
+                raise NotHealthy(service.title, HEALTH_TIMEOUT, log)
             if self.abort.wait(0.2):
                 raise Stopped("stopped")
 
 
 def runs(home: Path, service: Service) -> bool:
-    """Say whether the recorded process of a service is there, healthy or not yet."""
-    record = process.read(home, service.name)
+    """Return whether the recorded process of a service is there, healthy or not yet."""
+    record = process.read_record(home, service.name)
     return record is not None and record.process() is not None
 
 
 def get(url: str, timeout: float = 3) -> requests.Response | None:
-    """Return the answer of a loopback address, past any proxy, or None without an answer of 200."""
+    """Return the response of a loopback address, past any proxy, or None unless its status is below 400."""
     with requests.Session() as session:
         session.trust_env = False
         try:
-            answer = session.get(url, timeout=timeout)
+            response = session.get(url, timeout=timeout)
         except requests.RequestException:
             return None
-    return answer if answer.ok else None
+    return response if response.ok else None

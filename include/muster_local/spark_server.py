@@ -1,4 +1,4 @@
-"""The local Spark Connect server: warm for all jobs, with Delta, on loopback unless told otherwise."""
+"""The local Spark Connect server: warm for all jobs, with Delta, on loopback unless configured otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from muster.settings import Settings
 from muster.spark_conf import delta_configuration, spark_home
-from muster_local.ports import Port, accepts
+from muster_local.ports import Port, accepts_connections
 from muster_local.service import Part, Service, get
 
 
@@ -17,7 +17,7 @@ def confs(settings: Settings) -> dict[str, str]:
         **delta_configuration(home, settings.spark_cores),
         "spark.connect.grpc.binding.address": settings.spark_address,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
-        # Work whose client died without a word (SIGKILL, a lost host) ends after this.
+        # Work whose client died without closing (SIGKILL, a lost host) ends after this.
         "spark.connect.execute.manager.detachedTimeout": "20s",
         "spark.connect.execute.manager.maintenanceInterval": "10s",
         "spark.connect.execute.reattachable.senderMaxStreamDuration": "20s",
@@ -48,7 +48,8 @@ def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
         "Spark Connect",
         command,
         healthy=lambda: (
-            accepts(settings.spark_address, settings.spark_port) and get(f"{url}/api/v1/version") is not None
+            accepts_connections(settings.spark_address, settings.spark_port)
+            and get(f"{url}/api/v1/version") is not None
         ),
         ports=[
             Port(settings.spark_port, "MUSTER_SPARK_PORT", settings.spark_address),

@@ -1,4 +1,4 @@
-"""What a partition came to, for a person: read from the tables and from what the jobs reported."""
+"""A partition's results, for a person: read from the tables and from the jobs' results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def summary(store: Store, partition: str) -> Table:
     shown = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
     ledger = _rows(store, "ledger", partition, ["state", "parent"])
     decisions = _rows(store, "decisions", partition, VERDICTS)
-    reports = {stage: found for stage in STAGE_NAMES if (found := result(store, stage, partition))}
+    results = ((stage, result(store, stage, partition)) for stage in STAGE_NAMES)
+    reports = {stage: report for stage, report in results if report}
     shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
     shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
     metric = decisions[0]["metric"] if decisions else ""
@@ -40,17 +41,17 @@ def quality(decisions: list[Row]) -> dict[str, list[float]]:
 
     A group without a champion of its own is answered by the baseline.
     """
-    found: dict[str, list[float]] = {"baseline": [], "champion before": [], "champion after": []}
+    scores: dict[str, list[float]] = {"baseline": [], "champion before": [], "champion after": []}
     for row in decisions:
         candidate, champion, baseline = row["candidate_score"], row["champion_score"], row["baseline_score"]
         before = baseline if champion is None else champion
         if row["parent"] or candidate is None or before is None:
             continue
         after = candidate if row["verdict"] == "promote" else before
-        for values, score in zip(found.values(), (baseline, before, after), strict=True):
+        for values, score in zip(scores.values(), (baseline, before, after), strict=True):
             if score is not None:  # a baseline that is no probability has no log loss
                 values.append(score)
-    return found
+    return scores
 
 
 def _mean_and_median(metric: str, values: list[float]) -> str:
@@ -63,8 +64,8 @@ def _counts(rows: list[Row], column: str, order: tuple[str, ...]) -> str:
 
 
 def _rows(store: Store, table: str, partition: str, columns: list[str]) -> list[Row]:
-    opened = store.open(table)
-    if opened is None:
+    delta = store.open(table)
+    if delta is None:
         return []
-    found: list[Row] = opened.to_pyarrow_table(partitions=[("partition", "=", partition)], columns=columns).to_pylist()
-    return found
+    rows: list[Row] = delta.to_pyarrow_table(partitions=[("partition", "=", partition)], columns=columns).to_pylist()
+    return rows

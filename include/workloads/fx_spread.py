@@ -60,8 +60,8 @@ def _usual(quotes: pd.DataFrame, by: list[str]) -> np.ndarray:
     """Return the median log spread a day, averaged over the 7 days before each quote's day."""
     daily = quotes.groupby([*by, "date"])["level"].median().reset_index("date")
     earlier = daily.groupby(by).rolling("7D", on="date", closed="left")["level"].mean()
-    found = quotes[[*by, "date"]].merge(earlier.reset_index(), on=[*by, "date"], how="left")
-    return np.asarray(found["level"])
+    usual = quotes[[*by, "date"]].merge(earlier.reset_index(), on=[*by, "date"], how="left")
+    return np.asarray(usual["level"])
 
 
 def deliver(landed: Set[date]) -> Iterator[tuple[date, pd.DataFrame]]:

@@ -13,26 +13,27 @@ import pyarrow.compute as pc
 
 from muster.champions.opened import Champions, opponents
 from muster.evaluation.bucket import judge_bucket
-from muster.evaluation.candidates import Candidates, read_candidates, settled
+from muster.evaluation.candidates import Candidates, judged_candidates, read_candidates
 from muster.evaluation.decisions import reconcile, summary
 from muster.evaluation.significance import control
 from muster.features.files import FeatureFiles, list_features, read_bucket
 from muster.mlflow import runs
-from muster.mlflow.candidates import clear, tagged
+from muster.mlflow.candidates import clear_tags, tagged_candidates
 from muster.storage.tables import DECISIONS
 from muster.training.bins import balance
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 
-ROWS_OF_A_GROUP = 1_000
+ROWS_PER_GROUP = 1_000
 """What a group costs beyond its rows, in rows: loading two models and scoring with them."""
 
 
 def run(job: Job) -> dict[str, Any]:
     """Judge every group of the partition's ledger and write `decisions`; return the counts."""
-    found = tagged(job.workload)
-    candidates = read_candidates(job.workload, job.store, job.windows, found)
+    tagged = tagged_candidates(job.workload)
+    candidates = read_candidates(job.context, tagged)
     champions = opponents(job.context)
-    files = list_features(job.workload, job.store, job.windows.evaluate, candidates.features_version)
+    files = list_features(job.context, job.windows.evaluate, candidates.features_version)
     ledger = candidates.ledger.read()
     bins = balance(_costs(ledger, files), job.bins)
     decisions = job.over_bins(bins, _judge(job, candidates, champions, files), DECISIONS)
@@ -40,11 +41,11 @@ def run(job: Job) -> dict[str, Any]:
     reconcile(decisions, ledger)
     decisions = control(decisions, job.workload.gate.false_promotions)
     job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
-    told = summary(decisions)
+    counts = summary(decisions)
     for algorithm, run_id in candidates.mlflow_runs.items():
-        runs.add_metrics(run_id, _metrics(told) | _chosen(decisions, algorithm))
-    clear(settled(job.store, job.windows.key, found))
-    return {"run": candidates.run, **told, "champion_version": champions.version if champions else None}
+        runs.add_metrics(run_id, _gate_metrics(counts) | _algorithm_metrics(decisions, algorithm))
+    clear_tags(judged_candidates(job.store, job.windows.key, tagged))
+    return {"run": candidates.run, **counts, "champion_version": champions.version if champions else None}
 
 
 def _judge(
@@ -66,16 +67,16 @@ def _judge(
 
 def _costs(ledger: pa.Table, files: FeatureFiles) -> dict[int, float]:
     """Return the cost of every bucket of the ledger: its rows to judge on, and its groups."""
-    entered = Counter(ledger["bucket"].to_pylist())
-    return {bucket: files.rows.get(bucket, 0) + ROWS_OF_A_GROUP * count for bucket, count in entered.items()}
+    group_counts = Counter(ledger["bucket"].to_pylist())
+    return {bucket: files.rows.get(bucket, 0) + ROWS_PER_GROUP * count for bucket, count in group_counts.items()}
 
 
-def _metrics(told: dict[str, Any]) -> dict[str, float]:
+def _gate_metrics(counts: dict[str, Any]) -> dict[str, float]:
     """Return the gate's numbers as metrics of every MLflow run of the training."""
-    return {f"gate_{name}": value for name, value in told.items() if isinstance(value, int | float)}
+    return {f"gate_{name}": value for name, value in counts.items() if isinstance(value, int | float)}
 
 
-def _chosen(decisions: pa.Table, algorithm: str) -> dict[str, float]:
+def _algorithm_metrics(decisions: pa.Table, algorithm: str) -> dict[str, float]:
     """Return of how many groups the algorithm was chosen, and promoted."""
     verdicts = decisions.filter(pc.field("algorithm") == algorithm)["verdict"].to_pylist()
     return {"gate_chosen": len(verdicts), "gate_chosen_and_promoted": verdicts.count("promote")}

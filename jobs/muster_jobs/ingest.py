@@ -14,28 +14,29 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from muster.ingest.landed_files import check_files, days_of, days_to_ingest, landed_file, landed_schema, read_landed
 from muster.workload.spec import Workload
-from muster_jobs.job import Job, main
+from muster_jobs.collation import without_collation
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 from muster_jobs.row_checks import CHECKS
-from muster_jobs.strings import uncollated
 
 
 def run(job: Job) -> dict[str, Any]:
     """Check whole files first, then rows; write `quarantine`, then `observations`, each in one commit.
 
-    `observations` comes last: its days tell the next run what there is, so an end between the two is put right by
+    `observations` comes last: its days show the next run what is ingested, so a crash between the two is repaired by
     running again.
     """
     workload = job.workload
-    days = days_to_ingest(job.windows, job.store)
+    days = days_to_ingest(job.context)
     check_files(workload, [landed_file(job.store, day) for day in days])
-    rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _landed(job, days)).persist()
+    rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _read_landed_days(job, days)).persist()
     try:
         reasons = {row["reason"]: row["count"] for row in rows.groupBy("reason").count().collect()}
-        listed = ", ".join(f"'{day}'" for day in days)
-        where = f"date IN ({listed})"
+        dates = ", ".join(f"'{day}'" for day in days)
+        where = f"date IN ({dates})"
         if reasons.keys() > {None} or set(days) & days_of(job.store, "quarantine"):
-            job.replace(_refused(rows), "quarantine", where)
-        job.replace(_accepted(workload, rows).repartition(job.bins, "date"), "observations", where)
+            job.replace(_quarantine_rows(rows), "quarantine", where)
+        job.replace(_observation_rows(workload, rows).repartition(job.bins, "date"), "observations", where)
     finally:
         rows.unpersist()
     good = reasons.pop(None, 0)
@@ -44,28 +45,28 @@ def run(job: Job) -> dict[str, Any]:
     return {"days": len(days), "files": len(days), **counts, "reasons": reasons}
 
 
-def _landed(job: Job, days: Sequence[date]) -> DataFrame:
+def _read_landed_days(job: Job, days: Sequence[date]) -> DataFrame:
     """Read the days' files as text, a task some files."""
-    workload, store, tasks = job.workload, job.store, min(job.bins, len(days))
-    schema = landed_schema(workload)
-    planned = [days[number::tasks] for number in range(tasks)]
+    context, tasks = job.context, min(job.bins, len(days))
+    schema = landed_schema(context.workload)
+    days_of_task = [days[number::tasks] for number in range(tasks)]
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                for day in planned[number]:
-                    yield from read_landed(workload, store, day).to_batches()
+                for day in days_of_task[number]:
+                    yield from read_landed(context, day).to_batches()
 
     text = job.spark.range(0, tasks, 1, tasks).mapInArrow(read, from_arrow_schema(schema))
-    return uncollated(text, "file")
+    return without_collation(text, "file")
 
 
-def _refused(rows: DataFrame) -> DataFrame:
+def _quarantine_rows(rows: DataFrame) -> DataFrame:
     text = F.to_json("landed", {"ignoreNullFields": "false"})
     return rows.where("reason IS NOT NULL").select(F.col("day").alias("date"), "file", text.alias("row"), "reason")
 
 
-def _accepted(workload: Workload, rows: DataFrame) -> DataFrame:
+def _observation_rows(workload: Workload, rows: DataFrame) -> DataFrame:
     declared = [F.col("typed")[name].alias(name) for name in workload.columns]
     good = rows.where("reason IS NULL")
     return good.select(*declared, "group", "bucket", "row_id", F.col("day").alias("date"))

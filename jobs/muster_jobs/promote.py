@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from muster.promotion.approval import BY, VERDICTS, Approval
 from muster.promotion.promote import promote
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:

@@ -8,22 +8,23 @@ from typing import Any
 from muster.mlflow.runs import add_files
 from muster.promotion.review import Review, review
 from muster.promotion.verdicts import partition_rows
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Return the review; where a human is asked, its plots become artifacts of the MLflow run that it is about."""
-    found = review(job.context)
-    told = {name: getattr(found, name) for name in ("verdicts", "needs_approval", "why", "changed", "markdown")}
-    return {**told, "plots": {}, **(_shown(job, found) if found.needs_approval else {})}
+    """Return the review; where a human must approve, its plots become artifacts of the MLflow run that it is about."""
+    report = review(job.context)
+    fields = {name: getattr(report, name) for name in ("verdicts", "needs_approval", "why", "changed", "markdown")}
+    return {**fields, "plots": {}, **(_log_plots(job, report) if report.needs_approval else {})}
 
 
-def _shown(job: Job, found: Review) -> dict[str, Any]:
-    """Return where the plots are: a page of Airflow shows images that a server has, and none that stand in its text."""
+def _log_plots(job: Job, report: Review) -> dict[str, Any]:
+    """Log the plots and return their paths: a page of Airflow shows images of a server, none within its text."""
     models = partition_rows(job.context, "models").sort_by("algorithm")
     run_id = models["mlflow_run_id"][0].as_py()
-    paths = {title: f"review/{re.sub('[^a-z]+', '-', title.lower())}.png" for title in found.plots}
-    add_files(run_id, {paths[title]: png for title, png in found.plots.items()})
+    paths = {title: f"review/{re.sub('[^a-z]+', '-', title.lower())}.png" for title in report.plots}
+    add_files(run_id, {paths[title]: png for title, png in report.plots.items()})
     return {"mlflow_run_id": run_id, "plots": paths}
 
 

@@ -1,4 +1,4 @@
-"""The checks of landed rows: each takes and returns the rows, and gives a bad row its reason; the first one stands.
+"""The checks of landed rows: each takes and returns the rows, and gives a bad row its reason; the first one counts.
 
 A row is `landed` (its text, by declared column), `typed` (its values), `day`, `file`, `line`, and, from `identify` on,
 `group`, `bucket`, `row_id`; `reason` is null for a good row. The declared columns lie within, so no name is taken.
@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from muster.workload.column import ColumnType
 from muster.workload.rule import MICROSECONDS
-from muster.workload.spec import ColumnType, Workload
+from muster.workload.spec import Workload
 from muster_jobs import groups
 
 SQL_TYPES: Mapping[ColumnType, str] = {
@@ -91,10 +92,10 @@ def identify(workload: Workload, rows: DataFrame) -> DataFrame:
 
 def refuse_repeats(workload: Workload, rows: DataFrame) -> DataFrame:
     """Refuse all but the first of identical rows, and all of those that share `unique` values but differ elsewhere."""
-    of_one = Window.partitionBy("day", "row_id", F.isnull("reason"))
+    same_key = Window.partitionBy("day", "row_id", F.isnull("reason"))
     columns = ", ".join(workload.unique)
-    differ = ~F.min("typed").over(of_one).eqNullSafe(F.max("typed").over(of_one))
-    repeat = F.row_number().over(of_one.orderBy("line")) > 1
+    differ = ~F.min("typed").over(same_key).eqNullSafe(F.max("typed").over(same_key))
+    repeat = F.row_number().over(same_key.orderBy("line")) > 1
     return _refuse(rows, {f"another row has the same {columns}, not the same values": differ, "repeats a row": repeat})
 
 
@@ -131,5 +132,5 @@ def _comparable(value: Column, kind: ColumnType) -> Column:
 def _refuse(rows: DataFrame, wrong: Mapping[str, Column]) -> DataFrame:
     if not wrong:
         return rows
-    found = [F.when(condition, F.lit(reason)) for reason, condition in wrong.items()]
-    return rows.withColumn("reason", F.coalesce("reason", *found))
+    reasons = [F.when(condition, F.lit(reason)) for reason, condition in wrong.items()]
+    return rows.withColumn("reason", F.coalesce("reason", *reasons))

@@ -8,7 +8,8 @@ from typing import Any
 from muster.scoring.score import count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 from muster.training.bins import balance
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:

@@ -17,17 +17,17 @@ from pyspark.sql import SparkSession
 from muster.die_with_parent import die_with_parent
 from muster.errors import MusterError
 
-GENERATIONS = 1000
-"""How many closed sessions of one name are passed over before something else must be wrong."""
+MAX_SESSIONS = 1000
+"""How many closed sessions of one name are tried before something else must be wrong."""
 
 DEFAULT_PORT = 15002
 """Of Spark Connect, when the address names none."""
 
-CONNECT_WITHIN = 15.0
+CONNECT_TIMEOUT = 15.0
 """Seconds in which a server must accept a connection."""
 
-LAST_WORDS = 3.0
-"""Seconds that a job may take to interrupt its work when it is told to end."""
+SHUTDOWN_SECONDS = 3.0
+"""Seconds that a job may take to interrupt its work after SIGTERM."""
 
 
 class NoServer(MusterError):
@@ -35,8 +35,8 @@ class NoServer(MusterError):
 
     retryable = True
 
-    def __init__(self, host: str, port: int, why: OSError) -> None:
-        super().__init__(f"no Spark Connect server at '{host}:{port}' ({why}); start it, or correct its address")
+    def __init__(self, host: str, port: int, problem: OSError) -> None:
+        super().__init__(f"no Spark Connect server at '{host}:{port}' ({problem}); start it, or correct its address")
 
 
 class NoSession(MusterError):
@@ -45,17 +45,17 @@ class NoSession(MusterError):
     retryable = True
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the Spark server has closed {GENERATIONS} sessions of '{name}'; restart it")
+        super().__init__(f"the Spark server has closed {MAX_SESSIONS} sessions of '{name}'; restart it")
 
 
-def connected(remote: str, name: str, tag: str) -> SparkSession:
+def connect_session(remote: str, name: str, tag: str) -> SparkSession:
     """Return the session called `name` of a Connect server, its work under `tag` and what was left there stopped.
 
     All processes that ask for one name share one session, and so its warm Python workers. A session that the server
     has closed (idle for too long, or released by someone) never comes back: then the next one of that name is used.
     """
     require_server(remote)
-    for generation in range(GENERATIONS):
+    for generation in range(MAX_SESSIONS):
         session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"muster/{name}/{generation}")
         session = SparkSession.builder.remote(address(remote, session_id)).create()
         try:
@@ -66,15 +66,15 @@ def connected(remote: str, name: str, tag: str) -> SparkSession:
             session.client.close()
             continue
         session.addTag(tag)
-        when_told_to_end(lambda: session.interruptTag(tag))  # noqa: B023 - returns here
+        on_termination(lambda: session.interruptTag(tag))  # noqa: B023 - returns here
         return session
     raise NoSession(name)
 
 
-def submitted(tag: str) -> SparkSession:
+def submitted_session(tag: str) -> SparkSession:
     """Return the session of this application: it ends with its JVM, and this process with that."""
     die_with_parent(os.getppid())
-    when_told_to_end(lambda: None)
+    on_termination(lambda: None)
     session = SparkSession.builder.appName(tag).getOrCreate()
     session.addTag(tag)
     return session
@@ -85,7 +85,7 @@ def require_server(remote: str) -> None:
     url = urlsplit(remote)
     host, port = url.hostname or "localhost", url.port or DEFAULT_PORT
     try:
-        socket.create_connection((host, port), timeout=CONNECT_WITHIN).close()
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT).close()
     except OSError as error:
         raise NoServer(host, port, error) from error
 
@@ -97,8 +97,8 @@ def address(remote: str, session_id: uuid.UUID) -> str:
     return f"{host.rstrip('/')}/;{';'.join([*filter(None, [params]), *user, f'session_id={session_id}'])}"
 
 
-def when_told_to_end(last: Callable[[], object]) -> None:
-    """On SIGTERM or SIGINT call `last`, then end the process, whatever the main thread is blocked in.
+def on_termination(cleanup: Callable[[], object]) -> None:
+    """On SIGTERM or SIGINT call `cleanup`, then end the process, whatever the main thread is blocked in.
 
     Python runs a signal's handler in the main thread only, between two of its instructions. The wake-up pipe is
     written at once, so a thread that reads it can act while the main thread waits for a server.
@@ -113,9 +113,9 @@ def when_told_to_end(last: Callable[[], object]) -> None:
         number = 0
         while number not in (signal.SIGTERM, signal.SIGINT):
             number = os.read(read, 1)[0]
-        threading.Timer(LAST_WORDS, os._exit, [128 + number]).start()
+        threading.Timer(SHUTDOWN_SECONDS, os._exit, [128 + number]).start()
         with suppress(Exception):
-            last()
+            cleanup()
         os._exit(128 + number)
 
-    threading.Thread(target=watch, name="told-to-end", daemon=True).start()
+    threading.Thread(target=watch, name="termination", daemon=True).start()

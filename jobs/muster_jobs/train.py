@@ -13,87 +13,84 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import cloudpickle
 
+from muster.context import PartitionContext
 from muster.features.files import FeatureFiles, list_features
 from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG
 from muster.training import ledger
 from muster.training.bins import balance
-from muster.training.bucket import entering, read_entering, train_bucket
+from muster.training.bucket import read_run_rows, run_window, train_bucket
 from muster.training.expected_groups import expected_groups
-from muster.training.fit import Plan, plan
+from muster.training.fit import FitPlan, fit_plan
 from muster.training.outcome_tables import OUTCOMES, fits, ledger_rows, models_rows
 from muster.training.run_name import run_name
 from muster.workload.functions import PREFIX
-from muster.workload.spec import Workload
-from muster.workload.windows import PartitionWindows
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
     """Train, reconcile, write; the ledger is written before too many failures fail the run."""
     workload, windows = job.workload, job.windows
-    planned = plan(workload, windows, job.folder)
-    found = list_features(workload, job.store, entering(windows))
-    name = run_name(workload, windows, job.folder, found.content)
+    plan = fit_plan(job.context)
+    features = list_features(job.context, run_window(windows))
+    name = run_name(job.context, features.content)
     folder = Path(job.store.packs()) / name
-    outcomes, entered, _ = job.at_once(
-        lambda: _train(job, planned, found, folder),
-        lambda: expected_groups(job.store, found.version, entering(windows)),
+    outcomes, expected, _ = job.at_once(
+        lambda: _train(job, plan, features, folder),
+        lambda: expected_groups(job.store, features.version, run_window(windows)),
         runs.connect,  # importing MLflow takes as long as training hundreds of groups
     )
-    states = ledger_rows(outcomes, name, windows)
-    ledger.reconcile(name, entered, states)
+    ledger_table = ledger_rows(outcomes, name, windows)
+    ledger.reconcile(name, expected, ledger_table)
     mlflow_runs = runs.open_runs(workload, name, sorted(workload.algorithms))
-    models = models_rows(outcomes, name, windows, _below_root(job, folder), found.version, mlflow_runs)
+    models = models_rows(outcomes, name, windows, _below_root(job, folder), features.version, mlflow_runs)
     where = f"partition = '{windows.key}'"
     job.replace(models, "models", where)
-    job.replace(states, "ledger", where)
-    _sweep(folder, models)
+    job.replace(ledger_table, "ledger", where)
+    _remove_unreferenced(folder, models)
     fitted = fits(outcomes)
     for algorithm, run_id in mlflow_runs.items():
-        of_it = fitted.filter(pc.equal(fitted["algorithm"], algorithm))
-        _close(job, run_id, algorithm, name, found.version, states, of_it)
-    ledger.check_failed(name, states, workload.max_failed)
+        own_fits = fitted.filter(pc.equal(fitted["algorithm"], algorithm))
+        _close_run(job, run_id, algorithm, name, features.version, ledger_table, own_fits)
+    ledger.check_failed(name, ledger_table, workload.max_failed)
     return {
         "run": name,
-        "groups": states.num_rows,
-        **ledger.counts(states),
-        "reasons": ledger.reasons(states),
+        "groups": ledger_table.num_rows,
+        **ledger.counts(ledger_table),
+        "reasons": ledger.reasons(ledger_table),
         "models": dict(Counter(models["algorithm"].to_pylist())),
-        "features_version": found.version,
+        "features_version": features.version,
         "mlflow_run_id": next(iter(mlflow_runs.values())),
     }
 
 
-def _train(job: Job, planned: Plan, found: FeatureFiles, folder: Path) -> pa.Table:
+def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: Path) -> pa.Table:
     """Fit every group: a task a bin of buckets, the costliest bin first."""
     own = sys.modules.get(PREFIX + job.workload.name)
     if own is not None:  # the workers have no such file
         cloudpickle.register_pickle_by_value(own)
-    bins = balance(found.rows, job.bins)
-    train = partial(_train_bucket, job.workload, job.windows, planned, found.files, folder)
+    bins = balance(features.rows, job.bins)
+    train = partial(_train_bucket, job.context, plan, features.files, folder)
     return job.over_bins(bins, train, OUTCOMES)
 
 
 def _train_bucket(
-    workload: Workload,
-    windows: PartitionWindows,
-    planned: Plan,
-    files: Mapping[int, list[str]],
-    folder: Path,
-    bucket: int,
+    context: PartitionContext, plan: FitPlan, files: Mapping[int, list[str]], folder: Path, bucket: int
 ) -> pa.Table:
-    return train_bucket(planned, read_entering(workload, files[bucket], windows), bucket, folder)
+    return train_bucket(plan, read_run_rows(context, files[bucket]), bucket, folder)
 
 
-def _close(job: Job, run_id: str, algorithm: str, name: str, version: int, states: pa.Table, fitted: pa.Table) -> None:
-    """Write what came of one algorithm to its MLflow run, and tag it as a candidate: the tables hold its models."""
+def _close_run(
+    job: Job, run_id: str, algorithm: str, name: str, version: int, ledger_table: pa.Table, fitted: pa.Table
+) -> None:
+    """Write one algorithm's results to its MLflow run, and tag it as a candidate: the tables hold its models."""
     days, workload = job.windows.train, job.workload
     declared = workload.algorithms[algorithm].model_dump_json(exclude_none=True)
     params = {"algorithm": declared[:6000], "seed": workload.seed, "train_from": days.start, "train_to": days.stop}
-    sums = {column: float(pc.sum(states[column]).as_py()) for column in ("rows", "positives")}
+    sums = {column: float(pc.sum(ledger_table[column]).as_py()) for column in ("rows", "positives")}
     size = float(pc.sum(fitted["length"]).as_py() or 0)
-    metrics = {"groups": float(states.num_rows), **ledger.counts(fitted), **sums, "bytes": size}
+    metrics = {"groups": float(ledger_table.num_rows), **ledger.counts(fitted), **sums, "bytes": size}
     tags = {
         runs.RUN_TAG: name,
         runs.ALGORITHM_TAG: algorithm,
@@ -108,7 +105,7 @@ def _below_root(job: Job, folder: Path) -> str:
     return str(folder.relative_to(job.settings.store_root))
 
 
-def _sweep(folder: Path, models: pa.Table) -> None:
+def _remove_unreferenced(folder: Path, models: pa.Table) -> None:
     """Remove what a killed task, or an estimator that is not deterministic, left in the run's folder."""
     named = {Path(shard).name for shard in models["shard"].unique().to_pylist()}
     for file in folder.iterdir():

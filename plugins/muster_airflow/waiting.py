@@ -41,10 +41,10 @@ def check_closed(uri: str) -> None:
     Raises:
         MlflowClosed: when it wants none for longer than a call's own patience.
     """
-    from muster.mlflow.budget import closed_until
+    from muster.mlflow.budget import closure
 
     own = settings().model_copy(update={"mlflow_uri": uri})
-    closed = closed_until(own)
+    closed = closure(own)
     if closed and (closed.until - datetime.now(UTC)).total_seconds() > own.mlflow_waiting.patience:
         raise MlflowClosed(closed.until, closed.why)
 

@@ -127,7 +127,7 @@ def test_while_mlflow_wants_no_calls_a_task_gives_its_slot_back_and_comes_back(
     promotion: Promotion, line: Line, running_stack: RunningStack
 ) -> None:
     line.decide(line.first, line.train(line.first, dict.fromkeys(GROUPS, 1.0)), dict.fromkeys(GROUPS, "promote"))
-    budget(given=running_stack.settings).unavailable({"Retry-After": "45"})
+    budget(of=running_stack.settings).record_unavailability({"Retry-After": "45"})
     run = promotion.start(line.first)
     promotion.reaches(run, "approve", "deferred")
     store = f"{run}/taskInstances/approve/state-store"

@@ -11,7 +11,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 from sklearn.pipeline import make_pipeline
 
-from muster.evaluation.bucket import CORRUPT_CHAMPION, Incumbents
+from muster.evaluation.bucket import Incumbents
+from muster.evaluation.model_scores import CORRUPT_CHAMPION
 from muster.models.manifest import MANIFEST
 from muster.storage.tables import DECISIONS, MODELS
 

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from muster.evaluation.bucket import CORRUPT_CHAMPION
-from muster.evaluation.decisions import CorruptChampion, Unreconciled, reconcile, summary
-from muster.evaluation.significance import CHANCE
+from muster.evaluation.decisions import CorruptChampion, DecisionsNotReconciled, reconcile, summary
+from muster.evaluation.model_scores import CORRUPT_CHAMPION
+from muster.evaluation.significance import CHANCE_REASONS
 from muster.storage.tables import DECISIONS
 
 
@@ -27,7 +27,7 @@ def test_one_decision_a_group_reconciles() -> None:
 
 @pytest.mark.parametrize("decided", [["a"], ["a", "b", "c"], ["a", "a", "b"], ["a", "c"]])
 def test_a_group_missing_twice_or_from_nowhere_is_refused(decided: list[str]) -> None:
-    with pytest.raises(Unreconciled, match=r"'[abc]'"):
+    with pytest.raises(DecisionsNotReconciled, match=r"'[abc]'"):
         reconcile(decisions(*({"group": group} for group in decided)), entered("a", "b"))
 
 
@@ -50,7 +50,7 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
             | {"verdict": "promote", "candidate_score": 0.9, "champion_score": 0.7, "baseline_score": 0.5}
             | {"algorithm": "forest", "q_value": 0.03, "metric": "roc_auc"},
             version
-            | {"reason": CHANCE[0]}
+            | {"reason": CHANCE_REASONS[0]}
             | {"verdict": "reject", "candidate_score": 0.6, "champion_score": 0.8, "baseline_score": 0.5},
             version
             | {"verdict": "promote", "candidate_score": 0.8, "baseline_score": 0.6}

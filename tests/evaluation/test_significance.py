@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import t
 
-from muster.evaluation.significance import CHANCE, control, p_value
+from muster.evaluation.significance import CHANCE_REASONS, control, p_value
 from muster.storage.tables import DECISIONS
 
 RESAMPLED = np.random.default_rng(0).normal(0.05, 0.02, size=500)
@@ -51,7 +51,7 @@ def test_each_p_value_is_adjusted_for_all_that_were_judged() -> None:
     assert found["q_value"][1] is None
     assert np.delete(found["q_value"], 1).astype(float) == pytest.approx([0.04, 0.04, 0.04 * 4 / 3, 0.3])
     assert found["verdict"] == ["promote", "hold", "promote", "reject", "reject"]
-    assert found["reason"] == ["as judged", "as judged", "as judged", CHANCE[0], CHANCE[0]]
+    assert found["reason"] == ["as judged", "as judged", "as judged", CHANCE_REASONS[0], CHANCE_REASONS[0]]
 
 
 def test_a_rejection_stays_one_with_its_own_reason() -> None:
@@ -64,7 +64,7 @@ def test_at_a_declared_rate_of_one_the_win_rate_decides_alone() -> None:
 
 
 def test_the_reason_names_whom_it_beats() -> None:
-    assert control(judged([0.9], against="baseline"), 0.1)["reason"].to_pylist() == [CHANCE[1]]
+    assert control(judged([0.9], against="baseline"), 0.1)["reason"].to_pylist() == [CHANCE_REASONS[1]]
 
 
 def test_nothing_judged_is_nothing_to_control() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muster.evaluation.verdict import judge, why_hold
+from muster.evaluation.verdict import hold_reason, judge
 from muster.workload.spec import Gate
 
 GATE = Gate(resamples=200, min_positives=5, min_rows=10)
@@ -68,7 +68,7 @@ def test_only_defined_resamples_count() -> None:
     ],
 )
 def test_what_cannot_be_judged_is_held(rows: int, positives: int, reason: str | None) -> None:
-    assert why_hold(GATE, rows, positives) == reason
+    assert hold_reason(GATE, rows, positives) == reason
     labels = np.arange(rows) < positives
     found = judge(labels, {"a": labels.astype(float)}, np.zeros(rows), "baseline", GATE, seed=1)
     assert (found.verdict == "hold") == (reason is not None)
@@ -121,7 +121,7 @@ def test_an_algorithm_whose_scores_are_not_finite_is_out_of_the_choice() -> None
 @pytest.mark.parametrize("metric", ["rmse", "mae"])
 def test_errors_are_judged_on_rows_whatever_their_classes(metric: str) -> None:
     gate = GATE.model_copy(update={"metric": metric})
-    assert [why_hold(gate, rows, 0) for rows in (0, 9, 10)] == [
+    assert [hold_reason(gate, rows, 0) for rows in (0, 9, 10)] == [
         "no labelled rows to judge on",
         "too few rows to judge on",
         None,
@@ -136,7 +136,7 @@ def test_errors_are_judged_on_rows_whatever_their_classes(metric: str) -> None:
 
 def test_few_rows_are_held_for_every_metric() -> None:
     gate = Gate(min_positives=1, min_rows=20)
-    assert (why_hold(gate, 19, 9), why_hold(gate, 20, 9)) == ("too few rows to judge on", None)
+    assert (hold_reason(gate, 19, 9), hold_reason(gate, 20, 9)) == ("too few rows to judge on", None)
 
 
 def test_scores_that_are_no_probabilities_are_held_for_log_loss() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from muster.features.compute import PARENT, BadFeatures, compute, row_schema, with_parent_names
+from muster.features.compute import PARENT_COLUMN, BadFeatures, compute, row_schema, with_parent_names
 from muster.storage.tables import observations_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
@@ -126,9 +126,9 @@ def test_a_wrong_result_is_refused_with_the_rule(wrong: Callable[[pd.DataFrame],
 
 def test_each_row_knows_the_parent_that_pools_its_group() -> None:
     rows = pa.table({"group": ['"x,y",EWR', "b,JFK", '"*",EWR']})
-    assert with_parent_names(WORKLOAD, rows)[PARENT].to_pylist() == ["*,EWR", "*,JFK", "*,EWR"]
+    assert with_parent_names(WORKLOAD, rows)[PARENT_COLUMN].to_pylist() == ["*,EWR", "*,JFK", "*,EWR"]
 
 
 def test_without_a_parent_declared_there_are_none() -> None:
     alone = Workload.model_validate(DECLARED | {"pack": {"fallback": "baseline"}})
-    assert with_parent_names(alone, pa.table({"group": ["a,b"]}))[PARENT].to_pylist() == [None]
+    assert with_parent_names(alone, pa.table({"group": ["a,b"]}))[PARENT_COLUMN].to_pylist() == [None]

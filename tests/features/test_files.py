@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from muster.context import Context
 from muster.features.files import NoFeatures, group_slices, list_features, read_bucket
 from muster.storage.store import Store
 from muster.storage.tables import features_schema
@@ -60,11 +61,11 @@ def days(first: int, last: int) -> DateRange:
 
 
 def read(store: Store, span: DateRange, bucket: int, **options: Any) -> pa.Table:
-    return read_bucket(WORKLOAD, list_features(WORKLOAD, store, span).files[bucket], span, **options)
+    return read_bucket(WORKLOAD, list_features(Context(WORKLOAD, Path(), store), span).files[bucket], span, **options)
 
 
 def test_files_are_listed_by_bucket_with_their_rows(store: Store) -> None:
-    found = list_features(WORKLOAD, store, days(0, 21))
+    found = list_features(Context(WORKLOAD, Path(), store), days(0, 21))
     assert (found.version, found.rows) == (0, {0: 42, 1: 11})
     assert {bucket: len(files) for bucket, files in found.files.items()} == {0: 3, 1: 3}
 
@@ -73,24 +74,24 @@ def test_files_are_listed_by_bucket_with_their_rows(store: Store) -> None:
     ("first", "last", "slices"), [(0, 21, 3), (0, 7, 1), (6, 8, 2), (7, 8, 1), (13, 14, 1), (-9, 1, 1), (20, 90, 1)]
 )
 def test_only_files_of_slices_that_touch_the_days_are_listed(store: Store, first: int, last: int, slices: int) -> None:
-    assert len(list_features(WORKLOAD, store, days(first, last)).files[0]) == slices
+    assert len(list_features(Context(WORKLOAD, Path(), store), days(first, last)).files[0]) == slices
 
 
 def test_an_older_version_lists_its_own_files(store: Store) -> None:
     write(store, [row(21, "UA", 1)])
-    assert list_features(WORKLOAD, store, days(0, 28)).rows[1] == 12
-    assert list_features(WORKLOAD, store, days(0, 28), version=0).rows[1] == 11
+    assert list_features(Context(WORKLOAD, Path(), store), days(0, 28)).rows[1] == 12
+    assert list_features(Context(WORKLOAD, Path(), store), days(0, 28), version=0).rows[1] == 11
 
 
 @pytest.mark.parametrize("span", [days(-7, 0), days(21, 28)])
 def test_days_without_features_say_what_to_run(store: Store, span: DateRange) -> None:
     with pytest.raises(NoFeatures, match="run ingest and features first"):
-        list_features(WORKLOAD, store, span)
+        list_features(Context(WORKLOAD, Path(), store), span)
 
 
 def test_table_not_yet_written_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(NoFeatures, match=r"flights: features hold no row from 2013-04-29 up to 2013-05-06"):
-        list_features(WORKLOAD, Store(str(tmp_path), "flights"), days(0, 7))
+        list_features(Context(WORKLOAD, Path(), Store(str(tmp_path), "flights")), days(0, 7))
 
 
 def test_rows_are_of_the_days_alone_and_in_order(store: Store) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from muster.context import PartitionContext
 from muster.features.slices import NoObservations, OtherFeatures, slices_to_build
 from muster.storage.store import Store
 from muster.storage.tables import features_schema
@@ -42,16 +43,16 @@ def observed(store: Store, *days: str) -> None:
     write_deltalake(store.table("observations"), rows, partition_by=["date"])
 
 
-def built(store: Store, *firsts: str) -> None:
-    rows = [{"group": "a", "partition": first, "bucket": 15} for first in firsts]
+def built(store: Store, *first_days: str) -> None:
+    rows = [{"group": "a", "partition": first, "bucket": 15} for first in first_days]
     table = pa.Table.from_pylist(rows, features_schema(WORKLOAD))
     write_deltalake(store.table("features"), table, partition_by=["partition", "bucket"])
 
 
 def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) -> None:
     observed(store, "2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
-    found = slices_to_build(WORKLOAD, WINDOWS, store)
-    assert [str(first) for first in found.firsts] == ["2024-01-08", "2024-01-22", "2024-01-29"]
+    found = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+    assert [str(first) for first in found.first_days] == ["2024-01-08", "2024-01-22", "2024-01-29"]
     assert found.days == DateRange(date(2024, 1, 8), date(2024, 2, 5))
     assert found.observed == DateRange(date(2024, 1, 5), date(2024, 2, 5))
 
@@ -59,15 +60,15 @@ def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) 
 def test_later_runs_build_their_own_slice_again_and_no_earlier_one(store: Store) -> None:
     observed(store, "2024-01-10", "2024-01-16", "2024-01-22", "2024-01-29")
     built(store, "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
-    found = slices_to_build(WORKLOAD, WINDOWS, store)
-    assert found.firsts == [date(2024, 1, 29)]
+    found = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+    assert found.first_days == [date(2024, 1, 29)]
     assert found.observed.start == date(2024, 1, 26)
 
 
 def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:
     observed(store, "2024-01-28")
     with pytest.raises(NoObservations, match="hold no day of the slice from 2024-01-29; run ingest first"):
-        slices_to_build(WORKLOAD, WINDOWS, store)
+        slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
 
 
 @pytest.mark.parametrize(
@@ -80,4 +81,4 @@ def test_a_table_of_another_declaration_is_not_mixed_with_this_ones(
     built(store, "2024-01-22")
     declared = WORKLOAD.model_copy(update={"features": WORKLOAD.features.model_copy(update=changed)})
     with pytest.raises(OtherFeatures, match=f"has other {what} than are declared now; move '.*features' away"):
-        slices_to_build(declared, WINDOWS, store)
+        slices_to_build(PartitionContext(declared, Path(), store, WINDOWS))

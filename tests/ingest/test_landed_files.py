@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from muster.context import Context, PartitionContext
 from muster.ingest.landed_files import BadFile, NoFile, check_files, days_to_ingest, read_landed
 from muster.storage.store import Store
 from muster.workload.spec import Workload
@@ -84,7 +85,7 @@ def test_a_changed_header_names_what_is_missing_and_what_is_new(store: Store) ->
 
 def test_text_is_read_as_it_stands(store: Store) -> None:
     put(store, '\ufeffdelay,place,at\r\n,"../../x, ""ü""\nnext",\r\n1e3,"",2024\r\n')
-    rows = read_landed(WORKLOAD, store, DAY).to_pylist()
+    rows = read_landed(Context(WORKLOAD, Path(), store), DAY).to_pylist()
     assert [row["landed"] for row in rows] == [
         {"place": '../../x, "ü"\nnext', "at": None, "delay": None},
         {"place": "", "at": "2024", "delay": "1e3"},
@@ -97,18 +98,22 @@ def test_text_is_read_as_it_stands(store: Store) -> None:
 
 def test_an_empty_field_at_the_files_very_end_is_missing(store: Store) -> None:
     put(store, 'place,at,delay\n"a","2024-01-15",')
-    assert read_landed(WORKLOAD, store, DAY)["landed"].to_pylist()[0]["delay"] is None
+    assert read_landed(Context(WORKLOAD, Path(), store), DAY)["landed"].to_pylist()[0]["delay"] is None
 
 
 def test_a_file_with_a_header_only_has_no_rows(store: Store) -> None:
     put(store, "place,at,delay\n")
-    assert read_landed(WORKLOAD, store, DAY).num_rows == 0
+    assert read_landed(Context(WORKLOAD, Path(), store), DAY).num_rows == 0
 
 
 def test_own_days_are_due_and_landed_days_of_the_windows(store: Store) -> None:
     first = WINDOWS.observed.start
     landed(store, first - timedelta(days=1), first, first + timedelta(days=5), *WINDOWS.score.days(), date(2024, 1, 22))
-    assert days_to_ingest(WINDOWS, store) == [first, first + timedelta(days=5), *WINDOWS.score.days()]
+    assert days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS)) == [
+        first,
+        first + timedelta(days=5),
+        *WINDOWS.score.days(),
+    ]
 
 
 def test_an_earlier_day_that_was_brought_is_not_due_again(store: Store) -> None:
@@ -116,10 +121,13 @@ def test_an_earlier_day_that_was_brought_is_not_due_again(store: Store) -> None:
     landed(store, first, first + timedelta(days=1), *WINDOWS.score.days())
     have = pa.table({"place": ["a"] * 2, "date": [first, DAY]})
     write_deltalake(store.table("observations"), have, partition_by=["date"])
-    assert days_to_ingest(WINDOWS, store) == [first + timedelta(days=1), *WINDOWS.score.days()]
+    assert days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS)) == [
+        first + timedelta(days=1),
+        *WINDOWS.score.days(),
+    ]
 
 
 def test_a_day_of_the_slice_without_a_file_is_named(store: Store) -> None:
     landed(store, *WINDOWS.score.days()[:5])
     with pytest.raises(NoFile, match="no landed file for 2024-01-20, 2024-01-21 in '"):
-        days_to_ingest(WINDOWS, store)
+        days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from muster.context import Context
 from muster.ingest.landing import NoLanding, land, landed_days
 from muster.storage.store import Store
 from muster.workload.load import load_workload
@@ -60,7 +61,7 @@ def files(store: Store) -> dict[str, bytes]:
 
 def test_a_file_a_day_holds_the_declared_columns_in_order(folder: Path) -> None:
     store = Store(str(folder / "store"), "made")
-    report = land(declared(folder, "deliver"), folder, store)
+    report = land(Context(declared(folder, "deliver"), folder, store))
     assert (report.written, report.days) == (2, 2)
     assert sorted(files(store)) == ["2024-01-01.csv.gz", "2024-01-02.csv.gz"]
     text = gzip.decompress(files(store)["2024-01-02.csv.gz"]).decode()
@@ -70,10 +71,10 @@ def test_a_file_a_day_holds_the_declared_columns_in_order(folder: Path) -> None:
 def test_landing_again_leaves_files_as_they_are(folder: Path) -> None:
     store = Store(str(folder / "store"), "made")
     workload = declared(folder, "deliver")
-    land(workload, folder, store)
+    land(Context(workload, folder, store))
     mended = Path(store.landing()) / "2024-01-01.csv.gz"
     mended.write_bytes(b"delivered by hand")
-    report = land(workload, folder, store)
+    report = land(Context(workload, folder, store))
     assert (report.written, report.days) == (0, 2)
     assert mended.read_bytes() == b"delivered by hand"
 
@@ -81,16 +82,16 @@ def test_landing_again_leaves_files_as_they_are(folder: Path) -> None:
 def test_the_same_rows_give_the_same_bytes(folder: Path) -> None:
     stores = [Store(str(folder / name), "made") for name in ("first", "second")]
     for store in stores:
-        land(declared(folder, "deliver"), folder, store)
+        land(Context(declared(folder, "deliver"), folder, store))
     assert files(stores[0]) == files(stores[1])
 
 
 def test_a_delivery_that_breaks_leaves_whole_files_only_and_is_taken_up_again(folder: Path) -> None:
     store = Store(str(folder / "store"), "made")
     with pytest.raises(RuntimeError, match="upstream is gone"):
-        land(declared(folder, "breaks"), folder, store)
+        land(Context(declared(folder, "breaks"), folder, store))
     assert [day.isoformat() for day in landed_days(store)] == ["2024-01-01"]
-    assert land(declared(folder, "deliver"), folder, store).written == 1
+    assert land(Context(declared(folder, "deliver"), folder, store)).written == 1
 
 
 def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:
@@ -103,4 +104,4 @@ def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:
 
 def test_a_workload_without_a_landing_function_is_told_so(folder: Path) -> None:
     with pytest.raises(NoLanding, match="declares no 'landing'"):
-        land(declared(folder, ""), folder, Store(str(folder / "store"), "made"))
+        land(Context(declared(folder, ""), folder, Store(str(folder / "store"), "made")))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from muster.context import Context
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.load import load_workload
-from muster.workload.windows import partition_windows
 from muster_jobs.job import Job
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def make_job(spark: SparkSession) -> MakeJob:
         if buckets is not None:
             features = workload.features.model_copy(update={"buckets": buckets})
             workload = workload.model_copy(update={"features": features})
-        windows = partition_windows(workload, partition)
-        store = Store(str(root), workload.name)
-        job = Job(stage, workload, yaml.parent, windows, store, Settings(home=root), attempt="test")
+        context = Context(workload, yaml.parent, Store(str(root), workload.name)).at(str(partition))
+        job = Job(stage, context, Settings(home=root), attempt="test")
         job.__dict__["spark"] = spark  # in place of the session that the job would make for itself
         return job
 

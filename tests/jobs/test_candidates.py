@@ -17,10 +17,11 @@ import pytest
 from deltalake import write_deltalake
 
 from muster import groups
+from muster.context import PartitionContext
 from muster.errors import MusterError
 from muster.evaluation.candidates import NotTrained
 from muster.mlflow import budget, runs
-from muster.mlflow.candidates import CANDIDATE_TAG, clear, tagged
+from muster.mlflow.candidates import CANDIDATE_TAG, clear_tags, tagged_candidates
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.storage.tables import TABLES, features_schema
@@ -81,7 +82,9 @@ class Line:
         workload = self.workload
         windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
         here = settings().model_copy(update={"store": str(self.root)})
-        found: dict[str, Any] = stage.run(LocalJob(name, workload, self.root, windows, self.store, here, "1"))
+        found: dict[str, Any] = stage.run(
+            LocalJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
+        )
         return found
 
     def features(self, seed: int = 0) -> None:
@@ -110,7 +113,7 @@ class Line:
 
     def tags(self) -> set[tuple[str, str, str]]:
         """Return partition, run and algorithm of every candidate that MLflow has."""
-        return {(item.partition, item.run, item.algorithm) for item in tagged(self.workload)}
+        return {(item.partition, item.run, item.algorithm) for item in tagged_candidates(self.workload)}
 
     def decisions(self) -> list[dict[str, Any]]:
         table = self.store.open("decisions")
@@ -176,7 +179,7 @@ def test_tags_that_a_broken_off_evaluation_left_are_cleared_by_the_next(
     line.run(train, FIRST)
     second = line.run(train, SECOND)["run"]
     with monkeypatch.context() as broken:
-        broken.setattr(evaluate, "clear", lambda run_ids: 1 / 0)
+        broken.setattr(evaluate, "clear_tags", lambda run_ids: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             line.run(evaluate, FIRST)
     assert len(line.tags()) == 4
@@ -204,13 +207,13 @@ def test_a_run_that_somebody_tagged_is_no_candidate(line: Line) -> None:
 
 def test_a_tag_that_another_evaluation_has_cleared_is_cleared(line: Line) -> None:
     line.run(train, FIRST)
-    clear([item.run_id for item in tagged(line.workload)] * 2)
+    clear_tags([item.run_id for item in tagged_candidates(line.workload)] * 2)
     assert line.tags() == set()
 
 
 def test_a_missing_candidate_is_told_with_what_to_do(line: Line) -> None:
     name = line.run(train, FIRST)["run"]
-    (run_id,) = [item.run_id for item in tagged(line.workload) if item.algorithm == "logistic"]
+    (run_id,) = [item.run_id for item in tagged_candidates(line.workload) if item.algorithm == "logistic"]
     runs.connect().delete_tag(run_id, CANDIDATE_TAG)
     told = rf"no run of '{name}' tagged 'muster.candidate = {FIRST}' for logistic; run train for this partition first"
     with pytest.raises(NotTrained, match=told):
@@ -219,7 +222,7 @@ def test_a_missing_candidate_is_told_with_what_to_do(line: Line) -> None:
     assert line.run(evaluate, FIRST)["run"] == name
 
 
-@pytest.mark.parametrize(("status", "error"), [(429, budget.BudgetSpent), (503, budget.Unanswered)])
+@pytest.mark.parametrize(("status", "error"), [(429, budget.BudgetSpent), (503, budget.ServerUnavailable)])
 def test_a_server_that_refuses_is_never_no_candidate(
     line: Line, status: int, error: type[MusterError], monkeypatch: pytest.MonkeyPatch
 ) -> None:

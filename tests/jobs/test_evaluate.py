@@ -20,10 +20,11 @@ from muster import groups
 from muster.champions import versions
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion
+from muster.context import PartitionContext
 from muster.evaluation.candidates import NotTrained
 from muster.evaluation.decisions import CorruptChampion
-from muster.evaluation.significance import CHANCE
-from muster.mlflow.candidates import Tagged
+from muster.evaluation.significance import CHANCE_REASONS
+from muster.mlflow.candidates import TaggedCandidate
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.models.shards import ShardWriter, encode
 from muster.settings import Settings
@@ -155,9 +156,9 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]
     monkeypatch.setattr(
         "muster.mlflow.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics))
     )
-    candidates = [Tagged("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
-    monkeypatch.setattr(evaluate, "tagged", lambda workload: candidates)
-    monkeypatch.setattr(evaluate, "clear", lambda run_ids: None)
+    candidates = [TaggedCandidate("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
+    monkeypatch.setattr(evaluate, "tagged_candidates", lambda workload: candidates)
+    monkeypatch.setattr(evaluate, "clear_tags", lambda run_ids: None)
     return calls
 
 
@@ -172,7 +173,12 @@ def made(root: Path, declared: Workload, cores: int = 1) -> LocalJob:
     put(store, "features", features(declared))
     train(store, declared)
     windows = partition_windows(declared, PARTITION)
-    return LocalJob("evaluate", declared, root, windows, store, Settings(home=root, spark_cores=cores), "test")
+    return LocalJob(
+        "evaluate",
+        PartitionContext(declared, root, store, windows),
+        Settings(home=root, spark_cores=cores),
+        "test",
+    )
 
 
 def decisions(job: Job) -> list[dict[str, Any]]:
@@ -224,9 +230,10 @@ def test_the_p_values_are_adjusted_for_all_groups_of_all_buckets(job: LocalJob) 
 
 def test_a_promotion_that_chance_may_have_brought_is_written_as_a_rejection(job: LocalJob) -> None:
     gate = job.workload.gate.model_copy(update={"false_promotions": 1e-12})
-    result = evaluate.run(replace(job, workload=job.workload.model_copy(update={"gate": gate})))
+    workload = job.workload.model_copy(update={"gate": gate})
+    result = evaluate.run(replace(job, context=replace(job.context, workload=workload)))
     assert (result["promote"], result["reject"], result["rejected_as_chance"]) == (0, 6, 6)
-    assert {row["reason"] for row in decisions(job) if row["verdict"] == "reject"} == {CHANCE[1]}
+    assert {row["reason"] for row in decisions(job) if row["verdict"] == "reject"} == {CHANCE_REASONS[1]}
 
 
 def test_running_again_writes_the_same_rows(job: LocalJob) -> None:
@@ -334,7 +341,7 @@ def test_a_corrupt_champion_stops_the_stage_and_the_decisions_stay_as_they_were(
 
 
 def test_a_partition_that_was_not_trained_is_refused(job: LocalJob) -> None:
-    other = replace(job, windows=partition_windows(job.workload, "2024-02-12"))
+    other = replace(job, context=job.context.at("2024-02-12"))
     with pytest.raises(NotTrained, match=r"made 2024-02-12: the ledger holds no row of it; run train"):
         evaluate.run(other)
 
@@ -356,7 +363,7 @@ def test_on_spark_the_decisions_are_those_of_a_plain_loop(
     expected = evaluate.run(job)
     monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
     other = made(tmp_path / "spark", job.workload)
-    on_spark = Job("evaluate", other.workload, other.folder, other.windows, other.store, other.settings, "1")
+    on_spark = Job("evaluate", other.context, other.settings, "1")
     try:
         assert evaluate.run(on_spark) == expected
         assert evaluate.run(on_spark) == expected

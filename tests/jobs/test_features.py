@@ -109,7 +109,7 @@ def expected(job: Job) -> pd.DataFrame:
     """Compute the slices of the first partition in pandas: no Spark, all groups at once, parents after."""
     workload, windows = job.workload, job.windows
     days = DateRange(windows.history.start, windows.score.stop)
-    own = function(workload, job.folder, "features")
+    own = function(workload, job.context.folder, "features")
     rows = compute(workload, own, observations(workload), days).to_pandas()
     sampled = rows[[zlib.crc32(row_id.encode()) < 2**31 for row_id in rows["row_id"]]]
     of_parent = [groups.parent_name(workload.keys, groups.values(name), ["line"]) for name in sampled["group"]]

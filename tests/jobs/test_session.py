@@ -10,13 +10,13 @@ import uuid
 
 import pytest
 
-from muster_jobs.session import NoServer, address, connected
+from muster_jobs.session import NoServer, address, connect_session
 
 SESSION = uuid.UUID(int=7)
 BLOCKED = """
 import pathlib, sys, threading
-from muster_jobs.session import when_told_to_end
-when_told_to_end(lambda: pathlib.Path(sys.argv[1]).write_text("said"))
+from muster_jobs.session import on_termination
+on_termination(lambda: pathlib.Path(sys.argv[1]).write_text("said"))
 print("here", flush=True)
 {block}
 """
@@ -31,8 +31,8 @@ BLOCKS = {
 }
 TASK = """
 import os, sys
-from muster_jobs.session import connected
-session = connected(sys.argv[1], sys.argv[2], "tag")
+from muster_jobs.session import connect_session
+session = connect_session(sys.argv[1], sys.argv[2], "tag")
 
 def pids(batches):
     import os, time
@@ -62,7 +62,7 @@ def test_a_session_is_added_to_any_address(remote: str, expected: str) -> None:
 def test_a_server_that_is_not_there_is_told_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(NoServer, match=r"no Spark Connect server at '127.0.0.1:1'"):
-        connected("sc://127.0.0.1:1", "name", "tag")
+        connect_session("sc://127.0.0.1:1", "name", "tag")
     assert time.monotonic() - began < 5
 
 
@@ -90,9 +90,9 @@ def test_a_later_process_finds_the_warm_workers_of_an_earlier_one(spark_connect_
 @pytest.mark.spark
 @pytest.mark.slow
 def test_a_session_that_the_server_closed_is_replaced(spark_connect_server: str) -> None:
-    first = connected(spark_connect_server, "closed", "tag")
+    first = connect_session(spark_connect_server, "closed", "tag")
     first.client.release_session()
-    second = connected(spark_connect_server, "closed", "tag")
+    second = connect_session(spark_connect_server, "closed", "tag")
     try:
         assert second.session_id != first.session_id
         assert second.range(3).count() == 3

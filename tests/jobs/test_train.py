@@ -15,13 +15,14 @@ from deltalake import write_deltalake
 from sklearn.linear_model import LogisticRegression
 
 from muster import groups
+from muster.context import PartitionContext
 from muster.errors import WorkloadError
 from muster.features.files import FeatureFiles
 from muster.models.loading import decode, read_bytes
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
-from muster.training.ledger import NotReconciled, TooManyFailed
+from muster.training.ledger import LedgerNotReconciled, TooManyFailed
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import train
@@ -125,7 +126,7 @@ def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., L
                 store.table("features"), rows, partition_by=list(TABLES["features"].partitioned_by), mode="overwrite"
             )
         windows = partition_windows(workload, PARTITION)
-        return LocalJob("train", workload, tmp_path, windows, store, settings, "1", **options)
+        return LocalJob("train", PartitionContext(workload, tmp_path, store, windows), settings, "1", **options)
 
     return make
 
@@ -237,7 +238,7 @@ def test_the_costliest_bin_comes_first(make_job: Callable[..., LocalJob]) -> Non
 
 def test_a_lost_group_fails_the_run_by_name_and_writes_nothing(make_job: Callable[..., LocalJob]) -> None:
     job = make_job(losing="../../x")
-    with pytest.raises(NotReconciled, match=r"missing: \.\./\.\./x"):
+    with pytest.raises(LedgerNotReconciled, match=r"missing: \.\./\.\./x"):
         train.run(job)
     assert (job.store.open("models"), job.store.open("ledger")) == (None, None)
 
@@ -254,7 +255,7 @@ def test_a_bucket_left_out_of_the_files_fails_the_run_by_its_groups(
         return replace(found, files=files, rows=rows)
 
     monkeypatch.setattr(train, "list_features", without_one_bucket)
-    with pytest.raises(NotReconciled, match=r"8 groups entered, .*missing: .*\ba\b"):
+    with pytest.raises(LedgerNotReconciled, match=r"8 groups were expected, .*missing: .*\ba\b"):
         train.run(job)
 
 
@@ -329,7 +330,7 @@ def test_on_spark_the_rows_and_bytes_are_those_of_a_plain_loop(
     expected = train.run(plain)
     monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
     local = make_job("spark", algorithms=SEVERAL)
-    job = Job("train", local.workload, local.folder, local.windows, local.store, local.settings, "1")
+    job = Job("train", local.context, local.settings, "1")
     try:
         assert train.run(job) == expected
         assert train.run(job) == expected

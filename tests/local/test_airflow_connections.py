@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from muster.settings import Settings
-from muster_local.airflow_connections import connections, store
+from muster_local.airflow_connections import connections, update_connections
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def home(tmp_path: Path) -> Path:
 def test_all_are_written_once(home: Path) -> None:
     airflow = Airflow()
     for _ in range(2):
-        store(Settings(home=home), home, airflow)
+        update_connections(Settings(home=home), home, airflow)
     assert airflow.imported == [{"mlflow_default", "spark_connect", "spark_default"}]
 
 
 def test_only_what_the_settings_changed_is_written_again(home: Path) -> None:
     airflow = Airflow()
-    store(Settings(home=home), home, airflow)
-    store(Settings(home=home, mlflow_uri="https://mlflow.example"), home, airflow)
+    update_connections(Settings(home=home), home, airflow)
+    update_connections(Settings(home=home, mlflow_uri="https://mlflow.example"), home, airflow)
     assert airflow.imported[1:] == [{"mlflow_default"}]
 
 
@@ -66,7 +66,7 @@ def test_an_import_that_fails_is_made_again(home: Path) -> None:
         raise ChildProcessError
 
     with pytest.raises(ChildProcessError):
-        store(Settings(home=home), home, refuse)
+        update_connections(Settings(home=home), home, refuse)
     airflow = Airflow()
-    store(Settings(home=home), home, airflow)
+    update_connections(Settings(home=home), home, airflow)
     assert len(airflow.imported) == 1

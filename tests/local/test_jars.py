@@ -22,8 +22,8 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (home / "jars" / "ivy" / "jars").mkdir()
         for jar in jars.jars(home):
             (home / "jars" / "ivy" / "jars" / jar.name).write_text(jar.name)
-        process.log_of(home, name).parent.mkdir(exist_ok=True)
-        process.log_of(home, name).write_text("downloading https://user:token@mirror/delta.jar ...\n")
+        process.log_file(home, name).parent.mkdir(exist_ok=True)
+        process.log_file(home, name).write_text("downloading https://user:token@mirror/delta.jar ...\n")
 
     monkeypatch.setattr(process, "run", deliver)
     return asked
@@ -62,4 +62,4 @@ def test_a_jar_with_another_digest_is_refused_and_kept_out(tmp_path: Path) -> No
 def test_the_log_keeps_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pin(monkeypatch, tmp_path)
     jars.ensure_jars(tmp_path, {})
-    assert "mirror" not in process.log_of(tmp_path, "jars").read_text()
+    assert "mirror" not in process.log_file(tmp_path, "jars").read_text()

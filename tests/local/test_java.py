@@ -37,14 +37,14 @@ def test_version(tmp_path: Path, told: str, major: int) -> None:
 def test_java_home_comes_before_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{made(tmp_path / 'a', '21.0.1') / 'bin'}")
     monkeypatch.setenv("JAVA_HOME", str(made(tmp_path / "b", "17.0.1")))
-    assert java.find() == tmp_path / "b"
+    assert java.find_java() == tmp_path / "b"
 
 
 @pytest.mark.usefixtures("bare")
 def test_too_old_a_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(made(tmp_path / "old", "11.0.2")))
     monkeypatch.setenv("PATH", f"{made(tmp_path / 'new', '17.0.1') / 'bin'}")
-    assert java.find() == tmp_path / "new"
+    assert java.find_java() == tmp_path / "new"
 
 
 @pytest.mark.usefixtures("bare")

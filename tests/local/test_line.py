@@ -64,8 +64,8 @@ class Airflow:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "POLL", 0.001)
-    monkeypatch.setattr(line, "NEXT_STAGE", 0.05)
+    monkeypatch.setattr(line, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(line, "NEXT_STAGE_SECONDS", 0.05)
 
 
 @pytest.fixture

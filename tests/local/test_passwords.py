@@ -25,7 +25,7 @@ def files(home: Path) -> list[Path]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost", "::1"])
 def test_there_are_none_where_only_this_machine_reaches_the_services(host: str, tmp_path: Path) -> None:
     settings = Settings(_env_file=None, home=tmp_path, host=host)
-    passwords.make(settings)
+    passwords.create_passwords(settings)
     assert files(tmp_path) == []
     assert passwords.airflow_login(settings) is sign_in.mlflow_login(settings) is None
     assert "--app-name" not in mlflow_server.part(settings).services[0].command
@@ -43,7 +43,7 @@ def test_they_are_made_once_and_for_this_users_eyes_only(tmp_path: Path) -> None
     settings = outside(tmp_path)
     logins = []
     for _ in range(2):
-        passwords.make(settings)
+        passwords.create_passwords(settings)
         logins.append((passwords.airflow_login(settings), sign_in.mlflow_login(settings)))
     assert logins[0] == logins[1]
     assert len({login.password for login in logins[0] if login}) == 2
@@ -54,13 +54,13 @@ def test_they_are_made_once_and_for_this_users_eyes_only(tmp_path: Path) -> None
 def test_another_home_has_others(tmp_path: Path) -> None:
     homes = [outside(tmp_path / name) for name in "ab"]
     for settings in homes:
-        passwords.make(settings)
+        passwords.create_passwords(settings)
     assert sign_in.mlflow_login(homes[0]) != sign_in.mlflow_login(homes[1])
 
 
 def test_no_command_line_and_no_configuration_of_airflow_holds_one(tmp_path: Path) -> None:
     settings = outside(tmp_path)
-    passwords.make(settings)
+    passwords.create_passwords(settings)
     parts = [mlflow_server.part(settings), airflow_services.part(settings, lambda: None)]
     commands = [word for part in parts for service in part.services for word in service.command]
     airflow = airflow_services.environment(settings, tmp_path)
@@ -74,7 +74,7 @@ def test_no_command_line_and_no_configuration_of_airflow_holds_one(tmp_path: Pat
 
 def test_a_process_signs_in_unless_it_was_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = outside(tmp_path)
-    passwords.make(settings)
+    passwords.create_passwords(settings)
     for name in sign_in.CREDENTIALS:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -90,7 +90,7 @@ def test_a_process_signs_in_unless_it_was_told_how(tmp_path: Path, monkeypatch: 
 
 
 def test_another_server_never_gets_the_local_ones_password(tmp_path: Path) -> None:
-    passwords.make(outside(tmp_path))
+    passwords.create_passwords(outside(tmp_path))
     elsewhere = Settings(_env_file=None, home=tmp_path, host=OUTSIDE, mlflow_uri="https://mlflow.example")
     assert sign_in.mlflow_login(elsewhere) is None
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from muster_local.errors import PortInUse
-from muster_local.ports import Port, accepts, free_ports, require_free
+from muster_local.ports import Port, accepts_connections, free_ports, require_free
 
 
 def test_a_taken_port_names_the_service_the_setting_and_the_holder() -> None:
@@ -25,7 +25,7 @@ def test_a_taken_port_names_the_service_the_setting_and_the_holder() -> None:
 def test_a_free_port_is_free() -> None:
     (number,) = free_ports(1)
     require_free(Port(number, "X"), host="127.0.0.1", service="x")
-    assert not accepts("127.0.0.1", number)
+    assert not accepts_connections("127.0.0.1", number)
 
 
 def test_free_ports_are_all_different() -> None:

@@ -42,7 +42,7 @@ def first_line(log: Path) -> str:
 
 def test_a_started_service_is_recorded_in_a_session_of_its_own(tmp_path: Path) -> None:
     started = process.start("one", SLEEP, home=tmp_path, env=os.environ)
-    record = process.read(tmp_path, "one")
+    record = process.read_record(tmp_path, "one")
     assert record is not None
     assert record.process() == psutil.Process(started.pid)
     assert os.getsid(started.pid) == started.pid
@@ -57,18 +57,18 @@ def test_a_record_whose_pid_was_taken_by_another_process_is_nobodys(tmp_path: Pa
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
 def test_a_broken_record_is_no_record(tmp_path: Path, text: str) -> None:
-    file = process.record_of(tmp_path, "one")
+    file = process.record_file(tmp_path, "one")
     file.parent.mkdir()
     file.write_text(text)
-    assert process.read(tmp_path, "one") is None
+    assert process.read_record(tmp_path, "one") is None
 
 
 def test_stop_finds_an_orphan_in_its_own_session_after_the_records_are_lost(tmp_path: Path) -> None:
     started = process.start("one", [sys.executable, "-c", ORPHANING], home=tmp_path, env=os.environ)
-    orphan = int(first_line(process.log_of(tmp_path, "one")))
+    orphan = int(first_line(process.log_file(tmp_path, "one")))
     started.kill()
     started.wait()
-    process.record_of(tmp_path, "one").unlink()
+    process.record_file(tmp_path, "one").unlink()
     assert runs(orphan)
     assert process.stop(tmp_path) == 1
     assert not runs(orphan)
@@ -76,7 +76,7 @@ def test_stop_finds_an_orphan_in_its_own_session_after_the_records_are_lost(tmp_
 
 def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
     started = process.start("one", DEAF, home=tmp_path, env=os.environ)
-    first_line(process.log_of(tmp_path, "one"))
+    first_line(process.log_file(tmp_path, "one"))
     assert process.stop(tmp_path, grace=0.3) == 1
     assert started.wait() == -9
 
@@ -99,7 +99,7 @@ def test_stop_spares_itself_and_those_above_it(tmp_path: Path) -> None:
     script = f"from pathlib import Path; from muster_local import process; print(process.stop(Path({str(tmp_path)!r})))"
     shell = [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {script!r}])"]
     process.run("outer", shell, home=tmp_path, env=os.environ)
-    assert first_line(process.log_of(tmp_path, "outer")) == "0"
+    assert first_line(process.log_file(tmp_path, "outer")) == "0"
 
 
 def test_stop_of_one_service_leaves_the_others(tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_stop_where_nothing_runs_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_preparing_command_that_fails_tells_its_last_line(tmp_path: Path) -> None:
-    with pytest.raises(ServiceDied, match=r"step ended with code 3: no disk .*step\.log"):
+    with pytest.raises(ServiceDied, match=r"step exited with code 3: no disk .*step\.log"):
         process.run("step", ["sh", "-c", "echo no disk; exit 3"], home=tmp_path, env=os.environ)
-    assert process.read(tmp_path, "step") is None
+    assert process.read_record(tmp_path, "step") is None
 
 
 def _made(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from muster.storage.store import Store
-from muster_local.progress import ended, result
+from muster_local.progress import finished_partitions, result
 from muster_local.summary import quality
 
 
@@ -26,8 +26,8 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_partition_has_ended_when_a_result_is_there(store: Store) -> None:
-    assert ended(store, "train") == ["2013-06-03", "2013-06-10"]
-    assert ended(store, "score") == []
+    assert finished_partitions(store, "train") == ["2013-06-03", "2013-06-10"]
+    assert finished_partitions(store, "score") == []
 
 
 def test_the_last_attempt_counts(store: Store) -> None:

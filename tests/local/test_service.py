@@ -13,7 +13,7 @@ import pytest
 
 from muster_local import process
 from muster_local.errors import NotHealthy, PortInUse, ServiceDied
-from muster_local.ports import Port, accepts, free_ports
+from muster_local.ports import Port, accepts_connections, free_ports
 from muster_local.service import Part, Service, Starter
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
@@ -29,11 +29,13 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
 def service() -> Service:
     (port,) = free_ports(1)
     command = [sys.executable, "-c", LISTEN, str(port)]
-    return Service("one", "One", command, lambda: accepts("127.0.0.1", port), [Port(port, "MUSTER_ONE_PORT")])
+    return Service(
+        "one", "One", command, lambda: accepts_connections("127.0.0.1", port), [Port(port, "MUSTER_ONE_PORT")]
+    )
 
 
 def pid(starter: Starter) -> int:
-    record = process.read(starter.home, "one")
+    record = process.read_record(starter.home, "one")
     assert record is not None
     return record.pid
 
@@ -51,21 +53,21 @@ def test_a_running_service_is_left_alone(starter: Starter, service: Service) -> 
 def test_what_a_crash_left_gives_way_to_a_new_start(starter: Starter, service: Service) -> None:
     starter.start(Part("part", [service]))
     first = pid(starter)
-    process.record_of(starter.home, "one").unlink()
+    process.record_file(starter.home, "one").unlink()
     starter.start(Part("part", [service]))
     assert pid(starter) != first
 
 
 def test_a_service_that_dies_is_told_with_its_last_words(starter: Starter, service: Service) -> None:
     dying = replace(service, command=[sys.executable, "-c", "raise SystemExit('no such database')"])
-    with pytest.raises(ServiceDied, match="One ended with code 1: no such database"):
+    with pytest.raises(ServiceDied, match="One exited with code 1: no such database"):
         starter.start(Part("part", [dying]))
 
 
 def test_a_service_that_never_answers_is_told(
     starter: Starter, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("muster_local.service.PATIENCE", 0.5)
+    monkeypatch.setattr("muster_local.service.HEALTH_TIMEOUT", 0.5)
     with pytest.raises(NotHealthy, match="One was not healthy"):
         starter.start(Part("part", [replace(service, healthy=lambda: False)]))
 

@@ -154,7 +154,7 @@ def test_airflow_asks_for_the_password_that_was_made_for_this_home(exposed: Sett
     local.start(exposed, ["airflow"])
     login = passwords.airflow_login(exposed)
     assert login is not None
-    with pytest.raises(SignInRefused, match="asks for a password"):
+    with pytest.raises(SignInRefused, match="requires a password"):
         Airflow(exposed.airflow_url).has_dag("flight_delays.train")
     with pytest.raises(SignInRefused, match="refuses the password of 'admin'"):
         Airflow(exposed.airflow_url, login._replace(password="wrong")).has_dag("flight_delays.train")

@@ -23,7 +23,7 @@ from muster import groups
 from muster.champions.alias import journal
 from muster.champions.errors import ALIAS
 from muster.champions.versions import FOLDER, MANIFEST_DIGEST, PARTITION
-from muster.mlflow.candidates import tagged
+from muster.mlflow.candidates import tagged_candidates
 from muster.mlflow.client import connect
 from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
 from muster.settings import settings
@@ -161,7 +161,7 @@ class Weeks:
             "models": sorted((model.name, model.status, model.tags[MANIFEST_DIGEST]) for model in models),
             "versions": sorted((each.version, each.status, *(each.tags[tag] for tag in tags)) for each in versions),
             "champion": client.get_model_version_by_alias("faulty", ALIAS).version,
-            "candidates": len(tagged(load_workload(self.yaml))),
+            "candidates": len(tagged_candidates(load_workload(self.yaml))),
         }
 
     def moves(self) -> list[tuple[Any, ...]]:

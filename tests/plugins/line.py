@@ -22,7 +22,8 @@ from tests.plugins.airflow_task import PARTITION
 JOB = """
 import sys
 from pathlib import Path
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 
 BEATS = Path({beats!r})
 

@@ -84,7 +84,7 @@ def test_no_job_starts_while_the_host_knows_that_mlflow_wants_no_calls(
 ) -> None:
     value = {"conn_type": "mlflow", "host": "https://ml.example"}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(value))
-    budget("https://ml.example").unavailable({"Retry-After": str(seconds)})
+    budget("https://ml.example").record_unavailability({"Retry-After": str(seconds)})
     operator, context = task(refusals=0, mlflow=True), context_of()
     if starts:
         operator.execute(context)

@@ -15,7 +15,7 @@ from muster.champions import alias, artifacts, pack_artifact
 from muster.champions.errors import AliasMoved, ForeignVersion, MoveUnderWay
 from muster.champions.journal import Journal
 from muster.mlflow import budget
-from muster.mlflow.budget import BudgetSpent, Unanswered
+from muster.mlflow.budget import BudgetSpent, ServerUnavailable
 from muster.mlflow.client import connect
 from muster.models.manifest import read_manifest
 from muster.models.reader import Pack
@@ -318,7 +318,8 @@ def test_models_that_no_longer_fit_the_workload_are_left_behind(served: Line) ->
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(404, MlflowException), (429, BudgetSpent), (500, Unanswered), (503, Unanswered)]
+    ("status", "error"),
+    [(404, MlflowException), (429, BudgetSpent), (500, ServerUnavailable), (503, ServerUnavailable)],
 )
 def test_a_server_in_trouble_is_never_read_as_no_champion(
     line: Line, monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]

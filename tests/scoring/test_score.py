@@ -36,7 +36,7 @@ def _scoring(line: Line, partition: str, slopes: dict[str, Any]) -> Scoring:
     champion = RegisteredVersion(line.unit(), "7", built.sha256, line.first, place)
     champions = PackChampions(champion, line.store, fits=True, fallback="baseline")
     days = line.at(partition).windows.score
-    features = list_features(line.workload, line.store, days)
+    features = list_features(line.at(partition), days)
     return Scoring(line.workload, features, days, partition, datetime.now(UTC), champions)
 
 

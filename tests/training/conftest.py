@@ -12,10 +12,11 @@ import pyarrow as pa
 import pytest
 
 from muster import groups
+from muster.context import Context
+from muster.storage.store import Store
 from muster.storage.tables import features_schema
-from muster.training.fit import Plan, plan
+from muster.training.fit import FitPlan, fit_plan
 from muster.workload.spec import Workload
-from muster.workload.windows import partition_windows
 
 PARTITION = "2024-02-05"
 TRAIN_FROM, CUTOFF = date(2024, 1, 15), date(2024, 1, 29)
@@ -87,13 +88,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def context_of(workload: Workload, folder: Path) -> Context:
+    """Return the context of a workload that reads no table."""
+    return Context(workload, folder, Store(str(folder / "store"), workload.name))
+
+
 @pytest.fixture
-def planned(declare: Callable[..., Workload], folder: Path) -> Callable[..., Plan]:
+def planned(declare: Callable[..., Workload], folder: Path) -> Callable[..., FitPlan]:
     """Return the plan of the workload with sections changed."""
 
-    def make(**changes: Any) -> Plan:
+    def make(**changes: Any) -> FitPlan:
         workload = declare(**changes)
-        return plan(workload, partition_windows(workload, PARTITION), folder)
+        return fit_plan(context_of(workload, folder).at(PARTITION))
 
     return make
 

@@ -18,12 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
 from muster.models.loading import decode, read_bytes
-from muster.training.bucket import entering, read_entering, train_bucket
-from muster.training.estimator import Recipe, StepMaker
-from muster.training.fit import Plan
+from muster.training.bucket import read_run_rows, run_window, train_bucket
+from muster.training.estimator import EstimatorFactory, StepFactory
+from muster.training.fit import FitPlan
 from muster.training.outcome_tables import OUTCOMES
 from muster.workload.spec import Workload
-from muster.workload.windows import partition_windows
+from tests.training.conftest import context_of
 
 NASTY = [
     "../../x",
@@ -66,10 +66,10 @@ class Picky(LogisticRegression):
 
 
 @pytest.fixture
-def train(planned: Callable[..., Plan], folder: Path) -> Callable[..., dict[str, dict[str, Any]]]:
+def train(planned: Callable[..., FitPlan], folder: Path) -> Callable[..., dict[str, dict[str, Any]]]:
     """Return how the given groups ended, by group, and where the model of the first algorithm is stored."""
 
-    def run(*parts: pa.Table, plan: Plan | None = None, bucket: int = 0) -> dict[str, dict[str, Any]]:
+    def run(*parts: pa.Table, plan: FitPlan | None = None, bucket: int = 0) -> dict[str, dict[str, Any]]:
         rows = pa.concat_tables(parts).sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
         outcomes = train_bucket(plan or planned(), rows, bucket, folder / "shards")
         assert outcomes.schema == OUTCOMES
@@ -104,9 +104,13 @@ def test_a_broken_group_is_recorded_and_the_others_go_on(
 
 
 def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
-    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    plan = replace(planned(), recipes=(Recipe("own", (StepMaker(Picky, {}),)),), loads=(__name__.split(".")[0],))
+    plan = replace(
+        planned(),
+        factories=(EstimatorFactory("own", (StepFactory(Picky, {}),)),),
+        allowed_imports=(__name__.split(".")[0],),
+    )
     found = train(group_rows("a"), group_rows("b", noise=[13.0] * 60), group_rows("c"), plan=plan)
     assert {group: row["state"] for group, row in found.items()} == {"a": "trained", "b": "failed", "c": "trained"}
     assert (found["b"]["error_class"], found["b"]["reason"]) == ("ArithmeticError", "thirteen")
@@ -128,7 +132,7 @@ def test_a_bucket_in_which_nothing_trains_leaves_no_shard(
 
 
 def test_an_empty_bucket_has_no_outcome(
-    planned: Callable[..., Plan], group_rows: Callable[..., pa.Table], folder: Path
+    planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table], folder: Path
 ) -> None:
     assert train_bucket(planned(), group_rows("a").slice(0, 0), 0, folder / "shards").num_rows == 0
 
@@ -157,7 +161,7 @@ def test_a_group_learns_from_its_own_rows(
 def test_no_row_from_the_cutoff_on_is_learnt_from(
     train: Callable[..., Any],
     model_of: Callable[..., Any],
-    planned: Callable[..., Plan],
+    planned: Callable[..., FitPlan],
     group_rows: Callable[..., pa.Table],
 ) -> None:
     plan = planned()
@@ -172,14 +176,14 @@ def test_no_row_from_the_cutoff_on_is_learnt_from(
 
 
 def test_a_group_seen_only_from_the_cutoff_on_enters_and_is_skipped(
-    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
     found = train(group_rows("a"), group_rows("new", first=planned().train.stop, days=7))
     assert (found["new"]["state"], found["new"]["rows"]) == ("skipped", 0)
 
 
 def test_a_models_bytes_do_not_depend_on_the_groups_beside_it(
-    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
     plan = planned(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
     parts = [group_rows(f"g{number}", rows=40 + number) for number in range(9)]
@@ -204,7 +208,7 @@ def test_a_parent_group_is_marked(train: Callable[..., Any], group_rows: Callabl
 
 
 def test_fits_run_on_one_thread(
-    train: Callable[..., Any], planned: Callable[..., Plan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
     seen: list[int] = []
 
@@ -212,13 +216,13 @@ def test_fits_run_on_one_thread(
         seen.extend(library["num_threads"] for library in threadpool_info())
         return LogisticRegression()
 
-    train(group_rows("a"), plan=replace(planned(), recipes=(Recipe("own", (StepMaker(make, {}),)),)))
+    train(group_rows("a"), plan=replace(planned(), factories=(EstimatorFactory("own", (StepFactory(make, {}),)),)))
     assert set(seen) == {1}
 
 
 def test_models_that_do_not_converge_fill_no_log(
     train: Callable[..., Any],
-    planned: Callable[..., Plan],
+    planned: Callable[..., FitPlan],
     group_rows: Callable[..., pa.Table],
     recwarn: pytest.WarningsRecorder,
     caplog: pytest.LogCaptureFixture,
@@ -233,27 +237,28 @@ def test_models_that_do_not_converge_fill_no_log(
 def test_a_group_enters_by_its_rows_of_the_windows_only(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    windows = partition_windows(declare(), "2024-02-05")
-    assert (entering(windows).start, entering(windows).stop) == (windows.train.start, windows.partition)
+    context = context_of(declare(), tmp_path).at("2024-02-05")
+    windows = context.windows
+    assert (run_window(windows).start, run_window(windows).stop) == (windows.train.start, windows.partition)
     day = timedelta(days=1)
     firsts = {"early": windows.train.start - day, "first": windows.train.start}
     firsts |= {"last": windows.partition - day, "late": windows.partition}
     parts = [group_rows(group, first=first, days=1) for group, first in firsts.items()]
     pq.write_table(pa.concat_tables(parts), tmp_path / "part.parquet")
-    found = read_entering(declare(), [str(tmp_path / "part.parquet")], windows)
+    found = read_run_rows(context, [str(tmp_path / "part.parquet")])
     assert set(found["group"].to_pylist()) == {"first", "last"}
 
 
 def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_written(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    windows = partition_windows(declare(), "2024-02-05")
+    context = context_of(declare(), tmp_path).at("2024-02-05")
     rows = pa.concat_tables([group_rows("b"), group_rows("a")])
     files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
     for number, file in enumerate(files):
         shuffled = np.random.default_rng(number).permutation(np.arange(number, rows.num_rows, 2))
         pq.write_table(rows.take(pa.array(shuffled)), file)
-    found = read_entering(declare(), files, windows)
+    found = read_run_rows(context, files)
     order = list(zip(found["group"].to_pylist(), found["time"].to_pylist(), strict=True))
     assert len(order) == 120
     assert order == sorted(order)
@@ -262,10 +267,10 @@ def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_writt
 def test_a_column_is_missing_only_where_no_file_has_it(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    windows = partition_windows(declare(), "2024-02-05")
+    context = context_of(declare(), tmp_path).at("2024-02-05")
     without, whole = tmp_path / "a.parquet", tmp_path / "b.parquet"
     pq.write_table(group_rows("a").drop_columns("noise"), without)
     pq.write_table(group_rows("b"), whole)
-    assert "noise" not in read_entering(declare(), [str(without)], windows).column_names
-    both = read_entering(declare(), [str(without), str(whole)], windows)
+    assert "noise" not in read_run_rows(context, [str(without)]).column_names
+    both = read_run_rows(context, [str(without), str(whole)])
     assert both["noise"].null_count == 60

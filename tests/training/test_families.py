@@ -13,7 +13,7 @@ import pytest
 from muster.models.loading import decode, read_bytes
 from muster.models.reader import scores
 from muster.training.bucket import train_bucket
-from muster.training.fit import Plan
+from muster.training.fit import FitPlan
 
 FAMILIES = {
     "logistic regression": "sklearn.linear_model.LogisticRegression",
@@ -43,14 +43,14 @@ def bucket(group_rows: Callable[..., pa.Table]) -> pa.Table:
     return pa.concat_tables([group_rows("a"), group_rows("b", noise=[np.inf] * 60), group_rows("c")])
 
 
-def train(plan: Plan, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
+def train(plan: FitPlan, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
     """Return each group's state, and where its only model is stored."""
     found = train_bucket(plan, rows, 0, folder).select(["group", "state", "fits"]).to_pylist()
     return [{**fit, **row, "seconds": None} for row in found for fit in row.pop("fits")]
 
 
 def test_the_model_that_is_read_back_scores_positives_higher(
-    family: str, planned: Callable[..., Plan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
+    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
     first = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)[0]
     data = read_bytes(tmp_path / first["shard"], first["offset"], first["length"])
@@ -63,21 +63,21 @@ def test_the_model_that_is_read_back_scores_positives_higher(
 
 
 def test_a_group_that_cannot_be_trained_stops_no_other(
-    family: str, planned: Callable[..., Plan], bucket: pa.Table, tmp_path: Path
+    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
 ) -> None:
     found = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)
     assert [row["state"] for row in found] == ["trained", "failed", "trained"]
 
 
 def test_again_gives_the_same_bytes(
-    family: str, planned: Callable[..., Plan], bucket: pa.Table, tmp_path: Path
+    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
 ) -> None:
     plan = planned(algorithms={"one": FAMILIES[family]})
     assert train(plan, bucket, tmp_path) == train(plan, bucket, tmp_path)
 
 
 def test_alone_gives_the_same_bytes_as_among_others(
-    family: str, planned: Callable[..., Plan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
+    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
     plan = planned(algorithms={"one": FAMILIES[family]})
     among, alone = train(plan, bucket, tmp_path)[2], train(plan, group_rows("c"), tmp_path)[0]

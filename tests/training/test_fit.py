@@ -12,8 +12,8 @@ import pytest
 import zstandard
 from sklearn.linear_model import LogisticRegression
 
-from muster.training.estimator import Recipe, StepMaker
-from muster.training.fit import Plan, fit_group
+from muster.training.estimator import EstimatorFactory, StepFactory
+from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome import Outcome
 
 PIPELINE = ["sklearn.impute.SimpleImputer", "sklearn.preprocessing.StandardScaler", ":logistic"]
@@ -53,8 +53,8 @@ class Undeclared(LogisticRegression):
     """Is of no package that the workload declares."""
 
 
-def of(plan: Plan, make: Callable[..., Any], **params: Any) -> Plan:
-    return replace(plan, recipes=(Recipe("own", (StepMaker(make, params),)),))
+def of(plan: FitPlan, make: Callable[..., Any], **params: Any) -> FitPlan:
+    return replace(plan, factories=(EstimatorFactory("own", (StepFactory(make, params),)),))
 
 
 def model_of(outcome: Outcome) -> bytes:
@@ -64,7 +64,7 @@ def model_of(outcome: Outcome) -> bytes:
 
 
 def test_a_trained_group_has_the_model_that_scikit_learn_fits(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(planned(), "a", *data)
     assert (outcome.state, outcome.reason, outcome.error_class) == ("trained", None, None)
@@ -74,27 +74,29 @@ def test_a_trained_group_has_the_model_that_scikit_learn_fits(
     np.testing.assert_array_equal(model.predict_proba(data[0]), expected.predict_proba(data[0]))
 
 
-def test_too_few_rows_are_skipped(planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_too_few_rows_are_skipped(planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
     features, labels = data
     outcome = fit_group(planned(), "a", features[:19], labels[:19])
     assert (outcome.state, outcome.reason) == ("skipped", "too few labelled rows")
     assert fit_group(planned(), "a", features[:20], labels[:20]).state == "trained"
 
 
-def test_no_row_at_all_is_too_few(planned: Callable[..., Plan]) -> None:
+def test_no_row_at_all_is_too_few(planned: Callable[..., FitPlan]) -> None:
     outcome = fit_group(planned(), "a", np.empty((0, 2)), np.empty(0))
     assert (outcome.state, outcome.rows) == ("skipped", 0)
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_one_class_is_skipped(label: float, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_one_class_is_skipped(
+    label: float, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
     outcome = fit_group(planned(), "a", data[0], np.full(60, label))
     assert (outcome.state, outcome.reason) == ("skipped", "one class only")
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinite_values_fail_and_name_their_column(
-    value: float, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    value: float, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][7, 1] = value
     outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data)
@@ -102,21 +104,23 @@ def test_infinite_values_fail_and_name_their_column(
     assert outcome.reason == "infinite values in noise"
 
 
-def test_a_missing_column_fails_and_is_named(planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_missing_column_fails_and_is_named(
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+) -> None:
     outcome = fit_group(planned(), "a", data[0][:, :1], data[1], missing=["noise"])
     assert (outcome.state, outcome.error_class) == ("failed", "MissingColumn")
     assert "no column noise" in str(outcome.reason)
 
 
 def test_a_label_that_is_neither_0_nor_1_fails(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[1][3] = 2
     assert fit_group(planned(), "a", *data).error_class == "NotALabel"
 
 
 def test_unknown_values_are_the_estimators_to_handle(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][::3, 0] = np.nan
     assert fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data).state == "trained"
@@ -126,7 +130,7 @@ def test_unknown_values_are_the_estimators_to_handle(
 
 
 def test_a_column_of_unknown_values_only_leaves_a_model_that_scores(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     later = data[0].copy()
     data[0][:, 1] = np.nan
@@ -136,7 +140,7 @@ def test_a_column_of_unknown_values_only_leaves_a_model_that_scores(
 
 
 def test_nothing_but_unknown_values_fails_with_a_reason(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", np.full_like(data[0], np.nan), data[1])
     assert (outcome.state, outcome.error_class) == ("failed", "ValueError")
@@ -145,20 +149,20 @@ def test_nothing_but_unknown_values_fails_with_a_reason(
 
 @pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), RecursionError("deep"), SystemExit(3)])
 def test_whatever_the_estimator_raises_is_an_outcome(
-    error: BaseException, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    error: BaseException, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(of(planned(), Raising, error=error), "a", *data)
     assert (outcome.state, outcome.error_class, outcome.fits[0].model) == ("failed", type(error).__name__, b"")
     assert outcome.reason
 
 
-def test_an_interrupt_is_no_outcome(planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_an_interrupt_is_no_outcome(planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit_group(of(planned(), Raising, error=KeyboardInterrupt()), "a", *data)
 
 
 def test_a_model_that_cannot_be_pickled_fails(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(of(planned(), Locked), "a", *data)
     assert (outcome.state, outcome.fits[0].model) == ("failed", b"")
@@ -166,7 +170,7 @@ def test_a_model_that_cannot_be_pickled_fails(
 
 
 def test_every_algorithm_is_fitted_in_order_of_its_name(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     plan = planned(algorithms=dict(reversed(TWO.items())))
     outcome = fit_group(plan, "a", *data)
@@ -176,7 +180,7 @@ def test_every_algorithm_is_fitted_in_order_of_its_name(
 
 
 def test_an_algorithm_that_fails_leaves_the_group_the_others(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][0, 0] = np.nan
     outcome = fit_group(planned(algorithms={"forest": FOREST, "bare": "sklearn.svm.SVC"}), "a", *data)
@@ -185,7 +189,7 @@ def test_an_algorithm_that_fails_leaves_the_group_the_others(
 
 
 def test_algorithms_of_one_group_have_seeds_of_their_own(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     first, second = fit_group(planned(algorithms={"a": FOREST, "b": FOREST}), "a", *data).fits
     assert first.model != second.model
@@ -193,7 +197,7 @@ def test_algorithms_of_one_group_have_seeds_of_their_own(
 
 @pytest.mark.parametrize("label", [0.0, np.nan])
 def test_an_outlier_detector_needs_no_labels(
-    label: float, planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    label: float, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     features, _ = data
     outcome = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", features, np.full(60, label))
@@ -202,7 +206,7 @@ def test_an_outlier_detector_needs_no_labels(
 
 
 def test_an_outlier_detector_learns_from_all_rows_and_a_classifier_from_the_labelled(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     features, labels = data
     labels[::2] = np.nan
@@ -216,13 +220,13 @@ def test_an_outlier_detector_learns_from_all_rows_and_a_classifier_from_the_labe
 
 
 def test_an_outlier_detector_of_too_few_rows_is_skipped(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     outcome = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", data[0][:19], data[1][:19])
     assert (outcome.state, outcome.reason) == ("skipped", "too few rows")
 
 
-def test_the_seed_decides_the_model(planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_seed_decides_the_model(planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
     forest = planned(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
     assert model_of(fit_group(forest, "a", *data)) == model_of(fit_group(forest, "a", *data))
     assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(forest, "b", *data))
@@ -230,10 +234,10 @@ def test_the_seed_decides_the_model(planned: Callable[..., Plan], data: tuple[np
 
 
 def test_a_model_that_readers_would_refuse_to_load_fails(
-    planned: Callable[..., Plan], data: tuple[np.ndarray, np.ndarray]
+    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     (found,) = fit_group(of(planned(), Undeclared), "a", *data).fits
     assert (found.state, found.error_class, found.model) == ("failed", "Forbidden", b"")
     assert "Undeclared', which is of none of the packages that models may name" in str(found.reason)
-    declared = replace(of(planned(), Undeclared), loads=(__name__.split(".")[0],))
+    declared = replace(of(planned(), Undeclared), allowed_imports=(__name__.split(".")[0],))
     assert fit_group(declared, "a", *data).state == "trained"

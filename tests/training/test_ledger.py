@@ -5,7 +5,15 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from muster.training.ledger import REASONS_SHOWN, NotReconciled, TooManyFailed, check_failed, counts, reasons, reconcile
+from muster.training.ledger import (
+    MAX_REASONS,
+    LedgerNotReconciled,
+    TooManyFailed,
+    check_failed,
+    counts,
+    reasons,
+    reconcile,
+)
 
 Row = tuple[str, str | None, str | None, str | None]
 """Group, state, reason, error class."""
@@ -30,20 +38,20 @@ def test_every_group_once_reconciles() -> None:
     [
         ([A, C], "missing: b;"),
         ([A, B, C, A], "twice: a;"),
-        ([A, B, C, D], "never entered: d;"),
+        ([A, B, C, D], "not expected: d;"),
         ([A, B, ("c", "running", None, None)], "without a terminal state: c;"),
         ([A, B, ("c", None, None, None)], "without a terminal state: c;"),
         ([], "missing: a, b, c;"),
     ],
 )
 def test_what_does_not_reconcile_is_named(rows: list[Row], told: str) -> None:
-    with pytest.raises(NotReconciled) as error:
+    with pytest.raises(LedgerNotReconciled) as error:
         reconcile("r", ["a", "b", "c"], ledger(*rows))
     assert told in str(error.value)
 
 
 def test_thousands_of_missing_groups_are_counted_not_listed() -> None:
-    with pytest.raises(NotReconciled) as error:
+    with pytest.raises(LedgerNotReconciled) as error:
         reconcile("r", [f"g{number}" for number in range(5000)], ledger())
     assert "and 4990 more" in str(error.value)
 
@@ -72,5 +80,5 @@ def test_reasons_are_counted_by_skip_and_error_class_the_commonest_first() -> No
 def test_many_different_reasons_are_bounded() -> None:
     rows = [(f"g{number}", "failed", "text", f"Error{number:03d}") for number in range(100)]
     found = reasons(ledger(*rows))
-    assert len(found) == REASONS_SHOWN + 1
-    assert found["(other)"] == 100 - REASONS_SHOWN
+    assert len(found) == MAX_REASONS + 1
+    assert found["(other)"] == 100 - MAX_REASONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muster.training.outcome import LONGEST_REASON, Fit, outcome, reason_of
+from muster.training.outcome import MAX_REASON_LENGTH, Fit, group_outcome, reason_of
 
 
 def trained(name: str, note: str | None = None) -> Fit:
@@ -40,20 +40,20 @@ def failed(name: str, error: str = "ValueError", why: str = "no") -> Fit:
 def test_a_group_is_in_one_state_with_what_its_algorithms_did(
     fits: list[Fit], state: str, reason: str | None, error_class: str | None
 ) -> None:
-    found = outcome(fits, 60, 30)
+    found = group_outcome(fits, 60, 30)
     assert (found.state, found.reason, found.error_class) == (state, reason, error_class)
     assert (found.rows, found.positives, found.seconds) == (60, 30, sum(fit.seconds for fit in fits))
 
 
 def test_the_reason_of_many_algorithms_is_bounded() -> None:
-    found = outcome([failed(f"a{number}", why="x" * 100) for number in range(9)] + [skipped("b")], 1, 0)
-    assert len(str(found.reason)) == LONGEST_REASON
+    found = group_outcome([failed(f"a{number}", why="x" * 100) for number in range(9)] + [skipped("b")], 1, 0)
+    assert len(str(found.reason)) == MAX_REASON_LENGTH
 
 
 def test_a_reason_is_one_bounded_line_of_valid_text() -> None:
     reason = reason_of(ValueError("first\nsecond \ud800 " + "x" * 10_000))
     assert reason.startswith("first second ? xxx")
-    assert len(reason) == LONGEST_REASON
+    assert len(reason) == MAX_REASON_LENGTH
     reason.encode()
 
 

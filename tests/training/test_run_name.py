@@ -13,14 +13,14 @@ import pytest
 from muster.training.run_name import run_name
 from muster.workload.functions import PREFIX
 from muster.workload.spec import Workload
-from muster.workload.windows import partition_windows
+from tests.training.conftest import context_of
 
 
 @pytest.fixture
 def name(declare: Callable[..., Workload], folder: Path) -> Callable[..., str]:
     def make(content: str = "c", partition: str = "2024-02-05", **changes: Any) -> str:
         workload = declare(**{"algorithms": {"one": ":logistic"}, **changes})
-        return run_name(workload, partition_windows(workload, partition), folder, content)
+        return run_name(context_of(workload, folder).at(partition), content)
 
     return make
 

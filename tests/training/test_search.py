@@ -16,10 +16,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from muster.errors import WorkloadError
 from muster.models.loading import decode
-from muster.training.estimator import recipes
-from muster.training.fit import Plan, fit_group
+from muster.training.algorithms import estimator_factories
+from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome import Fit
 from muster.workload.spec import Workload
+from tests.training.conftest import context_of
 
 NEIGHBOURS = {"steps": "sklearn.neighbors.KNeighborsClassifier", "search": {"grid": {"n_neighbors": [1, 5, 15]}}}
 LOGISTIC = ["sklearn.impute.SimpleImputer", "sklearn.linear_model.LogisticRegression"]
@@ -34,7 +35,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def searched(planned: Callable[..., Plan]) -> Callable[..., Fit]:
+def searched(planned: Callable[..., FitPlan]) -> Callable[..., Fit]:
     """Return how the search of one algorithm ended, for one group."""
 
     def fit(algorithm: Any, features: np.ndarray, labels: np.ndarray, **changes: Any) -> Fit:
@@ -165,6 +166,6 @@ def test_what_cannot_be_searched_is_refused_before_any_fit(
 ) -> None:
     algorithms = {"fine": "sklearn.svm.SVC", "one": {"steps": LOGISTIC, "search": {"grid": grid}}}
     with pytest.raises(WorkloadError) as refused:
-        recipes(declare(algorithms=algorithms), folder)
+        estimator_factories(context_of(declare(algorithms=algorithms), folder))
     assert [path for path, _ in refused.value.problems] == [f"algorithms.one.search.grid.{key}"]
     assert problem in str(refused.value)

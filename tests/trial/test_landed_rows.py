@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
+from muster.context import Context
 from muster.ingest.landed_files import landed_schema, read_landed
 from muster.storage.store import Store
 from muster.trial.landed_rows import GROUP, LandedGroup, check_rows, landed_texts
@@ -84,7 +85,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def checked(store: Store, group: str) -> LandedGroup:
-    texts = landed_texts(WORKLOAD, store, [DAY])
+    texts = landed_texts(Context(WORKLOAD, Path(), store), [DAY])
     return check_rows(WORKLOAD, texts[texts[GROUP] == group])
 
 
@@ -108,7 +109,7 @@ def test_good_rows_have_their_values_and_the_names_of_observations(store: Store)
 
 
 def test_a_group_is_found_by_its_canonical_name(store: Store) -> None:
-    texts = landed_texts(WORKLOAD, store, [DAY])
+    texts = landed_texts(Context(WORKLOAD, Path(), store), [DAY])
     assert set(texts[GROUP].dropna()) == {"north,1", '"../../x ",1'}
     assert texts[GROUP].isna().sum() == 2
 
@@ -121,7 +122,7 @@ def test_the_rules_are_those_that_ingest_has_in_spark(store: Store, spark_connec
 
     session = SparkSession.builder.remote(spark_connect_server).create()
     try:
-        table = read_landed(WORKLOAD, store, DAY)
+        table = read_landed(Context(WORKLOAD, Path(), store), DAY)
         assert table.schema == landed_schema(WORKLOAD)
         frame = reduce(lambda rows, check: check(WORKLOAD, rows), CHECKS, session.createDataFrame(table))
         theirs = frame.select("typed.*", "group", "bucket", "row_id", "reason").toArrow()

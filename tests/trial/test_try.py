@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
+from muster.context import Context
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.load import load_workload
 
@@ -66,7 +67,7 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     from_files = home.tried()
     workload = load_workload(home.folder / "trains.yaml")
     days = pd.date_range("2024-01-01", "2024-02-11").date
-    texts = landed_texts(workload, home.store, days)
+    texts = landed_texts(Context(workload, home.folder, home.store), days)
     good = [check_rows(workload, texts[texts[GROUP] == group]).rows for group in texts[GROUP].unique()]
     for rows in good:
         write_deltalake(home.store.table("observations"), rows, mode="append", partition_by=["date"])

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from muster.errors import UnknownName, WorkloadError
+from muster.workload.algorithm import Step
+from muster.workload.column import Column
 from muster.workload.load import find_workload, load_workload, workload_files
-from muster.workload.spec import Column, Parent, Step
+from muster.workload.spec import Parent
 from muster_local import PROJECT
 
 FLIGHTS: dict[str, Any] = yaml.safe_load("""
@@ -103,6 +105,16 @@ def test_parent_may_be_the_fallback(declare: Declare) -> None:
     assert workload.pack.fallback == Parent(keys=("origin",), share=0.2)
 
 
+@pytest.mark.parametrize("key", ["allowed_imports", "loads"])
+def test_allowed_imports_may_be_written_under_their_old_name(declare: Declare, key: str) -> None:
+    workload = load_workload(declare({f"pack/{key}": ["lightgbm", "numpy:average"]}))
+    assert workload.pack.allowed_imports == ("lightgbm", "numpy:average")
+
+
+def test_allowed_imports_are_written_under_one_name_only(declare: Declare) -> None:
+    assert set(problems(declare({"pack/allowed_imports": ["a"], "pack/loads": ["b"]}))) == {"pack.loads"}
+
+
 def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> None:
     changes = {
         "retrys": 3,  # unknown key
@@ -145,7 +157,7 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("label/above", "x", "label.above", "'x' is no number"),
         ("keys", "carrier", "keys", "'carrier' is no list; write it in brackets"),
         ("keys", [], "keys", "is empty; 1 at least"),
-        ("keys", ["carrier", "carrier"], "keys", "'carrier' stands there twice"),
+        ("keys", ["carrier", "carrier"], "keys", "'carrier' is there twice"),
         ("keys", ["carrier", "dest"], "keys", "'dest' is none of the declared columns"),
         ("columns/origin", "string?", "columns.origin", "may not be missing ('?')"),
         ("time", "origin", "columns.origin", "is the time, so its type is 'timestamp'"),
@@ -222,8 +234,8 @@ def test_imported_function_counts_as_defined(declare: Declare) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("seed: 1\nseed: 2\n", "the key 'seed' stands here twice"),
-        ("windows: {train: 1, train: 2}\n", "the key 'train' stands here twice"),
+        ("seed: 1\nseed: 2\n", "the key 'seed' is here twice"),
+        ("windows: {train: 1, train: 2}\n", "the key 'train' is here twice"),
         ("keys: [", "expected the node content"),
         ("? [a]\n: 1\n", "a key is a single word"),
         ("a: !!python/object:os.system 1", "could not determine a constructor"),

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from muster.context import Context
 from muster.ingest.landed_files import read_landed
 from muster.storage.store import Store
 from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.checks import rules
-from muster.workload.rule import Rule, parsed
+from muster.workload.rule import Rule, parse_rule
 from muster.workload.spec import Workload
 
 DECLARED: dict[str, Any] = {
@@ -104,7 +105,7 @@ def test_a_rule_is_two_columns_compared_the_second_with_an_amount_or_without() -
 )
 def test_anything_else_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="is no rule: write two columns compared"):
-        parsed(text)
+        parse_rule(text)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_columns_of_one_kind_can_be_compared(rule: str) -> None:
 
 def test_a_row_is_refused_by_the_name_of_the_first_rule_that_it_breaks(store: Store) -> None:
     declared = workload(**RULES)
-    checked = check_rows(declared, landed_texts(declared, store, [DAY]))
+    checked = check_rows(declared, landed_texts(Context(declared, Path(), store), [DAY]))
     assert checked.refused == REFUSED
 
 
@@ -143,10 +144,10 @@ def test_spark_refuses_the_same_rows_for_the_same_reasons(store: Store, spark_co
     declared = workload(**RULES)
     session = SparkSession.builder.remote(spark_connect_server).create()
     try:
-        rows = session.createDataFrame(read_landed(declared, store, DAY))
+        rows = session.createDataFrame(read_landed(Context(declared, Path(), store), DAY))
         theirs = reduce(lambda frame, check: check(declared, frame), CHECKS, rows).select("row_id", "reason").toArrow()
     finally:
         session.stop()
     assert Counter(theirs["reason"].drop_null().to_pylist()) == REFUSED
-    ours = check_rows(declared, landed_texts(declared, store, [DAY])).rows["row_id"].to_pylist()
+    ours = check_rows(declared, landed_texts(Context(declared, Path(), store), [DAY])).rows["row_id"].to_pylist()
     assert sorted(ours) == sorted(theirs.filter(theirs["reason"].is_null())["row_id"].to_pylist())

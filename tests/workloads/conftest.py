@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from muster.context import Context
 from muster.ingest.landing import land, landed_days
 from muster.storage.store import Store
 from muster.trial.landed_rows import check_rows, landed_texts
@@ -26,12 +27,12 @@ class Landed:
     def __init__(self, name: str, root: Path) -> None:
         self.workload: Workload = find_workload(name, FOLDER)
         self.store = Store(str(root), name)
-        land(self.workload, FOLDER, self.store)
+        land(Context(self.workload, FOLDER, self.store))
         self.days = sorted(landed_days(self.store))
 
     def observations(self, days: DateRange) -> pa.Table:
         """Return the accepted rows of `days`."""
-        return check_rows(self.workload, landed_texts(self.workload, self.store, days.days())).rows
+        return check_rows(self.workload, landed_texts(Context(self.workload, FOLDER, self.store), days.days())).rows
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from muster.context import Context
 from muster.features.compute import compute
 from muster.ingest.landed_files import check_files, landed_file
 from muster.trial.landed_rows import check_rows, landed_texts
@@ -57,7 +58,7 @@ def test_weather_is_that_of_the_origin_in_the_scheduled_hour(year: pd.DataFrame)
 
 def test_delivered_files_pass_the_checks_of_ingest(flights: Landed) -> None:
     check_files(flights.workload, [landed_file(flights.store, day) for day in flights.days[:60]])
-    texts = landed_texts(flights.workload, flights.store, flights.days[150:157])
+    texts = landed_texts(Context(flights.workload, FOLDER, flights.store), flights.days[150:157])
     checked = check_rows(flights.workload, texts)
     assert checked.refused == {}
     assert checked.rows.num_rows == len(texts)

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
+from muster.context import Context
 from muster.features.compute import compute
 from muster.ingest.landed_files import check_files, landed_file
 from muster.ingest.landing import land, landed_days
@@ -33,7 +34,7 @@ def quotes(landed: Callable[[str], Landed]) -> Landed:
 
 @pytest.fixture(scope="module")
 def texts(quotes: Landed) -> pd.DataFrame:
-    return landed_texts(quotes.workload, quotes.store, WEEKS.days())
+    return landed_texts(Context(quotes.workload, FOLDER, quotes.store), WEEKS.days())
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_a_pair_is_quoted_every_quarter_of_an_hour_of_a_business_day_and_not_on_
 def test_a_weekends_file_is_whole_and_has_no_rows(quotes: Landed) -> None:
     saturday = date(2015, 1, 17)
     check_files(quotes.workload, [landed_file(quotes.store, saturday)])
-    assert len(landed_texts(quotes.workload, quotes.store, [saturday])) == 0
+    assert len(landed_texts(Context(quotes.workload, FOLDER, quotes.store), [saturday])) == 0
 
 
 def test_the_mid_at_the_fixing_is_the_central_banks_reference_rate(checked: LandedGroup) -> None:
@@ -108,7 +109,7 @@ def test_the_same_days_are_delivered_in_any_delivery(quotes: Landed, tmp_path: P
     folder.mkdir(parents=True)
     for day in quotes.days[:-3]:
         (folder / f"{day}.csv.gz").touch()
-    assert land(quotes.workload, FOLDER, store).written == 3
+    assert land(Context(quotes.workload, FOLDER, store)).written == 3
     assert sorted(landed_days(store)) == quotes.days
     for day in quotes.days[-3:]:
         assert (folder / f"{day}.csv.gz").read_bytes() == Path(landed_file(quotes.store, day)).read_bytes()

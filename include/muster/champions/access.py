@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from muster.mlflow.budget import hold_spark
+from muster.mlflow.budget import mark_spark_process
 from muster.mlflow.budget.executors import jitter, share
 from muster.settings import Settings, settings
 
@@ -44,7 +44,7 @@ class Access:
     def __call__(self) -> Iterator[None]:
         """Let this process reach MLflow as the driver does; give it its own settings back in the end."""
         before = {name: os.environ.get(name) for name in (*self.environment, *SIGN_ON)}
-        hold_spark()
+        mark_spark_process()
         try:
             self._set({name: self.environment.get(name) for name in before})
             yield

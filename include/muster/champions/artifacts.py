@@ -82,12 +82,12 @@ def register(artifact: Artifact) -> RegisteredVersion:
         )
 
     versions = CreateOrFind(lambda: _versions(client, artifact), create, lambda item: _delete(client, item))
-    version = None if _is_new(client, artifact) else versions.look()
+    version = None if _is_new(client, artifact) else versions.find()
     if version is None:
         upload = artifact.upload(client)
-        version = versions.make()
+        version = versions.create()
         artifact.link(client, version, upload)
-    return described(unit, _ready(client, versions.end(version)))
+    return described(unit, _ready(client, versions.remove_surplus(version)))
 
 
 def _is_new(client: MlflowClient, artifact: Artifact) -> bool:

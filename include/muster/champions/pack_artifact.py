@@ -61,10 +61,10 @@ class PackArtifact:
             lambda: client.create_logged_model(experiment, self.pack.folder.name, self.run_id, dict(self.tags)),
             lambda item: client.delete_logged_model(item.model_id),
         )
-        model = models.look() or models.make()
+        model = models.find() or models.create()
         if model.status != "READY":
             self._log(client, model)
-        model_id = str(models.end(model).model_id)
+        model_id = str(models.remove_surplus(model).model_id)
         return Upload(f"models:/{model_id}", model_id)
 
     def _log(self, client: MlflowClient, model: LoggedModel) -> None:

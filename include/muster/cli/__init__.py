@@ -19,30 +19,30 @@ COMMANDS = {
 """A command's name -> its module and the function in it."""
 
 
-def app(commands: Mapping[str, str] = COMMANDS, passing_on: Collection[str] = ()) -> typer.Typer:
-    """Build the command line of some commands; the unknown options of those `passing_on` belong to another program."""
-    made = typer.Typer(
+def app(commands: Mapping[str, str] = COMMANDS, pass_through: Collection[str] = ()) -> typer.Typer:
+    """Build the command line of `commands`; unknown options of those in `pass_through` go to another program."""
+    command_line = typer.Typer(
         name="muster",
         help="Retrain thousands of per-group models, gate them, promote the winners, score.",
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    made.callback()(lambda: None)
+    command_line.callback()(lambda: None)
     for name, reference in commands.items():
         module, function = reference.split(":")
-        options = {"ignore_unknown_options": True, "allow_extra_args": True} if name in passing_on else {}
-        made.command(name, context_settings=options)(getattr(import_module(module), function))
-    return made
+        options = {"ignore_unknown_options": True, "allow_extra_args": True} if name in pass_through else {}
+        command_line.command(name, context_settings=options)(getattr(import_module(module), function))
+    return command_line
 
 
 def main(
-    arguments: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS, passing_on: Collection[str] = ()
+    arguments: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS, pass_through: Collection[str] = ()
 ) -> None:
     """Run a command; a failure is one line on stderr and exit code 1, a wrong argument exit code 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    asked = {given[0]: commands[given[0]]} if given[0] in commands else commands
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    chosen = {words[0]: commands[words[0]]} if words[0] in commands else commands
     try:
-        code = app(asked, passing_on)(given, prog_name="muster", standalone_mode=False)
+        code = app(chosen, pass_through)(words, prog_name="muster", standalone_mode=False)
     except WrongArgument as error:
         code = _failed(str(error), 2)
     except MusterError as error:

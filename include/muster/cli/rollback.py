@@ -17,7 +17,7 @@ FORMATS = ("table", "json")
 
 
 class NotConfirmed(WrongArgument):
-    """Raised when nobody can be asked whether the rollback is meant."""
+    """Raised when there is no terminal on which to confirm the rollback."""
 
     def __init__(self) -> None:
         super().__init__("there is no terminal to ask on; look with --dry-run, then add --yes and --why TEXT")

@@ -12,14 +12,13 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from muster.context import Context
 from muster.errors import UnknownName
 from muster.settings import settings
 from muster.storage.query import Rows, read_rows
-from muster.storage.store import Store
 from muster.storage.tables import TABLES
-from muster.workload.load import find_workload
 
-ROWS_OF_A_SCREEN = 20
+SCREEN_ROWS = 20
 """Rows shown to a person who named no limit; csv and json then hold every row."""
 
 
@@ -34,10 +33,10 @@ def show(
     """Show rows of a table, newest first, without Spark: 20 as a table, or all of them as csv or json."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    found = find_workload(workload, settings().workloads)
+    context = Context.named(workload, settings())
     if limit is None and format == "table":
-        limit = ROWS_OF_A_SCREEN
-    rows = read_rows(found, Store(settings().store_root, found.name), table, partition, group, limit)
+        limit = SCREEN_ROWS
+    rows = read_rows(context, table, partition, group, limit)
     try:
         FORMATS[format](rows, sys.stdout)
         sys.stdout.flush()

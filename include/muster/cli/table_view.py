@@ -21,20 +21,20 @@ def view(rows: Rows, out: TextIO) -> None:
     """Print rows as a table, or a single row as its fields; piped, no line is cut to a width."""
     width = shutil.get_terminal_size().columns if out.isatty() else 100_000
     console = Console(file=out, width=width, highlight=False)
-    found = list(rows.records())
-    if len(found) == 1:
-        console.print(_fields(found[0]))
-    elif found:
-        _print_columns(console, {name: [record[name] for record in found] for name in found[0]})
-    console.print(Text(_count(len(found), rows.total), style="dim"))
+    records = list(rows.records())
+    if len(records) == 1:
+        console.print(_fields(records[0]))
+    elif records:
+        _print_columns(console, {name: [record[name] for record in records] for name in records[0]})
+    console.print(Text(_count(len(records), rows.total), style="dim"))
 
 
 def _print_columns(console: Console, columns: dict[str, list[Any]]) -> None:
-    """Print the columns that differ from row to row; what all rows share is said once, above."""
+    """Print the columns that differ from row to row; what all rows share is printed once, above."""
     shared = {name: values[0] for name, values in columns.items() if all(value == values[0] for value in values)}
-    told = [f"{name} {cell(value)}" for name, value in shared.items() if value is not None]
-    if told:
-        console.print(Text("  ".join(told), style="dim"))
+    common = [f"{name} {cell(value)}" for name, value in shared.items() if value is not None]
+    if common:
+        console.print(Text("  ".join(common), style="dim"))
     texts = {name: [cell(value) for value in values] for name, values in columns.items() if name not in shared}
     shown, hidden = _fitting(texts, console.width)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
@@ -67,7 +67,7 @@ def _fields(row: dict[str, Any]) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(name), Text(cell(value, longest=10_000)))
+        table.add_row(Text(name), Text(cell(value, max_width=10_000)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""A trial for a person: what was read, what the features are, what came of fit and gate."""
+"""A trial for a person: what was read, what the features are, what fit and gate resulted in."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _point_in_time(found: dict[str, Any]) -> Text:
-    if not found["leaks"]:
-        days = len(found["days"])
+def _point_in_time(check: dict[str, Any]) -> Text:
+    if not check["leaks"]:
+        days = len(check["days"])
         return Text(f"point in time: the features of {days} days know neither their outcomes nor later rows")
-    leaks = (f"\n  '{leak['feature']}' on {leak['day']} knows {leak['knows']}" for leak in found["leaks"])
+    leaks = (f"\n  '{leak['feature']}' on {leak['day']} knows {leak['knows']}" for leak in check["leaks"])
     return Text(f"point in time: broken{''.join(leaks)}", style=STYLES["failed"])
 
 
 def _training(row: dict[str, Any]) -> Text:
-    told = f"{row['rows']} rows, {row['positives']} positives" if "rows" in row else row["reason"]
-    return Text("training: ").append(row["state"], STYLES.get(row["state"], "bold")).append(f": {told}")
+    detail = f"{row['rows']} rows, {row['positives']} positives" if "rows" in row else row["reason"]
+    return Text("training: ").append(row["state"], STYLES.get(row["state"], "bold")).append(f": {detail}")
 
 
 def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muster.context import Context
 from muster.errors import UnknownName
 from muster.settings import settings
-from muster.storage.store import Store
-from muster.workload.load import find_workload
-from muster.workload.windows import partition_windows
 
 if TYPE_CHECKING:
     from muster.trial.trial import Trial
@@ -31,26 +29,24 @@ def try_(
     """Try one group in seconds: features, fit and gate as the Spark jobs run them; nothing is written to a table."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    from muster.trial.observed import canonical_group, deliver_if_none, usual_partition
+    from muster.trial.group_observations import canonical_group, default_partition, land_if_empty
     from muster.trial.trial import try_group
 
-    folder = settings().workloads
-    found = find_workload(workload, folder)
-    store = Store(settings().store_root, found.name)
-    name = canonical_group(found, group)
-    windows = partition_windows(found, partition or usual_partition(found, store))
-    landed = deliver_if_none(found, folder, store)
+    context = Context.named(workload, settings())
+    name = canonical_group(context.workload, group)
+    of_partition = context.at(partition or default_partition(context).isoformat())
+    landed = land_if_empty(context)
     if landed:
-        sys.stderr.write(f"landed {landed} files in {store.landing()}\n")
+        sys.stderr.write(f"landed {landed} files in {context.store.landing()}\n")
     started = perf_counter()
-    trial = try_group(found, folder, store, windows, name)
-    told = as_dict(trial) | {"seconds": perf_counter() - started}
+    trial = try_group(of_partition, name)
+    result = as_dict(trial) | {"seconds": perf_counter() - started}
     if format == "json":
-        sys.stdout.write(json.dumps(told, indent=1, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(result, indent=1, default=str, ensure_ascii=False) + "\n")
     else:
         from muster.cli.trial_view import view
 
-        view(told, sys.stdout)
+        view(result, sys.stdout)
     if trial.training["state"] == "failed" or trial.point_in_time.leaks:
         raise typer.Exit(1)
 

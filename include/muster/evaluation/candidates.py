@@ -9,19 +9,18 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
-from muster.mlflow.candidates import CANDIDATE_TAG, Tagged
+from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS
-from muster.workload.spec import Workload
-from muster.workload.windows import PartitionWindows
 
 
 class NotTrained(MusterError):
-    """Raised when a partition's run cannot be judged as it stands."""
+    """Raised when a partition's run cannot be judged as it is."""
 
-    def __init__(self, workload: str, partition: str, why: str) -> None:
-        super().__init__(f"{workload} {partition}: {why}; run train for this partition first")
+    def __init__(self, workload: str, partition: str, problem: str) -> None:
+        super().__init__(f"{workload} {partition}: {problem}; run train for this partition first")
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,15 @@ class PartitionRows:
     def read(self, bucket: int | None = None) -> pa.Table:
         """Return the partition's rows, or those of one bucket."""
         stored = self.schema.remove(self.schema.get_field_index("partition"))
-        wanted = None if bucket is None else ds.field("bucket") == bucket
-        rows = ds.dataset(list(self.files), schema=stored, format="parquet").to_table(filter=wanted)
+        only = None if bucket is None else ds.field("bucket") == bucket
+        rows = ds.dataset(list(self.files), schema=stored, format="parquet").to_table(filter=only)
         key = pa.repeat(pa.scalar(self.partition), rows.num_rows)
         return rows.append_column("partition", key).select(self.schema.names)
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The groups that entered a run, and the models it trained."""
+    """The groups of a run, and the models that it trained."""
 
     run: str
     features_version: int | None
@@ -54,9 +53,7 @@ class Candidates:
     models: PartitionRows
 
 
-def read_candidates(
-    workload: Workload, store: Store, windows: PartitionWindows, tagged: Iterable[Tagged]
-) -> Candidates:
+def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]) -> Candidates:
     """Return the run that train left for a partition: the algorithms that are tagged as its candidates.
 
     A run that was judged before lost its tags then, and is judged again all the same.
@@ -65,42 +62,43 @@ def read_candidates(
         NotTrained: when there is none, when an algorithm's candidate is missing, when ledger and models are not of the
             same run, or when a model was trained on days that it would now be judged on.
     """
+    workload, store, windows = context.workload, context.store, context.windows
     ledger, models = (_partition(store, table, windows.key) for table in ("ledger", "models"))
-    entered, trained = ledger.read(), models.read()
-    run = _run(workload, windows.key, entered)
-    expected = {row["group"] for row in entered.to_pylist() if row["state"] == "trained"}
+    ledger_rows, trained = ledger.read(), models.read()
+    run = _run(context, ledger_rows)
+    expected = {row["group"] for row in ledger_rows.to_pylist() if row["state"] == "trained"}
     if set(trained["run"].to_pylist()) - {run} or set(trained["group"].to_pylist()) != expected:
         raise NotTrained(workload.name, windows.key, f"the models are not those of run '{run}' in the ledger")
     mlflow_runs = dict(zip(*(trained[name].to_pylist() for name in ("algorithm", "mlflow_run_id")), strict=True))
     missing = mlflow_runs.keys() - {item.algorithm for item in tagged if item.run == run}
-    if missing and run not in _judged(store, [windows.key]):
+    if missing and run not in _judged_runs(store, [windows.key]):
         tag = f"{CANDIDATE_TAG} = {windows.key}"
-        why = f"MLflow has no run of '{run}' tagged '{tag}' for {bounded(sorted(missing))}"
-        raise NotTrained(workload.name, windows.key, why)
+        problem = f"MLflow has no run of '{run}' tagged '{tag}' for {bounded(sorted(missing))}"
+        raise NotTrained(workload.name, windows.key, problem)
     if trained.num_rows == 0:
         return Candidates(run, None, {}, ledger, models)
-    _check_cutoff(workload, windows, trained["train_to"].to_pylist())
+    _check_cutoff(context, trained["train_to"].to_pylist())
     return Candidates(run, trained["features_version"][0].as_py(), mlflow_runs, ledger, models)
 
 
-def settled(store: Store, partition: str, tagged: Iterable[Tagged]) -> list[str]:
-    """Return the ids of the MLflow runs that are no candidates any more, once `partition` has its decisions.
+def judged_candidates(store: Store, partition: str, tagged: Iterable[TaggedCandidate]) -> list[str]:
+    """Return the ids of the MLflow runs that are judged and so no candidates any more, once `partition` has decisions.
 
     Those of the partition, an older training's too; and those of other partitions whose run has decisions, which an
     evaluation that was broken off has left. A later training of theirs keeps its tag.
     """
     tagged = list(tagged)
-    judged = _judged(store, sorted({item.partition for item in tagged} - {partition}))
+    judged = _judged_runs(store, sorted({item.partition for item in tagged} - {partition}))
     return [item.run_id for item in tagged if item.partition == partition or item.run in judged]
 
 
-def _judged(store: Store, partitions: Sequence[str]) -> set[str]:
+def _judged_runs(store: Store, partitions: Sequence[str]) -> set[str]:
     """Return the runs that have decisions in any of the partitions."""
     delta = store.open("decisions") if partitions else None
     if delta is None:
         return set()
-    found = delta.to_pyarrow_table(columns=["run"], filters=[("partition", "in", list(partitions))])
-    return set(found["run"].to_pylist())
+    rows = delta.to_pyarrow_table(columns=["run"], filters=[("partition", "in", list(partitions))])
+    return set(rows["run"].to_pylist())
 
 
 def _partition(store: Store, table: str, partition: str) -> PartitionRows:
@@ -109,16 +107,17 @@ def _partition(store: Store, table: str, partition: str) -> PartitionRows:
     return PartitionRows({"ledger": LEDGER, "models": MODELS}[table], partition, tuple(sorted(files)))
 
 
-def _run(workload: Workload, partition: str, entered: pa.Table) -> str:
-    runs = sorted(set(entered["run"].to_pylist()))
+def _run(context: PartitionContext, ledger: pa.Table) -> str:
+    runs = sorted(set(ledger["run"].to_pylist()))
     if len(runs) != 1:
-        why = f"the ledger holds rows of {len(runs)} runs" if runs else "the ledger holds no row of it"
-        raise NotTrained(workload.name, partition, why)
+        problem = f"the ledger holds rows of {len(runs)} runs" if runs else "the ledger holds no row of it"
+        raise NotTrained(context.workload.name, context.partition, problem)
     return str(runs[0])
 
 
-def _check_cutoff(workload: Workload, windows: PartitionWindows, trained_to: Sequence[date]) -> None:
+def _check_cutoff(context: PartitionContext, trained_to: Sequence[date]) -> None:
     """Refuse to judge a model on rows from before its training's cutoff: it may have learnt them by heart."""
-    if max(trained_to) > windows.evaluate.start:
-        why = f"trained on days up to {max(trained_to)}, but judged on days from {windows.evaluate.start}"
-        raise NotTrained(workload.name, windows.key, why)
+    start = context.windows.evaluate.start
+    if max(trained_to) > start:
+        problem = f"trained on days up to {max(trained_to)}, but judged on days from {start}"
+        raise NotTrained(context.workload.name, context.partition, problem)

@@ -1,4 +1,4 @@
-"""The decisions of a whole run: do they reconcile with the ledger, and what do they come to?"""
+"""The decisions of a whole run: their reconciliation with the ledger, and their summary."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
-from muster.evaluation.bucket import CORRUPT_CHAMPION
-from muster.evaluation.significance import CHANCE
+from muster.evaluation.model_scores import CORRUPT_CHAMPION
+from muster.evaluation.significance import CHANCE_REASONS
 
 
 class CorruptChampion(MusterError):
@@ -24,11 +24,11 @@ class CorruptChampion(MusterError):
         )
 
 
-class Unreconciled(MusterError):
+class DecisionsNotReconciled(MusterError):
     """Raised when decisions and ledger do not hold the same groups, each once."""
 
-    def __init__(self, ledger: int, decisions: int, odd: list[str]) -> None:
-        quoted = bounded(f"'{group}'" for group in odd)
+    def __init__(self, ledger: int, decisions: int, wrong: list[str]) -> None:
+        quoted = bounded(f"'{group}'" for group in wrong)
         super().__init__(
             f"the ledger holds {ledger} groups, the gate decided {decisions}; not exactly once in both: {quoted}; "
             "nothing was written: run train and evaluate again"
@@ -39,13 +39,13 @@ def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
     """Check that every group of the ledger has exactly one decision, and that no champion was found corrupt.
 
     Raises:
-        Unreconciled: when a group is missing, too many or twice.
+        DecisionsNotReconciled: when a group is missing, too many or twice.
         CorruptChampion: naming the groups.
     """
-    decided, entered = decisions["group"].to_pylist(), ledger["group"].to_pylist()
-    if sorted(decided) != sorted(entered):
-        odd = set((Counter(decided) - Counter(entered)) | (Counter(entered) - Counter(decided)))
-        raise Unreconciled(len(entered), len(decided), sorted(odd))
+    decided, expected = decisions["group"].to_pylist(), ledger["group"].to_pylist()
+    if sorted(decided) != sorted(expected):
+        wrong = set((Counter(decided) - Counter(expected)) | (Counter(expected) - Counter(decided)))
+        raise DecisionsNotReconciled(len(expected), len(decided), sorted(wrong))
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CHAMPION)
     if corrupt.num_rows:
         raise CorruptChampion(corrupt["champion_version"][0].as_py(), corrupt["group"].to_pylist())
@@ -71,7 +71,7 @@ def summary(decisions: pa.Table) -> dict[str, Any]:
         **{verdict: verdicts.get(verdict, 0) for verdict in ("promote", "hold", "reject")},
         "judged": judged.num_rows,
         "reasons": _counts(decisions.filter(pc.field("verdict") == "hold")["reason"]),
-        "rejected_as_chance": sum(reason in CHANCE for reason in judged["reason"].to_pylist()),
+        "rejected_as_chance": sum(reason in CHANCE_REASONS for reason in judged["reason"].to_pylist()),
         "false_promotion_rate": pc.max(promoted["q_value"]).as_py(),
         "algorithms": _counts(promoted["algorithm"]),
         "metric": decisions["metric"][0].as_py() if decisions.num_rows else None,

@@ -50,8 +50,8 @@ def _pairs(columns: dict[str, Any], promoted: Any, metric: str) -> bytes:
     champion, candidate = columns["champion_score"], columns["candidate_score"]
     before = np.where(np.isnan(champion), columns["baseline_score"], champion)
     figure, axes = _figure(f"{metric} of what answers now", f"{metric} of the candidate")
-    for chosen, color, order in ((~promoted, OTHERS, 1), (promoted, PROMOTED, 2)):
-        axes.scatter(before[chosen], candidate[chosen], s=9, color=color, linewidths=0, zorder=order)
+    for selected, color, order in ((~promoted, OTHERS, 1), (promoted, PROMOTED, 2)):
+        axes.scatter(before[selected], candidate[selected], s=9, color=color, linewidths=0, zorder=order)
     both = np.concatenate([before, candidate])
     ends = [np.nanmin(both), np.nanmax(both)]
     axes.plot(ends, ends, color="black", linewidth=0.8, zorder=3)

@@ -8,7 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-CHANCE = tuple(f"beats the {who}, but among so many groups some would by chance" for who in ("champion", "baseline"))
+CHANCE_REASONS = tuple(
+    f"beats the {who}, but among so many groups some would by chance" for who in ("champion", "baseline")
+)
 """Why a group that wins on enough of its own resamples is rejected all the same."""
 
 
@@ -47,14 +49,14 @@ def control(decisions: pa.Table, false_promotions: float) -> pa.Table:
         from scipy.stats import false_discovery_control  # half a second to import: not in every process
 
         q_values[judged] = false_discovery_control(decisions["p_value"].to_numpy()[judged])
-    found = pa.array(q_values, from_pandas=True)
+    q_column = pa.array(q_values, from_pandas=True)
     wins = pc.equal(decisions["verdict"], "promote")
-    doubtful = pc.and_(wins, pc.greater(found, false_promotions).fill_null(False))
-    told = pc.if_else(pc.equal(decisions["against"], "champion"), *CHANCE)
+    doubtful = pc.and_(wins, pc.greater(q_column, false_promotions).fill_null(False))
+    reason = pc.if_else(pc.equal(decisions["against"], "champion"), *CHANCE_REASONS)
     columns = {
         "verdict": pc.if_else(doubtful, "reject", decisions["verdict"]),
-        "reason": pc.if_else(doubtful, told, decisions["reason"]),
-        "q_value": found,
+        "reason": pc.if_else(doubtful, reason, decisions["reason"]),
+        "q_value": q_column,
     }
     for name, column in columns.items():
         decisions = decisions.set_column(decisions.schema.get_field_index(name), name, column)

@@ -55,14 +55,16 @@ def judge(
     """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its opponent's (rows,).
 
     The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
-    wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when
-    nothing can be said: see `why_hold`, or scores that the metric cannot take; an algorithm with such scores is no
-    candidate. All values are in the metric's own sign: of a loss, less is better. What the other groups' p-values
-    make of a promotion is `significance.control`'s to say.
+    wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when the
+    rows do not allow a verdict (`hold_reason`), or the metric cannot take the scores; an algorithm with such scores is
+    no candidate. All values are in the metric's own sign: of a loss, less is better. `significance.control` then judges
+    a promotion among those of all groups.
     """
     measure, rows, positives = METRICS[gate.metric], len(labels), int(np.count_nonzero(labels == 1))
-    usable = {name: candidates[name] for name in sorted(candidates) if why_unusable(candidates[name], measure) is None}
-    unusable = why_hold(gate, rows, positives) or _first_problem(usable or candidates, opponent, against, measure)
+    usable = {
+        name: candidates[name] for name in sorted(candidates) if unusable_reason(candidates[name], measure) is None
+    }
+    unusable = hold_reason(gate, rows, positives) or _first_problem(usable or candidates, opponent, against, measure)
     if unusable is not None:
         return Judgement("hold", unusable, against, rows=rows, positives=positives)
     metrics = [measure.prepare(labels, scores) for scores in (*usable.values(), opponent)]
@@ -70,9 +72,9 @@ def judge(
     values = values[:, np.isfinite(values).all(axis=0)]
     if values.shape[1] == 0:
         return Judgement("hold", f"no {gate.metric} in any resample", against, rows=rows, positives=positives)
-    chosen = int(np.bincount((measure.sign * values[:-1]).argmax(axis=0)).argmax())
-    ours, theirs = value(metrics[chosen], rows), value(metrics[-1], rows)
-    gains = measure.sign * (values[chosen] - values[-1])
+    best = int(np.bincount((measure.sign * values[:-1]).argmax(axis=0)).argmax())
+    ours, theirs = value(metrics[best], rows), value(metrics[-1], rows)
+    gains = measure.sign * (values[best] - values[-1])
     units = min(positives, rows - positives) if measure.of_classes else rows
     win_rate = float(np.mean(gains > 0))
     wins = win_rate >= gate.win_rate
@@ -81,7 +83,7 @@ def judge(
         verdict="promote" if wins else "reject",
         reason=f"beats the {against}" if wins else f"does not beat the {against}",
         against=against,
-        algorithm=list(usable)[chosen],
+        algorithm=list(usable)[best],
         candidate_score=ours,
         opponent_score=theirs,
         win_rate=win_rate,
@@ -94,7 +96,7 @@ def judge(
     )
 
 
-def why_hold(gate: Gate, rows: int, positives: int) -> str | None:
+def hold_reason(gate: Gate, rows: int, positives: int) -> str | None:
     """Return why so many labelled rows and positives cannot be judged on, or None when they can.
 
     `gate.min_rows` holds for every metric. Both classes, each with `gate.min_positives` rows, are asked for by those
@@ -112,7 +114,7 @@ def why_hold(gate: Gate, rows: int, positives: int) -> str | None:
     return "too few rows to judge on" if rows < gate.min_rows else None
 
 
-def why_unusable(scores: NDArray[np.float64], measure: Measure) -> str | None:
+def unusable_reason(scores: NDArray[np.float64], measure: Measure) -> str | None:
     """Return what keeps a metric from taking these scores, or None."""
     if not np.isfinite(scores).all():
         return "scores are not finite"
@@ -126,6 +128,6 @@ def _first_problem(
 ) -> str | None:
     """Return what is wrong with the scores of the candidates, or else of the opponent."""
     for name, scores in (*(("candidate", scores) for scores in candidates.values()), (against, opponent)):
-        if (why := why_unusable(scores, measure)) is not None:
-            return f"the {name}'s {why}"
+        if (reason := unusable_reason(scores, measure)) is not None:
+            return f"the {name}'s {reason}"
     return None

@@ -16,7 +16,7 @@ from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
 FeatureFunction = Callable[[pd.DataFrame], pd.DataFrame]
-PARENT = "parent_name"
+PARENT_COLUMN = "parent_name"
 """The column, on the way into the table, that names the parent of a row's group."""
 
 
@@ -36,10 +36,10 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
     Raises:
         BadFeatures: when the function's result lacks or adds a column or a row, or holds other than numbers.
     """
-    observed = _observed(workload, rows)
-    values = _checked(workload, function(observed.copy()), observed)
-    wanted = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
-    kept = pd.DataFrame(
+    observed = _labelled_frame(workload, rows)
+    values = _checked_result(workload, function(observed.copy()), observed)
+    within = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
+    features = pd.DataFrame(
         {
             "group": observed["group"],
             "parent": False,
@@ -49,20 +49,20 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
             "label": observed["label"],
             **values,
         }
-    )[wanted]
-    return pa.Table.from_pandas(kept, schema=row_schema(workload), preserve_index=False)
+    )[within]
+    return pa.Table.from_pandas(features, schema=row_schema(workload), preserve_index=False)
 
 
 def with_parent_names(workload: Workload, rows: pa.Table) -> pa.Table:
-    """Add the name of the parent that pools each row's group, as `PARENT`; null where the workload has no parents."""
+    """Add `PARENT_COLUMN`, the name of the parent that pools each row's group; null where there are no parents."""
     fallback = workload.pack.fallback
     if not isinstance(fallback, Parent):
-        return rows.append_column(PARENT, pa.nulls(rows.num_rows, pa.string()))
+        return rows.append_column(PARENT_COLUMN, pa.nulls(rows.num_rows, pa.string()))
     of = rows["group"].combine_chunks().dictionary_encode()
     names = [
         groups.parent_name(workload.keys, groups.values(name), fallback.keys) for name in of.dictionary.to_pylist()
     ]
-    return rows.append_column(PARENT, pa.array(names, pa.string()).take(of.indices))
+    return rows.append_column(PARENT_COLUMN, pa.array(names, pa.string()).take(of.indices))
 
 
 def row_schema(workload: Workload) -> pa.Schema:
@@ -70,7 +70,7 @@ def row_schema(workload: Workload) -> pa.Schema:
     return pa.schema([field for field in features_schema(workload) if field.name not in ("partition", "bucket")])
 
 
-def _observed(workload: Workload, rows: pa.Table) -> pd.DataFrame:
+def _labelled_frame(workload: Workload, rows: pa.Table) -> pd.DataFrame:
     ordered = [("group", "ascending"), (workload.time, "ascending"), ("row_id", "ascending")]
     observed: pd.DataFrame = rows.sort_by(ordered).to_pandas(date_as_object=False)
     outcome = observed[workload.label.column].astype("float64")
@@ -78,15 +78,17 @@ def _observed(workload: Workload, rows: pa.Table) -> pd.DataFrame:
     return observed
 
 
-def _checked(workload: Workload, result: object, observed: pd.DataFrame) -> dict[str, np.ndarray]:
+def _checked_result(workload: Workload, result: object, observed: pd.DataFrame) -> dict[str, np.ndarray]:
     declared = workload.features.columns
     if not isinstance(result, pd.DataFrame):
         raise BadFeatures(workload, f"returned a {type(result).__name__}; return a pandas DataFrame")
     missing, unexpected = set(declared) - set(result.columns), set(result.columns) - set(declared)
     if missing or unexpected or len(result.columns) != len(declared):
-        found = [f"lacks {bounded(sorted(missing))}"] if missing else []
-        found += [f"has the undeclared {bounded(sorted(map(str, unexpected)))}"] if unexpected else []
-        raise BadFeatures(workload, f"its result {' and '.join(found) or 'has a column twice'}; see features.columns")
+        problems = [f"lacks {bounded(sorted(missing))}"] if missing else []
+        problems += [f"has the undeclared {bounded(sorted(map(str, unexpected)))}"] if unexpected else []
+        raise BadFeatures(
+            workload, f"its result {' and '.join(problems) or 'has a column twice'}; see features.columns"
+        )
     if not result.index.equals(observed.index):
         raise BadFeatures(workload, f"returned {len(result)} rows for {len(observed)}, or another index: keep it")
     for name in declared:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from muster.context import Context
 from muster.errors import MusterError
-from muster.storage.store import Store
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
@@ -43,38 +43,41 @@ class FeatureFiles:
     """A digest of what the files hold, the same when `features` writes equal rows again under other names."""
 
 
-def list_features(workload: Workload, store: Store, days: DateRange, version: int | None = None) -> FeatureFiles:
+def list_features(context: Context, days: DateRange, version: int | None = None) -> FeatureFiles:
     """List the files that hold rows of `days`, at `version` (the latest when None).
 
     Raises:
         NoFeatures: when there are none.
     """
+    workload, store = context.workload, context.store
     table = store.open("features", version)
     if table is None:
         raise NoFeatures(workload.name, days)
-    every = workload.schedule.every
-    found = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    slice_days = workload.schedule.every
+    added = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     files: dict[int, list[str]] = {}
     rows: dict[int, int] = {}
-    held: list[str] = []
-    for item in sorted(found, key=lambda item: (item["partition.partition"], item["path"])):
+    descriptions: list[str] = []
+    for item in sorted(added, key=lambda item: (item["partition.partition"], item["path"])):
         first = date.fromisoformat(item["partition.partition"])
-        if first >= days.stop or (days.start - first).days >= every:
+        if first >= days.stop or (days.start - first).days >= slice_days:
             continue
         bucket = int(item["partition.bucket"])
         files.setdefault(bucket, []).append(f"{store.table('features')}/{item['path']}")
         rows[bucket] = rows.get(bucket, 0) + int(item["num_records"])
-        held.append(_held(item))
+        descriptions.append(_file_summary(item))
     if not files:
         raise NoFeatures(workload.name, days)
-    content = hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()
+    content = hashlib.sha256("\n".join(sorted(descriptions)).encode()).hexdigest()
     return FeatureFiles(table.version(), files, rows, content)
 
 
-def _held(item: Mapping[str, Any]) -> str:
-    """Return what the Delta log tells of a file: its slice, bucket, rows, bytes, and its columns' extremes."""
-    told = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
-    return json.dumps({key: value for key, value in item.items() if key.startswith(told)}, sort_keys=True, default=str)
+def _file_summary(item: Mapping[str, Any]) -> str:
+    """Return what the Delta log says of a file: its slice, bucket, rows, bytes, and its columns' extremes."""
+    fields = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
+    return json.dumps(
+        {key: value for key, value in item.items() if key.startswith(fields)}, sort_keys=True, default=str
+    )
 
 
 def read_bucket(
@@ -93,8 +96,8 @@ def read_bucket(
     keep = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
     if not parents:
         keep &= ~pc.field("parent")
-    wanted = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
-    table = ds.dataset(list(files), schema=schema, format="parquet").to_table(columns=wanted, filter=keep)
+    names = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
+    table = ds.dataset(list(files), schema=schema, format="parquet").to_table(columns=names, filter=keep)
     return table.sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from muster.context import PartitionContext
 from muster.errors import MusterError
 from muster.ingest.landed_files import days_of
-from muster.storage.store import Store
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
-from muster.workload.windows import DateRange, PartitionWindows, slice_of
+from muster.workload.windows import DateRange, slice_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 class NoObservations(MusterError):
     """Raised when a slice is to be built of which nothing was ingested."""
 
-    def __init__(self, workload: Workload, windows: PartitionWindows) -> None:
-        super().__init__(f"{workload.name}: observations hold no day of the slice from {windows.key}; run ingest first")
+    def __init__(self, workload: str, partition: str) -> None:
+        super().__init__(f"{workload}: observations hold no day of the slice from {partition}; run ingest first")
 
 
 class OtherFeatures(MusterError):
     """Raised when the table was laid out under another declaration: new slices would not fit the old ones."""
 
-    def __init__(self, workload: Workload, what: str, location: str) -> None:
+    def __init__(self, workload: Workload, differing: str, location: str) -> None:
         super().__init__(
-            f"{workload.name}: the table of features has other {what} than are declared now; "
+            f"{workload.name}: the table of features has other {differing} than are declared now; "
             f"move '{location}' away, then run features again"
         )
 
@@ -38,35 +38,36 @@ class OtherFeatures(MusterError):
 class Slices:
     """The slices to build, and the days that are read for them."""
 
-    firsts: list[date]
+    first_days: list[date]
     """The first day of each slice, in order: the values of `partition`."""
     days: DateRange
     observed: DateRange
     """`days` and the lookback before them."""
 
 
-def slices_to_build(workload: Workload, windows: PartitionWindows, store: Store) -> Slices:
+def slices_to_build(context: PartitionContext) -> Slices:
     """Return the partition's own slice, and every earlier one of its windows that has observations but no features.
 
     Raises:
         NoObservations: when the own slice has none.
         OtherFeatures: when the table has other columns, or a bucket that is not declared any more.
     """
+    workload, store, windows = context.workload, context.store, context.windows
     observed = {slice_of(workload, day) for day in days_of(store)}
     if windows.partition not in observed:
-        raise NoObservations(workload, windows)
-    built = store.open("features")
-    if built is not None:
-        _check_layout(workload, built, store.table("features"))
-    have = {date.fromisoformat(values["partition"]) for values in built.partitions()} if built else set()
+        raise NoObservations(workload.name, context.partition)
+    table = store.open("features")
+    if table is not None:
+        _check_layout(workload, table, store.table("features"))
+    built = {date.fromisoformat(values["partition"]) for values in table.partitions()} if table else set()
     earlier = {day for day in observed if windows.history.start <= day < windows.partition}
-    firsts = [*sorted(earlier - have), windows.partition]
-    days = DateRange(firsts[0], windows.score.stop)
-    return Slices(firsts, days, DateRange(days.start - timedelta(days=workload.features.lookback), days.stop))
+    first_days = [*sorted(earlier - built), windows.partition]
+    days = DateRange(first_days[0], windows.score.stop)
+    return Slices(first_days, days, DateRange(days.start - timedelta(days=workload.features.lookback), days.stop))
 
 
-def _check_layout(workload: Workload, built: DeltaTable, location: str) -> None:
-    if {field.name for field in built.schema().fields} != set(features_schema(workload).names):
+def _check_layout(workload: Workload, table: DeltaTable, location: str) -> None:
+    if {field.name for field in table.schema().fields} != set(features_schema(workload).names):
         raise OtherFeatures(workload, "columns", location)
-    if any(int(values["bucket"]) >= workload.features.buckets for values in built.partitions()):
+    if any(int(values["bucket"]) >= workload.features.buckets for values in table.partitions()):
         raise OtherFeatures(workload, "buckets", location)

@@ -13,11 +13,12 @@ import pyarrow as pa
 from pyarrow import csv
 from pyarrow.fs import FileSystem
 
+from muster.context import Context, PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.landing import SUFFIX, landed_days
 from muster.storage.store import Store
 from muster.workload.spec import Workload
-from muster.workload.windows import DateRange, PartitionWindows
+from muster.workload.windows import DateRange
 
 
 class BadFile(MusterError):
@@ -36,12 +37,13 @@ class NoFile(MusterError):
         super().__init__(f"no landed file for {bounded(days)} in '{folder}'; run ingest again once they are delivered")
 
 
-def days_to_ingest(windows: PartitionWindows, store: Store) -> list[date]:
+def days_to_ingest(context: PartitionContext) -> list[date]:
     """Return the days of the partition's slice, and the earlier landed days it needs that no ingest has brought yet.
 
     Raises:
-        NoFile: when a day of the slice has no file. Of earlier days, those that never came are left out.
+        NoFile: when a day of the slice has no file. Of earlier days, those that were never delivered are left out.
     """
+    windows, store = context.windows, context.store
     own, landed = windows.score.days(), landed_days(store)
     missing = [day for day in own if day not in landed]
     if missing:
@@ -78,13 +80,13 @@ def check_files(workload: Workload, files: Iterable[str]) -> None:
             pass
 
 
-def read_landed(workload: Workload, store: Store, day: date) -> pa.Table:
+def read_landed(context: Context, day: date) -> pa.Table:
     """Return a day's file as `landed_schema`; `line` counts its rows from 1.
 
     Raises:
         BadFile: when it is cut off, empty, not UTF-8, or has other columns than the declared ones.
     """
-    file = landed_file(store, day)
+    workload, file = context.workload, landed_file(context.store, day)
     text = read_text(workload, file)
     names = list(workload.columns)
     columns = [text[name].combine_chunks() for name in names]
@@ -108,7 +110,7 @@ def read_text(workload: Workload, file: str) -> pa.Table:
     try:
         return csv.read_csv(
             pa.BufferReader(content),
-            # One block, one thread: an error then tells the row, and no row is cut at a block's end.
+            # One block, one thread: an error then names the row, and no row is cut at a block's end.
             csv.ReadOptions(use_threads=False, block_size=len(content) + 1),
             csv.ParseOptions(newlines_in_values=True),
             csv.ConvertOptions(
@@ -143,8 +145,8 @@ def _check_header(workload: Workload, file: str, content: bytes) -> None:
         "has the undeclared": header.keys() - declared,
         "has more than once": {name for name, times in header.items() if times > 1},
     }
-    found = [f"{what} {bounded(sorted(names))}" for what, names in problems.items() if names]
-    if found:
-        raise BadFile(file, f"has other columns than {workload.name} declares: {'; '.join(found)}")
+    differences = [f"{problem} {bounded(sorted(names))}" for problem, names in problems.items() if names]
+    if differences:
+        raise BadFile(file, f"has other columns than {workload.name} declares: {'; '.join(differences)}")
     if content.count(b'"') % 2:
         raise BadFile(file, "ends within a quoted field")

@@ -1,4 +1,4 @@
-"""Play the upstream: deliver a workload's daily files, each whole or not there."""
+"""Deliver a workload's daily files by its own function, as the upstream would: each whole or not there."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from muster.context import Context
 from muster.errors import MusterError
 from muster.storage.store import Store
 from muster.workload.functions import function
-from muster.workload.spec import Workload
 
 SUFFIX = ".csv.gz"
 """A landed file is `<date>.csv.gz`: UTF-8, a header line, one row an observation."""
 
 
 class NoLanding(MusterError):
-    """Raised when a workload is asked to land its data and declares no function for it."""
+    """Raised when a workload that declares no landing function is to land its data."""
 
     def __init__(self, workload: str) -> None:
         super().__init__(f"workload '{workload}' declares no 'landing': its files are delivered by another system")
@@ -36,31 +36,32 @@ class LandingReport:
 
 def landed_days(store: Store) -> set[date]:
     """Return the days that have a file; unfinished and unrelated files do not count."""
-    found = set()
+    days = set()
     for path in Path(store.landing()).glob(f"*{SUFFIX}"):
         try:
-            found.add(date.fromisoformat(path.name.removesuffix(SUFFIX)))
+            days.add(date.fromisoformat(path.name.removesuffix(SUFFIX)))
         except ValueError:
             continue
-    return found
+    return days
 
 
-def land(workload: Workload, folder: Path, store: Store) -> LandingReport:
-    """Deliver the files that `workload`'s landing function yields and that are not there yet.
+def land(context: Context) -> LandingReport:
+    """Deliver the files that the workload's landing function yields and that are not there yet.
 
-    The function (in `folder`, beside the YAML) takes the set of landed days and yields (date, DataFrame of the declared
+    The function takes the set of landed days and yields (date, DataFrame of the declared
     columns). A file is written under a temporary name, then renamed; the same rows give the same bytes.
 
     Raises:
         NoLanding: when the workload declares none.
         FunctionNotFound: when what it declares is not there.
     """
+    workload, store = context.workload, context.store
     if not workload.landing:
         raise NoLanding(workload.name)
     target = Path(store.landing())
     target.mkdir(parents=True, exist_ok=True)
     landed, written = landed_days(store), 0
-    for day, rows in function(workload, folder, workload.landing)(frozenset(landed)):
+    for day, rows in function(workload, context.folder, workload.landing)(frozenset(landed)):
         if day in landed:
             continue
         text = rows.to_csv(index=False, columns=list(workload.columns), lineterminator="\n")

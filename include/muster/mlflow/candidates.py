@@ -17,7 +17,7 @@ PAGE = 1_000
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TaggedCandidate:
     """An MLflow run that is tagged as a candidate."""
 
     run_id: str
@@ -27,7 +27,7 @@ class Tagged:
 
 
 @muster_errors()
-def tagged(workload: Workload) -> list[Tagged]:
+def tagged_candidates(workload: Workload) -> list[TaggedCandidate]:
     """Return every candidate of a workload, of any partition: two calls, one of them a search.
 
     Raises:
@@ -37,7 +37,7 @@ def tagged(workload: Workload) -> list[Tagged]:
     experiment = client.get_experiment_by_name(workload.name)
     if experiment is None:
         return []
-    found: list[Tagged] = []
+    candidates: list[TaggedCandidate] = []
     token: str | None = None
     while True:
         page = client.search_runs(
@@ -46,15 +46,17 @@ def tagged(workload: Workload) -> list[Tagged]:
         for item in page:
             tags = item.data.tags
             if {RUN_TAG, ALGORITHM_TAG} <= tags.keys():  # else somebody tagged a run of their own
-                found.append(Tagged(item.info.run_id, tags[CANDIDATE_TAG], tags[RUN_TAG], tags[ALGORITHM_TAG]))
+                candidates.append(
+                    TaggedCandidate(item.info.run_id, tags[CANDIDATE_TAG], tags[RUN_TAG], tags[ALGORITHM_TAG])
+                )
         token = page.token
         if not token:
-            return found
+            return candidates
 
 
 @muster_errors()
-def clear(run_ids: Iterable[str]) -> None:
-    """Take the tag off the runs, one call each; one that lost it meanwhile is as it should be."""
+def clear_tags(run_ids: Iterable[str]) -> None:
+    """Remove the candidate tag from the runs, one call each; a run without it is left as it is."""
     from mlflow.exceptions import MlflowException
 
     client = connect()

@@ -25,13 +25,13 @@ RUN_TAG, ALGORITHM_TAG = "muster.run", "muster.algorithm"
 def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[str, str]:
     """Return the id of the MLflow run of each algorithm of a Muster run: `close_run` writes them.
 
-    A job that is tried again finds the runs that it made before by their tags: two calls, and one for each new run (two
-    more for the workload's first).
+    A job that is tried again finds the runs that it created before by their tags: two calls, and one for each new run
+    (two more for the workload's first).
     """
     client = connect()
     experiment = _experiment(client, workload)
-    found = _find(client, experiment, run)
-    return {name: found[name][0] if name in found else _make(client, experiment, run, name) for name in algorithms}
+    ids = _run_ids(client, experiment, run)
+    return {name: ids[name][0] if name in ids else _create_run(client, experiment, run, name) for name in algorithms}
 
 
 @muster_errors()
@@ -55,11 +55,11 @@ def close_run(run_id: str, params: Mapping[str, object], metrics: Mapping[str, f
 
 @muster_errors()
 def add_metrics(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
-    """Add what a later stage found to a run, in one call."""
+    """Add the metrics and tags of a later stage to a run, in one call."""
     from mlflow.entities import RunTag
 
-    given = [RunTag(name, value) for name, value in (tags or {}).items()]
-    connect().log_batch(run_id, metrics=_metrics(metrics), tags=given)
+    run_tags = [RunTag(name, value) for name, value in (tags or {}).items()]
+    connect().log_batch(run_id, metrics=_metrics(metrics), tags=run_tags)
 
 
 @muster_errors()
@@ -81,36 +81,36 @@ def _metrics(values: Mapping[str, float]) -> list[Metric]:
 
 
 def _experiment(client: MlflowClient, workload: Workload) -> str:
-    """Return the id of the workload's experiment; the first run makes it."""
+    """Return the id of the workload's experiment; the first run creates it."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(workload.name)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(workload.name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     try:
         return str(client.create_experiment(workload.name, tags={"muster.workload": workload.name}))
     except MlflowException as error:
-        made_meanwhile = client.get_experiment_by_name(workload.name)
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or made_meanwhile is None:
+        created_meanwhile = client.get_experiment_by_name(workload.name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or created_meanwhile is None:
             raise
-        return str(made_meanwhile.experiment_id)
+        return str(created_meanwhile.experiment_id)
 
 
-def _find(client: MlflowClient, experiment: str, run: str) -> dict[str, list[str]]:
-    """Return the run's MLflow runs, algorithm -> ids; the first made comes first, and is the one that counts."""
+def _run_ids(client: MlflowClient, experiment: str, run: str) -> dict[str, list[str]]:
+    """Return the run's MLflow runs, algorithm -> ids; the oldest comes first, and is the one that counts."""
     # A run's name holds a date and hexadecimal digits only, so it needs no quoting.
-    found: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
     for item in client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["start_time ASC"]):
-        found.setdefault(item.data.tags[ALGORITHM_TAG], []).append(str(item.info.run_id))
-    return found
+        ids.setdefault(item.data.tags[ALGORITHM_TAG], []).append(str(item.info.run_id))
+    return ids
 
 
-def _make(client: MlflowClient, experiment: str, run: str, algorithm: str) -> str:
+def _create_run(client: MlflowClient, experiment: str, run: str, algorithm: str) -> str:
     # The tags come with the run: a job that dies right after leaves a run that the next attempt finds.
     tags = {RUN_TAG: run, ALGORITHM_TAG: algorithm}
     runs = CreateOrFind(
-        lambda: _find(client, experiment, run).get(algorithm, []),
+        lambda: _run_ids(client, experiment, run).get(algorithm, []),
         lambda: str(client.create_run(experiment, run_name=f"{run} {algorithm}", tags=tags).info.run_id),
         client.delete_run,
     )
-    return runs.end(runs.make())
+    return runs.remove_surplus(runs.create())

@@ -14,7 +14,7 @@ CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_T
 
 
 class Login(NamedTuple):
-    """How to sign in, and where the password stands for people."""
+    """How to sign in, and the file where people find the password."""
 
     user: str
     password: str
@@ -22,7 +22,7 @@ class Login(NamedTuple):
 
 
 def mlflow_login(settings: Settings) -> Login | None:
-    """Return the login of the local MLflow server; None where it asks for none, or another server is used."""
+    """Return the login of the local MLflow server; None where it needs none, or another server is used."""
     file = mlflow_file(settings)
     if not settings.exposed or settings.mlflow_uri or not file.exists():
         return None
@@ -32,7 +32,7 @@ def mlflow_login(settings: Settings) -> Login | None:
 
 
 def sign_in(settings: Settings) -> None:
-    """Let this process's MLflow client sign in to the local server, unless it was told how to already.
+    """Let this process's MLflow client sign in to the local server, unless its environment says how already.
 
     By its environment: MLflow's client knows no other way that is not a file in the user's own home.
     """

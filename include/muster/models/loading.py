@@ -66,7 +66,7 @@ class ForbiddenModel(RefusedModel):
     def __init__(self, group: str, shard: str, why: str) -> None:
         super().__init__(
             f"the model of group '{group}' in shard '{shard}' {why}; not loaded: the pack was tampered with, or its "
-            "workload has to declare that under 'pack: loads:' and train again"
+            "workload has to declare that under 'pack: allowed_imports:' and train again"
         )
 
 
@@ -75,7 +75,7 @@ class Forbidden(pickle.UnpicklingError):
 
     def __init__(self, module: str, name: str, why: str, declaration: str = "") -> None:
         self.declaration = declaration
-        """What would allow it under `pack: loads:`; empty where nothing does."""
+        """What would allow it under `pack: allowed_imports:`; empty where nothing does."""
         super().__init__(f"names '{module}.{name}', {why}")
 
 

@@ -47,10 +47,10 @@ MANIFEST = pa.schema(
 def allowed_imports(workload: Workload) -> list[str]:
     """Return what models of this workload may name beside numpy, scipy and scikit-learn: see `loading.load`.
 
-    The packages of its declared steps, and what it declares under `pack: loads:`.
+    The packages of its declared steps, and what it declares under `pack: allowed_imports:`.
     """
     steps = {step.name.split(":")[0].split(".")[0] for step in workload.steps}
-    return sorted({*steps, *workload.pack.loads} - {"", *ALWAYS})
+    return sorted({*steps, *workload.pack.allowed_imports} - {"", *ALWAYS})
 
 
 def allowed_imports_of(*manifests: pa.Table) -> list[str]:

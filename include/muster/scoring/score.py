@@ -70,7 +70,7 @@ def prepare(context: PartitionContext) -> Scoring:
     if not champions.fits:
         why = f"champion version {champions.version} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
-    features = list_features(workload, context.store, windows.score)
+    features = list_features(context, windows.score)
     scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
     if champions.fallback == "error" and (missing := champions.without_model(_groups(scoring))):
         names = bounded(f"'{group}'" for group in missing)

@@ -27,7 +27,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MUSTER_", env_file=PROJECT / ".env", extra="ignore", frozen=True)
 
-    home: Path = Field(default=PROJECT / ".muster", description="Folder of everything that running Muster makes.")
+    home: Path = Field(
+        default=PROJECT / ".muster", description="Folder of everything that Muster writes on this machine."
+    )
     store: str = Field(default="", description="Root of tables, landing files and packs. Default: HOME/store.")
     workloads: Path = Field(
         default=PROJECT / "include" / "workloads", description="Folder of the workloads' YAML files."
@@ -39,7 +41,7 @@ class Settings(BaseSettings):
     )
     spark_host: str = Field(
         default="",
-        description="Address that Spark listens on, which asks for no password. Default: HOST where that is loopback, "
+        description="Address that Spark listens on, which has no password. Default: HOST where that is loopback, "
         "else 127.0.0.1.",
     )
     airflow_port: int = Field(default=8080, ge=1, le=65535)
@@ -57,7 +59,7 @@ class Settings(BaseSettings):
     model_schema: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9_]+\.[A-Za-z0-9_]+)?$",
-        description="`catalog.schema` that groups' registered models stand in, on Unity Catalog; empty elsewhere.",
+        description="`catalog.schema` of groups' registered models, on Unity Catalog; empty elsewhere.",
     )
 
     def environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What may be asked of an MLflow server, and how long a process waits for it: two sections of the settings."""
+"""How many calls an MLflow server may be sent, and how long a process waits for it: two sections of the settings."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class CallRates(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _every_problem(cls, given: Any) -> Any:
-        """Name each class that there is not, and each figure that is none, all at once."""
-        if not isinstance(given, dict):
-            return given
+    def _check_rates(cls, rates: Any) -> Any:
+        """Report each unknown class and each value that is no positive number, all at once."""
+        if not isinstance(rates, dict):
+            return rates
         known = ", ".join(CLASSES)
-        problems = [f"no class of call '{name}'; there is: {known}" for name in given if name not in CLASSES]
+        problems = [f"no class of call '{name}'; there is: {known}" for name in rates if name not in CLASSES]
         problems += [
             f"'{name}' is '{value}': give the calls a second as a number above 0"
-            for name, value in given.items()
+            for name, value in rates.items()
             if name in CLASSES and not _above_zero(value)
         ]
         if problems:
             raise ValueError("; ".join(problems))
-        return given
+        return rates
 
     def of(self, call_class: CallClass) -> float:
         """Return the figure of one class."""
@@ -61,5 +61,5 @@ class Waiting(BaseModel):
     first_pause: float = Field(default=0.5, gt=0, description="Before a call is sent again; doubled each time.")
     longest_pause: float = Field(default=60, gt=0, description="Where the doubling ends.")
     recovery: float = Field(default=60, gt=0, description="From no rate at all back to the whole, after throttling.")
-    lost_answer: float = Field(default=2, ge=0, description="Until what a lost answer was about must be to be seen.")
+    lost_answer: float = Field(default=2, ge=0, description="Until what a lost response was about must be visible.")
     pending: float = Field(default=300, ge=0, description="For a registered version to be ready.")

@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from muster import groups
+from muster.context import Context
 from muster.errors import MusterError, UnknownName, WrongArgument
-from muster.storage.store import Store
 from muster.storage.tables import TABLES
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 
 
 class NotWritten(MusterError):
-    """Raised when a table is asked for that no stage has written yet."""
+    """Raised when a table is read that no stage has written yet."""
 
     def __init__(self, workload: str, table: str) -> None:
         super().__init__(f"{workload} has no table '{table}' yet: its stage '{TABLES[table].written_by}' writes it")
@@ -33,7 +33,7 @@ class NotAGroup(WrongArgument):
 
 
 class NoGroups(WrongArgument):
-    """Raised when the rows of one group are asked of a table that is not by group."""
+    """Raised when the rows of one group are read from a table that is not by group."""
 
     def __init__(self, table: str) -> None:
         super().__init__(f"the rows of '{table}' belong to no group; leave the group out")
@@ -53,8 +53,7 @@ class Rows:
 
 
 def read_rows(
-    workload: Workload,
-    store: Store,
+    context: Context,
     table: str,
     partition: str | None = None,
     group: str | None = None,
@@ -71,9 +70,10 @@ def read_rows(
 
     if table not in TABLES:
         raise UnknownName("table", table, TABLES)
+    workload = context.workload
     columns = TABLES[table].schema(workload).names
     where = [*_of_partition(workload, table, partition), *_of_group(workload, table, columns, group)]
-    delta = store.open(table)
+    delta = context.store.open(table)
     if delta is None:
         raise NotWritten(workload.name, table)
     query = QueryBuilder().register("rows", delta)
@@ -83,9 +83,9 @@ def read_rows(
         return _without_zone(pa.RecordBatchReader.from_stream(query.execute(sql)).read_all())
 
     cut = "" if limit is None else f"LIMIT {int(limit)}"
-    found = run("*", f"ORDER BY {_order(workload, table, columns)} {cut}")
-    total = found.num_rows if limit is None or found.num_rows < limit else run("count(*)")[0][0].as_py()
-    return Rows(found, total)
+    rows = run("*", f"ORDER BY {_order(workload, table, columns)} {cut}")
+    total = rows.num_rows if limit is None or rows.num_rows < limit else run("count(*)")[0][0].as_py()
+    return Rows(rows, total)
 
 
 def _without_zone(table: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ class Store:
     workload: str
 
     def table(self, name: str) -> str:
-        """Return where the Delta table `name` stands."""
+        """Return the path or URI of the Delta table `name`."""
         return f"{self.root}/tables/{self.workload}/{name}"
 
     def landing(self) -> str:

@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from muster.workload.spec import ColumnType, Workload
+from muster.workload.column import ColumnType
+from muster.workload.spec import Workload
 from muster.workload.stages import StageName
 
 STRING, INT, LONG, FLOAT, DATE = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.date32()

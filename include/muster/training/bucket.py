@@ -12,38 +12,39 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from threadpoolctl import threadpool_limits
 
+from muster.context import PartitionContext
 from muster.features.files import group_slices, read_bucket
 from muster.models.shards import ShardWriter
-from muster.training.fit import Plan, fit_group
+from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome_tables import outcomes_table
-from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 
 
-def entering(windows: PartitionWindows) -> DateRange:
-    """Return the days in which a row makes its group enter the run: all that training and judging look at."""
+def run_window(windows: PartitionWindows) -> DateRange:
+    """Return the days that training and evaluation look at: a group with a row in them is part of the run."""
     return DateRange(windows.train.start, windows.partition)
 
 
-def read_entering(workload: Workload, files: Sequence[str], windows: PartitionWindows) -> pa.Table:
-    """Read the rows of every group that enters, sorted by group and time, without the columns that no file has."""
-    held: set[str] = set()
+def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
+    """Read the rows of `run_window`, sorted by group and time, without the columns that no file has."""
+    present: set[str] = set()
     for fragment in ds.dataset(list(files), format="parquet").get_fragments():
-        held.update(fragment.physical_schema.names)
-    columns = [name for name in workload.features.columns if name in held]
-    return read_bucket(workload, files, entering(windows), ["group", "parent", "date", "label", *columns])
+        present.update(fragment.physical_schema.names)
+    workload = context.workload
+    columns = [name for name in workload.features.columns if name in present]
+    return read_bucket(workload, files, run_window(context.windows), ["group", "parent", "date", "label", *columns])
 
 
-def train_bucket(plan: Plan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
+def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
     """Fit group after group with every algorithm, on one thread; return an OUTCOMES row for each.
 
     Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown) and the plan's columns.
     Only rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to
     `<folder>/<bucket>-<sha256>.bin`.
     """
-    learnt = _learnt(plan, rows)
+    learnt = _is_learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]
-    features, labels = _arrays(plan, rows.filter(pa.array(learnt)), missing)
+    features, labels = _features_and_labels(plan, rows.filter(pa.array(learnt)), missing)
     before = np.concatenate([[0], np.cumsum(learnt)]).tolist()
     slices = group_slices(rows)
     outcomes = []
@@ -57,7 +58,7 @@ def train_bucket(plan: Plan, rows: pa.Table, bucket: int, folder: Path) -> pa.Ta
     return outcomes_table(bucket, [group for group, _, _ in slices], parents, outcomes, shard.path)
 
 
-def _learnt(plan: Plan, rows: pa.Table) -> np.ndarray:
+def _is_learnt(plan: FitPlan, rows: pa.Table) -> np.ndarray:
     """Return which rows any algorithm learns from, (rows,) bool: of the training days, and labelled if all need it."""
     date = rows["date"]
     within = pc.and_(pc.greater_equal(date, plan.train.start), pc.less(date, plan.train.stop))
@@ -67,7 +68,7 @@ def _learnt(plan: Plan, rows: pa.Table) -> np.ndarray:
     return np.asarray(pc.and_(within, labelled), dtype=bool)
 
 
-def _arrays(plan: Plan, rows: pa.Table, missing: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _features_and_labels(plan: FitPlan, rows: pa.Table, missing: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return features (rows, columns) and labels (rows,) as float64; unknown values are NaN."""
     columns = [rows[name].to_numpy() for name in plan.columns if name not in missing]
     features = np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))

@@ -1,4 +1,4 @@
-"""The groups that enter a run, found in the features table by another way than training takes."""
+"""The groups of a run, read from the features table by another way than training reads them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def expected_groups(store: Store, version: int, days: DateRange) -> set[str]:
     if table is None:
         return set()
     within = (ds.field("date") >= days.start) & (ds.field("date") < days.stop)
-    found: set[str] = set()
+    names: set[str] = set()
     for batch in table.to_pyarrow_dataset().to_batches(columns=["group"], filter=within):
-        found.update(pc.unique(batch.column("group")).to_pylist())
-    return found
+        names.update(pc.unique(batch.column("group")).to_pylist())
+    return names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -13,15 +12,16 @@ import numpy as np
 import zstandard
 
 from muster import groups
+from muster.context import PartitionContext
 from muster.errors import bounded
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
 from muster.models.shards import encode
-from muster.training.estimator import Recipe, recipes
-from muster.training.outcome import Fit, Outcome, outcome, reason_of
-from muster.training.search import chosen
-from muster.workload.spec import Workload
-from muster.workload.windows import DateRange, PartitionWindows
+from muster.training.algorithms import estimator_factories
+from muster.training.estimator import EstimatorFactory
+from muster.training.outcome import Fit, Outcome, group_outcome, reason_of
+from muster.training.search import best_params
+from muster.workload.windows import DateRange
 
 TOO_FEW_ROWS = "too few labelled rows"
 TOO_FEW_UNLABELLED = "too few rows"
@@ -50,23 +50,23 @@ class NotALabel(ValueError):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What every group of a run is fitted with; it travels to the executors."""
+class FitPlan:
+    """What every group of a run is fitted with: algorithms, columns, days. It travels to the executors."""
 
-    recipes: tuple[Recipe, ...]
+    factories: tuple[EstimatorFactory, ...]
     columns: tuple[str, ...]
     train: DateRange
     min_rows: int
     seed: int
     metric: str
     """By which a search chooses: the gate's own."""
-    loads: tuple[str, ...]
+    allowed_imports: tuple[str, ...]
     """What a stored model may name."""
 
     @property
     def labelled_only(self) -> bool:
-        """Tell whether no algorithm learns from rows without a label."""
-        return all(recipe.supervised for recipe in self.recipes)
+        """Whether no algorithm learns from rows without a label."""
+        return all(factory.supervised for factory in self.factories)
 
 
 class Rows(NamedTuple):
@@ -76,79 +76,87 @@ class Rows(NamedTuple):
     labels: np.ndarray
 
 
-def plan(workload: Workload, windows: PartitionWindows, folder: Path) -> Plan:
-    """Return the plan of one partition; `folder` holds the workload's YAML and Python file.
+def fit_plan(context: PartitionContext) -> FitPlan:
+    """Return the plan of one partition.
 
     Raises:
         WorkloadError: with every problem of the algorithms.
     """
-    made = recipes(workload, folder)
+    workload, factories = context.workload, estimator_factories(context)
     columns, min_rows = workload.features.columns, workload.windows.min_rows
     metric, names = workload.gate.metric, tuple(allowed_imports(workload))
-    return Plan(made, columns, windows.train, min_rows, workload.seed, metric, names)
+    return FitPlan(factories, columns, context.windows.train, min_rows, workload.seed, metric, names)
 
 
-def fit_group(plan: Plan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()) -> Outcome:
+def fit_group(
+    plan: FitPlan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()
+) -> Outcome:
     """Fit the group's models, one an algorithm, on its training rows.
 
     Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1, NaN for
     unknown; in order of time. `missing` are columns of the plan that its data does not have. A classifier learns from
     the labelled rows, an outlier detector from all. Raises nothing: every error is the outcome `failed`.
     """
-    known = ~np.isnan(labels)
-    every = Rows(features, labels)
-    labelled = every if known.all() else Rows(features[known], labels[known])
-    fits = [_fit(plan, recipe, group, labelled if recipe.supervised else every, missing) for recipe in plan.recipes]
-    return outcome(fits, len(labelled.labels), int(np.count_nonzero(labels == 1)))
+    is_labelled = ~np.isnan(labels)
+    all_rows = Rows(features, labels)
+    labelled = all_rows if is_labelled.all() else Rows(features[is_labelled], labels[is_labelled])
+    fits = [
+        _fit(plan, factory, group, labelled if factory.supervised else all_rows, missing) for factory in plan.factories
+    ]
+    return group_outcome(fits, len(labelled.labels), int(np.count_nonzero(labels == 1)))
 
 
-def _fit(plan: Plan, recipe: Recipe, group: str, rows: Rows, missing: Sequence[str]) -> Fit:
+def _fit(plan: FitPlan, factory: EstimatorFactory, group: str, rows: Rows, missing: Sequence[str]) -> Fit:
     started = perf_counter()
     try:
-        _check(plan, recipe, rows, missing)
-        skipped = _skip_reason(plan, recipe, rows)
+        _check(plan, factory, rows, missing)
+        skipped = _skip_reason(plan, factory, rows)
         if skipped:
-            return Fit(recipe.name, "skipped", skipped, None, perf_counter() - started, None, b"")
-        estimator, params, note = made(plan, recipe, group, rows)
-        learn(recipe, estimator, rows)
+            return Fit(factory.name, "skipped", skipped, None, perf_counter() - started, None, b"")
+        estimator, params, note = new_estimator(plan, factory, group, rows)
+        fit_estimator(factory, estimator, rows)
         model = encode(estimator)
-        load(zstandard.ZstdDecompressor().decompress(model), plan.loads)  # what readers would refuse fails here
+        load(
+            zstandard.ZstdDecompressor().decompress(model), plan.allowed_imports
+        )  # what readers would refuse fails here
     except (Exception, SystemExit) as error:
         seconds = perf_counter() - started
-        return Fit(recipe.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
-    return Fit(recipe.name, "trained", note, None, perf_counter() - started, params, model)
+        return Fit(factory.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
+    return Fit(factory.name, "trained", note, None, perf_counter() - started, params, model)
 
 
-def made(plan: Plan, recipe: Recipe, group: str, rows: Rows) -> tuple[Any, str | None, str | None]:
+def new_estimator(
+    plan: FitPlan, factory: EstimatorFactory, group: str, rows: Rows
+) -> tuple[Any, str | None, str | None]:
     """Return the group's unfitted estimator, JSON of the parameters that its search chose, and why it chose none."""
-    estimator = recipe.make(groups.seed(f"{recipe.name}:{group}", plan.seed))
-    if recipe.search is None:
+    estimator = factory.create(groups.seed(f"{factory.name}:{group}", plan.seed))
+    if factory.search is None:
         return estimator, None, None
-    params, note = chosen(estimator, recipe.search, plan.metric, rows.features, rows.labels, recipe.supervised)
+    params, note = best_params(estimator, factory.search, plan.metric, rows.features, rows.labels, factory.supervised)
     return estimator.set_params(**params), json.dumps(params, sort_keys=True, default=str), note
 
 
-def learn(recipe: Recipe, estimator: Any, rows: Rows) -> None:
+def fit_estimator(factory: EstimatorFactory, estimator: Any, rows: Rows) -> None:
     """Fit the estimator in place; an outlier detector is shown no label."""
-    if recipe.supervised:
+    if factory.supervised:
         estimator.fit(rows.features, rows.labels.astype(np.int64))
     else:
         estimator.fit(rows.features)
 
 
-def _check(plan: Plan, recipe: Recipe, rows: Rows, missing: Sequence[str]) -> None:
+def _check(plan: FitPlan, factory: EstimatorFactory, rows: Rows, missing: Sequence[str]) -> None:
     if missing:
         raise MissingColumn(missing)
-    strange = rows.labels[(rows.labels != 0) & (rows.labels != 1)]
-    if len(strange) and recipe.supervised:
-        raise NotALabel(strange[0])
+    invalid = rows.labels[(rows.labels != 0) & (rows.labels != 1)]
+    if len(invalid) and factory.supervised:
+        raise NotALabel(invalid[0])
     infinite = np.isinf(rows.features)
     if infinite.any():
         raise InfiniteValues(np.array(plan.columns)[infinite.any(axis=0)])
 
 
-def _skip_reason(plan: Plan, recipe: Recipe, rows: Rows) -> str | None:
+def _skip_reason(plan: FitPlan, factory: EstimatorFactory, rows: Rows) -> str | None:
     count, positives = len(rows.labels), int(np.count_nonzero(rows.labels == 1))
     if count < plan.min_rows:
-        return TOO_FEW_ROWS if recipe.supervised else TOO_FEW_UNLABELLED
-    return ONE_CLASS if recipe.supervised and positives in (0, count) else None
+        return TOO_FEW_ROWS if factory.supervised else TOO_FEW_UNLABELLED
+    return ONE_CLASS if factory.supervised and positives in (0, count) else None

@@ -1,4 +1,4 @@
-"""Every group that entered a run ends in exactly one state, or the run fails."""
+"""Every group of a run ends in exactly one state, or the run fails."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import pyarrow.compute as pc
 from muster.errors import MusterError, bounded
 
 STATES = ("trained", "skipped", "failed")
-"""The states in which a group's training ends."""
+"""The terminal states of a group's training."""
 
-REASONS_SHOWN = 20
+MAX_REASONS = 20
 """How many different reasons a result names before it counts the rest together."""
 
 
-class NotReconciled(MusterError):
-    """Raised when the ledger is not exactly the groups that entered, once each, each in a terminal state."""
+class LedgerNotReconciled(MusterError):
+    """Raised when the ledger is not exactly the expected groups, once each, each in a terminal state."""
 
-    def __init__(self, run: str, entered: int, rows: int, wrong: Mapping[str, Iterable[str]]) -> None:
-        told = "; ".join(f"{what}: {bounded(names)}" for what, names in wrong.items() if names)
+    def __init__(self, run: str, expected: int, rows: int, wrong: Mapping[str, Iterable[str]]) -> None:
+        problems = "; ".join(f"{problem}: {bounded(names)}" for problem, names in wrong.items() if names)
         super().__init__(
-            f"run {run}: {entered} groups entered, the ledger has {rows} rows: {told}; nothing was written"
+            f"run {run}: {expected} groups were expected, the ledger has {rows} rows: {problems}; nothing was written"
         )
 
 
 class TooManyFailed(MusterError):
     """Raised when a larger share of the groups failed than the workload allows."""
 
-    def __init__(self, run: str, failed: int, entered: int, allowed: float, reasons: Mapping[str, int]) -> None:
+    def __init__(self, run: str, failed: int, expected: int, allowed: float, reasons: Mapping[str, int]) -> None:
         most = bounded((f"{reason} ({count})" for reason, count in reasons.items()), shown=5)
         super().__init__(
-            f"run {run}: {failed} of {entered} groups failed, more than the share {allowed:g} that 'max_failed' "
+            f"run {run}: {failed} of {expected} groups failed, more than the share {allowed:g} that 'max_failed' "
             f"allows: {most}; the ledger has every group's reason"
         )
 
 
 def counts(ledger: pa.Table) -> dict[str, int]:
-    """Return how many groups ended in each state."""
-    found = Counter(ledger["state"].to_pylist())
-    return {state: found[state] for state in STATES}
+    """Return how many groups are in each state."""
+    states = Counter(ledger["state"].to_pylist())
+    return {state: states[state] for state in STATES}
 
 
 def reasons(ledger: pa.Table) -> dict[str, int]:
@@ -51,29 +51,29 @@ def reasons(ledger: pa.Table) -> dict[str, int]:
     group.
     """
     causes = pc.coalesce(ledger["error_class"], ledger["reason"]).drop_null()
-    found = Counter(causes.to_pylist())
-    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-    rest = sum(count for _, count in ordered[REASONS_SHOWN:])
-    return {**dict(ordered[:REASONS_SHOWN]), **({"(other)": rest} if rest else {})}
+    by_cause = Counter(causes.to_pylist())
+    ordered = sorted(by_cause.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in ordered[MAX_REASONS:])
+    return {**dict(ordered[:MAX_REASONS]), **({"(other)": rest} if rest else {})}
 
 
-def reconcile(run: str, entered: Iterable[str], ledger: pa.Table) -> None:
-    """Check the ledger against the groups that entered, found by another way than the training took.
+def reconcile(run: str, expected: Iterable[str], ledger: pa.Table) -> None:
+    """Check the ledger against the expected groups, which were read by another way than the training reads.
 
     Raises:
-        NotReconciled: with the names that are missing, stand twice, never entered or have no terminal state.
+        LedgerNotReconciled: with the names that are missing, there twice, not expected or in no terminal state.
     """
-    expected = set(entered)
+    groups = set(expected)
     rows = Counter(ledger["group"].to_pylist())
     unfinished = ledger.filter(pc.invert(pc.is_in(ledger["state"], pa.array(STATES))))["group"]
     wrong = {
-        "missing": sorted(expected - rows.keys()),
+        "missing": sorted(groups - rows.keys()),
         "twice": sorted(group for group, count in rows.items() if count > 1),
-        "never entered": sorted(rows.keys() - expected),
+        "not expected": sorted(rows.keys() - groups),
         "without a terminal state": sorted(unfinished.to_pylist()),
     }
     if any(wrong.values()):
-        raise NotReconciled(run, len(expected), ledger.num_rows, wrong)
+        raise LedgerNotReconciled(run, len(groups), ledger.num_rows, wrong)
 
 
 def check_failed(run: str, ledger: pa.Table, allowed: float) -> None:

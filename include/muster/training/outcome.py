@@ -1,4 +1,4 @@
-"""How an algorithm's fit of a group ended; and so how the group did."""
+"""The outcome of each algorithm's fit of a group, and of the group."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal, NamedTuple
 
 State = Literal["trained", "skipped", "failed"]
 
-LONGEST_REASON = 300
+MAX_REASON_LENGTH = 300
 """Characters of a reason that the ledger keeps."""
 
 
 class Fit(NamedTuple):
-    """How one algorithm's fit of a group ended."""
+    """The outcome of one algorithm's fit of a group."""
 
     algorithm: str
     state: State
@@ -27,7 +27,7 @@ class Fit(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a group ended: one state, whatever the number of algorithms."""
+    """The outcome of a group: one state, whatever the number of algorithms."""
 
     state: State
     reason: str | None
@@ -38,23 +38,23 @@ class Outcome(NamedTuple):
     fits: tuple[Fit, ...]
 
 
-def outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
-    """Return how a group ended whose algorithms ended so.
+def group_outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
+    """Return the outcome of a group from those of its algorithms.
 
     It is trained when any of its algorithms is, failed when none is and one failed, else skipped. Where they do not
-    all share one end, the reason names each that is not simply trained. Only a failed group has an error class: that
+    all have one outcome, the reason names each that is not simply trained. Only a failed group has an error class: that
     of the first algorithm that failed.
     """
     states = {fit.state for fit in fits}
     state: State = "trained" if "trained" in states else "failed" if "failed" in states else "skipped"
     shared = len({(fit.state, fit.reason, fit.error_class) for fit in fits}) == 1
-    reason = fits[0].reason if shared else "; ".join(_told(fit, state) for fit in fits if fit.reason)
+    reason = fits[0].reason if shared else "; ".join(_fit_reason(fit, state) for fit in fits if fit.reason)
     error_class = next((fit.error_class for fit in fits if fit.error_class), None) if state == "failed" else None
     seconds = sum(fit.seconds for fit in fits)
     return Outcome(state, bounded_line(reason) if reason else None, error_class, rows, positives, seconds, tuple(fits))
 
 
-def _told(fit: Fit, group: State) -> str:
+def _fit_reason(fit: Fit, group: State) -> str:
     """Return an algorithm's part of a group's reason; of a trained group, a text that can be counted."""
     if fit.state == "trained":
         return f"{fit.algorithm} {fit.reason}"
@@ -75,4 +75,4 @@ def reason_of(error: BaseException) -> str:
 
 def bounded_line(text: str) -> str:
     """Return the text, cut where it is too long for a reason."""
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
+    return text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 3] + "..."

@@ -1,4 +1,4 @@
-"""What training a bucket returns, a row a group; and the rows of `ledger` and `models` made of it."""
+"""What training a bucket returns, a row a group; and the rows of `ledger` and `models` derived from it."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def outcomes_table(
     outcomes: Sequence[tuple[Outcome, Sequence[Stored | None]]],
     shard: Path | None,
 ) -> pa.Table:
-    """Return how the bucket's groups ended; each outcome comes with where its fits' models were stored."""
+    """Return OUTCOMES, a row a group of the bucket; each outcome comes with where its fits' models were stored."""
     name = shard.name if shard else None
-    ended = [outcome for outcome, _ in outcomes]
-    told = ("state", "reason", "error_class", "rows", "positives", "seconds")
+    group_outcomes = [outcome for outcome, _ in outcomes]
+    fields = ("state", "reason", "error_class", "rows", "positives", "seconds")
     columns = {
         "group": groups,
         "bucket": [bucket] * len(groups),
         "parent": parents,
-        **{column: [getattr(outcome, column) for outcome in ended] for column in told},
+        **{field: [getattr(outcome, field) for outcome in group_outcomes] for field in fields},
         "bytes": [sum(place.length for place in places if place) for _, places in outcomes],
         "fits": [
             [
@@ -98,8 +98,8 @@ def models_rows(
 
     `shards` is the run's folder in the store; `mlflow_runs` the id of each algorithm's MLflow run.
     """
-    every = fits(outcomes)
-    trained = every.filter(pc.equal(every["state"], "trained"))
+    all_fits = fits(outcomes)
+    trained = all_fits.filter(pc.equal(all_fits["state"], "trained"))
     columns = {name: trained[name] for name in trained.column_names}
     rows = trained["rows"].cast(FLOAT)
     return _rows(

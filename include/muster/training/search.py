@@ -12,30 +12,30 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from muster.errors import bounded
 from muster.evaluation.metrics import METRICS, value
-from muster.evaluation.verdict import why_unusable
+from muster.evaluation.verdict import unusable_reason
 from muster.models.reader import scores
-from muster.workload.spec import Search
+from muster.workload.algorithm import Search
 
 ONE_CLASS = "not searched: one class in every fold"
 NO_SCORE = "not searched: no fold could be scored"
 
 
 @dataclass(frozen=True)
-class GateScore:
+class GateScorer:
     """Scores a fold as the gate would: the same metric on the same scores. scikit-learn calls it."""
 
     metric: str
 
     def __call__(self, estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
         """Return the metric over the labelled rows, a loss negated; NaN for scores that the metric cannot take."""
-        known, measure = ~np.isnan(labels), METRICS[self.metric]
-        found = scores(estimator, features[known])
-        if why_unusable(found, measure) is not None:
+        is_labelled, measure = ~np.isnan(labels), METRICS[self.metric]
+        fold_scores = scores(estimator, features[is_labelled])
+        if unusable_reason(fold_scores, measure) is not None:
             return float("nan")
-        return measure.sign * value(measure.prepare(labels[known], found), len(found))
+        return measure.sign * value(measure.prepare(labels[is_labelled], fold_scores), len(fold_scores))
 
 
-def chosen(
+def best_params(
     estimator: Any, search: Search, metric: str, features: np.ndarray, labels: np.ndarray, supervised: bool
 ) -> tuple[dict[str, Any], str | None]:
     """Return the best parameters of the grid; or none, and why the declared ones stay.
@@ -47,20 +47,20 @@ def chosen(
     if not splits:
         return {}, ONE_CLASS
     grid = {name: list(values) for name, values in search.grid.items()}
-    tried = GridSearchCV(estimator, grid, scoring=GateScore(metric), cv=splits, n_jobs=1, refit=False)
-    tried.fit(features, labels.astype(np.int64) if supervised else labels)
-    return (dict(tried.best_params_), None) if np.isfinite(tried.best_score_) else ({}, NO_SCORE)
+    search_cv = GridSearchCV(estimator, grid, scoring=GateScorer(metric), cv=splits, n_jobs=1, refit=False)
+    search_cv.fit(features, labels.astype(np.int64) if supervised else labels)
+    return (dict(search_cv.best_params_), None) if np.isfinite(search_cv.best_score_) else ({}, NO_SCORE)
 
 
 def _splits(folds: int, labels: np.ndarray, supervised: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     if len(labels) <= folds:
         return
     for earlier, fold in TimeSeriesSplit(n_splits=folds).split(labels):
-        if _both(labels[fold]) and (_both(labels[earlier]) or not supervised):
+        if _has_both_classes(labels[fold]) and (_has_both_classes(labels[earlier]) or not supervised):
             yield earlier, fold
 
 
-def _both(labels: np.ndarray) -> bool:
+def _has_both_classes(labels: np.ndarray) -> bool:
     return bool((labels == 0).any() and (labels == 1).any())
 
 
@@ -73,18 +73,18 @@ def grid_problems(estimator: Any, search: Search) -> Iterator[tuple[str, str]]:
     known = sorted(estimator.get_params())
     for name, values in search.grid.items():
         if name not in known:
-            near = [one for one in known if one.rpartition("__")[2] == name.rpartition("__")[2]]
+            near = [other for other in known if other.rpartition("__")[2] == name.rpartition("__")[2]]
             hint = f"did you mean '{near[0]}'?" if near else f"it has: {bounded(known)}"
             yield name, f"is no parameter of the algorithm; {hint}"
             continue
-        for one in values:
-            problem = _refused(clone(estimator), name, one)
+        for candidate in values:
+            problem = _rejection(clone(estimator), name, candidate)
             if problem:
                 yield name, problem
                 break
 
 
-def _refused(estimator: Any, name: str, value: Any) -> str | None:
+def _rejection(estimator: Any, name: str, value: Any) -> str | None:
     try:
         estimator.set_params(**{name: value})
         for part in (estimator, *estimator.get_params().values()):

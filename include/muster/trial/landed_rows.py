@@ -13,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 
 from muster import groups
+from muster.context import Context
 from muster.ingest.landed_files import read_landed
-from muster.storage.store import Store
 from muster.storage.tables import observations_schema
-from muster.workload.spec import ColumnType, Workload
+from muster.workload.column import ColumnType
+from muster.workload.spec import Workload
 
 YES, NO = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")
 """What Spark reads as a boolean, whatever the case."""
@@ -37,15 +38,16 @@ class LandedGroup:
     """How many others, by reason."""
 
 
-def landed_texts(workload: Workload, store: Store, days: Iterable[date]) -> pd.DataFrame:
+def landed_texts(context: Context, days: Iterable[date]) -> pd.DataFrame:
     """Read days' files: each row's day, line, group (missing where a key does not read), and declared columns as text.
 
     Raises:
         BadFile: for a file that is cut off, empty, or has other columns.
     """
+    workload = context.workload
     with ThreadPoolExecutor() as pool:  # decompressing and parsing run outside Python's lock
-        read = list(pool.map(lambda day: read_landed(workload, store, day), days))
-    landed = pa.concat_tables(read).combine_chunks()
+        tables = list(pool.map(lambda day: read_landed(context, day), days))
+    landed = pa.concat_tables(tables).combine_chunks()
     texts = pa.table({name: landed["landed"].chunk(0).field(name) for name in workload.columns})
     frame: pd.DataFrame = texts.to_pandas()
     frame[DAY] = pd.to_datetime(landed["day"].to_pandas())
@@ -57,21 +59,21 @@ def landed_texts(workload: Workload, store: Store, days: Iterable[date]) -> pd.D
 def check_rows(workload: Workload, texts: pd.DataFrame) -> LandedGroup:
     """Return the good rows among `texts` (rows of `landed_texts`), and why the others are refused.
 
-    As in Spark the first reason of a row stands. Repeats are looked for among the rows given only.
+    As in Spark the first reason of a row counts. Repeats are looked for among the rows given only.
     """
     texts = texts.sort_values([DAY, LINE], ignore_index=True)
     typed = pd.DataFrame({name: typed_values(texts[name], column.type) for name, column in workload.columns.items()})
     reason = pd.Series(None, index=texts.index, dtype=object)
-    for why, wrong in _wrong(workload, texts, typed):
-        reason = reason.where(reason.notna() | ~wrong.fillna(False).astype(bool), why)
+    for text, wrong in _row_reasons(workload, texts, typed):
+        reason = reason.where(reason.notna() | ~wrong.fillna(False).astype(bool), text)
     row_id = pd.Series(_names(typed, workload.unique), dtype=object)
-    for why, wrong in _repeats(workload, texts[DAY], typed, row_id.where(reason.isna())):
-        reason = reason.where(reason.notna() | ~wrong, why)
+    for text, wrong in _repeats(workload, texts[DAY], typed, row_id.where(reason.isna())):
+        reason = reason.where(reason.notna() | ~wrong, text)
     good = reason.isna()
-    kept = typed[good].copy()
-    kept["group"], kept["row_id"], kept["date"] = texts.loc[good, GROUP], row_id[good], texts.loc[good, DAY]
-    kept["bucket"] = [groups.bucket(name, workload.features.buckets) for name in kept["group"]]
-    rows = pa.Table.from_pandas(kept, schema=observations_schema(workload), preserve_index=False)
+    accepted = typed[good].copy()
+    accepted["group"], accepted["row_id"], accepted["date"] = texts.loc[good, GROUP], row_id[good], texts.loc[good, DAY]
+    accepted["bucket"] = [groups.bucket(name, workload.features.buckets) for name in accepted["group"]]
+    rows = pa.Table.from_pandas(accepted, schema=observations_schema(workload), preserve_index=False)
     return LandedGroup(rows, dict(Counter(reason[~good])))
 
 
@@ -87,8 +89,8 @@ def typed_values(text: pd.Series, kind: ColumnType) -> pd.Series:
             value = pd.to_numeric(text, errors="coerce").astype("float64")
             return value.where(np.isfinite(value))
         case "bool":
-            meant = dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
-            return text.str.strip().str.lower().map(meant).astype("boolean")
+            booleans = dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
+            return text.str.strip().str.lower().map(booleans).astype("boolean")
         case "date":
             return pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
         case "timestamp":
@@ -98,8 +100,8 @@ def typed_values(text: pd.Series, kind: ColumnType) -> pd.Series:
             return pd.to_datetime(zoned, format="ISO8601", errors="coerce", utc=True)
 
 
-def _wrong(workload: Workload, texts: pd.DataFrame, typed: pd.DataFrame) -> Reasons:
-    """Yield each reason to refuse a row by itself, with the rows it holds for, in the order in which they are asked."""
+def _row_reasons(workload: Workload, texts: pd.DataFrame, typed: pd.DataFrame) -> Reasons:
+    """Yield each reason to refuse a row by itself, with the rows it holds for, in the order of the checks."""
     columns = workload.columns
     for name, column in columns.items():
         if not column.optional:
@@ -150,8 +152,8 @@ def _group_names(workload: Workload, frame: pd.DataFrame) -> pd.Series:
     typed = pd.DataFrame({key: typed_values(distinct[key], workload.columns[key].type) for key in keys})
     readable = typed.notna().all(axis=1)
     named = distinct[readable].assign(**{GROUP: _names(typed[readable], keys)})
-    found: pd.Series = frame[keys].merge(named, on=keys, how="left")[GROUP]
-    return found
+    group_names: pd.Series = frame[keys].merge(named, on=keys, how="left")[GROUP]
+    return group_names
 
 
 def _names(typed: pd.DataFrame, columns: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Errors of a workload's own functions: told with the line that raised, not with the whole traceback."""
+"""Errors of a workload's own functions: reported with the line that raised, without the whole traceback."""
 
 from __future__ import annotations
 

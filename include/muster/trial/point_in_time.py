@@ -1,4 +1,4 @@
-"""Does a feature know its future? Computed again without it, a row's features must be the same."""
+"""Check for leakage: computed again without later rows and outcomes, a row's features must be the same."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class PointInTime:
-    """What the check looked at and what it found."""
+    """The days that were checked, and the leaks."""
 
     days: tuple[date, ...]
     leaks: tuple[Leak, ...]
@@ -43,7 +43,7 @@ def check_point_in_time(
 ) -> PointInTime:
     """Compute some days' features again from what may be known then only, and compare.
 
-    Taken away are later rows, the day's own outcomes, and rows from before the declared lookback: the features job may
+    Left out are later rows, the day's own outcomes, and rows from before the declared lookback: the features job may
     not have them. `observed`: all observations of a group; `computed`: its features, as `compute` gave them from those.
     """
     present = sorted(computed["date"].unique().to_pylist())
@@ -63,10 +63,10 @@ def check_point_in_time(
 def _changed(
     workload: Workload, function: FeatureFunction, before: pa.Table, known: pa.Table, day: date
 ) -> dict[str, int]:
-    """Return the features that are others when computed from `known` only, and of how many of the day's rows."""
-    again = compute(workload, function, known, DateRange(day, day + timedelta(days=1)))
-    found = {name: _differing(before[name].to_numpy(), again[name].to_numpy()) for name in workload.features.columns}
-    return {name: rows for name, rows in found.items() if rows}
+    """Return the features that differ when computed from `known` only, and in how many of the day's rows."""
+    after = compute(workload, function, known, DateRange(day, day + timedelta(days=1)))
+    rows = {name: _differing(before[name].to_numpy(), after[name].to_numpy()) for name in workload.features.columns}
+    return {name: count for name, count in rows.items() if count}
 
 
 def _as_known_on(workload: Workload, observed: pa.Table, day: date) -> pa.Table:

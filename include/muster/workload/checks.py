@@ -1,4 +1,4 @@
-"""What a workload's sections promise each other: columns declared, dates that fit, functions that are there."""
+"""What pydantic cannot check: columns that are declared, dates that fit the schedule, functions that exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from muster.workload.spec import RESERVED, Parent, Workload
 from muster.workload.windows import slice_of
 from muster.workload.wording import Problem
 
-_KIND = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
+_KIND_OF_TYPE = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
 """Which types of columns a rule may compare with each other; any other only with its own."""
 
 
@@ -29,7 +29,7 @@ def names(workload: Workload) -> Iterator[Problem]:
             if name not in columns:
                 yield path, f"'{name}' is none of the declared columns"
             if listed.count(name) > 1:
-                yield path, f"'{name}' stands there twice"
+                yield path, f"'{name}' is there twice"
 
 
 def types(workload: Workload) -> Iterator[Problem]:
@@ -54,11 +54,11 @@ def rules(workload: Workload) -> Iterator[Problem]:
         for side in missing:
             yield f"rules.{name}", f"'{side}' is none of the declared columns"
         if not missing:
-            yield from ((f"rules.{name}", why) for why in _not_comparable(workload, rule))
+            yield from ((f"rules.{name}", problem) for problem in _not_comparable(workload, rule))
 
 
 def _not_comparable(workload: Workload, rule: Rule) -> Iterator[str]:
-    left, right = (_KIND.get(workload.columns[side].type, "other") for side in (rule.left, rule.right))
+    left, right = (_KIND_OF_TYPE.get(workload.columns[side].type, "other") for side in (rule.left, rule.right))
     if rule.left == rule.right:
         yield f"compares '{rule.left}' with itself"
     if left != right or (left == "other" and workload.columns[rule.left].type != workload.columns[rule.right].type):
@@ -164,5 +164,5 @@ def _installed(module: str) -> bool:
     return top.isidentifier() and importlib.util.find_spec(top) is not None
 
 
-OF_SECTIONS = (names, types, rules, features, fallback, schedule)
-OF_FUNCTIONS = (feature_function, landing_function, algorithms)
+SECTION_CHECKS = (names, types, rules, features, fallback, schedule)
+FILE_CHECKS = (feature_function, landing_function, algorithms)

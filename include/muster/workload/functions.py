@@ -20,8 +20,8 @@ PREFIX = "muster_workload_"
 class FunctionNotFound(MusterError):
     """Raised when a workload names a function that is not there."""
 
-    def __init__(self, reference: str, looked_in: str, why: str) -> None:
-        super().__init__(f"no function '{reference}': looked in {looked_in}: {why}")
+    def __init__(self, reference: str, looked_in: str, problem: str) -> None:
+        super().__init__(f"no function '{reference}': looked in {looked_in}: {problem}")
 
 
 def own_module(workload: Workload, folder: Path) -> ModuleType:
@@ -58,7 +58,7 @@ def function(workload: Workload, folder: Path, reference: str) -> Callable[..., 
         module = importlib.import_module(module_name) if module_name else own_module(workload, folder)
     except ImportError as error:
         raise FunctionNotFound(reference, module_name, str(error)) from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    own_function = getattr(module, attribute, None)
+    if not callable(own_function):
         raise FunctionNotFound(reference, str(module.__file__), f"it defines no function '{attribute}'")
-    return found  # type: ignore[no-any-return]
+    return own_function  # type: ignore[no-any-return]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, TypeAdapter, ValidationError
 
 from muster.errors import UnknownName, WorkloadError
 from muster.workload import checks
-from muster.workload.spec import Section, Workload
+from muster.workload.section import Section
+from muster.workload.spec import Workload
 from muster.workload.wording import Problem, shape_problems
 
 S = TypeVar("S", bound=Section)
@@ -29,7 +30,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key_node.start_mark)
             key = key_node.value
             if key in seen:
-                problem = f"the key '{key}' stands here twice"
+                problem = f"the key '{key}' is here twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -67,38 +68,39 @@ def load_workload(path: Path) -> Workload:
         raise WorkloadError(str(path), [("(file)", f"holds {type(declared).__name__}, not the sections of a workload")])
     try:
         workload = Workload.model_validate({"name": path.stem, **declared})
-        problems = list(_broken_promises(workload, path))
+        problems = list(_contradictions(workload, path))
     except ValidationError as error:
-        rest = _broken_promises(_salvaged(Workload, {"name": path.stem, **declared}), path, AttributeError)
+        rest = _contradictions(_sound_part(Workload, {"name": path.stem, **declared}), path, AttributeError)
         problems = [*shape_problems(error), *rest]
     if problems:
         raise WorkloadError(str(path), problems)
     return workload
 
 
-def _broken_promises(workload: Workload, path: Path, *excused: type[Exception]) -> Iterator[Problem]:
-    """Find what the sections promise each other and do not keep; a check that meets an `excused` error ends there."""
-    for check in checks.OF_SECTIONS:
+def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -> Iterator[Problem]:
+    """Yield where sections contradict each other or the Python file; an `excused` error ends a check silently."""
+    for check in checks.SECTION_CHECKS:
         with suppress(*excused):
             yield from check(workload)
-    for find in checks.OF_FUNCTIONS:
+    for check_file in checks.FILE_CHECKS:
         with suppress(*excused):
-            yield from find(workload, path.with_suffix(".py"))
+            yield from check_file(workload, path.with_suffix(".py"))
     if getattr(workload, "name", path.stem) != path.stem:
         yield "name", f"'{workload.name}' is not the file's name '{path.stem}'; leave it out"
 
 
-def _salvaged(section: type[S], declared: dict[str, Any]) -> S:
+def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
     """Return the section with what is sound in it, so that the rest of a file is checked too.
 
     What is not sound is left out: to read it is an AttributeError.
     """
     sound: dict[str, Any] = {}
     for name, field in section.model_fields.items():
-        value, kind = declared.get(name), field.annotation
+        keys = [name, *alias.choices] if isinstance(alias := field.validation_alias, AliasChoices) else [name]
+        value, kind = next((declared[str(key)] for key in keys if key in declared), None), field.annotation
         try:
             sound[name] = TypeAdapter(field.rebuild_annotation()).validate_python(value)
         except ValidationError:
             if isclass(kind) and issubclass(kind, Section) and isinstance(value, dict):
-                sound[name] = _salvaged(kind, value)
+                sound[name] = _sound_part(kind, value)
     return cast("S", section.model_construct(**sound))

@@ -20,7 +20,7 @@ COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
 MICROSECONDS = {"s": 1e6, "min": 60e6, "h": 3_600e6, "d": 86_400e6}
 """What a unit of time is worth: times are compared in microseconds, dates too."""
 
-_RULE = re.compile(
+_RULE_PATTERN = re.compile(
     r"(?P<left>[A-Za-z_]\w*)\s*(?P<comparison><=|>=|==|!=|<|>)\s*(?P<right>[A-Za-z_]\w*)"
     r"(?:\s*(?P<sign>[+-])\s*(?P<number>\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>s|min|h|d)?)?",
     re.ASCII,
@@ -47,7 +47,7 @@ class Rule:
         return COMPARE[self.comparison](left, right + amount if amount else right)
 
 
-def parsed(text: object) -> object:
+def parse_rule(text: object) -> object:
     """Return the parts of a rule's text.
 
     Raises:
@@ -55,7 +55,7 @@ def parsed(text: object) -> object:
     """
     if isinstance(text, dict):
         return text
-    match = _RULE.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = _RULE_PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(
             f"'{text}' is no rule: write two columns compared (<=, >=, ==, !=, <, >), the second with or without an "

@@ -36,8 +36,8 @@ STAGES: tuple[Stage, ...] = (
         writes="features",
         does="Computes the features of each slice, from earlier days only, by hash bucket of the group.",
         reads="`observations`",
-        on_failure="An error of the workload's own feature function stands in the log with the group. "
-        "Try it without Spark: `./muster try`. Mend it, then clear the task.",
+        on_failure="An error of the workload's own feature function is in the log with the group. "
+        "Try it without Spark: `./muster try`. Correct it, then clear the task.",
         mlflow=False,
     ),
     Stage(
@@ -60,7 +60,7 @@ STAGES: tuple[Stage, ...] = (
         writes="champion",
         does="Makes the next champion pack of winners and unchanged incumbents, registers it and moves the alias.",
         reads="`decisions`, `models`, the champion pack",
-        on_failure="The alias either moved or did not; `alias_journal` tells. Clearing the task is safe: a pack "
+        on_failure="The alias either moved or did not; `alias_journal` says which. Clearing the task is safe: a pack "
         "that is registered already is found again, and the alias moves only from the version that was judged.",
     ),
     Stage(

@@ -54,8 +54,8 @@ class PartitionWindows:
 
 def slice_of(workload: Workload, day: date) -> date:
     """Return the first day of the slice that holds `day`."""
-    every = workload.schedule.every
-    return day - timedelta(days=(day - workload.schedule.start).days % every)
+    schedule = workload.schedule
+    return day - timedelta(days=(day - schedule.start).days % schedule.every)
 
 
 def partition_windows(workload: Workload, text: str | date) -> PartitionWindows:

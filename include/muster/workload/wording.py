@@ -1,4 +1,4 @@
-"""What pydantic found wrong in a workload, in the words of someone who writes YAML."""
+"""Pydantic's errors about a workload, in the terms of someone who writes YAML."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ WORDING = {
 
 def shape_problems(error: ValidationError) -> Iterator[Problem]:
     """Return each wrong, missing or unknown key once: (dotted path, what is wrong and what to write)."""
-    found = error.errors()
-    for item in found:
-        below = any(len(other["loc"]) > len(item["loc"]) and _begins(other["loc"], item["loc"]) for other in found)
+    items = error.errors()
+    for item in items:
+        below = any(len(other["loc"]) > len(item["loc"]) and _begins(other["loc"], item["loc"]) for other in items)
         if item["type"] == "too_short" and below:
             continue  # pydantic counts only the items that hold
         yield ".".join(map(str, _path(item["loc"]))) or "(file)", _text(item)
@@ -86,7 +86,7 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
 def _path(loc: Sequence[str | int]) -> list[str | int]:
     """Return an error's place without pydantic's own marks: `[key]`, and the names of a union's members.
 
-    An algorithm's steps stand under its name, as most files write them: `algorithms.logistic.2`.
+    An algorithm's steps are listed under its name, as most files write them: `algorithms.logistic.2`.
     """
     path = [part for part in loc if not (isinstance(part, str) and part[:1] in "[(")]
     return path[:2] + path[3:] if len(path) > 3 and path[0] == "algorithms" and path[2] == "steps" else path

@@ -18,5 +18,5 @@ PASSING_ON = frozenset({"test"})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command, signed in to the local MLflow server where that asks for it."""
+    """Run a command, signed in to the local MLflow server where that requires it."""
     cli.main(arguments, COMMANDS, PASSING_ON)

@@ -66,11 +66,11 @@ def run(name: str, quick: bool) -> dict[str, Any]:
     from muster_local.environment import toolchain
 
     command = [sys.executable, "-m", "benchmarks", name, *(["--quick"] if quick else [])]
-    ended = subprocess.run(command, cwd=PROJECT, env=toolchain(settings()), stdout=subprocess.PIPE, text=True)  # noqa: S603
-    if ended.returncode:
-        error = f"it ended with code {ended.returncode}; its own words are above"
+    completed = subprocess.run(command, cwd=PROJECT, env=toolchain(settings()), stdout=subprocess.PIPE, text=True)  # noqa: S603
+    if completed.returncode:
+        error = f"it exited with code {completed.returncode}; its output is above"
         return {"name": name, "title": name, "figures": [], "error": error}
-    result: dict[str, Any] = json.loads(ended.stdout)
+    result: dict[str, Any] = json.loads(completed.stdout)
     return result
 
 
@@ -117,9 +117,9 @@ def _table(results: list[dict[str, Any]]) -> Table:
         table.add_column(name, **options)
     for result in results:
         table.add_row(Text(result["title"], style="bold"))
-        for one in result["figures"]:
-            figure = f"{_number(one['value'])} {one['unit']}"
-            table.add_row(Text("  " + one["name"]), figure, one["goal"], MET[one["met"]], Text(one["detail"]))
+        for item in result["figures"]:
+            figure = f"{_number(item['value'])} {item['unit']}"
+            table.add_row(Text("  " + item["name"]), figure, item["goal"], MET[item["met"]], Text(item["detail"]))
         if "error" in result:
             table.add_row("  [red]not run[/]", "", "", "", Text(result["error"]))
     return table

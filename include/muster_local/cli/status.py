@@ -1,4 +1,4 @@
-"""`./muster status`: what runs, and where each workload stands."""
+"""`./muster status`: what runs, and how far each workload has come."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
 
     from muster.settings import settings
     from muster_local import local
-    from muster_local.progress import standing
+    from muster_local.progress import progress
 
     services = [asdict(state) for state in local.status(settings())]
-    workloads = [asdict(found) for found in standing(settings())]
+    workloads = [asdict(workload) for workload in progress(settings())]
     if json:
-        found = {"home": str(settings().home.resolve()), "services": services, "workloads": workloads}
-        typer.echo(dumps(found, indent=2))
+        report = {"home": str(settings().home.resolve()), "services": services, "workloads": workloads}
+        typer.echo(dumps(report, indent=2))
     else:
         _show(services, workloads)
 
@@ -31,27 +31,29 @@ def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> No
 
     console = Console()
     table = Table("service", "state", "pid", "memory", "url", box=None, header_style="bold")
-    for one in services:
-        state = "stopped" if one["pid"] is None else "healthy" if one["healthy"] else "[red]not healthy[/]"
-        memory = f"{one['memory'] / 2**20:.0f} MiB" if one["pid"] else ""
-        table.add_row(one["title"], state, str(one["pid"] or ""), memory, one["url"] if one["pid"] else "")
+    for service in services:
+        state = "stopped" if service["pid"] is None else "healthy" if service["healthy"] else "[red]not healthy[/]"
+        memory = f"{service['memory'] / 2**20:.0f} MiB" if service["pid"] else ""
+        table.add_row(
+            service["title"], state, str(service["pid"] or ""), memory, service["url"] if service["pid"] else ""
+        )
     console.print(table)
     if workloads:
         console.print()
-        console.print(_standings(workloads))
+        console.print(_progress(workloads))
 
 
-def _standings(workloads: list[dict[str, Any]]) -> Any:
+def _progress(workloads: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     from muster.workload.stages import STAGE_NAMES
 
-    table = Table("last partition", *(one["workload"] for one in workloads), box=None, header_style="bold")
+    table = Table("last partition", *(item["workload"] for item in workloads), box=None, header_style="bold")
     for stage in STAGE_NAMES:
-        table.add_row(stage, *(one["partitions"].get(stage, "-") for one in workloads))
-    table.add_row("champion", *(_champion(one["champion"]) for one in workloads))
+        table.add_row(stage, *(item["partitions"].get(stage, "-") for item in workloads))
+    table.add_row("champion", *(_champion(item["champion"]) for item in workloads))
     return table
 
 
-def _champion(found: str | None) -> str:
-    return f"version {found}" if found and found.isdigit() else found or "-"
+def _champion(text: str | None) -> str:
+    return f"version {text}" if text and text.isdigit() else text or "-"

@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from muster.context import Context
     from muster.mlflow.sign_in import Login
     from muster.settings import Settings
-    from muster.workload.spec import Workload
 
 
 def up(
@@ -24,18 +24,17 @@ def up(
     """Start the services, land the data, and bring the workload's partitions through all stages in Airflow."""
     from rich.console import Console
 
+    from muster.context import Context
     from muster.settings import settings
-    from muster.workload.load import find_workload
-    from muster.workload.windows import partition_windows
 
-    found = find_workload(workload, settings().workloads)
-    wanted = [partition_windows(found, day).key for day in partition or found.schedule.demo][:weeks]
+    context = Context.named(workload, settings())
+    partitions = [context.at(str(day)).partition for day in partition or context.workload.schedule.demo][:weeks]
     console = Console(highlight=False)
-    with _nothing_left_behind(settings(), console):
+    with _stopping_on_failure(settings(), console):
         _start(settings(), console)
-        if wanted:
-            _run(found, wanted, settings(), console)
-    _tell_where(settings(), console)
+        if partitions:
+            _run(context, partitions, settings(), console)
+    _print_addresses(settings(), console)
 
 
 def _start(settings: Settings, console: Console) -> None:
@@ -46,79 +45,83 @@ def _start(settings: Settings, console: Console) -> None:
     states: dict[str, str] = {}
     with console.status("Starting the services") as spinner:
 
-        def tell(service: str, state: str) -> None:
+        def on_state(service: str, state: str) -> None:
             states[service] = state
-            waiting = [name for name, told in states.items() if told != "healthy"]
-            spinner.update(f"Starting {', '.join(waiting)}" if waiting else "Started")
+            unhealthy = [name for name, current in states.items() if current != "healthy"]
+            spinner.update(f"Starting {', '.join(unhealthy)}" if unhealthy else "Started")
 
         began = time.monotonic()
-        local.start(settings, tell=tell)
+        local.start(settings, on_state=on_state)
     console.print(f"[green]✓[/] {len(states)} services are healthy ({time.monotonic() - began:.0f} s)")
 
 
-def _run(workload: Workload, wanted: list[str], settings: Settings, console: Console) -> None:
+def _run(context: Context, partitions: list[str], settings: Settings, console: Console) -> None:
     """Land the files and bring each partition that was not scored yet through the stages, one after the other."""
     from muster.ingest.landing import land
-    from muster.storage.store import Store
-    from muster_local.airflow_api import Airflow
-    from muster_local.line import Line, LineStopped
-    from muster_local.passwords import airflow_login
-    from muster_local.progress import ended
+    from muster_local.progress import finished_partitions
     from muster_local.summary import summary
 
-    store = Store(settings.store_root, workload.name)
-    waiting = [partition for partition in wanted if partition not in ended(store, "score")]
+    workload, store = context.workload, context.store
+    waiting = [partition for partition in partitions if partition not in finished_partitions(store, "score")]
     if waiting:
         if workload.landing:
             with console.status(f"Landing the files of {workload.name}"):
-                landed = land(workload, settings.workloads, store)
+                landed = land(context)
             console.print(f"[green]✓[/] {landed.written} files landed, {landed.days} days are there")
-        with console.status("Waiting for the DAGs") as spinner:
-
-            def tell(stage: str, state: str, seconds: float | None) -> None:
-                if state == "success":
-                    console.print(f"  [green]✓[/] {stage:<9} {seconds or 0:6.1f} s")
-                elif state == "failed":
-                    console.print(f"  [red]✗[/] {stage}")
-                else:
-                    spinner.update(f"{stage} {state}")
-
-            line = Line(Airflow(settings.airflow_url, airflow_login(settings)), workload.name, tell)
-            try:
-                line.open()
-                for partition in waiting:
-                    console.print(f"{workload.name} {partition}")
-                    line.run(partition)
-            except LineStopped as stopped:
-                for text in stopped.log:
-                    console.print(f"  | {text}", markup=False, soft_wrap=True)
-                typer.echo(f"error: {stopped}", err=True)
-                raise typer.Exit(1) from None
-    for partition in wanted:
+        _run_stages(workload.name, waiting, settings, console)
+    for partition in partitions:
         console.print()
         console.print(summary(store, partition))
 
 
-def _tell_where(settings: Settings, console: Console) -> None:
+def _run_stages(workload: str, partitions: list[str], settings: Settings, console: Console) -> None:
+    from muster_local.airflow_api import Airflow
+    from muster_local.line import Line, LineStopped
+    from muster_local.passwords import airflow_login
+
+    with console.status("Waiting for the DAGs") as spinner:
+
+        def on_stage(stage: str, state: str, seconds: float | None) -> None:
+            if state == "success":
+                console.print(f"  [green]✓[/] {stage:<9} {seconds or 0:6.1f} s")
+            elif state == "failed":
+                console.print(f"  [red]✗[/] {stage}")
+            else:
+                spinner.update(f"{stage} {state}")
+
+        line = Line(Airflow(settings.airflow_url, airflow_login(settings)), workload, on_stage)
+        try:
+            line.open()
+            for partition in partitions:
+                console.print(f"{workload} {partition}")
+                line.run(partition)
+        except LineStopped as stopped:
+            for text in stopped.log:
+                console.print(f"  | {text}", markup=False, soft_wrap=True)
+            typer.echo(f"error: {stopped}", err=True)
+            raise typer.Exit(1) from None
+
+
+def _print_addresses(settings: Settings, console: Console) -> None:
     from muster.mlflow.sign_in import mlflow_login
     from muster_local.passwords import airflow_login
 
-    def how(login: Login | None) -> str:
+    def sign_in(login: Login | None) -> str:
         return f"   sign in as '{login.user}', the password is in {login.file}" if login else ""
 
     console.print()
-    console.print(f"Airflow   {settings.airflow_url}{how(airflow_login(settings))}", soft_wrap=True)
-    console.print(f"MLflow    {settings.mlflow_tracking_uri}{how(mlflow_login(settings))}", soft_wrap=True)
+    console.print(f"Airflow   {settings.airflow_url}{sign_in(airflow_login(settings))}", soft_wrap=True)
+    console.print(f"MLflow    {settings.mlflow_tracking_uri}{sign_in(mlflow_login(settings))}", soft_wrap=True)
     console.print(f"Spark     http://{settings.spark_address}:{settings.spark_ui_port}")
     if settings.exposed:
         console.print("[yellow]Passwords travel unencrypted: put a proxy with TLS before Airflow and MLflow.[/]")
     if settings.spark_exposed:
-        console.print("[yellow]Spark asks for no password: whoever reaches its ports can run anything as this user.[/]")
-    console.print("[dim]./muster status tells how they are, ./muster down stops them.[/]")
+        console.print("[yellow]Spark has no password: whoever reaches its ports can run anything as this user.[/]")
+    console.print("[dim]./muster status shows their state, ./muster down stops them.[/]")
 
 
 @contextmanager
-def _nothing_left_behind(settings: Settings, console: Console) -> Iterator[None]:
+def _stopping_on_failure(settings: Settings, console: Console) -> Iterator[None]:
     """Stop everything when the user, or the system, stops this command or the services cannot start."""
     import signal
     import sys

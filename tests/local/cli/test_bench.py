@@ -92,7 +92,7 @@ def test_one_that_breaks_is_told_and_the_others_still_run(run_bench: Bench) -> N
     code, out, _ = run_bench("--json", broken="def run(settings, quick=False): 1 / 0")
     broken, runs = json.loads(out)["benchmarks"]
     assert code == 1
-    assert "ended with code 1" in broken["error"]
+    assert "exited with code 1" in broken["error"]
     assert len(runs["figures"]) == 2
 
 

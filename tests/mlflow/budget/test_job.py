@@ -15,7 +15,7 @@ from muster_local import PROJECT
 from tests.mlflow.budget.conftest import Answer, Server
 
 JOB = """
-from muster_jobs.job import main
+from muster_jobs.command_line import main
 from muster.mlflow.runs import add_metrics
 
 main("evaluate", lambda job: add_metrics("x", {"a": 1.0}))

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from muster.mlflow.budget.pace import LEAST, LONGEST_CLOSED, Pace, rate, retry_after
+from muster.mlflow.budget.pace import MAX_CLOSED, MIN_SHARE, Pace, rate, retry_after
 from muster.settings.limits import Waiting
 
 WAITING = Waiting(first_pause=1, longest_pause=8, recovery=100)
@@ -15,15 +15,15 @@ NOW = 1_700_000_000.0
 
 
 def test_a_throttled_call_halves_the_rate_and_time_brings_it_back() -> None:
-    cut = Pace().throttled(sent=NOW, now=NOW, asked=None, waiting=WAITING)
+    cut = Pace().throttled(sent=NOW, now=NOW, requested=None, waiting=WAITING)
     shares = [cut.share(NOW + seconds, WAITING.recovery) for seconds in (0, 25, 50, 1000)]
     assert shares == [0.5, 0.75, 1.0, 1.0]
 
 
 def test_calls_that_were_on_their_way_do_not_cut_again() -> None:
-    cut = Pace().throttled(sent=NOW, now=NOW, asked=None, waiting=WAITING)
-    again = cut.throttled(sent=NOW - 0.1, now=NOW + 0.1, asked=60, waiting=WAITING)
-    assert (again.factor, again.strikes) == (cut.factor, cut.strikes)
+    cut = Pace().throttled(sent=NOW, now=NOW, requested=None, waiting=WAITING)
+    again = cut.throttled(sent=NOW - 0.1, now=NOW + 0.1, requested=60, waiting=WAITING)
+    assert (again.factor, again.throttles) == (cut.factor, cut.throttles)
     assert again.closed_until == NOW + 60.1  # but what the server asks for holds
 
 
@@ -32,7 +32,7 @@ def test_pauses_double_up_to_the_longest_and_differ_between_processes() -> None:
     for _ in range(20):
         pace, at, mine = Pace(), NOW, []
         for _ in range(5):
-            pace = pace.throttled(sent=at, now=at, asked=None, waiting=WAITING)
+            pace = pace.throttled(sent=at, now=at, requested=None, waiting=WAITING)
             mine.append(pace.closed_until - at)
             at += 1000
         pauses.append(mine)
@@ -44,8 +44,8 @@ def test_pauses_double_up_to_the_longest_and_differ_between_processes() -> None:
 def test_the_rate_is_never_cut_to_nothing() -> None:
     pace = Pace()
     for number in range(100):
-        pace = pace.throttled(sent=NOW + number, now=NOW + number, asked=None, waiting=WAITING)
-    assert pace.factor >= LEAST
+        pace = pace.throttled(sent=NOW + number, now=NOW + number, requested=None, waiting=WAITING)
+    assert pace.factor >= MIN_SHARE
 
 
 def test_a_shorter_closure_does_not_open_earlier() -> None:
@@ -53,7 +53,7 @@ def test_a_shorter_closure_does_not_open_earlier() -> None:
 
 
 def test_a_closure_that_only_a_clock_set_back_explains_is_open() -> None:
-    assert not Pace(closed_until=NOW + LONGEST_CLOSED + 1).is_closed(NOW)
+    assert not Pace(closed_until=NOW + MAX_CLOSED + 1).is_closed(NOW)
     assert Pace(closed_until=NOW + 1).is_closed(NOW)
 
 

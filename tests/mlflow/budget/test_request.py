@@ -14,13 +14,13 @@ import pytest
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request
 
 from muster.mlflow import budget
-from muster.mlflow.budget import AnswerLost, BudgetSpent, Unanswered, muster_errors
+from muster.mlflow.budget import BudgetSpent, ResponseLost, ServerUnavailable, muster_errors
 from muster.mlflow.client import connect
 from tests.mlflow.budget.conftest import Answer, Server
 
 CREATE = "/api/2.0/mlflow/runs/create"
 GET = "/api/2.0/mlflow/runs/get"
-UNWELL = [Answer(500), Answer(503), Answer(cut=True), Answer(504)]
+FAILURES = [Answer(500), Answer(503), Answer(cut=True), Answer(504)]
 
 
 def send(server: Server, path: str, method: str = "GET", **request: Any) -> Any:
@@ -30,7 +30,7 @@ def send(server: Server, path: str, method: str = "GET", **request: Any) -> Any:
 
 
 def test_what_may_be_repeated_is_sent_until_it_is_answered(server: Server) -> None:
-    server.answers = list(UNWELL)
+    server.answers = list(FAILURES)
     before = budget.count()
     assert send(server, GET).status_code == 200
     assert len(server.seen) == 5
@@ -41,7 +41,7 @@ def test_what_may_be_repeated_is_sent_until_it_is_answered(server: Server) -> No
 @pytest.mark.parametrize("trouble", [Answer(500), Answer(cut=True), Answer(hold=1)], ids=["500", "cut", "timeout"])
 def test_what_makes_something_is_sent_once(server: Server, trouble: Answer) -> None:
     server.answers = [trouble]
-    with pytest.raises(AnswerLost, match="what it makes may be there or not"):
+    with pytest.raises(ResponseLost, match="what it creates may be there or not"):
         send(server, CREATE, "POST", json={}, timeout=0.5)
     assert len(server.seen) == 1
 
@@ -73,7 +73,7 @@ def test_a_long_closure_is_told_at_once_and_to_everybody(server: Server) -> None
         assert time.time() - began < 2
         assert 590 < (spent.value.until - datetime.now(UTC)).total_seconds() <= 600
     assert len(server.seen) == 1
-    closed = budget.closed_until()
+    closed = budget.closure()
     assert closed is not None
     assert abs((closed.until - spent.value.until).total_seconds()) < 1
 
@@ -105,14 +105,14 @@ def test_an_upload_is_sent_again_whole(server: Server, tmp_path: Path) -> None:
 def test_a_server_that_goes_on_failing_is_never_read_as_having_nothing(server: Server) -> None:
     missing = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such alias"}'
     server.answers = [Answer(500, body=missing)] * 1000
-    with pytest.raises(Unanswered, match=r"answered 500 \(no such alias\), sent \d+ times"):
+    with pytest.raises(ServerUnavailable, match=r"answered 500 \(no such alias\), sent \d+ times"):
         send(server, GET)
     assert len(server.seen) > 10
 
 
 def test_a_server_that_is_not_there_got_nothing_so_all_is_sent_again(server: Server) -> None:
     server.close()
-    with pytest.raises(Unanswered):
+    with pytest.raises(ServerUnavailable):
         send(server, CREATE, "POST", json={})
 
 
@@ -125,7 +125,7 @@ def test_what_the_server_refuses_is_the_callers_matter(server: Server) -> None:
 def test_no_password_is_told(server: Server) -> None:
     server.answers = [Answer(500)]
     connect()
-    with pytest.raises(AnswerLost) as lost, muster_errors():
+    with pytest.raises(ResponseLost) as lost, muster_errors():
         http_request(MlflowHostCreds(server.uri.replace("//", "//me:secret@")), CREATE, "POST", json={})
     assert "secret" not in str(lost.value)
 

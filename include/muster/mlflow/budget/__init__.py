@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from muster.mlflow.budget.errors import AnswerLost, BudgetSpent, Unanswered, muster_errors
+from muster.mlflow.budget.errors import BudgetSpent, ResponseLost, ServerUnavailable, muster_errors
 from muster.mlflow.budget.http_patch import count
-from muster.mlflow.budget.patience import hold_spark
+from muster.mlflow.budget.max_wait import mark_spark_process
 from muster.settings import Settings
 
 __all__ = [
-    "AnswerLost",
     "BudgetSpent",
-    "Unanswered",
-    "closed_until",
+    "ResponseLost",
+    "ServerUnavailable",
+    "closure",
     "count",
-    "hold_spark",
+    "mark_spark_process",
     "muster_errors",
 ]
 
 
-def closed_until(settings: Settings | None = None) -> BudgetSpent | None:
+def closure(settings: Settings | None = None) -> BudgetSpent | None:
     """Return until when (`.until`) the settings' MLflow server wants no calls, and `.why`; None while it takes all."""
     from muster.mlflow.budget.budget import budget
 
-    return budget(given=settings).closed_until()
+    return budget(of=settings).closure()

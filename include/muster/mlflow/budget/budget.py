@@ -1,4 +1,4 @@
-"""One MLflow server's budget as a process sees it: take a call, say how it ended, wait with patience."""
+"""One MLflow server's budget as a process sees it: acquire a permit for each call, record how the server answered."""
 
 from __future__ import annotations
 
@@ -21,34 +21,33 @@ from muster.mlflow.budget.pace import retry_after
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES, CallClass, CallRates, Waiting
 
-_LOOK_AGAIN = 0.02
-"""Seconds after which a process looks for room again: a call that is on its way may be answered any moment."""
+_POLL_SECONDS = 0.02
+"""Seconds after which a process tries again to get a permit: a call in flight may be answered any moment."""
 _numbers = itertools.count()
 
 
 @dataclass
-class Taken:
-    """A call that was taken."""
+class Permit:
+    """The right to send one call."""
 
     call_class: CallClass
     name: str
     sent: float
-    struck: bool
-    """Whether the server throttled the class's calls before this one."""
+    after_throttling: bool
+    """Whether the server throttled the class's last call before this one."""
 
 
 @dataclass
-class Patience:
+class RemainingWait:
     """How long a call may wait in all; the time that sending it takes is not counted."""
 
-    left: float
-    """Seconds."""
+    seconds: float
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
         began = time.monotonic()
         time.sleep(seconds)
-        self.left -= time.monotonic() - began
+        self.seconds -= time.monotonic() - began
 
 
 class Budget:
@@ -60,64 +59,65 @@ class Budget:
         self._log = CallLog(home.resolve() / "budget" / f"{re.sub(r'[^A-Za-z0-9.-]', '_', server)}.sqlite")
 
     @contextmanager
-    def take(self, call_class: CallClass, patience: Patience) -> Iterator[Taken]:
-        """Wait for a call and hold it while it is sent and answered.
+    def acquire(self, call_class: CallClass, remaining: RemainingWait) -> Iterator[Permit]:
+        """Wait for a permit, and count its call as in flight until the context ends.
 
         Raises:
-            BudgetSpent: when that would take longer than the patience.
+            BudgetSpent: when that would take longer than the remaining wait.
         """
-        taken = self._wait(call_class, patience)
+        permit = self._wait(call_class, remaining)
         try:
-            yield taken
+            yield permit
         finally:
-            self._log.answered(call_class, taken.name)
+            self._log.completed(call_class, permit.name)
 
-    def _wait(self, call_class: CallClass, patience: Patience) -> Taken:
+    def _wait(self, call_class: CallClass, remaining: RemainingWait) -> Permit:
         name = f"{os.getpid()}-{next(_numbers)}-{time.time_ns()}"
         calls_a_second = self._rates.of(call_class) * self._share
         while True:
             sent = time.time()
-            room = self._log.take(call_class, name, calls_a_second, self.waiting.recovery)
-            if not room.wait:
-                return Taken(call_class, name, sent, room.pace.strikes > 0)
-            closed = room.pace.is_closed(sent)
-            if room.wait > patience.left and closed:
-                raise self._spent(call_class, room.wait, room.pace.why)
-            if room.wait > patience.left:
+            acquisition = self._log.acquire(call_class, name, calls_a_second, self.waiting.recovery)
+            if not acquisition.wait:
+                return Permit(call_class, name, sent, acquisition.pace.throttles > 0)
+            closed = acquisition.pace.is_closed(sent)
+            if acquisition.wait > remaining.seconds and closed:
+                raise self._spent(call_class, acquisition.wait, acquisition.pace.why)
+            if acquisition.wait > remaining.seconds:
                 raise self._spent(call_class, self.waiting.longest_pause, "used up by other processes")
             # Whoever waits for the server to open again comes back at a time of its own.
-            patience.sleep(room.wait + self._jitter() if closed else room.wait if room.wait <= 1 else _LOOK_AGAIN)
+            pause = acquisition.wait if closed or acquisition.wait <= 1 else _POLL_SECONDS
+            remaining.sleep(pause + self._jitter() if closed else pause)
 
     def _jitter(self) -> float:
         return random.uniform(0, self.waiting.first_pause)  # noqa: S311 - not for secrets
 
-    def _spent(self, call_class: CallClass, wait: float, why: str) -> BudgetSpent:
+    def _spent(self, call_class: CallClass, wait: float, reason: str) -> BudgetSpent:
         until = datetime.fromtimestamp(time.time() + max(wait, self.waiting.first_pause), UTC)
-        return BudgetSpent(until, f"calls of class '{call_class}' to {self.server} are {why}")
+        return BudgetSpent(until, f"calls of class '{call_class}' to {self.server} are {reason}")
 
-    def throttled(self, taken: Taken, headers: Mapping[str, str]) -> None:
+    def record_throttling(self, permit: Permit, headers: Mapping[str, str]) -> None:
         """Cut and close a class, for all processes, after a 429."""
         now = time.time()
-        asked = retry_after(headers.get("Retry-After"), headers.get("Date"), now)
-        with self._log.change_pace(taken.call_class) as pace:
-            pace[0] = pace[0].throttled(taken.sent, now, asked, self.waiting)
+        seconds = retry_after(headers.get("Retry-After"), headers.get("Date"), now)
+        with self._log.change_pace(permit.call_class) as pace:
+            pace[0] = pace[0].throttled(permit.sent, now, seconds, self.waiting)
 
-    def unavailable(self, headers: Mapping[str, str]) -> None:
-        """Close all classes where a server that is not well says for how long."""
+    def record_unavailability(self, headers: Mapping[str, str]) -> None:
+        """Close all classes after a server error, where the server says for how long."""
         now = time.time()
-        asked = retry_after(headers.get("Retry-After"), headers.get("Date"), now)
-        for call_class in CLASSES if asked else ():
+        seconds = retry_after(headers.get("Retry-After"), headers.get("Date"), now)
+        for call_class in CLASSES if seconds else ():
             with self._log.change_pace(call_class) as pace:
-                pace[0] = pace[0].closed(now, asked or 0.0, "put off")
+                pace[0] = pace[0].closed(now, seconds or 0.0, "put off")
 
-    def let_through(self, taken: Taken) -> None:
-        """Note that the server took a call: the next 429 is the first again."""
-        if taken.struck:
-            with self._log.change_pace(taken.call_class) as pace:
-                if taken.sent > pace[0].cut_at:
-                    pace[0] = replace(pace[0], strikes=0)
+    def record_success(self, permit: Permit) -> None:
+        """Reset the count of throttled calls: the server accepted one."""
+        if permit.after_throttling:
+            with self._log.change_pace(permit.call_class) as pace:
+                if permit.sent > pace[0].cut_at:
+                    pace[0] = replace(pace[0], throttles=0)
 
-    def closed_until(self) -> BudgetSpent | None:
+    def closure(self) -> BudgetSpent | None:
         """Return until when the server wants no calls of some class, and why; None while all are open."""
         now = time.time()
         paces = {name: self._log.pace(name) for name in CLASSES}
@@ -128,21 +128,21 @@ class Budget:
         return self._spent(last, closed[last].closed_until - now, closed[last].why)
 
 
-def budget(server: str | None = None, given: Settings | None = None) -> Budget:
+def budget(server: str | None = None, of: Settings | None = None) -> Budget:
     """Return the budget of an MLflow server, by default that of the settings; every process shares it by its file."""
-    own = given or settings()
+    effective = of or settings()
     return _opened(
-        address(server or own.mlflow_tracking_uri),
-        own.home,
-        own.mlflow_budget,
-        own.mlflow_share,
-        own.mlflow_waiting,
+        address(server or effective.mlflow_tracking_uri),
+        effective.home,
+        effective.mlflow_budget,
+        effective.mlflow_share,
+        effective.mlflow_waiting,
         os.getpid(),
     )
 
 
 def address(url: str) -> str:
-    """Return the host and port of a URL, without names and passwords: what tells one server from another."""
+    """Return the host and port of a URL, without names and passwords: what identifies a server."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return f"{parts.hostname or url}{f':{port}' if port else ''}"

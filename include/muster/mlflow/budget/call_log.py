@@ -17,62 +17,63 @@ from filelock import FileLock
 from pyrate_limiter import RateItem, SQLiteBucket
 from pyrate_limiter.buckets.sqlite_bucket import Queries
 
-from muster.mlflow.budget.pace import SECOND, Pace, rate
+from muster.mlflow.budget.pace import SECOND_MS, Pace, rate
 from muster.settings.limits import CLASSES, CallClass
 
-ON_ITS_WAY = 10 * SECOND
+IN_FLIGHT = 10 * SECOND_MS
 """Milliseconds for which a call counts that has no answer yet: longer ones have long arrived, or their process died."""
-_TURN = 0.002
-"""Seconds between two looks at the lock: it is held for about a millisecond."""
+_POLL_SECONDS = 0.002
+"""Seconds between two attempts to get the lock: it is held for about a millisecond."""
 _PACES = """CREATE TABLE IF NOT EXISTS pace (
     call_class TEXT PRIMARY KEY, factor REAL, cut_at REAL, strikes INTEGER, closed_until REAL, why TEXT)"""
+"""The fields of `Pace`, by their position: files of earlier versions are read on."""
 
 
 class CallBucket(SQLiteBucket):
-    """The calls of one class. A call counts from when it is taken until a second after its answer.
+    """The calls of one class. A call counts from when it is permitted until a second after its answer.
 
     When it arrived at the server between the two nobody here knows; so no second, wherever it begins on the server's
     clock, sees more calls than the limit, however long each was on its way.
     """
 
-    def stamp(self, name: str, at: int) -> None:
-        """Let a call count as one made at `at`."""
+    def set_time(self, name: str, at: int) -> None:
+        """Let a call count as one sent at `at`, in milliseconds."""
         self.conn.execute(f"UPDATE '{self.table}' SET item_timestamp = ? WHERE name = ?", (at, name))  # noqa: S608
         self.conn.commit()
 
-    def milliseconds(self, call: RateItem) -> int:
-        """Return how long a call that found no room waits for the oldest that counts."""
-        found = self.waiting(call)
-        assert isinstance(found, int), "SQLite's bucket answers at once"  # noqa: S101 - for the type
-        return found
+    def wait_ms(self, call: RateItem) -> int:
+        """Return how long a call above the rate waits for the oldest call that counts, in milliseconds."""
+        wait = self.waiting(call)
+        assert isinstance(wait, int), "SQLite's bucket answers at once"  # noqa: S101 - for the type
+        return wait
 
     def forget_after(self, at: int) -> None:
-        """Remove calls that no process can have made yet: the machine's clock began anew."""
+        """Remove calls from the future: the machine's clock began anew."""
         self.conn.execute(f"DELETE FROM '{self.table}' WHERE item_timestamp > ?", (at,))  # noqa: S608
         self.conn.commit()
 
 
 @dataclass(frozen=True)
-class Room:
-    """Whether there is room for a call."""
+class Acquisition:
+    """Whether a call was permitted."""
 
     wait: float
-    """Seconds until there may be; 0 where the call was taken."""
+    """Seconds until it may be; 0 where it is."""
     pace: Pace
 
 
 class CallLog:
-    """One server's file, opened once a process; every method is one turn among all processes and threads."""
+    """One server's file, opened once a process; every method holds its lock, which all processes and threads share."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(f"{path}.lock", poll_interval=_TURN)
-        self._tidied: dict[str, int] = {}
+        self._lock = FileLock(f"{path}.lock", poll_interval=_POLL_SECONDS)
+        self._cleaned_at: dict[str, int] = {}
         with self._lock:
             self._db = sqlite3.connect(path, check_same_thread=False, timeout=60)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute("PRAGMA wal_autocheckpoint=4000")  # it waits for the disk, with everybody's turn held
+            self._db.execute("PRAGMA wal_autocheckpoint=4000")  # it waits for the disk while it holds the lock
             self._db.execute(_PACES)
             self._buckets = {name: self._bucket(name) for name in CLASSES}
             self._db.commit()
@@ -81,11 +82,11 @@ class CallLog:
         self._db.execute(Queries.CREATE_BUCKET_TABLE.format(table=name))
         self._db.execute(Queries.CREATE_INDEX_ON_TIMESTAMP.format(index_name=f"{name}_times", table_name=name))
         bucket = CallBucket([rate(1)], self._db, name, self._lock)
-        bucket.forget_after(_now() + ON_ITS_WAY)
+        bucket.forget_after(_now() + IN_FLIGHT)
         return bucket
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         with self._lock:
             try:
                 yield
@@ -93,43 +94,43 @@ class CallLog:
                 self._db.rollback()
                 raise
 
-    def take(self, call_class: CallClass, name: str, calls_a_second: float, recovery: float) -> Room:
-        """Take a call where the class is open and has room, else say how long to wait; `name` tells it from all."""
-        with self._turn():
+    def acquire(self, call_class: CallClass, name: str, calls_a_second: float, recovery: float) -> Acquisition:
+        """Permit a call where the class is open and below its rate, else return how long to wait; `name` is unique."""
+        with self._locked():
             pace = self._pace(call_class)
             wall = time.time()
             if pace.is_closed(wall):
-                return Room(pace.closed_until - wall, pace)
+                return Acquisition(pace.closed_until - wall, pace)
             bucket, now = self._buckets[call_class], _now()
             bucket.rates = [rate(calls_a_second * pace.share(wall, recovery))]
-            self._tidy(bucket, now)
+            self._remove_expired(bucket, now)
             call = RateItem(name, now)
             if not bucket.put(call):
-                return Room(max(bucket.milliseconds(call), 1) / SECOND, pace)
-            bucket.stamp(name, now + ON_ITS_WAY)
-            return Room(0.0, pace)
+                return Acquisition(max(bucket.wait_ms(call), 1) / SECOND_MS, pace)
+            bucket.set_time(name, now + IN_FLIGHT)
+            return Acquisition(0.0, pace)
 
-    def _tidy(self, bucket: CallBucket, now: int) -> None:
+    def _remove_expired(self, bucket: CallBucket, now: int) -> None:
         """Remove calls that count no more, once a second: the table stays as small as the budget."""
-        if now - self._tidied.get(bucket.table, 0) > SECOND:
-            self._tidied[bucket.table] = now
+        if now - self._cleaned_at.get(bucket.table, 0) > SECOND_MS:
+            self._cleaned_at[bucket.table] = now
             bucket.leak(now)
 
-    def answered(self, call_class: CallClass, name: str) -> None:
+    def completed(self, call_class: CallClass, name: str) -> None:
         """Note that a call has arrived, now at the latest."""
-        now = _now()  # before waiting for one's turn
-        with self._turn():
-            self._buckets[call_class].stamp(name, now)
+        now = _now()  # before waiting for the lock
+        with self._locked():
+            self._buckets[call_class].set_time(name, now)
 
     def pace(self, call_class: CallClass) -> Pace:
         """Return the pace of a class."""
-        with self._turn():
+        with self._locked():
             return self._pace(call_class)
 
     @contextmanager
     def change_pace(self, call_class: CallClass) -> Iterator[list[Pace]]:
-        """Change the pace of a class in one turn: `with store.change_pace(name) as pace: pace[0] = ...`."""
-        with self._turn():
+        """Change the pace of a class under the lock: `with store.change_pace(name) as pace: pace[0] = ...`."""
+        with self._locked():
             pace = [self._pace(call_class)]
             yield pace
             row = (call_class, *astuple(pace[0]))

@@ -15,7 +15,7 @@ class Call:
 
     call_class: CallClass
     repeatable: bool
-    """Sent twice it leaves what it leaves when sent once; else a lost answer must be looked after, not asked again."""
+    """Sent twice it has the effect of sending it once; else its effect must be looked for after a lost response."""
 
 
 class _Rule(NamedTuple):
@@ -31,7 +31,7 @@ _RULES = (
     _Rule("POST", r"/mlflow-artifacts/mpu/(complete|abort)/", "rest", True),
     _Rule("GET POST", r"/([a-z-]+/)?(search|search-[a-z-]+|get-latest-versions)$", "search", True),
     _Rule("POST", r"/runs/log-batch$", "log_batch", True),
-    # Versions have numbers: each call makes another one. Registered models have names: the second is refused.
+    # Versions have numbers: each call creates another one. Registered models have names: the second is refused.
     _Rule("POST", r"/model-versions/create$", "registry", False),
     _Rule("POST", r"/(registered-models/create|registered-models/alias|(registered-models|model-versions)/set-tag)$",
           "registry", True),
@@ -49,7 +49,7 @@ _UNKNOWN = Call("rest", repeatable=False)
 
 
 def call_of(method: str, path: str) -> Call:
-    """Return what is known of a request; an unknown POST is taken for one that makes something."""
+    """Return what is known of a request; an unknown POST counts as one that creates something."""
     for rule in _RULES:
         if method.upper() in rule.methods.split() and re.search(rule.path, path):
             return Call(rule.call_class, rule.repeatable)

@@ -1,4 +1,4 @@
-"""Make one thing in MLflow and no second: where an answer was lost, look whether it is there before making it."""
+"""Create one thing in MLflow and no second: where a response was lost, look for it before it is created again."""
 
 from __future__ import annotations
 
@@ -6,74 +6,74 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from muster.mlflow.budget.errors import AnswerLost, muster_errors
-from muster.mlflow.budget.patience import patience
-from muster.mlflow.budget.request import LEAST_TRIES
+from muster.mlflow.budget.errors import ResponseLost, muster_errors
+from muster.mlflow.budget.max_wait import max_wait
+from muster.mlflow.budget.request import MIN_ATTEMPTS
 from muster.settings import settings
 
 T = TypeVar("T")
 
 
 class CreateOrFind(Generic[T]):
-    """One thing of a kind, told by its tag: found, or made; nothing is left of makings whose answers were lost."""
+    """One thing, known by its tag: found or created. Duplicates of requests whose responses were lost are removed."""
 
-    def __init__(self, find: Callable[[], list[T]], make: Callable[[], T], remove: Callable[[T], object]) -> None:
-        """Take how all things with the tag are found, the one to keep first; how one is made; how one is removed."""
-        self._find, self._make, self._remove = find, make, remove
+    def __init__(self, find_all: Callable[[], list[T]], create: Callable[[], T], remove: Callable[[T], object]) -> None:
+        """Take how to find all things with the tag, the one to keep first; how to create one; how to remove one."""
+        self._find_all, self._create, self._remove = find_all, create, remove
         self._waiting = settings().mlflow_waiting
-        self._sent = 0
+        self._requests = 0
         self._lost_at = 0.0
 
-    def look(self) -> T | None:
+    def find(self) -> T | None:
         """Return the thing where it is there."""
-        found = self._find()
-        return found[0] if found else None
+        things = self._find_all()
+        return things[0] if things else None
 
-    def make(self) -> T:
-        """Make the thing, known not to be there.
+    def create(self) -> T:
+        """Create the thing, known not to be there.
 
         Raises:
-            AnswerLost: when every answer was lost for as long as the process waits.
+            ResponseLost: when every response was lost for as long as the process waits.
         """
         began = time.monotonic()
         while True:
-            self._sent += 1
+            self._requests += 1
             try:
                 with muster_errors():
-                    return self._make()
-            except AnswerLost:
+                    return self._create()
+            except ResponseLost:
                 self._lost_at = time.monotonic()
-                if self._sent >= LEAST_TRIES and self._lost_at - began > patience(self._waiting):
+                if self._requests >= MIN_ATTEMPTS and self._lost_at - began > max_wait(self._waiting):
                     raise
-            if (made := self._appeared()) is not None:
-                return made
+            if (created := self._find_late()) is not None:
+                return created
 
-    def _appeared(self) -> T | None:
-        """Look for what a lost answer was about until it must be there; most often it is at once."""
+    def _find_late(self) -> T | None:
+        """Look for what a lost response was about until it must be visible; most often it is at once."""
         until, pause = self._lost_at + self._waiting.lost_answer, self._waiting.first_pause
         while True:
             time.sleep(max(0.0, min(pause, until - time.monotonic())))
-            if (made := self.look()) is not None or time.monotonic() >= until:
-                return made
+            if (created := self.find()) is not None or time.monotonic() >= until:
+                return created
             pause *= 2
 
-    def end(self, thing: T) -> T:
-        """Return the thing to keep, once all else is done with the one found or made.
+    def remove_surplus(self, thing: T) -> T:
+        """Return the thing to keep, once all else is done with the one that was found or created.
 
-        Where making it was sent more than once, one that came late may be there beside it.
+        Where its creation was sent more than once, a second one may have come late: it is removed.
         """
-        if self._sent < 2:
+        if self._requests < 2:
             return thing
         time.sleep(max(0.0, self._lost_at + 2 * self._waiting.lost_answer - time.monotonic()))
-        kept, *surplus = self._find() or [thing]
+        keep, *surplus = self._find_all() or [thing]
         for each in surplus:
             self._remove_one(each)
-        return kept
+        return keep
 
     def _remove_one(self, thing: T) -> None:
         try:
             self._remove(thing)
         except Exception:
-            # A removal that was sent again, its first answer lost, finds nothing to remove.
-            if len(self._find()) > 1:
+            # A removal that was sent again, its first response lost, finds nothing to remove.
+            if len(self._find_all()) > 1:
                 raise

@@ -1,4 +1,4 @@
-"""What keeps a call from being answered, told apart: wait and come back, look first, or mend the server."""
+"""Why a call got no response: the budget is spent, its response was lost, or the server fails."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class BudgetSpent(MusterError):
 
     retryable = True
 
-    def __init__(self, until: datetime, why: str) -> None:
-        self.until, self.why = until, why
-        super().__init__(f"no MLflow call before {until.isoformat(timespec='seconds')}: {why}")
+    def __init__(self, until: datetime, reason: str) -> None:
+        self.until, self.why = until, reason
+        super().__init__(f"no MLflow call before {until.isoformat(timespec='seconds')}: {reason}")
 
 
-class AnswerLost(MusterError):
-    """Raised when a call that makes something was sent and not answered: look whether it is there, then make it."""
+class ResponseLost(MusterError):
+    """Raised when a call that creates something got no response: look whether it is there before creating it again."""
 
     retryable = True
 
-    def __init__(self, method: str, url: str, how: str) -> None:
-        super().__init__(f"{method} {url}: {how}; what it makes may be there or not: run this again")
+    def __init__(self, method: str, url: str, problem: str) -> None:
+        super().__init__(f"{method} {url}: {problem}; what it creates may be there or not: run this again")
 
 
-class Unanswered(MusterError):
+class ServerUnavailable(MusterError):
     """Raised when a server went on failing for as long as this process waits."""
 
     retryable = True
 
-    def __init__(self, method: str, url: str, tries: int, how: str) -> None:
-        super().__init__(f"{method} {url}: {how}, sent {tries} times; see that MLflow runs, then run this again")
+    def __init__(self, method: str, url: str, attempts: int, problem: str) -> None:
+        super().__init__(f"{method} {url}: {problem}, sent {attempts} times; see that MLflow runs, then run this again")
 
 
 class muster_errors(ContextDecorator):
@@ -48,16 +48,16 @@ class muster_errors(ContextDecorator):
     ) -> None:
         if error is None or isinstance(error, MusterError):
             return
-        for behind in _behind(error):
-            if isinstance(behind, (BudgetSpent, AnswerLost, Unanswered)):
-                raise behind from None
+        for cause in _causes(error):
+            if isinstance(cause, (BudgetSpent, ResponseLost, ServerUnavailable)):
+                raise cause from None
 
 
-def _behind(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield what an error was raised from, or while it was being handled."""
     seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__ or found.__context__
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import zlib
 
-EXECUTORS = 0.5
+EXECUTOR_SHARE = 0.5
 """The share of the budget that all executors together may use; the rest is left to drivers and other stages."""
 
 
-def share(executors: int, same_host: bool, of_all: float = EXECUTORS) -> float:
+def share(executors: int, same_host: bool, of_all: float = EXECUTOR_SHARE) -> float:
     """Return `MUSTER_MLFLOW_SHARE` of each executor.
 
     On the driver's host executors use the same file as all others: they are let through while the calls of all, theirs

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-_SENDS = "_get_http_response_with_retries"
+_SEND_FUNCTION = "_get_http_response_with_retries"
 """The function of `mlflow.utils.rest_utils` by which every call of MLflow's API is sent."""
 _lock = threading.Lock()
 _calls = 0
@@ -23,17 +23,17 @@ def count() -> int:
     return _calls
 
 
-def _counted() -> None:
+def _count_request() -> None:
     global _calls
     with _lock:
         _calls += 1
 
 
 class Provider:
-    """A request header provider that adds no header: MLflow asks it before each request, so the budget is there."""
+    """A request header provider that adds no header: MLflow calls it before each request, so it is installed."""
 
     def in_context(self) -> bool:
-        """Put the budget in MLflow's way; tell MLflow that there are no headers to ask for."""
+        """Install the budget; return that there are no headers to add."""
         install()
         return False
 
@@ -54,16 +54,16 @@ def install() -> None:
             return
         from mlflow.utils import rest_utils
 
-        plain = getattr(rest_utils, _SENDS, None)
-        if plain is None:
+        original = getattr(rest_utils, _SEND_FUNCTION, None)
+        if original is None:
             import mlflow
 
             raise ImportError(f"MLflow {mlflow.__version__} does not send its requests by a way that Muster knows")
-        setattr(rest_utils, _SENDS, _budgeted(plain))
+        setattr(rest_utils, _SEND_FUNCTION, _budgeted(original))
         _installed = True
 
 
-def _budgeted(plain: Callable[..., Any]) -> Callable[..., Any]:
+def _budgeted(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return MLflow's way to send a request with the budget and our retries in place of its own."""
 
     def send(
@@ -80,10 +80,10 @@ def _budgeted(plain: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from muster.mlflow.budget.request import Request
 
-        def once(**more: Any) -> Any:
-            _counted()
-            return plain(method, url, 0, 0, 0.0, (), False, allow_redirects, False, **request, **more)
+        def send_once(**more: Any) -> Any:
+            _count_request()
+            return original(method, url, 0, 0, 0.0, (), False, allow_redirects, False, **request, **more)
 
-        return Request(method, url, request.get("data"), once).answer()
+        return Request(method, url, request.get("data"), send_once).response()
 
     return send

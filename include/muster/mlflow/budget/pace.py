@@ -1,4 +1,4 @@
-"""How fast a class of call may go just now: cut when the server throttles, crept up again, closed while it says so."""
+"""The rate of a class of call: cut after a 429, recovering with time, closed for as long as the server asks for."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pyrate_limiter import Rate
 
 from muster.settings.limits import Waiting
 
-CUT = 0.5
+CUT_FACTOR = 0.5
 """What is left of the rate after a 429."""
-LEAST = 0.05
-"""The share of the budget below which it is never cut: at it a server is asked whether it is well again."""
-LONGEST_CLOSED = 86_400.0
-"""A server that asks for more than a day is taken at a day."""
-SECOND = 1000
+MIN_SHARE = 0.05
+"""The share of the budget below which the rate is never cut: enough calls to notice that a server has recovered."""
+MAX_CLOSED = 86_400.0
+"""Seconds: a server that asks for more than a day gets a day."""
+SECOND_MS = 1000
 """A budget's window in milliseconds."""
 
 
@@ -29,8 +29,8 @@ class Pace:
     factor: float = 1.0
     """The share of the budget right after the last cut."""
     cut_at: float = 0.0
-    strikes: int = 0
-    """Throttled calls one after another, with none between that was let through."""
+    throttles: int = 0
+    """Throttled calls one after another, with none between that the server accepted."""
     closed_until: float = 0.0
     why: str = ""
 
@@ -38,35 +38,36 @@ class Pace:
         """Return the share of the budget that may be used at `now`: it grows with the time since the last cut."""
         return min(1.0, self.factor + max(0.0, now - self.cut_at) / recovery)
 
-    def throttled(self, sent: float, now: float, asked: float | None, waiting: Waiting) -> Pace:
-        """Return the pace after a 429 for a call that was sent at `sent`; `asked` is what the server asks to wait.
+    def throttled(self, sent: float, now: float, requested: float | None, waiting: Waiting) -> Pace:
+        """Return the pace after a 429 for a call that was sent at `sent`.
 
-        Calls that were on their way when the pace was cut do not cut it again.
+        `requested` are the seconds that the server asks to wait, None where it does not say. Calls that
+        were in flight when the pace was cut do not cut it again.
         """
         if sent <= self.cut_at:
-            return self.closed(now, asked or 0.0, "throttled")
-        pause = min(waiting.longest_pause, waiting.first_pause * 2.0**self.strikes) * random.uniform(0.5, 1.0)  # noqa: S311
-        cut = max(LEAST, self.share(now, waiting.recovery) * CUT)
-        after = replace(self, factor=cut, cut_at=now, strikes=min(self.strikes + 1, 30))
-        return after.closed(now, max(asked or 0.0, pause), "throttled")
+            return self.closed(now, requested or 0.0, "throttled")
+        pause = min(waiting.longest_pause, waiting.first_pause * 2.0**self.throttles) * random.uniform(0.5, 1.0)  # noqa: S311
+        cut = max(MIN_SHARE, self.share(now, waiting.recovery) * CUT_FACTOR)
+        after = replace(self, factor=cut, cut_at=now, throttles=min(self.throttles + 1, 30))
+        return after.closed(now, max(requested or 0.0, pause), "throttled")
 
-    def closed(self, now: float, seconds: float, how: str) -> Pace:
+    def closed(self, now: float, seconds: float, cause: str) -> Pace:
         """Return the pace with no call before `seconds` are over; what was closed for longer stays so."""
-        until = now + min(seconds, LONGEST_CLOSED)
+        until = now + min(seconds, MAX_CLOSED)
         if until <= self.closed_until:
             return self
-        return replace(self, closed_until=until, why=f"{how} by the server")
+        return replace(self, closed_until=until, why=f"{cause} by the server")
 
     def is_closed(self, now: float) -> bool:
-        """Tell whether no call may be sent; a time that no server can have asked for is a clock that was set back."""
-        return now < self.closed_until <= now + LONGEST_CLOSED
+        """Return whether no call may be sent; a time beyond MAX_CLOSED is due to a clock that was set back."""
+        return now < self.closed_until <= now + MAX_CLOSED
 
 
 def rate(calls_a_second: float) -> Rate:
     """Return the limit for a figure: whole calls in a second, or one call in a longer time."""
     if calls_a_second >= 1:
-        return Rate(math.floor(calls_a_second), SECOND)
-    return Rate(1, math.ceil(SECOND / calls_a_second))
+        return Rate(math.floor(calls_a_second), SECOND_MS)
+    return Rate(1, math.ceil(SECOND_MS / calls_a_second))
 
 
 def retry_after(header: str | None, date: str | None, now: float) -> float | None:
@@ -79,14 +80,14 @@ def retry_after(header: str | None, date: str | None, now: float) -> float | Non
     try:
         seconds = float(header)
     except ValueError:
-        at = _moment(header)
+        at = _timestamp(header)
         if at is None:
             return None
-        seconds = at - (_moment(date) or now)
+        seconds = at - (_timestamp(date) or now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _moment(text: str | None) -> float | None:
+def _timestamp(text: str | None) -> float | None:
     try:
         at = parsedate_to_datetime(text or "")
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

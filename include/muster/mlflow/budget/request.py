@@ -12,119 +12,119 @@ from requests import exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 from urllib3.exceptions import NewConnectionError
 
-from muster.mlflow.budget.budget import Budget, Patience, Taken, address, budget
+from muster.mlflow.budget.budget import Budget, Permit, RemainingWait, address, budget
 from muster.mlflow.budget.calls import call_of
-from muster.mlflow.budget.errors import AnswerLost, Unanswered
-from muster.mlflow.budget.patience import patience
+from muster.mlflow.budget.errors import ResponseLost, ServerUnavailable
+from muster.mlflow.budget.max_wait import max_wait
 
 THROTTLED = 429
-UNWELL = frozenset({408, 500, 502, 503, 504})
-"""Statuses by which a server says that it could not; whether it did what was asked, they do not say."""
-LEAST_TRIES = 3
-"""A call whose time-out is longer than the patience is still sent so often."""
+SERVER_ERRORS = frozenset({408, 500, 502, 503, 504})
+"""Statuses of a server that failed; whether it carried the request out, they do not say."""
+MIN_ATTEMPTS = 3
+"""How often a call is sent even where its own time-out is longer than the process waits."""
 
 
-class _NoAnswer(Exception):
-    """Raised for a request to send again: what came of it, and whether the server can have had it."""
+class _Retryable(Exception):
+    """Raised for a request to send again: why, and whether the server may have received it."""
 
-    def __init__(self, how: str, delivered: bool) -> None:
-        super().__init__(how)
+    def __init__(self, problem: str, delivered: bool) -> None:
+        super().__init__(problem)
         self.delivered = delivered
 
 
 class Request:
-    """A request that is sent until it is answered, as far as that is safe and one's patience goes."""
+    """A request that is sent until it gets a response, as long as that is safe and the process waits."""
 
     def __init__(self, method: str, url: str, body: Any, send: Callable[..., requests.Response]) -> None:
         self._method, self._url, self._body, self._send = method, url, body, send
         self._call = call_of(method, urlsplit(url).path)
         self._budget: Budget = budget(url)
         self._start = body.tell() if hasattr(body, "seek") else None
-        self._tries = 0
+        self._attempts = 0
 
-    def answer(self) -> requests.Response:
-        """Return the server's answer, which is neither a throttling nor a failure of the server's.
+    def response(self) -> requests.Response:
+        """Return the server's response, whose status is neither 429 nor one of SERVER_ERRORS.
 
         Raises:
-            BudgetSpent: when it would take longer than the process's patience until it may be sent.
-            AnswerLost: when it may have been carried out, and doing so twice would make a second thing.
-            Unanswered: when the server went on failing.
+            BudgetSpent: when it would take longer than the process waits until it may be sent.
+            ResponseLost: when it may have been carried out, and sending it again would create a second thing.
+            ServerUnavailable: when the server went on failing.
         """
         waiting = self._budget.waiting
-        seconds = patience(waiting)
-        self._patience = Patience(seconds)
+        seconds = max_wait(waiting)
+        self._remaining = RemainingWait(seconds)
         attempts = Retrying(
-            retry=retry_if_exception_type(_NoAnswer),
-            stop=lambda state: stop_after_delay(seconds)(state) and stop_after_attempt(LEAST_TRIES)(state),
+            retry=retry_if_exception_type(_Retryable),
+            stop=lambda state: stop_after_delay(seconds)(state) and stop_after_attempt(MIN_ATTEMPTS)(state),
             wait=wait_random_exponential(multiplier=waiting.first_pause, max=waiting.longest_pause),
             reraise=True,
         )
         try:
-            return attempts(self._until_let_through)
-        except _NoAnswer as error:
-            raise Unanswered(self._method, _bare(self._url), self._tries, str(error)) from error
+            return attempts(self._send_until_accepted)
+        except _Retryable as error:
+            raise ServerUnavailable(self._method, _without_secrets(self._url), self._attempts, str(error)) from error
 
-    def _until_let_through(self) -> requests.Response:
+    def _send_until_accepted(self) -> requests.Response:
         """Send until the server does not throttle: a throttled call was not carried out, so it is always sent again."""
         while True:
-            with self._budget.take(self._call.call_class, self._patience) as taken:
-                response = self._sent(taken)
+            with self._budget.acquire(self._call.call_class, self._remaining) as permit:
+                response = self._send_once(permit)
             if response.status_code != THROTTLED:
-                return self._judged(response, taken)
-            self._budget.throttled(taken, response.headers)
+                return self._check_status(response, permit)
+            self._budget.record_throttling(permit, response.headers)
             response.close()
 
-    def _sent(self, taken: Taken) -> requests.Response:
-        self._tries += 1
+    def _send_once(self, permit: Permit) -> requests.Response:
+        self._attempts += 1
         if self._start is not None:
             self._body.seek(self._start)
         try:
-            return self._send(hooks={"response": self._redirected})
+            return self._send(hooks={"response": self._permit_redirect})
         except (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError) as error:
-            raise self._failed(_how(error), _delivered(error)) from error
+            raise self._failed(_describe(error), _may_have_arrived(error)) from error
 
-    def _redirected(self, response: requests.Response, **_: Any) -> None:
-        """Take another call where the answer is to ask elsewhere: requests then does."""
+    def _permit_redirect(self, response: requests.Response, **_: Any) -> None:
+        """Acquire another permit where the response is a redirect: requests follows it with another call."""
         if response.is_redirect:
-            with self._budget.take(self._call.call_class, self._patience):
+            with self._budget.acquire(self._call.call_class, self._remaining):
                 pass
 
-    def _judged(self, response: requests.Response, taken: Taken) -> requests.Response:
-        if response.status_code not in UNWELL:
-            self._budget.let_through(taken)
+    def _check_status(self, response: requests.Response, permit: Permit) -> requests.Response:
+        if response.status_code not in SERVER_ERRORS:
+            self._budget.record_success(permit)
             return response
-        self._budget.unavailable(response.headers)
-        how = f"answered {response.status_code}{_said(response)}"
+        self._budget.record_unavailability(response.headers)
+        problem = f"answered {response.status_code}{_server_message(response)}"
         response.close()
-        raise self._failed(how, delivered=True)
+        raise self._failed(problem, delivered=True)
 
-    def _failed(self, how: str, delivered: bool) -> Exception:
-        """Return the error after a failure: one to send again for, or one to look first."""
+    def _failed(self, problem: str, delivered: bool) -> Exception:
+        """Return the error after a failure: to send again, or to look first."""
         if delivered and not self._call.repeatable:
-            return AnswerLost(self._method, _bare(self._url), how)
-        return _NoAnswer(how, delivered)
+            return ResponseLost(self._method, _without_secrets(self._url), problem)
+        return _Retryable(problem, delivered)
 
 
-def _bare(url: str) -> str:
+def _without_secrets(url: str) -> str:
     """Return a URL without what may be secret: names, passwords, parameters."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{address(url)}{parts.path}"
 
 
-def _how(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return "no answer within the time-out" if isinstance(error, exceptions.Timeout) else f"no answer: {error}"
 
 
-def _delivered(error: Exception) -> bool:
-    """Tell whether the server can have got the request: not where no connection came about."""
+def _may_have_arrived(error: Exception) -> bool:
+    """Return whether the server may have received the request: not where no connection was made."""
     cause = getattr(error.args[0] if error.args else None, "reason", None)
     return not isinstance(error, exceptions.ConnectTimeout) and not isinstance(cause, NewConnectionError)
 
 
-def _said(response: requests.Response) -> str:
-    """Return what a failing server says, cut short."""
+def _server_message(response: requests.Response) -> str:
+    """Return the message of a failing server, cut short."""
     try:
-        said = str(json.loads(response.content)["message"])
+        message = str(json.loads(response.content)["message"])
     except (ValueError, KeyError, TypeError, exceptions.RequestException):
         return ""
-    return f" ({said[:200]})"
+    return f" ({message[:200]})"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from muster.mlflow.budget import call_log
-from muster.mlflow.budget.call_log import ON_ITS_WAY, CallLog
+from muster.mlflow.budget.call_log import IN_FLIGHT, CallLog
 from tests.mlflow_faults.windows import busiest_second
 
 
@@ -23,13 +23,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def takes(opened: CallLog, many: int, prefix: str = "call") -> int:
     """Return how many of so many calls found room, at 5 a second."""
-    return sum(opened.take("search", f"{prefix}{number}", 5, 60).wait == 0 for number in range(many))
+    return sum(opened.acquire("search", f"{prefix}{number}", 5, 60).wait == 0 for number in range(many))
 
 
 def test_a_second_has_room_for_the_figure_and_no_more(tmp_path: Path, clock: list[int]) -> None:
     opened = CallLog(tmp_path / "s.sqlite")
     assert takes(opened, 8) == 5
-    assert opened.take("rest", "other", 5, 60).wait == 0
+    assert opened.acquire("rest", "other", 5, 60).wait == 0
 
 
 def test_a_call_counts_until_a_second_after_its_answer(tmp_path: Path, clock: list[int]) -> None:
@@ -37,7 +37,7 @@ def test_a_call_counts_until_a_second_after_its_answer(tmp_path: Path, clock: li
     takes(opened, 5)
     clock[0] += 3000  # five slow calls: when they arrived at the server nobody knows
     assert takes(opened, 1, "early") == 0
-    opened.answered("search", "call0")
+    opened.completed("search", "call0")
     clock[0] += 1000
     assert takes(opened, 1, "still") == 0
     clock[0] += 1
@@ -47,7 +47,7 @@ def test_a_call_counts_until_a_second_after_its_answer(tmp_path: Path, clock: li
 def test_a_call_of_a_process_that_died_is_given_back(tmp_path: Path, clock: list[int]) -> None:
     opened = CallLog(tmp_path / "s.sqlite")
     takes(opened, 5)
-    clock[0] += ON_ITS_WAY + 1001
+    clock[0] += IN_FLIGHT + 1001
     assert takes(opened, 8, "later") == 5
 
 
@@ -60,7 +60,7 @@ def test_what_another_start_of_the_machine_left_holds_nobody_up(tmp_path: Path, 
 def test_a_closed_class_is_closed_for_whoever_opens_the_file(tmp_path: Path) -> None:
     with CallLog(tmp_path / "s.sqlite").change_pace("search") as pace:
         pace[0] = pace[0].closed(time.time(), 30, "throttled")
-    room = CallLog(tmp_path / "s.sqlite").take("search", "call", 5, 60)
+    room = CallLog(tmp_path / "s.sqlite").acquire("search", "call", 5, 60)
     assert 29 < room.wait <= 30
 
 
@@ -69,7 +69,7 @@ def test_the_table_stays_as_small_as_the_budget(tmp_path: Path, clock: list[int]
     for second in range(20):
         takes(opened, 5, f"{second}-")
         for number in range(5):
-            opened.answered("search", f"{second}-{number}")
+            opened.completed("search", f"{second}-{number}")
         clock[0] += 1001
     assert opened._buckets["search"].count() <= 10
 
@@ -81,9 +81,9 @@ def test_threads_of_a_process_share_what_there_is(tmp_path: Path) -> None:
         found = []
         for number in range(60):
             name = f"{thread}-{number}"
-            if opened.take("search", name, 20, 60).wait == 0:
+            if opened.acquire("search", name, 20, 60).wait == 0:
                 found.append(time.monotonic())
-                opened.answered("search", name)
+                opened.completed("search", name)
         return found
 
     with ThreadPoolExecutor(6) as pool:

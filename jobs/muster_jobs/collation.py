@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def uncollated(rows: DataFrame, *columns: str) -> DataFrame:
+def without_collation(rows: DataFrame, *columns: str) -> DataFrame:
     """Return `rows` with `columns` as plain strings.
 
     Over Spark Connect, a Python function's declared `string` arrives as `string collate UTF8_BINARY`. Delta would write

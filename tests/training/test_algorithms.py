@@ -11,44 +11,46 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from muster.errors import WorkloadError
-from muster.training.estimator import Recipe, recipes
+from muster.training.algorithms import estimator_factories
+from muster.training.estimator import EstimatorFactory
 from muster.workload.spec import Workload
+from tests.training.conftest import context_of
 
 
 @pytest.fixture
-def made(declare: Callable[..., Workload], folder: Path) -> Callable[[Any], Recipe]:
-    return lambda steps: recipes(declare(algorithms={"one": steps}), folder)[0]
+def made(declare: Callable[..., Workload], folder: Path) -> Callable[[Any], EstimatorFactory]:
+    return lambda steps: estimator_factories(context_of(declare(algorithms={"one": steps}), folder))[0]
 
 
-def test_one_step_is_the_estimator_itself(made: Callable[[Any], Recipe]) -> None:
-    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 7}}).make(1)
+def test_one_step_is_the_estimator_itself(made: Callable[[Any], EstimatorFactory]) -> None:
+    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 7}}).create(1)
     assert isinstance(estimator, RandomForestClassifier)
     assert estimator.n_estimators == 7
 
 
-def test_several_steps_are_a_pipeline_in_their_order(made: Callable[[Any], Recipe]) -> None:
-    estimator = made(["sklearn.impute.SimpleImputer", {":logistic": {"strength": 0.5}}]).make(1)
+def test_several_steps_are_a_pipeline_in_their_order(made: Callable[[Any], EstimatorFactory]) -> None:
+    estimator = made(["sklearn.impute.SimpleImputer", {":logistic": {"strength": 0.5}}]).create(1)
     assert isinstance(estimator, Pipeline)
     assert [name for name, _ in estimator.steps] == ["simpleimputer", "pipeline"]
     assert estimator.get_params()["pipeline__logisticregression__C"] == 0.5
 
 
-def test_each_group_gets_an_estimator_of_its_own(made: Callable[[Any], Recipe]) -> None:
+def test_each_group_gets_an_estimator_of_its_own(made: Callable[[Any], EstimatorFactory]) -> None:
     chosen = made(["sklearn.impute.SimpleImputer", ":logistic"])
-    first, second = chosen.make(1), chosen.make(1)
+    first, second = chosen.create(1), chosen.create(1)
     assert first is not second
     assert first.steps[0][1] is not second.steps[0][1]
 
 
 @pytest.mark.parametrize("estimator", ["sklearn.linear_model.LogisticRegression", ":logistic"])
-def test_a_random_state_left_unset_is_the_groups_seed(estimator: str, made: Callable[[Any], Recipe]) -> None:
-    params = made(["sklearn.impute.SimpleImputer", estimator]).make(2**40 + 11).get_params()
+def test_a_random_state_left_unset_is_the_groups_seed(estimator: str, made: Callable[[Any], EstimatorFactory]) -> None:
+    params = made(["sklearn.impute.SimpleImputer", estimator]).create(2**40 + 11).get_params()
     seeds = {value for name, value in params.items() if name.endswith("random_state")}
     assert seeds == {11}
 
 
-def test_a_random_state_that_is_set_stays(made: Callable[[Any], Recipe]) -> None:
-    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"random_state": 3}}).make(11)
+def test_a_random_state_that_is_set_stays(made: Callable[[Any], EstimatorFactory]) -> None:
+    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"random_state": 3}}).create(11)
     assert estimator.random_state == 3
 
 
@@ -61,7 +63,7 @@ def test_a_random_state_that_is_set_stays(made: Callable[[Any], Recipe]) -> None
         ("sklearn.base.clone", "has no class 'clone'"),
         ({"sklearn.linear_model.LogisticRegression": {"Cc": 1}}, "has no parameter 'Cc'; it has: penalty, C, "),
         ({"sklearn.linear_model.LogisticRegression": {"C": "1e-3"}}, "The 'C' parameter of LogisticRegression must be"),
-        ("datetime.datetime", "cannot be made with {}"),
+        ("datetime.datetime", "cannot be created with {}"),
         ("collections.Counter", "is no estimator: it has no method 'fit'"),
         ("sklearn.linear_model.LinearRegression", "gives no scores"),
         (":nowhere", "no function ':nowhere'"),
@@ -70,7 +72,7 @@ def test_a_random_state_that_is_set_stays(made: Callable[[Any], Recipe]) -> None
         ({":logistic": {"power": 2}}, "has no parameter 'power'; it has: strength"),
         (":doubling", "of the workload's own file"),
         (":averaging", "names 'numpy.average', which is no class that a model is made of"),
-        (":averaging", """to allow it, declare 'pack: {loads: ["numpy:average"]}'"""),
+        (":averaging", """to allow it, declare 'pack: {allowed_imports: ["numpy:average"]}'"""),
         (
             ":shelling",
             "names 'posix.system', which is of Python's own library: no stored model may name that; leave it",
@@ -79,7 +81,7 @@ def test_a_random_state_that_is_set_stays(made: Callable[[Any], Recipe]) -> None
     ],
 )
 def test_what_cannot_work_is_refused_before_any_fit(
-    estimator: Any, problem: str, made: Callable[[Any], Recipe]
+    estimator: Any, problem: str, made: Callable[[Any], EstimatorFactory]
 ) -> None:
     with pytest.raises(WorkloadError) as refused:
         made(estimator)
@@ -89,10 +91,10 @@ def test_what_cannot_work_is_refused_before_any_fit(
 
 def test_what_is_declared_may_be_named(declare: Callable[..., Workload], folder: Path) -> None:
     workload = declare(algorithms={"one": ":averaging"}, pack={"loads": ["numpy:average"]})
-    assert isinstance(recipes(workload, folder)[0].make(1), Pipeline)
+    assert isinstance(estimator_factories(context_of(workload, folder))[0].create(1), Pipeline)
 
 
-def test_every_step_that_cannot_work_is_told_at_once(made: Callable[[Any], Recipe]) -> None:
+def test_every_step_that_cannot_work_is_told_at_once(made: Callable[[Any], EstimatorFactory]) -> None:
     with pytest.raises(WorkloadError) as refused:
         made(["sklearn.linear_model.LogisticRegression", "sklearn.nothing.X", ":logistic"])
     assert [path for path, _ in refused.value.problems] == ["algorithms.one.0", "algorithms.one.1"]

@@ -7,17 +7,16 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.context import Context
 from muster.errors import WrongArgument, bounded
-from muster.ingest.landed_files import landed_file, read_text
+from muster.ingest.landed_files import days_of, landed_file, read_text
 from muster.ingest.landing import land, landed_days
 from muster.storage.query import NotAGroup
-from muster.storage.store import Store
 from muster.storage.tables import observations_schema
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.spec import Workload
@@ -38,21 +37,21 @@ class UnknownGroup(WrongArgument):
 
 
 class ParentGroup(WrongArgument):
-    """Raised when a parent group is asked for: its rows are other groups'."""
+    """Raised for a parent group: its rows are other groups'."""
 
     def __init__(self, group: str) -> None:
         super().__init__(f"'{group}' pools the rows of other groups; try one of those")
 
 
 class NothingLanded(WrongArgument):
-    """Raised when there is neither a table nor a landed file with the days asked for."""
+    """Raised when there is neither a table nor a landed file with the days to read."""
 
     def __init__(self, workload: str, days: DateRange, folder: str) -> None:
         super().__init__(f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{folder}'")
 
 
 @dataclass(frozen=True)
-class Observed:
+class GroupObservations:
     """The observations of one group, and where they were read."""
 
     rows: pa.Table
@@ -79,30 +78,30 @@ def canonical_group(workload: Workload, text: str) -> str:
     return groups.name(values)
 
 
-def deliver_if_none(workload: Workload, folder: Path, store: Store) -> int:
+def land_if_empty(context: Context) -> int:
     """Land the workload's files where there is neither a file nor a table yet; return how many were written."""
-    if landed_days(store) or store.open("observations") is not None:
+    if landed_days(context.store) or context.store.open("observations") is not None:
         return 0
-    return land(workload, folder, store).written
+    return land(context).written
 
 
-def usual_partition(workload: Workload, store: Store) -> date:
+def default_partition(context: Context) -> date:
     """Return the partition to try when none is named: the last that `./muster up` runs, else the latest with its data.
 
     Raises:
         NothingLanded: when the workload names none and no day is known.
     """
-    schedule = workload.schedule
+    workload, store, schedule = context.workload, context.store, context.workload.schedule
     if schedule.demo:
         return schedule.demo[-1]
-    known = landed_days(store) | _table_days(store)
-    if not known:
+    days = landed_days(store) | days_of(store)
+    if not days:
         raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), store.landing())
-    first = slice_of(workload, max(known) + timedelta(days=1))
+    first = slice_of(workload, max(days) + timedelta(days=1))
     return max(min(first, schedule.end or first), schedule.start)
 
 
-def observe(workload: Workload, store: Store, group: str, days: DateRange) -> Observed:
+def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     """Return the group's observations of `days`.
 
     The table answers when it has every landed day of them that has rows; else the landed files do, each row checked as
@@ -113,36 +112,33 @@ def observe(workload: Workload, store: Store, group: str, days: DateRange) -> Ob
         NothingLanded: when no day of them is known.
         BadFile: for a landed file that ingest would refuse.
     """
-    wanted = set(days.days())
-    landed, in_table = landed_days(store) & wanted, _table_days(store) & wanted
+    workload, store, all_days = context.workload, context.store, set(days.days())
+    landed, in_table = landed_days(store) & all_days, days_of(store) & all_days
     if not landed and not in_table:
         raise NothingLanded(workload.name, days, store.landing())
     # A day on which nothing happened has a file without rows, and nothing in the table.
-    if in_table and not any(_has_rows(workload, store, day) for day in sorted(landed - in_table)):
-        return _from_table(workload, store, group, days)
-    texts = landed_texts(workload, store, sorted(landed))
-    found = check_rows(workload, texts[texts[GROUP] == group])
-    if found.rows.num_rows == 0 and not found.refused:
+    if in_table and not any(_has_rows(context, day) for day in sorted(landed - in_table)):
+        return _from_table(context, group, days)
+    texts = landed_texts(context, sorted(landed))
+    checked = check_rows(workload, texts[texts[GROUP] == group])
+    if checked.rows.num_rows == 0 and not checked.refused:
         raise UnknownGroup(workload.name, group, days, texts[GROUP].dropna().unique())
-    return Observed(found.rows, f"{len(landed)} landed files", found.refused)
+    return GroupObservations(checked.rows, f"{len(landed)} landed files", checked.refused)
 
 
-def _table_days(store: Store) -> set[date]:
-    table = store.open("observations")
-    return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
+def _has_rows(context: Context, day: date) -> bool:
+    return bool(read_text(context.workload, landed_file(context.store, day)).num_rows)
 
 
-def _has_rows(workload: Workload, store: Store, day: date) -> bool:
-    return bool(read_text(workload, landed_file(store, day)).num_rows)
-
-
-def _from_table(workload: Workload, store: Store, group: str, days: DateRange) -> Observed:
-    table = store.open("observations")
-    assert table is not None  # noqa: S101 - it was just found to have days
+def _from_table(context: Context, group: str, days: DateRange) -> GroupObservations:
+    workload, table = context.workload, context.store.open("observations")
+    assert table is not None  # noqa: S101 - it was just seen to have days
     dataset = table.to_pyarrow_dataset()
     within = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
     rows = dataset.to_table(filter=within & (pc.field("group") == group))
     if rows.num_rows == 0:
         known = dataset.to_table(columns=["group"], filter=within)["group"].unique().to_pylist()
         raise UnknownGroup(workload.name, group, days, known)
-    return Observed(rows.select(observations_schema(workload).names), f"observations, version {table.version()}")
+    return GroupObservations(
+        rows.select(observations_schema(workload).names), f"observations, version {table.version()}"
+    )

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from muster.errors import MusterError
-from muster_jobs.job import Job, main
+from muster_jobs.command_line import main
+from muster_jobs.job import Job
 from tests.plugins.airflow_task import declare
 
 Run = Callable[..., dict[str, Any]]

@@ -1,0 +1,82 @@
+"""What the gate gets of each group: its rows to judge on, its models, and the baseline's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from muster.evaluation.metrics import METRICS, value
+from muster.evaluation.verdict import Opponent, unusable_reason
+from muster.features.files import group_slices
+from muster.workload.spec import Workload
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EvaluationRows:
+    """A group's labelled rows, held out from training: features (rows, columns), labels (rows,)."""
+
+    features: NDArray[np.float64]
+    labels: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GateInput:
+    """What the gate gets of a group: its row of the ledger, its evaluation rows, and where its models are stored."""
+
+    ledger_row: Row
+    rows: EvaluationRows
+    candidates: Mapping[str, Row]
+    """The trained models, by algorithm."""
+    incumbent: Row | None
+    """None when the champion pack has no model of this group: then the baseline is the opponent."""
+
+    @property
+    def against(self) -> Opponent:
+        """Who the candidate must beat."""
+        return "baseline" if self.incumbent is None else "champion"
+
+    @property
+    def prior(self) -> float:
+        """The share of positives in the candidates' training rows; a half where none of them had a label."""
+        priors = [row["prior"] for row in self.candidates.values() if row["prior"] is not None]
+        return float(priors[0]) if priors else 0.5
+
+
+def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRows]:
+    """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
+    labelled = rows.filter(pc.is_finite(rows["label"]))
+    features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
+    labels = labelled["label"].to_numpy()
+    return {
+        group: EvaluationRows(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)
+    }
+
+
+def baseline(workload: Workload, rows: EvaluationRows, prior: float) -> NDArray[np.float64]:
+    """Return the declared baseline's score of each row: higher for likelier positives.
+
+    `prior` is one constant for all, the share of positives in training: to a metric of ranks any constant is the same,
+    to the others it is not. Rows for which a baseline feature is missing get the median of the group's other rows:
+    nothing is known of them, so they are ranked in the middle.
+    """
+    if workload.gate.baseline == "prior":
+        return np.full(len(rows.labels), prior)
+    column = rows.features[:, workload.features.columns.index(workload.gate.baseline)]
+    finite = np.isfinite(column)
+    return np.where(finite, column, np.median(column[finite]) if finite.any() else prior)
+
+
+def baseline_score(workload: Workload, inputs: GateInput) -> float | None:
+    """Return the baseline's value of the gate's metric; None where the metric cannot take its scores."""
+    measure, scores = METRICS[workload.gate.metric], baseline(workload, inputs.rows, inputs.prior)
+    if unusable_reason(scores, measure) is not None:
+        return None
+    return value(measure.prepare(inputs.rows.labels, scores), len(scores))

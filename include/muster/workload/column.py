@@ -1,0 +1,50 @@
+"""A landed column, read from its short form: `float? [0, 100]`."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Literal, get_args
+
+from muster.workload.section import Section
+
+ColumnType = Literal["string", "int", "float", "bool", "date", "timestamp"]
+
+_COLUMN_PATTERN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<low>[^,\]]*),(?P<high>[^,\]]*)\])?$")
+
+
+class Column(Section):
+    """A landed column: `float? [0, 100]` reads as type, may be missing (`?`), and its inclusive range."""
+
+    type: ColumnType
+    optional: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
+def parse_column(text: object) -> object:
+    """Return the parts of a column's text.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    if isinstance(text, dict):
+        return text
+    match = _COLUMN_PATTERN.match(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"'{text}' is no column: write a type, '?' if it may be missing, a range: 'float? [0, 100]'")
+    if match["type"] not in get_args(ColumnType):
+        raise ValueError(f"'{match['type']}' is no type of a column; there is: {', '.join(get_args(ColumnType))}")
+    return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}
+
+
+def _limits(match: re.Match[str]) -> dict[str, float]:
+    try:
+        limits = {side: float(match[side]) for side in ("low", "high") if match[side] and match[side].strip()}
+    except ValueError:
+        raise ValueError(f"'{match[0]}': a range is of two numbers: [0, 100], or of one: [0, ]") from None
+    if limits and match["type"] not in ("int", "float"):
+        raise ValueError(f"'{match[0]}': only int and float columns have a range")
+    if limits.get("low", -math.inf) > limits.get("high", math.inf):
+        raise ValueError(f"'{match[0]}': the range ends before it begins")
+    return limits

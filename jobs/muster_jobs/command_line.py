@@ -1,0 +1,90 @@
+"""A job's command line: arguments in, a result file out, one line for bad input."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from muster.context import Context
+from muster.errors import MusterError, UnknownName, WrongArgument
+from muster.mlflow import budget
+from muster.mlflow.budget import BudgetSpent, muster_errors
+from muster.settings import settings
+from muster.storage.store import Store
+from muster.workload.load import load_workload
+from muster_jobs.job import Job
+
+
+def main(
+    stage: str, run: Callable[[Job], dict[str, Any]], *, partitioned: bool = True, options: Collection[str] = ()
+) -> None:
+    """Run a job from the command line: arguments in, result file out, one line for bad input.
+
+    A job that MLflow's budget keeps waiting too long writes when to run it again, and why, and exits with code 75.
+    A job that is not `partitioned` takes no `--partition`; `options` are the names that its `--option` may have.
+    """
+    arguments = _parser(stage, partitioned, options).parse_args()
+    try:
+        context = _context(arguments.workload, arguments.partition if partitioned else None)
+        job = Job(stage, context, settings(), arguments.attempt, _options(arguments.option, options))
+        started = time.monotonic()
+        with muster_errors():
+            counts = run(job)
+        measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": budget.count()}
+    except BudgetSpent as spent:
+        write_result({"until": spent.until.isoformat(), "why": spent.why}, arguments.result)
+        print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line gives the reason
+        sys.exit(os.EX_TEMPFAIL)
+    except MusterError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - read by whoever started the job
+        sys.exit(1 if error.retryable else os.EX_DATAERR)
+    write_result({**counts, **measured}, arguments.result)
+
+
+def _context(file: Path, partition: str | None) -> Context:
+    workload = load_workload(file)
+    context = Context(workload, file.parent, Store(settings().store_root, workload.name))
+    return context if partition is None else context.at(partition)
+
+
+def write_result(result: dict[str, Any], to: Path | None) -> None:
+    """Write a result as JSON, whole or not at all; print it where no file is named."""
+    text = json.dumps(result, indent=1, default=str)
+    if to is None:
+        print(text)  # noqa: T201 - run by hand
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    part = to.with_suffix(".tmp")
+    part.write_text(text, encoding="utf-8")
+    part.replace(to)
+
+
+def _parser(stage: str, partitioned: bool, options: Collection[str]) -> argparse.ArgumentParser:
+    about = f"The {stage} stage of one workload{' for one partition' * partitioned}."
+    parser = argparse.ArgumentParser(prog=f"jobs/{stage}.py", description=about, allow_abbrev=False)
+    parser.add_argument("--workload", required=True, type=Path, help="the workload's YAML file")
+    if partitioned:
+        parser.add_argument("--partition", required=True, help="the partition's date, 2013-05-06")
+    allowed = f"one of: {', '.join(options)}" if options else "this job has none"
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=allowed)
+    parser.add_argument("--attempt", default="by-hand", help="names this attempt in results and logs")
+    parser.add_argument("--result", type=Path, help="where the result is written as JSON; printed when left out")
+    return parser
+
+
+def _options(texts: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name not in known:
+            raise UnknownName("option", name, known)
+        if not equals or name in values:
+            raise WrongArgument(f"the option '{text}' is not 'name=value', or '{name}' is given twice")
+        values[name] = value
+    return values

@@ -1,0 +1,59 @@
+"""Rows replaced in a Delta table without Spark: those that the predicate names, and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from muster.storage.delta import replace_rows
+from muster.storage.store import Store
+
+FIRST, SECOND = "2024-01-01", "2024-01-08"
+COLUMNS = pa.schema([("partition", pa.string()), ("group", pa.string())])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path), "made")
+
+
+def replace(store: Store, partition: str, *groups: str) -> None:
+    rows = pa.Table.from_pylist([{"partition": partition, "group": group} for group in groups], COLUMNS)
+    replace_rows(store, "ledger", rows, f"partition = '{partition}'")
+
+
+def stored(store: Store) -> list[tuple[str, str]]:
+    rows = DeltaTable(store.table("ledger")).to_pyarrow_table().to_pylist()
+    return sorted((row["partition"], row["group"]) for row in rows)
+
+
+def test_the_first_commit_lays_the_table_out(store: Store) -> None:
+    replace(store, FIRST, "a", "b")
+    assert stored(store) == [(FIRST, "a"), (FIRST, "b")]
+    assert DeltaTable(store.table("ledger")).metadata().partition_columns == ["partition"]
+
+
+def test_the_rows_of_one_partition_are_replaced_in_one_commit(store: Store) -> None:
+    replace(store, FIRST, "a", "b")
+    replace(store, SECOND, "a")
+    replace(store, FIRST, "c")
+    assert stored(store) == [(FIRST, "c"), (SECOND, "a")]
+    assert DeltaTable(store.table("ledger")).version() == 2
+
+
+def test_a_partition_may_become_empty(store: Store) -> None:
+    replace(store, FIRST, "a")
+    replace(store, SECOND, "b")
+    replace(store, FIRST)
+    assert stored(store) == [(SECOND, "b")]
+
+
+def test_rows_of_another_partition_are_refused(store: Store) -> None:
+    replace(store, FIRST, "a")
+    rows = pa.Table.from_pylist([{"partition": SECOND, "group": "b"}], COLUMNS)
+    with pytest.raises(Exception, match="partition"):
+        replace_rows(store, "ledger", rows, f"partition = '{FIRST}'")
+    assert stored(store) == [(FIRST, "a")]
