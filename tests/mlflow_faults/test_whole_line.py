@@ -20,8 +20,8 @@ import yaml
 from deltalake import write_deltalake
 
 from muster import groups
-from muster.champions.alias import journal
 from muster.champions.errors import ALIAS
+from muster.champions.journal import Journal
 from muster.champions.versions import FOLDER, MANIFEST_DIGEST, PARTITION
 from muster.mlflow.candidates import tagged_candidates
 from muster.mlflow.client import connect
@@ -165,7 +165,7 @@ class Weeks:
         }
 
     def moves(self) -> list[tuple[Any, ...]]:
-        return [(row["from_version"], row["to_version"], row["manifest_sha256"]) for row in journal(self.store)]
+        return [(row["from_version"], row["to_version"], row["manifest_sha256"]) for row in Journal(self.store).rows]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from muster.champions.alias import journal
+from muster.champions.journal import Journal
 from muster.settings import settings
 from muster_airflow.operators.rollback import CompareOperator, DryRun, RollbackOperator
 from tests.plugins.airflow_task import context_of
@@ -65,7 +65,7 @@ def test_a_look_shows_each_group_and_moves_nothing(made: tuple[Line, str]) -> No
     assert (result["from_version"], result["changes"], result["moved"]) == ("3", 1, False)
     assert "version 3 -> a new version" in pushed["difference"]
     assert re.search(r"B,X +changes +2024-02-19", pushed["difference"])
-    assert len(journal(line.store)) == 3
+    assert len(Journal(line.store).rows) == 3
 
 
 @pytest.mark.slow
@@ -80,8 +80,8 @@ def test_a_try_again_ends_in_the_same_state_and_another_champion_is_refused(made
     line, file = made
     results = [_run(_roll_back(file))[0] for _ in range(2)]
     assert [(result["moved"], result["to_version"]) for result in results] == [(True, "2")] * 2
-    row = journal(line.store)[-1]
-    assert (len(journal(line.store)), row["who"], json.loads(row["evidence"])["why"]) == (
+    row = Journal(line.store).rows[-1]
+    assert (len(Journal(line.store).rows), row["who"], json.loads(row["evidence"])["why"]) == (
         4,
         "ann",
         "bad 'scores' = bad",

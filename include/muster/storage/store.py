@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Store:
     def results(self, stage: str) -> str:
         """Return the folder of a stage's result files."""
         return f"{self.root}/results/{self.workload}/{stage}"
+
+    def days(self, name: str = "observations") -> set[date]:
+        """Return the days that a table by days holds rows of."""
+        table = self.open(name)
+        return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
 
     def open(self, name: str, version: int | None = None) -> DeltaTable | None:
         """Open the Delta table `name` with delta-rs, or return None when nothing was written to it yet."""

@@ -18,7 +18,7 @@ QUICK = ("-m", "not e2e and not slow and not spark")
 """pytest's options for the tests that start no service."""
 
 WORKERS = ("-n", "3", "--dist", "loadgroup")
-"""How pytest runs them: half of the time of the whole suite is waiting, so a worker more than a small machine's cores."""
+"""How pytest runs them: half of the suite's time is waiting, so a worker more than a small machine has cores."""
 
 
 def test(
