@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from muster.ingest.landed_files import check_files, days_of, days_to_ingest, landed_file, landed_schema, read_landed
+from muster.ingest.landed_files import check_files, days_to_ingest, landed_file, landed_schema, read_landed
 from muster.workload.spec import Workload
 from muster_jobs.collation import without_collation
 from muster_jobs.command_line import main
@@ -34,7 +34,7 @@ def run(job: Job) -> dict[str, Any]:
         reasons = {row["reason"]: row["count"] for row in rows.groupBy("reason").count().collect()}
         dates = ", ".join(f"'{day}'" for day in days)
         where = f"date IN ({dates})"
-        if reasons.keys() > {None} or set(days) & days_of(job.store, "quarantine"):
+        if reasons.keys() > {None} or set(days) & job.store.days("quarantine"):
             job.replace(_quarantine_rows(rows), "quarantine", where)
         job.replace(_observation_rows(workload, rows).repartition(job.bins, "date"), "observations", where)
     finally:

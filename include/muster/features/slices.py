@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from muster.context import PartitionContext
 from muster.errors import MusterError
-from muster.ingest.landed_files import days_of
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of
@@ -53,7 +52,7 @@ def slices_to_build(context: PartitionContext) -> Slices:
         OtherFeatures: when the table has other columns, or a bucket that is not declared any more.
     """
     workload, store, windows = context.workload, context.store, context.windows
-    observed = {slice_of(workload, day) for day in days_of(store)}
+    observed = {slice_of(workload, day) for day in store.days("observations")}
     if windows.partition not in observed:
         raise NoObservations(workload.name, context.partition)
     table = store.open("features")

@@ -49,13 +49,7 @@ def days_to_ingest(context: PartitionContext) -> list[date]:
     if missing:
         raise NoFile(missing, store.landing())
     earlier = DateRange(windows.observed.start, windows.score.start)
-    return [*sorted(landed.intersection(earlier.days()) - days_of(store)), *own]
-
-
-def days_of(store: Store, table_name: str = "observations") -> set[date]:
-    """Return the days that `observations` (or `quarantine`) holds rows of."""
-    table = store.open(table_name)
-    return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
+    return [*sorted(landed.intersection(earlier.days()) - store.days("observations")), *own]
 
 
 def landed_file(store: Store, day: date) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,3 +39,8 @@ class Store:
 
         location = self.table(name)
         return DeltaTable(location, version=version) if DeltaTable.is_deltatable(location) else None
+
+    def days(self, name: str) -> set[date]:
+        """Return the days that a table partitioned by `date` holds rows of."""
+        table = self.open(name)
+        return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
