@@ -36,7 +36,7 @@ def show(
     context = Context.named(workload, settings())
     if limit is None and format == "table":
         limit = SCREEN_ROWS
-    rows = read_rows(context, table, partition, group, limit)
+    rows = read_rows(context.workload, context.store, table, partition, group, limit)
     try:
         FORMATS[format](rows, sys.stdout)
         sys.stdout.flush()

@@ -52,7 +52,7 @@ def slices_to_build(context: PartitionContext) -> Slices:
         OtherFeatures: when the table has other columns, or a bucket that is not declared any more.
     """
     workload, store, windows = context.workload, context.store, context.windows
-    observed = {slice_of(workload, day) for day in store.days()}
+    observed = {slice_of(workload, day) for day in store.days("observations")}
     if windows.partition not in observed:
         raise NoObservations(workload.name, context.partition)
     table = store.open("features")

@@ -49,7 +49,7 @@ def days_to_ingest(context: PartitionContext) -> list[date]:
     if missing:
         raise NoFile(missing, store.landing())
     earlier = DateRange(windows.observed.start, windows.score.start)
-    return [*sorted(landed.intersection(earlier.days()) - store.days()), *own]
+    return [*sorted(landed.intersection(earlier.days()) - store.days("observations")), *own]
 
 
 def landed_file(store: Store, day: date) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from muster import groups
-from muster.context import Context
 from muster.errors import MusterError, UnknownName, WrongArgument
+from muster.storage.store import Store
 from muster.storage.tables import TABLES
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
@@ -53,7 +53,8 @@ class Rows:
 
 
 def read_rows(
-    context: Context,
+    workload: Workload,
+    store: Store,
     table: str,
     partition: str | None = None,
     group: str | None = None,
@@ -70,10 +71,9 @@ def read_rows(
 
     if table not in TABLES:
         raise UnknownName("table", table, TABLES)
-    workload = context.workload
     columns = TABLES[table].schema(workload).names
     where = [*_of_partition(workload, table, partition), *_of_group(workload, table, columns, group)]
-    delta = context.store.open(table)
+    delta = store.open(table)
     if delta is None:
         raise NotWritten(workload.name, table)
     query = QueryBuilder().register("rows", delta)

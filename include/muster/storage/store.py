@@ -33,14 +33,14 @@ class Store:
         """Return the folder of a stage's result files."""
         return f"{self.root}/results/{self.workload}/{stage}"
 
-    def days(self, name: str = "observations") -> set[date]:
-        """Return the days that a table by days holds rows of."""
-        table = self.open(name)
-        return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
-
     def open(self, name: str, version: int | None = None) -> DeltaTable | None:
         """Open the Delta table `name` with delta-rs, or return None when nothing was written to it yet."""
         from deltalake import DeltaTable
 
         location = self.table(name)
         return DeltaTable(location, version=version) if DeltaTable.is_deltatable(location) else None
+
+    def days(self, name: str) -> set[date]:
+        """Return the days that a table partitioned by `date` holds rows of."""
+        table = self.open(name)
+        return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()

@@ -94,7 +94,7 @@ def default_partition(context: Context) -> date:
     workload, store, schedule = context.workload, context.store, context.workload.schedule
     if schedule.demo:
         return schedule.demo[-1]
-    days = landed_days(store) | store.days()
+    days = landed_days(store) | store.days("observations")
     if not days:
         raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), store.landing())
     first = slice_of(workload, max(days) + timedelta(days=1))
@@ -113,7 +113,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
         BadFile: for a landed file that ingest would refuse.
     """
     workload, store, all_days = context.workload, context.store, set(days.days())
-    landed, in_table = landed_days(store) & all_days, store.days() & all_days
+    landed, in_table = landed_days(store) & all_days, store.days("observations") & all_days
     if not landed and not in_table:
         raise NothingLanded(workload.name, days, store.landing())
     # A day on which nothing happened has a file without rows, and nothing in the table.
