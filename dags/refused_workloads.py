@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from muster.settings import settings
-from muster_airflow.dags import refuse_unsound_workloads
+from muster_airflow.dags import raise_invalid_workloads
 
-refuse_unsound_workloads(settings().workloads)
+raise_invalid_workloads(settings().workloads)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from muster.settings import settings
-from muster_airflow.dags import RETRY_DELAY, sound_workloads
+from muster_airflow.dags import RETRY_DELAY, valid_workloads
 from muster_airflow.operators.rollback import CompareOperator, RollbackOperator
 
 RUNBOOK = """### Roll a champion back
@@ -34,7 +34,7 @@ FAILS = (
     "- **When it fails**: the champion is as it was; the message says why and what to do. Clearing the task is safe."
 )
 
-workloads = [workload.name for workload, _ in sound_workloads(settings().workloads)]
+workloads = [workload.name for workload, _ in valid_workloads(settings().workloads)]
 
 with DAG(
     dag_id="rollback",

@@ -7,8 +7,8 @@ because an error in this file would hide all the others.
 from __future__ import annotations
 
 from muster.settings import settings
-from muster_airflow.dags import sound_workloads, workload_dags
+from muster_airflow.dags import valid_workloads, workload_dags
 
-for workload, path in sound_workloads(settings().workloads):
+for workload, path in valid_workloads(settings().workloads):
     for dag in workload_dags(workload, path):
         globals()[dag.dag_id] = dag

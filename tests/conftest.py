@@ -54,6 +54,7 @@ def mlflow_server(shared: Shared, stack_settings: Settings) -> str:
     return stack_settings.mlflow_tracking_uri
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep on one worker what shares a thing that is dear, or that only one may use at a time."""
     for item in items:

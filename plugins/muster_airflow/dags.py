@@ -39,7 +39,7 @@ def asset(workload: Workload, table: str) -> Asset:
     return Asset(name=f"{workload.name}.{table}", uri=f"muster://{workload.name}/{table}", group="muster")
 
 
-def sound_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
+def valid_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
     """Yield every workload of `folder` whose YAML holds."""
     for path in workload_files(folder):
         try:
@@ -48,7 +48,7 @@ def sound_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
             continue  # dags/refused_workloads.py says why
 
 
-def refuse_unsound_workloads(folder: Path) -> None:
+def raise_invalid_workloads(folder: Path) -> None:
     """Raise the problems of all workloads whose YAML does not hold, if there are any."""
     problems: list[str] = []
     for path in workload_files(folder):

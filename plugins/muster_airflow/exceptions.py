@@ -26,28 +26,11 @@ class ConnectionRefused(AirflowFailException):
 
 
 class JobFailed(AirflowException):
-    """Raised when a job's process ends badly: its own `error:` line is the message."""
-
-    def __init__(self, stage: str, code: int, lines: list[str]) -> None:
-        ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        errors = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
-        last = [line.strip() for line in lines if line.strip()]
-        super().__init__(
-            errors[-1] if errors else f"the {stage} job {ended}: {last[-1] if last else 'it wrote nothing'}"
-        )
+    """Raised when a job fails: its own error is the message."""
 
 
 class InputRefused(JobFailed, AirflowFailException):
     """Raised when a job says that only another input can help: the task fails at once, its retries are kept."""
-
-
-class ResultMissing(AirflowException):
-    """Raised when a job ends as if it had told something but leaves no result."""
-
-    def __init__(self, stage: str, code: int, path: str) -> None:
-        super().__init__(
-            f"the {stage} job ended with code {code} but wrote no result to '{path}'; look into its log above"
-        )
 
 
 class MlflowClosed(Exception):

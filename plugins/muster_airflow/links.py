@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-class Told(Protocol):
+class EndedOperator(Protocol):
     """What an operator of Muster knows when its job has ended."""
 
     workload: str
@@ -29,8 +29,8 @@ class SparkLink(BaseOperatorLink):
 
     name = "Spark UI"
 
-    def get_link(self, operator: Told, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address, or nothing where the connection tells none."""
+    def get_link(self, operator: EndedOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address, or nothing where the connection names none."""
         return operator.spark_ui
 
 
@@ -39,7 +39,7 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
-    def get_link(self, operator: Told, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: EndedOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the run's page, or nothing without one."""
         run = operator.result.get("mlflow_run_id")
         return f"{operator.mlflow_ui}/#/runs/{run}" if run else ""
@@ -50,7 +50,7 @@ class ModelVersionLink(BaseOperatorLink):
 
     name = "Model version"
 
-    def get_link(self, operator: Told, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: EndedOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the version's page, or nothing without one."""
         keys = ("to_version", "model_version", "champion_version")
         version = next((operator.result[key] for key in keys if operator.result.get(key)), "")

@@ -63,10 +63,10 @@ def defer(
     back = come_back_at(closed.until, now, f"{ti.dag_id} {ti.run_id} {ti.task_id} {ti.map_index}")
     if back - since > max_wait:
         raise WaitedTooLong(since, closed.until, closed.why, max_wait)
-    told = {"until": closed.until.isoformat(timespec="seconds"), "why": closed.why}
-    context["task_state_store"].set(SHOWN_AS, {**told, "since": since.isoformat(timespec="seconds")})
-    task.log.warning("MLflow takes no calls before %s", told["until"])
-    task.log.warning("Why: %s", told["why"])
+    shown = {"until": closed.until.isoformat(timespec="seconds"), "why": closed.why}
+    context["task_state_store"].set(SHOWN_AS, {**shown, "since": since.isoformat(timespec="seconds")})
+    task.log.warning("MLflow takes no calls before %s", shown["until"])
+    task.log.warning("Why: %s", shown["why"])
     seconds, at = (back - now).total_seconds(), back.isoformat(timespec="seconds")
     task.log.warning("Gave the slot back; goes on in %.0f s, at %s; no retry is used", seconds, at)
     trigger = MlflowBudgetTrigger(back.isoformat(), closed.why)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from muster.settings import Settings
-from muster_airflow.process import RUN_KEY
+from muster_airflow.backends.process import RUN_KEY
 from tests.plugins import airflow_task
 from tests.plugins.airflow_task import PARTITION
 

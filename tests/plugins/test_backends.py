@@ -15,13 +15,24 @@ from typing import Any
 
 import pytest
 
-from muster_airflow.backends import BACKENDS, Command, JobCall
-from muster_airflow.backends.code import packed_code
+from muster_airflow.backends import BACKENDS
+from muster_airflow.backends.code import job_file, packed_code
+from muster_airflow.backends.command import Command, python
+from muster_airflow.backends.local import LocalBackend
 from muster_airflow.backends.properties import configured
+from muster_airflow.backends.protocol import JobCall
 from muster_airflow.exceptions import ConnectionRefused
 
-JOB = JobCall("jobs/train.py", "w/made.yaml", "2024-02-05", "a.1", Path("/r/2024-02-05-a.1.json"))
-ARGUMENTS = ["--workload", JOB.workload, "--partition", JOB.partition, "--attempt", "a.1", "--result", str(JOB.result)]
+JOB = JobCall("train", "w/made.yaml", "2024-02-05", "a.1")
+RESULT = Path("/r/2024-02-05-a.1.json")
+ARGUMENTS = ["--workload", JOB.workload, "--partition", JOB.partition, "--attempt", "a.1", "--result", str(RESULT)]
+
+
+def command_of(backend: str, call: JobCall = JOB) -> Command:
+    """Return what a backend starts."""
+    found = BACKENDS[backend]
+    assert isinstance(found, LocalBackend)
+    return found.command(call, RESULT)
 
 
 @pytest.fixture
@@ -37,15 +48,23 @@ def connection(monkeypatch: pytest.MonkeyPatch, home: Path):  # type: ignore[no-
     return make
 
 
-def test_both_backends_run_the_same_file_with_the_same_arguments(connection: Any) -> None:
+def test_both_backends_run_the_same_job_with_the_same_arguments(connection: Any) -> None:
     connection("spark_connect", {"conn_type": "spark_connect", "host": "sc://spark", "port": 15002})
     connection("spark_default", {"conn_type": "spark", "host": "local[2]"})
-    for command in BACKENDS.values():
-        assert command(JOB).arguments[-9:] == ["jobs/train.py", *ARGUMENTS]
+    assert command_of("connect").arguments == [sys.executable, "-P", "-m", "muster_jobs.train", *ARGUMENTS]
+    assert command_of("submit").arguments[-9:] == [job_file("train"), *ARGUMENTS]
+    assert command_of("submit").environment["PYTHONSAFEPATH"] == "1"
+
+
+def test_a_file_of_ones_own_is_run_as_it_is(connection: Any) -> None:
+    connection("spark_default", {"conn_type": "spark", "host": "local[2]"})
+    own = replace(JOB, job="/mine/job.py")
+    assert python(own, RESULT) == [sys.executable, "/mine/job.py", *ARGUMENTS]
+    assert command_of("submit", own).arguments[-9:] == ["/mine/job.py", *ARGUMENTS]
 
 
 def test_options_are_passed_on_and_a_partition_only_where_there_is_one() -> None:
-    call = JobCall("jobs/rollback.py", "w/made.yaml", None, "a.1", Path("/r/a.1.json"), {"to": "3", "why": "it = bad"})
+    call = JobCall("rollback", "w/made.yaml", None, "a.1", options={"to": "3", "why": "it = bad"})
     assert "--partition" not in call.arguments
     assert call.arguments[-4:] == ["--option", "to=3", "--option", "why=it = bad"]
 
@@ -55,7 +74,7 @@ def test_connect_keeps_credentials_out_of_the_arguments(connection: Any) -> None
         "spark_connect",
         {"conn_type": "spark_connect", "host": "spark", "port": 443, "password": "t0ken", "extra": {"use_ssl": "true"}},
     )
-    command = BACKENDS["connect"](JOB)
+    command = command_of("connect")
     assert command.environment == {"SPARK_REMOTE": "sc://spark:443/;token=t0ken;use_ssl=true"}
     assert not [argument for argument in command.arguments if "t0ken" in argument]
 
@@ -73,7 +92,7 @@ def test_connect_keeps_credentials_out_of_the_arguments(connection: Any) -> None
 )
 def test_submit_takes_its_master_from_the_connection(connection: Any, value: Any, master: str) -> None:
     connection("spark_default", value)
-    arguments = BACKENDS["submit"](JOB).arguments
+    arguments = command_of("submit").arguments
     assert arguments[arguments.index("--master") + 1] == master
 
 
@@ -81,25 +100,25 @@ def test_submit_takes_its_master_from_the_connection(connection: Any, value: Any
 def test_submit_refuses_a_connection_that_names_no_master(connection: Any, value: Any) -> None:
     connection("spark_default", value)
     with pytest.raises(ConnectionRefused, match=r"'spark_default' .*no Spark master; give it a master"):
-        BACKENDS["submit"](JOB)
+        command_of("submit")
 
 
 def test_submit_refuses_the_form_that_airflow_cannot_read(connection: Any) -> None:
     connection("spark_default", "spark://local[2]")
     with pytest.raises(ConnectionRefused, match="does not exist or cannot be read; give it a master"):
-        BACKENDS["submit"](JOB)
+        command_of("submit")
 
 
 def test_submit_refuses_a_driver_that_would_outlive_its_task(connection: Any) -> None:
     connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": {"deploy-mode": "cluster"}})
     with pytest.raises(ConnectionRefused, match="asks for the deploy mode 'cluster'"):
-        BACKENDS["submit"](JOB)
+        command_of("submit")
 
 
 @pytest.mark.parametrize("backend", ["connect", "submit"])
 def test_a_missing_connection_is_refused(connection: Any, backend: str) -> None:
     with pytest.raises(ConnectionRefused, match="does not exist or cannot be read; give it a"):
-        BACKENDS[backend](JOB)
+        command_of(backend)
 
 
 SECRET = "pa=ss: #word! \\ü"
@@ -111,14 +130,14 @@ EXTRA = {
 
 def test_submit_brings_delta_and_what_the_connection_adds(connection: Any) -> None:
     connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": EXTRA})
-    found = BACKENDS["submit"](JOB).properties
+    found = command_of("submit").properties
     assert found.items() > {**EXTRA["conf"], "spark.jars": "/a.jar,/b.jar"}.items()
     assert found["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
 
 
 def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tmp_path: Path) -> None:
     connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": EXTRA})
-    command = BACKENDS["submit"](JOB)
+    command = command_of("submit")
     with configured(command, tmp_path / "submit") as arguments:
         (file,) = (tmp_path / "submit").iterdir()
         assert arguments[:4] == [command.arguments[0], "--properties-file", str(file), "--load-spark-defaults"]
@@ -163,7 +182,7 @@ def test_spark_reads_the_configuration_as_it_was_meant_and_its_own_defaults_too(
         "print('TOLD', json.dumps(told))\n"
     )
     connection("spark_default", {"conn_type": "spark", "host": "local[1]", "extra": {"conf": EXTRA["conf"]}})
-    command = BACKENDS["submit"](replace(JOB, file=str(script)))
+    command = command_of("submit", replace(JOB, job=str(script)))
     with configured(command, tmp_path / "submit") as arguments:
         started = subprocess.run(
             arguments, env={**os.environ, **command.environment}, capture_output=True, text=True, check=True

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from muster_airflow.process import RUN_KEY
+from muster_airflow.backends.process import RUN_KEY
 from tests.plugins import airflow_task
 from tests.plugins.airflow_task import PARTITION, declare
 

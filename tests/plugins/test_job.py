@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition, ResultMissing
+from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.operators.job import JobOperator
 from tests.plugins.airflow_task import PARTITION, context_of
@@ -109,7 +109,7 @@ def test_a_killed_job_is_told_by_its_signal(operator: Any) -> None:
 
 
 def test_a_job_that_leaves_no_result_fails(operator: Any) -> None:
-    with pytest.raises(ResultMissing, match="wrote no result"):
+    with pytest.raises(JobFailed, match="wrote no result"):
         operator("").execute(context_of())
 
 

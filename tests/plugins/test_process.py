@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from muster_airflow import process
-from muster_airflow.process import RUN_KEY, JobProcess, stop_leftovers
+from muster_airflow.backends import process
+from muster_airflow.backends.process import RUN_KEY, JobProcess, stop_leftovers
 
 SLEEPING = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
 DEAF = [
@@ -22,7 +22,7 @@ DEAF = [
 ]
 STARTER = """
 import os, sys
-from muster_airflow.process import JobProcess
+from muster_airflow.backends.process import JobProcess
 started = JobProcess({arguments!r}, os.environ)
 print(started.pid, flush=True)
 started.stream(lambda line: print(line, flush=True))

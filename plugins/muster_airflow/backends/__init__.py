@@ -1,16 +1,14 @@
-"""Where a job runs: each backend turns a job into the command and environment of one process.
-
-A backend is a function. A new one (Databricks, say) is one more entry of `BACKENDS`.
-"""
+"""Where a job runs. A new backend (Databricks, say) is a file of its own and one more entry of `BACKENDS`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from muster_airflow.backends.connect import ConnectBackend
+from muster_airflow.backends.plain import PlainBackend
+from muster_airflow.backends.protocol import Backend
+from muster_airflow.backends.submit import SubmitBackend
 
-from muster_airflow.backends import connect, submit
-from muster_airflow.backends.command import Command, JobCall, plain
+BACKENDS: dict[str, Backend] = {"connect": ConnectBackend(), "submit": SubmitBackend()}
+"""Name, as in `MUSTER_BACKEND` -> where jobs that need Spark run."""
 
-__all__ = ["BACKENDS", "Command", "JobCall", "plain"]
-
-BACKENDS: dict[str, Callable[[JobCall], Command]] = {"connect": connect.command, "submit": submit.command}
-"""Name, as in `MUSTER_BACKEND` -> how a job is started."""
+PLAIN: Backend = PlainBackend()
+"""Where jobs run that need no Spark."""

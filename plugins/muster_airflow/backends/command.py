@@ -1,4 +1,4 @@
-"""A job to run, and the process that runs it."""
+"""The process that runs a job on this machine."""
 
 from __future__ import annotations
 
@@ -7,29 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class JobCall:
-    """One attempt at one stage: the same file and arguments on every backend."""
-
-    file: str
-    workload: str
-    """Path of the workload's YAML file."""
-    partition: str | None
-    """None for a job that is about no partition."""
-    attempt: str
-    result: Path
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def arguments(self) -> list[str]:
-        """The job's command line."""
-        return [
-            *("--workload", self.workload),
-            *(("--partition", self.partition) if self.partition else ()),
-            *("--attempt", self.attempt, "--result", str(self.result)),
-            *(part for name, value in self.options.items() for part in ("--option", f"{name}={value}")),
-        ]
+from muster_airflow.backends.protocol import JobCall
 
 
 @dataclass(frozen=True)
@@ -44,6 +22,10 @@ class Command:
     """Where Spark shows the work, when that is known before it starts."""
 
 
-def plain(job: JobCall) -> Command:
-    """Return the command of a job that needs no Spark."""
-    return Command([sys.executable, job.file, *job.arguments])
+def python(call: JobCall, result: Path) -> list[str]:
+    """Return the arguments that run a job in Python: the stage's own module, or somebody's own file.
+
+    The folder of a module is not put on the path (`-P`): its neighbours are no modules of anybody else.
+    """
+    job = [call.job] if call.job else ["-P", "-m", f"muster_jobs.{call.stage}"]
+    return [sys.executable, *job, *call.arguments, "--result", str(result)]

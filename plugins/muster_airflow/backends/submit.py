@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseHook, Connection
@@ -15,8 +16,10 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from muster.settings import settings
 from muster.spark_conf import delta_configuration, spark_home
-from muster_airflow.backends.code import packed_code
-from muster_airflow.backends.command import Command, JobCall
+from muster_airflow.backends.code import job_file, packed_code
+from muster_airflow.backends.command import Command
+from muster_airflow.backends.local import LocalBackend
+from muster_airflow.backends.protocol import JobCall
 from muster_airflow.exceptions import ConnectionRefused
 
 CONN_ID = "spark_default"
@@ -24,28 +27,35 @@ RULE = 'give it a master: {"conn_type": "spark", "host": "spark://master", "port
 MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
 
 
-def command(job: JobCall) -> Command:
-    """Return the command that submits a job, with Muster's own code for the executors."""
-    try:
-        connection = BaseHook.get_connection(CONN_ID)
-    except AirflowNotFoundException:
-        raise ConnectionRefused(CONN_ID, "does not exist or cannot be read", RULE) from None
-    extra = connection.extra_dejson
-    if extra.get("deploy-mode", "client") != "client":
-        rule = "only 'client' ends with its task: leave it out"
-        raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
-    return Command(
-        [
-            str(spark_home() / "bin" / "spark-submit"),
-            *("--master", master(connection), "--name", f"{job.file.rsplit('/')[-1]} {job.workload} {job.partition}"),
-            *("--py-files", str(packed_code(settings().home / "code"))),
-            job.file,
-            *job.arguments,
-        ],
-        {"PYSPARK_PYTHON": sys.executable},
-        configuration(extra),
-        spark_ui=extra.get("ui", ""),
-    )
+class SubmitBackend(LocalBackend):
+    """Submits a job, with Muster's own code for the executors."""
+
+    name = "submit"
+
+    def command(self, call: JobCall, result: Path) -> Command:
+        """Return the command that submits a job."""
+        try:
+            connection = BaseHook.get_connection(CONN_ID)
+        except AirflowNotFoundException:
+            raise ConnectionRefused(CONN_ID, "does not exist or cannot be read", RULE) from None
+        extra = connection.extra_dejson
+        if extra.get("deploy-mode", "client") != "client":
+            rule = "only 'client' ends with its task: leave it out"
+            raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
+        name = f"{call.stage} {Path(call.workload).stem} {call.partition or ''}".strip()
+        # As `python -P` does it: the folder of our own job's file is not put on the path.
+        safe = {} if call.job else {"PYTHONSAFEPATH": "1"}
+        return Command(
+            [
+                str(spark_home() / "bin" / "spark-submit"),
+                *("--master", master(connection), "--name", name),
+                *("--py-files", str(packed_code(settings().home / "code"))),
+                *(call.job or job_file(call.stage), *call.arguments, "--result", str(result)),
+            ],
+            {"PYSPARK_PYTHON": sys.executable, **safe},
+            configuration(extra),
+            spark_ui=extra.get("ui", ""),
+        )
 
 
 def master(connection: Connection) -> str:
@@ -57,11 +67,11 @@ def master(connection: Connection) -> str:
     host, port = connection.host or "", f":{connection.port}" if connection.port else ""
     if connection.conn_type == "spark" and host and port and "://" not in host:
         host = f"spark://{host}"
-    found = f"{host}{port}"
-    if connection.conn_type != "spark" or not MASTER.match(found):
+    address = f"{host}{port}"
+    if connection.conn_type != "spark" or not MASTER.match(address):
         problem = f"has the type '{connection.conn_type}' and the host '{host}', which is no Spark master"
         raise ConnectionRefused(CONN_ID, problem, RULE)
-    return found
+    return address
 
 
 def configuration(extra: Mapping[str, Any]) -> dict[str, str]:

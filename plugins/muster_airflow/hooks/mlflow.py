@@ -51,14 +51,14 @@ class MlflowHook(BaseHook):
             ConnectionRefused: when there is none, or it is of another type.
         """
         try:
-            found = self.get_connection(self.mlflow_conn_id)
+            connection = self.get_connection(self.mlflow_conn_id)
         except AirflowNotFoundException:
             raise self._refused("does not exist or cannot be read", RULE) from None
-        if found.conn_type != self.conn_type:
-            raise self._refused(f"has the type '{found.conn_type}'", RULE)
-        if found.login and found.password:  # the password itself Airflow masks when it reads the connection
-            mask_secret(base64.b64encode(f"{found.login}:{found.password}".encode()).decode())
-        return found
+        if connection.conn_type != self.conn_type:
+            raise self._refused(f"has the type '{connection.conn_type}'", RULE)
+        if connection.login and connection.password:  # the password itself Airflow masks when it reads the connection
+            mask_secret(base64.b64encode(f"{connection.login}:{connection.password}".encode()).decode())
+        return connection
 
     @property
     def uri(self) -> str:
@@ -106,8 +106,8 @@ class MlflowHook(BaseHook):
         try:
             return CallRates(**{name: extra[name] for name in CLASSES if extra.get(name) not in (None, "")})
         except ValidationError as problems:
-            said = "; ".join(error["msg"].removeprefix("Value error, ") for error in problems.errors())
-            raise self._refused("has a budget that cannot be kept", said) from None
+            problem = "; ".join(error["msg"].removeprefix("Value error, ") for error in problems.errors())
+            raise self._refused("has a budget that cannot be kept", problem) from None
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server who it is and whether it lets us in; for the form's Test button."""

@@ -1,4 +1,4 @@
-"""What a server says when it is asked whether it is an MLflow that lets us in."""
+"""Ask a server whether it is an MLflow that lets us in."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def ask(uri: str, login: str | None, password: str | None) -> str:
     if version.status_code in (401, 403):
         raise Unfit(_no_entry(uri, version, login, password))
     if version.status_code != 200 or not version.text[:1].isdigit():
-        raise Unfit(f"no MLflow at {uri}: {_told(version)}; check host, port and path")
+        raise Unfit(f"no MLflow at {uri}: {_described(version)}; check host, port and path")
     experiments = _answer(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", signed)
     if experiments.status_code in (401, 403):
         raise Unfit(_no_entry(uri, experiments, login, password))
     if experiments.status_code != 200:
-        raise Unfit(f"MLflow {version.text} at {uri} is not well: {_told(experiments)}")
+        raise Unfit(f"MLflow {version.text} at {uri} is not well: {_described(experiments)}")
     known = f"as '{login}'" if login else "with a token" if password else "without signing in"
     return f"MLflow {version.text} at {uri} lets us in {known}"
 
@@ -79,7 +79,7 @@ def _no_entry(uri: str, answer: requests.Response, login: str | None, password: 
     return f"{uri} forbids it (403): {rule}"
 
 
-def _told(answer: requests.Response) -> str:
+def _described(answer: requests.Response) -> str:
     moved = f" to {answer.headers['Location'].split('?')[0]}" if "Location" in answer.headers else ""
     server = f" from {answer.headers['Server']}" if "Server" in answer.headers else ""
     return f"it answered {answer.status_code}{moved}{server}"

@@ -33,7 +33,7 @@ class ApproveOperator(JobOperator, ApprovalOperator):
     :param response_timeout: for how long to wait for an answer.
     """
 
-    untold = frozenset({"markdown", "plots"})
+    left_out_of_summary = frozenset({"markdown", "plots"})
     template_fields = (*JobOperator.template_fields, "subject")
     ui_color = "#f6e3c5"
 

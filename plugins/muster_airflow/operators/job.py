@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,28 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from muster.settings import settings
-from muster_airflow.backends.code import job_file
+from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import comes_from_backfill
-from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, ResultMissing
-from muster_airflow.hooks.mlflow import CREDENTIALS, MlflowHook
+from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition
+from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
-from muster_airflow.process import RUN_KEY, JobProcess, stop_leftovers
 from muster_airflow.summary import summary
 from muster_airflow.waiting import MAX_WAIT, check_closed, clear_wait, defer
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from muster_airflow.backends import Command
-
-NOT_INHERITED = (
-    *("AIRFLOW_CONN_", "AIRFLOW__", *CREDENTIALS),
-    *("SPARK_REMOTE", "SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED"),
-)
-"""Airflow's connections and keys are none of a job's business; where Spark and MLflow are, connections alone say."""
-
-KEPT_LINES = 200
-"""The last lines of a job's output that are searched for its error."""
+    from muster_airflow.backends.protocol import Backend, Outcome
 
 
 class JobOperator(BaseOperator):
@@ -46,10 +34,10 @@ class JobOperator(BaseOperator):
     :param stage: name of the stage.
     :param workload: path of the workload's YAML file. (templated)
     :param partition: the partition's date; left out, the run's partition key. (templated)
-    :param job_options: what else the job is told, `--option name=value`; empty values are left out. (templated)
-    :param job: the job's file; left out, `jobs/<stage>.py`.
+    :param job_options: the job's options, `--option name=value`; empty values are left out. (templated)
+    :param job: a job's file of one's own; left out, the stage's, `muster_jobs.<stage>`.
     :param spark: whether the job needs Spark; without it the job is a plain process on every backend.
-    :param mlflow: whether the job talks to MLflow; without it the job is not told where that is, nor waits for it.
+    :param mlflow: whether the job talks to MLflow; without it the job does not learn where that is, nor waits for it.
     :param mlflow_conn_id: the connection that says where MLflow is. (templated)
     :param max_wait: for how long in all the task waits for MLflow before it fails.
     """
@@ -57,7 +45,7 @@ class JobOperator(BaseOperator):
     template_fields = ("workload", "partition", "job_options", "mlflow_conn_id")
     operator_extra_links = (SparkLink(), MlflowRunLink(), ModelVersionLink())
     ui_color = "#e8eef7"
-    untold: ClassVar[frozenset[str]] = frozenset()
+    left_out_of_summary: ClassVar[frozenset[str]] = frozenset()
     """What of its result the log does not sum up."""
     partitioned = True
     """Whether the job is about one partition; an operator of one that is not says so."""
@@ -89,7 +77,7 @@ class JobOperator(BaseOperator):
         self.spark_ui = ""
         self.mlflow_ui = ""
         self.result: dict[str, Any] = {}
-        self._process: JobProcess | None = None
+        self._handle: Handle | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the job and return its result."""
@@ -112,9 +100,9 @@ class JobOperator(BaseOperator):
         return self.result
 
     def on_kill(self) -> None:
-        """Stop the job; it interrupts its own work on the Spark server first."""
-        if self._process is not None:
-            self._process.stop()
+        """Stop the job; it interrupts its own work first."""
+        if self._handle is not None:
+            self._backend().cancel(self._handle)
 
     def partition_of(self, context: Context) -> str | None:
         """Return the partition that this task is about; None where the job is about none.
@@ -130,21 +118,56 @@ class JobOperator(BaseOperator):
         return str(partition)
 
     def _attempt(self, context: Context) -> dict[str, Any]:
-        partition = self.partition_of(context)
-        workload = Path(self.workload).stem
-        mlflow = self._mlflow()
-        run_key = " ".join(filter(None, [settings().store_root, workload, self.stage, partition]))
-        if left := stop_leftovers(run_key):
-            self.log.warning("Stopped what an earlier attempt left: processes %s", left)
-        attempt = _attempt_name(context)
-        result_file = self._result_file(workload, partition, attempt)
-        command = self._command(partition, attempt, result_file)
-        self.spark_ui = command.spark_ui
+        call = self._call(context)
+        backend = self._backend()
+        self._handle = handle = backend.submit(call)
+        self.spark_ui = handle.links.get("spark_ui", "")
         context["ti"].xcom_push(SparkLink().xcom_key, self.spark_ui)
-        result = self._run(command, {**mlflow, RUN_KEY: run_key}, result_file)
-        told = {name: value for name, value in result.items() if name not in self.untold}
-        self.log.info("%s", summary(self.stage, workload, partition, told))
+        result = self._result(self._ended(backend, handle))
+        shown = {name: value for name, value in result.items() if name not in self.left_out_of_summary}
+        self.log.info("%s", summary(self.stage, Path(self.workload).stem, call.partition, shown))
         return result
+
+    def _call(self, context: Context) -> JobCall:
+        partition = self.partition_of(context)
+        key = [settings().store_root, Path(self.workload).stem, self.stage, partition]
+        return JobCall(
+            stage=self.stage,
+            workload=self.workload,
+            partition=partition,
+            attempt=_attempt_name(context),
+            job=self.job or "",
+            options={name: value for name, value in (self.job_options or {}).items() if value},
+            environment=self._mlflow(),
+            run_key=" ".join(filter(None, key)),
+        )
+
+    def _backend(self) -> Backend:
+        from muster_airflow.backends import BACKENDS, PLAIN  # not while DAGs are parsed
+
+        return BACKENDS[settings().backend] if self.spark else PLAIN
+
+    def _ended(self, backend: Backend, handle: Handle) -> Outcome:
+        """Pass on what the job writes until it has ended; return what became of it."""
+        try:
+            while True:
+                status = backend.poll(handle)
+                for line in status.lines:
+                    self.log.info("%s", line)
+                if not status.running:
+                    return backend.result(handle)
+        except BaseException:
+            backend.cancel(handle)
+            raise
+
+    def _result(self, outcome: Outcome) -> dict[str, Any]:
+        match outcome:
+            case Done(result):
+                return dict(result)
+            case Later(until, why):
+                raise MlflowClosed(until, why)
+            case Failed(message, retryable):
+                raise (JobFailed if retryable else InputRefused)(message)
 
     def _mlflow(self) -> dict[str, str]:
         """Return what the job's environment says of MLflow.
@@ -158,51 +181,6 @@ class JobOperator(BaseOperator):
         self.mlflow_ui = hook.ui
         check_closed(hook.uri)
         return hook.environment()
-
-    def _command(self, partition: str | None, attempt: str, result_file: Path) -> Command:
-        from muster_airflow.backends import BACKENDS, JobCall, plain
-
-        options = {name: value for name, value in (self.job_options or {}).items() if value}
-        job = self.job or job_file(self.stage)
-        call = JobCall(job, self.workload, partition, attempt, result_file, options)
-        if not self.spark:
-            return plain(call)
-        backend = settings().backend
-        self.log.info("Backend '%s'", backend)
-        return BACKENDS[backend](call)
-
-    def _run(self, command: Command, added: Mapping[str, str], result_file: Path) -> dict[str, Any]:
-        from muster_airflow.backends.properties import configured
-
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
-        lines: list[str] = []
-
-        def tell(line: str) -> None:
-            self.log.info("%s", line)
-            lines.append(line)
-            del lines[:-KEPT_LINES]
-
-        result_file.unlink(missing_ok=True)  # this very attempt may have been deferred before
-        with configured(command, settings().home.resolve() / "submit") as arguments:
-            self._process = JobProcess(arguments, {**inherited, **command.environment, **added})
-            self.log.info("Started process %s: %s", self._process.pid, " ".join(arguments))
-            code = self._process.stream(tell)
-        if code not in (os.EX_OK, os.EX_TEMPFAIL):
-            raise (InputRefused if code == os.EX_DATAERR else JobFailed)(self.stage, code, lines)
-        if not result_file.is_file():
-            raise ResultMissing(self.stage, code, str(result_file))
-        result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
-        if code == os.EX_TEMPFAIL:
-            raise MlflowClosed(datetime.fromisoformat(result["until"]), result["why"])
-        return result
-
-    def _result_file(self, workload: str, partition: str | None, attempt: str) -> Path:
-        """Return a file of this attempt alone, beside the store where that is a folder."""
-        from muster.storage.store import Store
-
-        root = settings().store_root
-        folder = Store(root if "://" not in root else str(settings().home / "store"), workload).results(self.stage)
-        return Path(folder) / f"{'-'.join(filter(None, [partition, attempt]))}.json"
 
 
 def _attempt_name(context: Context) -> str:

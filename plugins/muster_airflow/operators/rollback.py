@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DryRun(AirflowSkipException):
-    """Raised when a run was asked to look only."""
+    """Raised when a run was to compare only."""
 
     def __init__(self) -> None:
         super().__init__("dry run: nothing was moved; the task before shows what would be. Trigger again without it")
@@ -44,14 +44,14 @@ class CompareOperator(JobOperator):
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
         """Run the job, and show the groups that it lists."""
-        self.job_options = {"to": self.version, "groups": self.groups, **self._asked()}
+        self.job_options = {"to": self.version, "groups": self.groups, **self._mode_options()}
         result = super().carry_out(context, **resumed)
         shown = _shown(Path(self.workload).stem, result)
         self.log.info("%s", shown)
         context["ti"].xcom_push("difference", shown)
         return result
 
-    def _asked(self) -> dict[str, str]:
+    def _mode_options(self) -> dict[str, str]:
         return {"dry_run": "true"}
 
 
@@ -81,7 +81,7 @@ class RollbackOperator(CompareOperator):
             raise DryRun
         return super().carry_out(context, **resumed)
 
-    def _asked(self) -> dict[str, str]:
+    def _mode_options(self) -> dict[str, str]:
         return {"against": self.against, "who": self.who, "why": self.why}
 
 

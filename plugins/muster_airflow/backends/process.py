@@ -1,4 +1,4 @@
-"""A job's process: it dies with this one, is read line by line, found again by its run key."""
+"""A job's process: it dies with this one, is read line by line, recognised by its run key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muster import die_with_parent
 from muster_airflow.exceptions import StillAtWork
 
 RUN_KEY = "MUSTER_RUN_KEY"
-"""In the environment of a job and of all that it starts: what an earlier attempt left is found by it."""
+"""In the environment of a job and of all that it starts: by it what an earlier attempt left is recognised."""
 
 GRACE = 4.0
 """Seconds between SIGTERM and SIGKILL: less than the five after which Airflow kills the task itself."""
@@ -61,18 +61,18 @@ def stop_leftovers(run_key: str) -> list[int]:
     Raises:
         StillAtWork: when one outlives SIGKILL.
     """
-    found = list(_marked(run_key))
-    for process in found:
+    processes = list(_marked(run_key))
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(found, timeout=GRACE)
+    _, alive = psutil.wait_procs(processes, timeout=GRACE)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     _, alive = psutil.wait_procs(alive, timeout=GRACE)
     if alive:
         raise StillAtWork([process.pid for process in alive])
-    return [process.pid for process in found]
+    return [process.pid for process in processes]
 
 
 def _marked(run_key: str) -> Iterator[psutil.Process]:
