@@ -82,16 +82,21 @@ def register(artifact: Artifact) -> RegisteredVersion:
         )
 
     versions = CreateOrFind(lambda: _versions(client, artifact), create, lambda item: _delete(client, item))
-    version = None if _is_new(client, artifact) else versions.find()
+    # A group's model is looked for only where its registered model is not new: a search of each new group would be
+    # one call too many. A pack is looked for first: what is registered already creates nothing.
+    is_pack = unit.group is None
+    version = None if not is_pack and _create_model(client, artifact) else versions.find()
     if version is None:
         upload = artifact.upload(client)
+        if is_pack:
+            _create_model(client, artifact)
         version = versions.create()
         artifact.link(client, version, upload)
     return described(unit, _ready(client, versions.remove_surplus(version)))
 
 
-def _is_new(client: MlflowClient, artifact: Artifact) -> bool:
-    """Create the registered model; tell whether it is new: then there is no version to look for."""
+def _create_model(client: MlflowClient, artifact: Artifact) -> bool:
+    """Create the registered model where there is none; tell whether it is new: then there is no version to look for."""
     from mlflow.exceptions import MlflowException
 
     unit = artifact.unit
