@@ -87,7 +87,9 @@ def test_a_try_again_ends_in_the_same_state_and_another_champion_is_refused(made
         "bad 'scores' = bad",
     )
     assert slopes(line) == {"A,X": 2.0, "B,X": 1.0}
-    with pytest.raises(AirflowException, match="is at version 2, but version 3 was looked at"):
+    with pytest.raises(
+        AirflowException, match="was planned from version 3, Champion is now version 2; nothing was moved"
+    ):
         _run(_roll_back(file, version="1"))
     with pytest.raises(AirflowException, match="'who' is empty"):
         _run(_roll_back(file, version="1", against="2", who=""))

@@ -61,6 +61,17 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
+def dying(step: Callable[..., Any], after: bool) -> Callable[..., Any]:
+    """Return a step in whose place the process is killed: before it, or once it is done."""
+
+    def dies(*arguments: Any, **named: Any) -> Any:
+        if after:
+            step(*arguments, **named)
+        raise Killed
+
+    return dies
+
+
 @dataclass
 class Line:
     """What train and evaluate leave behind, made by hand for a workload of its own."""

@@ -16,7 +16,7 @@ from muster.champions.journal import Journal
 from muster.champions.opened import opponents
 from muster.scoring.score import prepare
 from muster_local import PROJECT
-from tests.promotion.conftest import Killed
+from tests.promotion.conftest import Killed, dying
 from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks
 
 pytestmark = pytest.mark.slow
@@ -146,14 +146,8 @@ def test_a_promotion_broken_off_before_the_alias_was_set_is_finished(
     served: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three_weeks(served)
-    whole = Journal.append
-
-    def killed(*arguments: Any) -> None:
-        whole(*arguments)
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "append", killed)
+        patched.setattr(Journal, "append", dying(Journal.append, after=True))
         with pytest.raises(Killed):
             promoted(served, FOURTH, {"A,X": 4.0}, "3")
     assert served.journal.pending

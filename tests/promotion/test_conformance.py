@@ -20,7 +20,7 @@ from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack
 from muster.promotion.verdicts import NotJudged, read_verdicts
 from muster.scoring.score import CannotScore, prepare, score_bucket
-from tests.promotion.conftest import Killed, Line
+from tests.promotion.conftest import Killed, Line, dying
 
 pytestmark = pytest.mark.slow
 A, B, C = "A,X", "B,X", "C,X"
@@ -138,7 +138,7 @@ def test_a_promotion_broken_off_anywhere_ends_the_same_when_run_again(
 ) -> None:
     registry.week(registry.first, WON, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(module, step, _dying(getattr(module, step), after))
+        patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
             registry.promote(registry.first)
     assert registry.promote(registry.first)["moved"]
@@ -146,15 +146,6 @@ def test_a_promotion_broken_off_anywhere_ends_the_same_when_run_again(
     assert {row["to_version"] for row in registry.moves} == {"1"}
     assert len(registry.moves) == len({row["group"] for row in registry.moves})
     assert not registry.journal.pending
-
-
-def _dying(step: Any, after: bool) -> Any:
-    def dies(*arguments: Any, **named: Any) -> Any:
-        if after:
-            step(*arguments, **named)
-        raise Killed
-
-    return dies
 
 
 def test_verdicts_about_another_champion_are_refused(registry: Registry) -> None:
@@ -168,7 +159,7 @@ def test_verdicts_about_another_champion_are_refused(registry: Registry) -> None
 def test_a_move_that_is_being_made_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.week(registry.first, {A: "promote"}, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(promotion, "move_alias", _dying(promotion.move_alias, after=False))
+        patched.setattr(promotion, "move_alias", dying(promotion.move_alias, after=False))
         with pytest.raises(Killed):
             registry.promote(registry.first)
     registry.week(registry.second, {A: "promote"}, 2.0, registry.judged(A=None))
@@ -260,7 +251,7 @@ def test_a_rollback_broken_off_anywhere_ends_the_same_when_asked_again(
     registry.two_weeks()
     against = registry.plan().against
     with monkeypatch.context() as patched:
-        patched.setattr(module, step, _dying(getattr(module, step), after))
+        patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
             registry.roll_back(against=against)
     result = registry.roll_back(against=against)

@@ -23,7 +23,7 @@ from muster.promotion import promoted
 from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.verdicts import NotJudged, read_verdicts
 from muster.settings import settings
-from tests.promotion.conftest import Killed
+from tests.promotion.conftest import Killed, dying
 
 Line = Any
 pytestmark = pytest.mark.slow
@@ -150,7 +150,7 @@ def test_without_decisions_it_says_what_to_run(served: Line) -> None:
 STEPS = [
     (promoted, "build_pack"),
     (pack_artifact, "save_pack"),
-    (artifacts, "_is_new"),
+    (artifacts, "_create_model"),
     (pack_artifact.PackArtifact, "link"),
     (Journal, "append"),
     (promoted, "add_metrics"),
@@ -162,16 +162,9 @@ STEPS = [
 def test_a_retry_after_a_crash_reaches_the_same_end(
     served: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
-    whole = getattr(module, step)
-
-    def killed(*arguments: Any, **named: Any) -> Any:
-        if after:
-            whole(*arguments, **named)
-        raise Killed
-
     _week(served, served.first, WON, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(module, step, killed)
+        patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
             _promote(served, served.first)
     result = _promote(served, served.first)
@@ -255,7 +248,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_fails(served: Line, mo
 def test_a_move_that_is_being_made_is_waited_for(served: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     _week(served, served.first, WON, 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "append", _then_die(Journal.append))
+        patched.setattr(Journal, "append", dying(Journal.append, after=True))
         with pytest.raises(Killed):
             _promote(served, served.first)
     _week(served, served.second, WON, 2.0)
@@ -263,14 +256,6 @@ def test_a_move_that_is_being_made_is_waited_for(served: Line, monkeypatch: pyte
         _promote(served, served.second)
     monkeypatch.setattr(alias, "UNDER_WAY", alias.UNDER_WAY * 0)
     assert _promote(served, served.second)["moved"]
-
-
-def _then_die(step: Any) -> Any:
-    def killed(*arguments: Any) -> None:
-        step(*arguments)
-        raise Killed
-
-    return killed
 
 
 def test_never_to_a_pack_of_an_older_partition(served: Line) -> None:

@@ -23,7 +23,7 @@ from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.promote import NotRegistered
 from muster.promotion.proposal import propose
 from muster.promotion.verdicts import read_verdicts
-from tests.promotion.conftest import Killed, Line, left_behind
+from tests.promotion.conftest import Killed, Line, dying, left_behind
 
 pytestmark = pytest.mark.slow
 WON = {"A,X": "promote", "B,X": "promote", "C,X": "reject"}
@@ -114,15 +114,8 @@ def test_killed_anywhere_it_ends_the_same_when_run_again(
     grouped: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
     grouped.week(grouped.first, WON, 1.0)
-    own = getattr(module, step)
-
-    def dies(*arguments: Any, **named: Any) -> Any:
-        if after:
-            own(*arguments, **named)
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(module, step, dies)
+        patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
             grouped.promote(grouped.first)
     grouped.promote(grouped.first)

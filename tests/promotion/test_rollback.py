@@ -18,7 +18,7 @@ from muster.models.build import incumbents
 from muster.promotion import rollback
 from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
-from tests.promotion.conftest import Killed
+from tests.promotion.conftest import Killed, dying
 from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks, version_of, versions
 
 pytestmark = pytest.mark.slow
@@ -196,16 +196,9 @@ STEPS = [
 def test_the_same_rollback_after_a_crash_ends_in_the_same_state(
     served: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
-    whole = getattr(module, step)
-
-    def killed(*arguments: Any, **named: Any) -> Any:
-        if after:
-            whole(*arguments, **named)
-        raise Killed
-
     three_weeks(served)
     with monkeypatch.context() as patched:
-        patched.setattr(module, step, killed)
+        patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
             _roll_back(served, groups=["B,X"], against="3")
     result = _roll_back(served, groups=["B,X"], against="3")
@@ -221,15 +214,8 @@ def test_a_rollback_without_a_version_goes_no_further_back_after_a_crash(
     served: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     three_weeks(served)
-    whole = getattr(Journal, step)
-
-    def killed(*arguments: Any) -> None:
-        if step == "append":
-            whole(*arguments)
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, step, killed)
+        patched.setattr(Journal, step, dying(getattr(Journal, step), after=step == "append"))
         with pytest.raises(Killed):
             _roll_back(served)
     assert _roll_back(served)["to_version"] == "2"

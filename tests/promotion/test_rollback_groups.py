@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from io import StringIO
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,8 @@ from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
 from muster.scoring import score
 from muster.settings import settings
 from muster_jobs import rollback as job
-from tests.promotion.conftest import Killed, Line
+from muster_jobs.job import Job
+from tests.promotion.conftest import Killed, Line, dying
 from tests.promotion.history import declare
 
 pytestmark = pytest.mark.slow
@@ -161,7 +160,7 @@ def test_what_moved_since_the_look_is_not_touched(weeks: Line) -> None:
 
 def test_the_job_tried_again_with_what_the_look_saw_ends_in_the_same_state(weeks: Line) -> None:
     def run(**options: str) -> dict[str, Any]:
-        return job.run(SimpleNamespace(workload=weeks.workload, folder=weeks.root, store=weeks.store, options=options))  # type: ignore[arg-type]
+        return job.run(Job("rollback", weeks.context, settings(), "try", options))
 
     seen = run(dry_run="true")
     told = {"against": seen["against"], "who": "ann", "why": "bad"}
@@ -193,15 +192,8 @@ STEPS = [(Journal, "append"), (rollback, "move_alias"), (Journal, "note_made")]
 def test_killed_anywhere_the_same_command_ends_the_same(
     weeks: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
-    own: Callable[..., Any] = getattr(module, step)
-
-    def dies(*arguments: Any) -> Any:
-        if after:
-            own(*arguments)
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(module, step, dies)
+        patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
             back(weeks)
     if (step, after) != ("note_made", True):  # after it, it ended: the same command goes further back
@@ -234,11 +226,8 @@ def test_a_promotion_broken_off_is_waited_for_and_what_was_taken_back_of_it_stay
     grouped.promote(grouped.first)
     grouped.week(grouped.second, both, 2.0, {"A,X": "1", "B,X": "1"})
 
-    def dies(*_: Any) -> None:
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(promote, "move_alias", dies)
+        patched.setattr(promote, "move_alias", dying(promote.move_alias, after=False))
         with pytest.raises(Killed):
             grouped.promote(grouped.second)
     with pytest.raises(MoveUnderWay):
