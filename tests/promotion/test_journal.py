@@ -1,11 +1,14 @@
-"""The journal of the alias, as it grows older than its columns."""
+"""The journal of the alias: older than its columns, and written to while its table changes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from muster.champions import journal
 
 Line = Any
 pytestmark = pytest.mark.slow
@@ -21,3 +24,42 @@ def test_a_journal_begun_before_groups_had_models_of_their_own_goes_on(served: L
             older = table.to_pyarrow_table().drop_columns("group")
             write_deltalake(table.table_uri, older, mode="overwrite", schema_mode="overwrite")
     assert [(move["to_version"], move["group"]) for move in served.moves] == [("1", None), ("2", None)]
+
+
+@pytest.mark.parametrize("moves", [0, 1], ids=["first", "second"])
+def test_a_commit_that_moves_nothing_does_not_count_as_another_move(
+    served: Line, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    """Two that make the table at the same moment, or one that alters it, commit without a row."""
+    if moves:
+        served.week(served.first, {"A,X": "promote"}, 1.0)
+        served.promote(served.first)
+    partition = served.second if moves else served.first
+    served.week(partition, {"A,X": "promote"}, 2.0, "1" if moves else None)
+    altered: list[bool] = []
+
+    def altered_first(table: DeltaTable, *arguments: Any, **named: Any) -> None:
+        if not altered:
+            DeltaTable(table.table_uri).alter.set_table_properties({"delta.logRetentionDuration": "interval 60 days"})
+            altered.append(True)
+        write_deltalake(table, *arguments, **named)
+
+    monkeypatch.setattr(journal, "write_deltalake", altered_first)
+    served.promote(partition)
+    assert altered
+    assert len(served.moves) == moves + 1
+
+
+def test_a_table_that_refuses_every_commit_ends_the_move(served: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.week(served.first, {"A,X": "promote"}, 1.0)
+    tried: list[int] = []
+
+    def refused(*arguments: Any, **named: Any) -> None:
+        tried.append(1)
+        raise CommitFailedError("refused")
+
+    monkeypatch.setattr(journal, "write_deltalake", refused)
+    with pytest.raises(CommitFailedError):
+        served.promote(served.first)
+    assert len(tried) == journal.ATTEMPTS
+    assert served.position() is None

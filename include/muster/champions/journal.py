@@ -23,6 +23,8 @@ MOVES = f"alias/{ALIAS}"
 MADE = f"alias/{ALIAS}/made"
 """Delta's application id for the number of the last move that the alias was seen to show. Past that, an alias that
 is elsewhere was moved by somebody; without it, it looks the same as a process that died before it set the alias."""
+ATTEMPTS = 5
+"""How often a commit is tried that fails though no move came first: somebody made, altered or tidied the table."""
 
 Row = Mapping[str, Any]
 Moves = Sequence[Row]
@@ -98,15 +100,23 @@ class Journal:
         if self.rows:  # clocks of two machines differ; the order of the moves is that of the journal
             at = max(at, self.rows[-1]["at"] + timedelta(microseconds=1))
         rows = [move.row(at + timedelta(microseconds=number)) for number, move in enumerate(moves)]
-        numbered = CommitProperties(app_transactions=[Transaction(MOVES, len(self.rows) + len(moves))])
-        try:
-            added = pa.Table.from_pylist(rows, ALIAS_JOURNAL)
-            write_deltalake(table, added, mode="append", schema_mode="merge", commit_properties=numbered)
-        except CommitFailedError as error:
-            table.update_incremental()
-            raise JournalMovedOn(_rows(table)[-1]) from error
+        self._table, self.rows = table, self._commit(table, pa.Table.from_pylist(rows, ALIAS_JOURNAL))
+
+    def _commit(self, table: DeltaTable, added: pa.Table) -> list[dict[str, Any]]:
+        """Append rows in one commit, unless another move has come first; return all rows."""
+        numbered = CommitProperties(app_transactions=[Transaction(MOVES, len(self.rows) + added.num_rows)])
+        for attempt in range(ATTEMPTS):
+            try:
+                write_deltalake(table, added, mode="append", schema_mode="merge", commit_properties=numbered)
+                break
+            except CommitFailedError as error:
+                table.update_incremental()
+                if len(rows := _rows(table)) > len(self.rows):
+                    raise JournalMovedOn(rows[-1]) from error
+                if attempt + 1 == ATTEMPTS:
+                    raise
         table.update_incremental()
-        self._table, self.rows = table, _rows(table)
+        return _rows(table)
 
     def _created(self) -> DeltaTable:
         location = self._store.table("alias_journal")
