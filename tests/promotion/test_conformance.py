@@ -289,6 +289,6 @@ def test_what_cannot_be_meant_is_refused(registry: Registry) -> None:
     with pytest.raises(MissingActorOrReason, match="'why'"):
         roll_back(registry.context, registry.plan(), "ann", " ")
     registry.roll_back()
-    with pytest.raises(CannotRollBack, match="no champion stood before"):
+    with pytest.raises(CannotRollBack, match="there was no champion before"):
         registry.roll_back()
     assert len([row for row in registry.moves if row["cause"] == "rollback"]) == 1

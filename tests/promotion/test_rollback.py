@@ -105,7 +105,7 @@ def test_a_rollback_is_undone_by_rolling_back_to_the_newer_version(served: Line)
 def test_going_back_twice_goes_further_back_each_time(served: Line) -> None:
     three_weeks(served)
     assert [_roll_back(served)["to_version"] for _ in range(2)] == ["2", "1"]
-    with pytest.raises(CannotRollBack, match="no champion stood before version 1"):
+    with pytest.raises(CannotRollBack, match="there was no champion before version 1"):
         _roll_back(served)
     with pytest.raises(CannotRollBack, match=r"before the models of 1 groups: A,X; name a version"):
         _roll_back(served, groups=["A,X"])

@@ -76,7 +76,7 @@ def test_a_look_tells_each_groups_models_and_moves_nothing(weeks: Line) -> None:
     assert [first[side]["origin_partition"] for side in ("before", "after")] == [weeks.third, weeks.second]
     assert (first["after"]["algorithm"], first["after"]["score"]) == ("logistic", 0.75)
     view("made", told, out := StringIO())
-    assert "made: each of 2 groups goes to the version that stood before its present one\n" in out.getvalue()
+    assert "made: each of 2 groups goes to the version before its present one\n" in out.getvalue()
     assert "models taken from version 1 (1), version 2 (1)" in out.getvalue()
 
 
@@ -112,7 +112,7 @@ def test_without_groups_all_that_the_last_promotion_changed_go_back_together(wee
     assert weeks.second in look(weeks).difference["scope"]
     back(weeks)
     assert at(weeks) == ["1", "1", "1"]
-    with pytest.raises(CannotRollBack, match="no champion stood before any group's"):
+    with pytest.raises(CannotRollBack, match="there was no champion before any group's"):
         back(weeks)
 
 
@@ -180,7 +180,7 @@ def test_the_command_shows_where_from_and_where_to_and_says_how_many_moved(
         main(["rollback", weeks.name, "--group", "A,X", "--group", "B,X", "--yes", "--why", "late", "--who", "ann"])
     told = capsys.readouterr().out
     assert (ended.value.code or 0, at(weeks)) == (0, ["2", "1", "1"])
-    assert "each of 2 groups goes to the version that stood before its present one\n" in told
+    assert "each of 2 groups goes to the version before its present one\n" in told
     assert f"2 groups of {weeks.name} have earlier champions now, by ann." in told
 
 

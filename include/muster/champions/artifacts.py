@@ -113,8 +113,8 @@ def _create_model(client: MlflowClient, artifact: Artifact) -> bool:
 def _versions(client: MlflowClient, artifact: Artifact) -> list[ModelVersion]:
     """Return the versions of an artifact that are ready, or may become so: those that are ready first."""
     name, tag = artifact.unit.name, digest_tag(artifact.unit)
-    found = client.search_model_versions(f"name = '{name}' AND tag.`{tag}` = '{artifact.digest}'")
-    hopeful = [item for item in found if item.status in ("READY", PENDING)]
+    versions = client.search_model_versions(f"name = '{name}' AND tag.`{tag}` = '{artifact.digest}'")
+    hopeful = [item for item in versions if item.status in ("READY", PENDING)]
     return sorted(hopeful, key=lambda item: (item.status != "READY", int(item.version)))
 
 

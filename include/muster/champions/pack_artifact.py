@@ -53,8 +53,8 @@ class PackArtifact:
         experiment = client.get_run(self.run_id).info.experiment_id
 
         def find() -> list[LoggedModel]:
-            found = client.search_logged_models([experiment], f"tags.`{MANIFEST_DIGEST}` = '{self.digest}'")
-            return sorted(found, key=lambda item: (item.status != "READY", item.creation_timestamp))
+            models = client.search_logged_models([experiment], f"tags.`{MANIFEST_DIGEST}` = '{self.digest}'")
+            return sorted(models, key=lambda item: (item.status != "READY", item.creation_timestamp))
 
         models = CreateOrFind(
             find,

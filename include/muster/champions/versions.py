@@ -58,22 +58,22 @@ def takes(workload: Workload) -> str:
     return hashlib.sha256(json.dumps(list(workload.features.columns)).encode()).hexdigest()[:16]
 
 
-def described(unit: Unit, found: ModelVersion) -> RegisteredVersion:
+def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
     """Return what a version's tags say of it.
 
     Raises:
         ForeignVersion: when they lack anything, or are another group's.
     """
-    tags, number = dict(found.tags), str(found.version)
+    tags, number = dict(registered.tags), str(registered.version)
     needed = (
         (MANIFEST_DIGEST, FOLDER, PARTITION) if unit.group is None else (MODEL_DIGEST, GROUP, RUN, PARTITION, TAKES)
     )
     for tag in needed:
         if tag not in tags:
-            raise ForeignVersion(found.name, number, f"has no tag '{tag}'")
+            raise ForeignVersion(registered.name, number, f"has no tag '{tag}'")
     if tags.get(GROUP) != unit.group:
-        raise ForeignVersion(found.name, number, f"is tagged as the model of group '{tags.get(GROUP)}'")
-    place = tags[FOLDER] if unit.group is None else str(found.source)
+        raise ForeignVersion(registered.name, number, f"is tagged as the model of group '{tags.get(GROUP)}'")
+    place = tags[FOLDER] if unit.group is None else str(registered.source)
     return RegisteredVersion(
         unit, number, tags[digest_tag(unit)], tags[PARTITION], place, tags.get(RUN, ""), tags.get(TAKES, "")
     )
@@ -99,8 +99,8 @@ def current(unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
         NotVouched: when the journal has another digest, or knows of no move to that version.
         MlflowException: when the server does not answer, or answers anything but that there is no such alias.
     """
-    found = at_alias(unit)
-    return None if found is None else vouched(described(unit, found), moves, store)
+    registered = at_alias(unit)
+    return None if registered is None else vouched(described(unit, registered), moves, store)
 
 
 def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> RegisteredVersion:

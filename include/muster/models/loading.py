@@ -53,9 +53,9 @@ class RefusedModel(Exception):
 class CorruptModel(RefusedModel):
     """Raised when stored bytes are not those that the manifest vouches for."""
 
-    def __init__(self, group: str, shard: str, expected: str, found: str) -> None:
+    def __init__(self, group: str, shard: str, expected: str, actual: str) -> None:
         super().__init__(
-            f"the model of group '{group}' in shard '{shard}' has sha256 {found[:12]}..., "
+            f"the model of group '{group}' in shard '{shard}' has sha256 {actual[:12]}..., "
             f"the manifest says {expected[:12]}...; not loaded: restore the shard or roll back"
         )
 
@@ -92,15 +92,15 @@ def check(data: bytes, sha256: str, group: str, shard: str) -> None:
     Raises:
         CorruptModel: when the digest differs.
     """
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise CorruptModel(group, shard, sha256, found)
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
+        raise CorruptModel(group, shard, sha256, actual)
 
 
-def decode(data: bytes, sha256: str, group: str, shard: str, loads: Iterable[str] = ()) -> Any:
+def decode(data: bytes, sha256: str, group: str, shard: str, allowed_imports: Iterable[str] = ()) -> Any:
     """Return the model stored as `data` (a zstd frame of a pickle) after checking its digest.
 
-    `loads` is what it may name beside numpy, scipy and scikit-learn: see `load`.
+    `allowed_imports` is what it may name beside numpy, scipy and scikit-learn: see `load`.
 
     Raises:
         CorruptModel: when the digest differs; nothing was deserialised then.
@@ -108,66 +108,68 @@ def decode(data: bytes, sha256: str, group: str, shard: str, loads: Iterable[str
     """
     check(data, sha256, group, shard)
     try:
-        return load(zstandard.ZstdDecompressor().decompress(data), loads)
+        return load(zstandard.ZstdDecompressor().decompress(data), allowed_imports)
     except Forbidden as error:
         raise ForbiddenModel(group, shard, str(error)) from error
 
 
-def load(pickled: bytes, loads: Iterable[str] = ()) -> Any:
+def load(pickled: bytes, allowed_imports: Iterable[str] = ()) -> Any:
     """Unpickle what names only allowed classes and functions.
 
-    `loads` adds packages, for their classes (`lightgbm`), and single functions (`package.module:function`); never
-    anything of Python's own library.
+    `allowed_imports` adds packages, for their classes (`lightgbm`), and single functions
+    (`package.module:function`); never anything of Python's own library.
 
     Raises:
         Forbidden: at the first other name, before anything is made of it.
     """
-    return _unpickler(frozenset(loads))(io.BytesIO(pickled)).load()
+    return _unpickler(frozenset(allowed_imports))(io.BytesIO(pickled)).load()
 
 
 @cache
-def _unpickler(loads: frozenset[str]) -> type[pickle.Unpickler]:
+def _unpickler(allowed_imports: frozenset[str]) -> type[pickle.Unpickler]:
     """Return an unpickler that looks each name up once: a model has a dozen of them, and a process loads thousands."""
     known: dict[tuple[str, str], Any] = {}
-    packages = {*ALWAYS, *(name for name in loads if ":" not in name)} - sys.stdlib_module_names
+    packages = {*ALWAYS, *(name for name in allowed_imports if ":" not in name)} - sys.stdlib_module_names
 
     class Restricted(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            found = known.get((module, name))
-            if found is None:
-                found = _allowed(module, name, packages, loads, super().find_class)
-                known[module, name] = found
-            return found
+            named = known.get((module, name))
+            if named is None:
+                named = _allowed(module, name, packages, allowed_imports, super().find_class)
+                known[module, name] = named
+            return named
 
     return Restricted
 
 
-def _allowed(module: str, name: str, packages: set[str], loads: frozenset[str], find: Callable[[str, str], Any]) -> Any:
+def _allowed(
+    module: str, name: str, packages: set[str], allowed_imports: frozenset[str], find: Callable[[str, str], Any]
+) -> Any:
     """Return what `module` and `name` stand for, imported only where it may be allowed."""
     if (module, name) in NAMED:
         return find(module, name)
     package, *parts = module.split(".")
     if package in sys.stdlib_module_names:
         raise Forbidden(module, name, "which is of Python's own library")
-    single = f"{module}:{name}" in loads
+    single = f"{module}:{name}" in allowed_imports
     if package not in packages and not single:
         raise Forbidden(module, name, "which is of none of the packages that models may name", package)
     if NO_MODELS.intersection(parts) and package in ALWAYS:
         raise Forbidden(module, name, "which is no part of a model")
-    found = find(module, name)
-    defined_in = getattr(found, "__module__", None) or package  # a ufunc has none
+    named = find(module, name)
+    defined_in = getattr(named, "__module__", None) or package  # a ufunc has none
     if defined_in.split(".")[0] != package or "." in name:
         raise Forbidden(module, name, f"which the package '{package}' does not define itself")
-    if not (single or _is_model_part(package, module, found)):
+    if not (single or _is_model_part(package, module, named)):
         raise Forbidden(module, name, "which is no class that a model is made of", f"{module}:{name}")
-    return found
+    return named
 
 
-def _is_model_part(package: str, module: str, found: Any) -> bool:
-    if isinstance(found, np.ufunc):
+def _is_model_part(package: str, module: str, named: Any) -> bool:
+    if isinstance(named, np.ufunc):
         return True
-    if not isinstance(found, type):
+    if not isinstance(named, type):
         return False
     if package == "numpy":  # not every class: a memmap writes files
-        return issubclass(found, (np.generic, np.dtype, np.random.BitGenerator, np.random.SeedSequence))
+        return issubclass(named, (np.generic, np.dtype, np.random.BitGenerator, np.random.SeedSequence))
     return package != "scipy" or module.startswith(OF_SCIPY)

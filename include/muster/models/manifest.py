@@ -90,17 +90,19 @@ def _prior(rows: pa.Table) -> float:
     return float(pc.sum(counted["positives"]).as_py() / total) if total else 0.0
 
 
-def fits(said: dict[str, Any], workload: Workload) -> bool:
-    """Tell whether models of a pack that says `said` take this workload's keys and features."""
-    return list(said["keys"]) == list(workload.keys) and said["features"] == list(workload.features.columns)
+def fits(description: dict[str, Any], workload: Workload) -> bool:
+    """Tell whether models of a pack described so take this workload's keys and features."""
+    return list(description["keys"]) == list(workload.keys) and description["features"] == list(
+        workload.features.columns
+    )
 
 
-def write_manifest(folder: Path, rows: pa.Table, said: dict[str, Any]) -> str:
+def write_manifest(folder: Path, rows: pa.Table, description: dict[str, Any]) -> str:
     """Write the manifest of a pack whose shards are in `folder`; return its sha256, which is the pack's digest.
 
     It holds the sha256 of every model, so the digest vouches for all of them.
     """
-    text = json.dumps(said)  # in its own order: a group's name follows that of the keys
+    text = json.dumps(description)  # in its own order: a group's name follows that of the keys
     table = rows.select(MANIFEST.names).cast(MANIFEST).replace_schema_metadata({ABOUT: text})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")

@@ -91,9 +91,9 @@ def read_manifest(folder: Path, sha256: str) -> pa.Table:
         data = path.read_bytes()
     except OSError as error:
         raise CorruptManifest(str(path), f"cannot be read ({error.strerror})") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise CorruptManifest(str(path), f"has sha256 {found[:12]}..., expected was {sha256[:12]}...")
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
+        raise CorruptManifest(str(path), f"has sha256 {actual[:12]}..., expected was {sha256[:12]}...")
     table = pq.read_table(io.BytesIO(data))
     version = about(table)["format"]
     if version != FORMAT:
@@ -103,8 +103,8 @@ def read_manifest(folder: Path, sha256: str) -> pa.Table:
 
 def about(manifest: pa.Table) -> dict[str, Any]:
     """Return what a manifest says of its pack: workload, keys, features, fallback, baseline, prior, ..."""
-    found: dict[str, Any] = json.loads(manifest.schema.metadata[ABOUT])
-    return found
+    described: dict[str, Any] = json.loads(manifest.schema.metadata[ABOUT])
+    return described
 
 
 class Pack:
@@ -214,10 +214,10 @@ class Pack:
                 self._score(source, model, rows, features, answers)
 
     def _score(self, group: str, model: Any, rows: np.ndarray, features: np.ndarray, answers: Answers) -> None:
-        found, problem = self._predict(group, model, features[rows])
-        answers.score[rows], answers.origin_run[rows] = found, self.origin_run(group)
+        predicted, problem = self._predict(group, model, features[rows])
+        answers.score[rows], answers.origin_run[rows] = predicted, self.origin_run(group)
         if problem:
-            failed = rows[np.isnan(found)]
+            failed = rows[np.isnan(predicted)]
             answers.fallback[failed], answers.origin_run[failed] = problem, None
 
     def _source(self, group: str, parent_of: Callable[[str], str]) -> tuple[str | None, str | None]:
@@ -235,17 +235,17 @@ class Pack:
         other rows came with it.
         """
         try:
-            found, problem = scores(model, features), "not finite"
+            predicted, problem = scores(model, features), "not finite"
         except Exception as error:
             if self.about["fallback"] == "error":
                 error.add_note(f"while scoring with the model of group '{group}'")
                 raise
-            found, problem = np.full(len(features), np.nan), type(error).__name__
+            predicted, problem = np.full(len(features), np.nan), type(error).__name__
             whole = np.isfinite(features).all(axis=1)
             if whole.any() and not whole.all():
-                found[whole], _ = self._predict(group, model, features[whole])
-        found[~np.isfinite(found)] = np.nan
-        return found, f"model failed: {problem}" if np.isnan(found).any() else None
+                predicted[whole], _ = self._predict(group, model, features[whole])
+        predicted[~np.isfinite(predicted)] = np.nan
+        return predicted, f"model failed: {problem}" if np.isnan(predicted).any() else None
 
     def _fill_baseline(self, answers: Answers, features: np.ndarray) -> None:
         score, baseline = answers.score, self.about["baseline"]

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 SHOWN = 50
 """Groups that a difference lists; its counts are of all."""
-TOLD = ("origin_run", "origin_partition", "algorithm", "score")
-"""What is told of a group's model before and after, where the manifest has it."""
+DESCRIPTION = ("origin_run", "origin_partition", "algorithm", "score")
+"""The columns that describe a group's model before and after, where the manifest has it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Change:
 def changes(before: pa.Table | None, after: pa.Table, taken_from: Callable[[str], str]) -> list[Change]:
     """Return the groups that differ between two manifests, in order of their names; without a first one, all."""
     old, new = _by_group(before), _by_group(after)
-    found = []
+    changed = []
     for group in sorted(old.keys() | new.keys()):
         was, becomes = old.get(group), new.get(group)
         if was and becomes and was["sha256"] == becomes["sha256"]:
@@ -38,26 +38,26 @@ def changes(before: pa.Table | None, after: pa.Table, taken_from: Callable[[str]
         kind: Literal["changes", "appears", "disappears"] = (
             "appears" if was is None else "disappears" if becomes is None else "changes"
         )
-        found.append(Change(group, kind, _told(was), _told(becomes), taken_from(group)))
-    return found
+        changed.append(Change(group, kind, _described(was), _described(becomes), taken_from(group)))
+    return changed
 
 
-def counted(found: Sequence[Change], shown: int = SHOWN) -> dict[str, Any]:
+def counted(changed: Sequence[Change], shown: int = SHOWN) -> dict[str, Any]:
     """Return how many groups change, appear and disappear, from which versions, and the first of them."""
-    kinds = Counter(change.change for change in found)
+    kinds = Counter(change.change for change in changed)
     return {
         **{kind: kinds[kind] for kind in ("changes", "appears", "disappears")},
-        "taken_from": dict(sorted(Counter(change.taken_from for change in found).items())),
-        "shown": [asdict(change) for change in found[:shown]],
+        "taken_from": dict(sorted(Counter(change.taken_from for change in changed).items())),
+        "shown": [asdict(change) for change in changed[:shown]],
     }
 
 
 def _by_group(manifest: pa.Table | None) -> dict[str, dict[str, Any]]:
     if manifest is None:
         return {}
-    names = [name for name in ("group", "sha256", *TOLD) if name in manifest.column_names]
+    names = [name for name in ("group", "sha256", *DESCRIPTION) if name in manifest.column_names]
     return {row["group"]: row for row in manifest.select(names).to_pylist()}
 
 
-def _told(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if row is None else {name: row[name] for name in TOLD if name in row}
+def _described(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if row is None else {name: row[name] for name in DESCRIPTION if name in row}

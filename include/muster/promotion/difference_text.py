@@ -36,8 +36,8 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
 
 def _headline(difference: Mapping[str, Any]) -> str:
     """Return from where to where: of the one champion, or in the words of a difference of many."""
-    if told := difference.get("scope"):
-        return cell(told, 1_000)
+    if scope := difference.get("scope"):
+        return cell(scope, 1_000)
     to = difference["to_version"]
     goal = f"version {to}" if to else "a new version"
     return f"version {difference['from_version']} -> {goal}"
@@ -70,6 +70,6 @@ def _groups(shown: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _model(told: Mapping[str, Any]) -> str:
+def _model(model: Mapping[str, Any]) -> str:
     """Return a model's run and, where the manifest has it, its algorithm."""
-    return " ".join(cell(told[name]) for name in ("origin_run", "algorithm") if told.get(name)) or "-"
+    return " ".join(cell(model[name]) for name in ("origin_run", "algorithm") if model.get(name)) or "-"

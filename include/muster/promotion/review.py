@@ -84,8 +84,8 @@ def with_gain(decisions: pa.Table) -> pa.Table:
 
 def _first(rows: pa.Table, column: str, order: str) -> list[dict[str, Any]]:
     ordered = rows.sort_by([(column, order), ("group", "ascending")])
-    found: list[dict[str, Any]] = ordered.slice(0, OUTLIERS).to_pylist()
-    return found
+    outliers: list[dict[str, Any]] = ordered.slice(0, OUTLIERS).to_pylist()
+    return outliers
 
 
 def _why_none(context: PartitionContext, proposal: Proposal) -> str:
@@ -103,30 +103,30 @@ def _why_none(context: PartitionContext, proposal: Proposal) -> str:
     )
 
 
-def _markdown(name: str, partition: str, found: Mapping[str, Any]) -> str:
-    numbers = found["numbers"]
+def _markdown(name: str, partition: str, facts: Mapping[str, Any]) -> str:
+    numbers = facts["numbers"]
     scores = {which: numbers[f"score_{which}"] for which in ("before", "after", "baseline")}
-    told = [
+    figures = [
         ("promote", f"{numbers['promote']:,}"),
         ("hold", f"{numbers['hold']:,}"),
         ("reject", f"{numbers['reject']:,}, of them {numbers['rejected_as_chance']:,} as chance among so many groups"),
         *((f"mean {numbers['metric']} {which}", _number(score)) for which, score in scores.items()),
         ("expected share of false promotions", _number(numbers["false_promotion_rate"])),
-        ("share of the champion's groups changed", f"{found['changed']:.1%}"),
+        ("share of the champion's groups changed", f"{facts['changed']:.1%}"),
     ]
     parts = [
         f"## {name}, partition {partition}",
-        f"{'**An approval is needed**' if found['needs_approval'] else 'No approval is needed'}: {found['why']}.",
-        _table(("", ""), told),
+        f"{'**An approval is needed**' if facts['needs_approval'] else 'No approval is needed'}: {facts['why']}.",
+        _table(("", ""), figures),
     ]
     for title in ("largest_gains", "largest_risks"):
-        if found[title]:
-            rows = [_outlier(row) for row in found[title]]
+        if facts[title]:
+            rows = [_outlier(row) for row in facts[title]]
             parts += [
                 f"### {title.replace('_', ' ').capitalize()}",
                 _table(("group", "algorithm", "against", "gain", "at least", "p-value", "rows", "positives"), rows),
             ]
-    return "\n\n".join([*parts, f"Verdicts `{found['verdicts']}`"]) + "\n"
+    return "\n\n".join([*parts, f"Verdicts `{facts['verdicts']}`"]) + "\n"
 
 
 def _outlier(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from muster.promotion.rollback_plan import (
 )
 
 CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads")
-"""What the journal says of a model, told again by the move back to it."""
+"""What the journal says of a model, repeated by the move back to it."""
 
 
 class Scope(NamedTuple):
@@ -50,7 +50,7 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
         WrongArgument: when a version is asked for with no group or several.
         NoSuchGroups: when a group never had a champion.
         UnknownName: when the version was never the group's champion.
-        AliasMoved: when anything was moved since `against` was told.
+        AliasMoved: when anything was moved since `against` was read.
     """
     workload, version, groups = context.workload, asked["version"], asked["groups"]
     if version is not None and len(groups) != 1:
@@ -89,7 +89,7 @@ def _new(context: Context, journal: Journal, moves: Mapping[str, Moves], asked: 
     seen = {group: position(answering[group]) for group in scope.groups}
     targets = {group: _version(context, moves[group], group, seen[group], asked, together) for group in scope.groups}
     if first := sorted(group for group, to in targets.items() if to is None):
-        why = f"no champion stood before the present one of {len(first)} groups: {bounded(first)}"
+        why = f"there was no champion before the present one of {len(first)} groups: {bounded(first)}"
         raise CannotRollBack(
             context.workload.name, f"{why}; leave them out, or name one group and a version of its own"
         )
@@ -114,7 +114,7 @@ def _plan(
 
 def _named(asked: Mapping[str, Any]) -> Scope:
     groups = asked["groups"]
-    back = f"to version {asked['version']}" if asked["version"] else "to the version that stood before its present one"
+    back = f"to version {asked['version']}" if asked["version"] else "to the version before its present one"
     return Scope(groups, f"{f'group {groups[0]}' if len(groups) == 1 else f'each of {len(groups)} groups'} goes {back}")
 
 
@@ -124,12 +124,12 @@ def last_promotion(workload: str, moves: Mapping[str, Moves]) -> Scope:
     Groups that had no champion before it have nothing to go back to: they stay, and are named.
 
     Raises:
-        CannotRollBack: when no champion stood before any group's.
+        CannotRollBack: when there was no champion before any group's.
     """
     made = {group: row for group, own in moves.items() if (row := promotion_of(own, own[-1]["to_version"]))}
     changed = {group: row for group, row in made.items() if row["from_version"] is not None}
     if not changed:
-        raise CannotRollBack(workload, "no champion stood before any group's; name a group and its version")
+        raise CannotRollBack(workload, "there was no champion before any group's; name a group and its version")
     partition = max(changed.values(), key=lambda row: row["at"])["partition"]
     groups = sorted(group for group, row in changed.items() if row["partition"] == partition)
     new = sorted(group for group, row in made.items() if row["partition"] == partition and group not in changed)
@@ -198,10 +198,10 @@ def _problem(context: Context, step: Step, moves: Moves, folder: Path) -> str | 
 
     version = str(step.target.version)
     try:
-        found = numbered(step.unit, version, moves, context.store)
-        if found.takes != takes(context.workload):
+        version_before = numbered(step.unit, version, moves, context.store)
+        if version_before.takes != takes(context.workload):
             return f"version {version} takes other features than the workload has now"
-        fetch(found, folder)
+        fetch(version_before, folder)
     except (ForeignVersion, NotVouched, CorruptModel) as error:
         return str(error)
     except MlflowException as error:

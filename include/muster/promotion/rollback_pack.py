@@ -83,7 +83,7 @@ class _Planner:
         """Return the champion of before the last promotion."""
         before = version_before(self.moves, leaves)
         if before in (None, leaves):
-            why = f"no champion stood before version {leaves}, by the journal; name a version"
+            why = f"there was no champion before version {leaves}, by the journal; name a version"
             raise CannotRollBack(self.name, why)
         return str(before)
 
@@ -150,7 +150,7 @@ class _Planner:
             raise NoSuchGroups(unknown, f"version {champion.version}")
         by = {key: newest_ancestor(self.moves, champion.version, key.__gt__) for key in {today[g] for g in groups}}
         if first := sorted(group for group in groups if by[today[group]] in (None, champion.version)):
-            why = f"no champion stood before the models of {len(first)} groups: {bounded(first)}; name a version"
+            why = f"there was no champion before the models of {len(first)} groups: {bounded(first)}; name a version"
             raise CannotRollBack(self.name, why)
         return {group: str(by[today[group]]) for group in groups}
 

@@ -99,7 +99,7 @@ class RollbackPlan:
     def difference(self) -> dict[str, Any]:
         """What the rollback changes: counts of all groups, and the first of them by name.
 
-        The versions are told where there is one unit; several have one each.
+        The versions are named where there is one unit; several have one each.
         """
         one = self.steps[0] if len(self.steps) == 1 else None
         return {

@@ -80,11 +80,11 @@ def prepare(context: PartitionContext) -> Scoring:
 
 
 def _groups(scoring: Scoring) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for files in scoring.features.files.values():
         rows = read_bucket(scoring.workload, files, scoring.days, ["group"], parents=False)
-        found.update(rows["group"].unique().to_pylist())
-    return found
+        names.update(rows["group"].unique().to_pylist())
+    return names
 
 
 def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:

@@ -47,18 +47,18 @@ class _Running:
     cleanup: ExitStack
     written: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
     last: list[str] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
     code: int = 0
 
     def read(self) -> None:
         """Pass on what the process writes until it ends."""
         self.code = self.process.stream(self.written.put)
-        self.ended.set()
+        self.finished.set()
 
     def lines(self) -> Iterator[str]:
         """Yield the lines that are there; wait a moment for the first."""
         try:
-            yield self.written.get(timeout=0 if self.ended.is_set() else POLL)
+            yield self.written.get(timeout=0 if self.finished.is_set() else POLL)
             while True:
                 yield self.written.get_nowait()
         except queue.Empty:
@@ -100,12 +100,12 @@ class LocalBackend:
     def poll(self, handle: Handle) -> Status:
         """Return the new lines, and whether the process runs or has more to say."""
         running = self._running[handle.id]
-        ended = running.ended.is_set()  # asked first: what was written before is there then
+        finished = running.finished.is_set()  # asked first: what was written before is there then
         lines = tuple(running.lines())
         running.last = [*running.last, *lines][-KEPT_LINES:]
-        if ended:
+        if finished:
             running.cleanup.close()
-        return Status(not ended, lines)
+        return Status(not finished, lines)
 
     def cancel(self, handle: Handle) -> None:
         """Ask the job to end its work and itself; make it after a grace."""
@@ -136,9 +136,9 @@ def _message(stage: str, code: int, lines: list[str]) -> str:
     errors = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
     if errors:
         return errors[-1]
-    ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    ending = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     written = [line.strip() for line in lines if line.strip()]
-    return f"the {stage} job {ended}: {written[-1] if written else 'it wrote nothing'}"
+    return f"the {stage} job {ending}: {written[-1] if written else 'it wrote nothing'}"
 
 
 def _inherited() -> Mapping[str, str]:

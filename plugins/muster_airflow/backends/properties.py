@@ -59,4 +59,4 @@ def _sweep(folder: Path) -> None:
 def _escaped(text: str) -> str:
     """Write a key or value as `java.util.Properties` reads it back."""
     named = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\f": r"\f"}
-    return re.sub(r"[\\=:#! \n\r\t\f]", lambda found: named.get(found[0], f"\\{found[0]}"), text)
+    return re.sub(r"[\\=:#! \n\r\t\f]", lambda match: named.get(match[0], f"\\{match[0]}"), text)
