@@ -19,6 +19,7 @@ import yaml
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
 from muster_local import PROJECT, local
+from tests import tiers
 from tests.shared import Shared
 
 
@@ -84,6 +85,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         if left := processes_of(home.home.resolve()):
             sys.stderr.write(f"\nleft running: {left}\n")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each tier of tests took, beside its budget."""
+    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "duration")]
+    terminalreporter.section("minutes of a worker by tier (docs/testing.md)")
+    for line in tiers.lines(reports):
+        terminalreporter.line(line)
 
 
 FREELY = json.dumps(dict.fromkeys(CLASSES, 1000))

@@ -1,12 +1,16 @@
-"""How the suite is spread over its workers."""
+"""How the suite is spread over its workers, and what its tiers may take."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+from muster_local import PROJECT
 from muster_local.cli.test import WORKERS
+from tests.tiers import TIERS, lines, minutes
 
 TESTS = """
 import os
@@ -28,3 +32,27 @@ def test_tests_of_one_group_run_on_one_worker(tmp_path: Path) -> None:
     workers = (tmp_path / "workers.txt").read_text().split()
     assert len(workers) == 8
     assert len(set(workers)) == 1
+
+
+def test_budgets_are_those_of_the_page() -> None:
+    page = (PROJECT / "docs" / "testing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| ([^|]+) \|", page, re.MULTILINE)
+    assert [(name, float(budget), starts.strip()) for name, budget, starts in rows] == [
+        (tier.name, tier.budget, tier.starts) for tier in TIERS
+    ]
+
+
+def test_a_test_is_of_the_first_tier_that_holds_it() -> None:
+    def report(place: str, *marks: str) -> SimpleNamespace:
+        return SimpleNamespace(nodeid=place, keywords=dict.fromkeys(marks, 1), duration=90.0)
+
+    reports = [
+        report("tests/e2e/test_runs.py::test_a", "e2e", "slow"),
+        report("tests/mlflow_faults/test_whole_line.py::test_b", "slow", "spark"),
+        report("tests/jobs/test_train.py::test_c", "spark"),
+        report("tests/local/test_service.py::test_d", "slow"),
+        *[report("tests/test_groups.py::test_e")] * 4,
+    ]
+    assert minutes(reports) == {"e2e": 1.5, "faults": 1.5, "spark": 1.5, "services": 1.5, "quick": 6.0}
+    assert [line.split()[0] for line in lines(reports)] == [tier.name for tier in TIERS]
+    assert [line.endswith("OVER") for line in lines(reports)] == [False, False, False, False, True]

@@ -17,6 +17,9 @@ CHECKS = (
 QUICK = ("-m", "not e2e and not slow and not spark")
 """pytest's options for the tests that start no service."""
 
+SLOWEST = ("--durations", "15")
+"""The tests that a run names at its end."""
+
 WORKERS = ("-n", "3", "--dist", "loadgroup")
 """How pytest runs them: half of the suite's time is waiting, so a worker more than a small machine has cores."""
 
@@ -33,7 +36,7 @@ def test(
     _check(env)
     chosen = [*(QUICK if quick else ()), *context.args]
     parallel = () if {"-n", "-x", "--pdb"} & set(chosen) else WORKERS
-    if code := _run(("pytest", *parallel, *chosen), env):
+    if code := _run(("pytest", *parallel, *SLOWEST, *chosen), env):
         raise typer.Exit(code)
 
 
