@@ -57,22 +57,33 @@ def mlflow_server(shared: Shared, stack_settings: Settings) -> str:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares a thing that is dear, or that only one may use at a time."""
+    """Keep on one worker what shares a thing that only one may use at a time; begin with what takes longest."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         group = next((name for fixture, name in GROUPS.items() if fixture in fixtures), None)
-        if group is not None:
+        if group is not None and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_turn)
 
 
 GROUPS = {
-    "running_stack": "stack",
+    "running_stack": "flights",
     "spark_cluster": "cluster",
+    "without_faults": "faults",
     "spark": "spark",
     "exposed": "sign_on",
-    "without_faults": "faults",
 }
-"""Fixture -> the group of all tests that use it."""
+"""Fixture -> the group of all tests that use it, unless a mark of their own says another."""
+
+LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "approval", "spark", "sign_on")
+"""The groups in the order in which workers take them; then come other slow tests, then the quick ones."""
+
+
+def _turn(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    if mark is not None:
+        return LONGEST_FIRST.index(mark.args[0])
+    return len(LONGEST_FIRST) + (item.get_closest_marker("slow") is None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -170,7 +181,7 @@ ASKS_FIRST = "asks_first"
 """A workload of the running stack beside the declared ones: a human must approve what changes half of its champion."""
 
 
-def _workloads(folder: Path) -> Path:
+def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first."""
     from tests.promotion.conftest import DECLARED  # imports what most tests do without
 
@@ -178,18 +189,34 @@ def _workloads(folder: Path) -> Path:
     declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5}}
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="session")
-def running_stack(shared: Shared) -> RunningStack:
-    """A stack that the real `./muster up` brought up, once for all tests of a run; it is stopped at the run's end.
+def started_stack(shared: Shared) -> RunningStack:
+    """A stack whose services `./muster up` has started, once for all tests of a run; nothing went through it yet."""
+    own = shared.settings("running")
+    stack = RunningStack(own.model_copy(update={"workloads": own.home / "workloads"}))
+
+    def started() -> dict[str, str]:
+        _workloads(stack.settings.workloads)
+        return {"stdout": stack.muster("up", "--weeks", "0", timeout=600).stdout}
+
+    return RunningStack(stack.settings, shared.record("started", started)["stdout"])
+
+
+@pytest.fixture(scope="session")
+def running_stack(shared: Shared, started_stack: RunningStack) -> RunningStack:
+    """The stack through which the real `./muster up` brought two weeks of flights.
 
     It takes minutes: mark a test that asks for it `e2e` and `slow`. The tests share it, so each leaves it as it was.
     """
-    own = shared.settings("running")
-    with shared.lock("workloads"):
-        folder = own.home / "workloads"
-        stack = RunningStack(own.model_copy(update={"workloads": folder if folder.exists() else _workloads(folder)}))
-    up = shared.record("up", lambda: {"stdout": stack.muster("up", timeout=1800).stdout})
-    return RunningStack(stack.settings, up["stdout"])
+    up = shared.record("up", lambda: {"stdout": started_stack.muster("up", timeout=1800).stdout})
+    return RunningStack(started_stack.settings, up["stdout"])
+
+
+@pytest.fixture(scope="session")
+def fx_spread_up(shared: Shared, started_stack: RunningStack) -> str:
+    """What `./muster up --workload fx_spread` printed: it runs beside the flights, once for all tests of a run."""
+    up = ("up", "--workload", "fx_spread")
+    printed = shared.record("fx_spread", lambda: {"stdout": started_stack.muster(*up, timeout=1800).stdout})
+    return str(printed["stdout"])

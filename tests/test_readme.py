@@ -61,7 +61,7 @@ def test_command_that_needs_no_stack_runs_on_an_empty_home(arguments: list[str],
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_commands_run_from_top_to_bottom_on_a_stack(running_stack: RunningStack) -> None:
+def test_commands_run_from_top_to_bottom_on_a_stack(running_stack: RunningStack, fx_spread_up: str) -> None:
     for arguments in commands(README):
         if arguments[0] == "bench":
             run([*arguments, "--quick"], running_stack.settings, timeout=900)

@@ -19,7 +19,7 @@ from tests.conftest import ASKS_FIRST, RunningStack
 from tests.e2e.rest import Airflow, Json, wait_for
 from tests.promotion.conftest import Line
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("approval")]
 JUDGED = {"against": "champion", "champion_score": 0.6, "baseline_score": 0.5, "low": 0.1, "high": 0.2}
 GROUPS = ("A,X", "B,X", "C,X", "D,X")
 

@@ -58,7 +58,7 @@ def test_a_second_up_is_quick_and_changes_nothing(
     def state() -> object:
         services = json.loads(running_stack.muster("status", "--json").stdout)["services"]
         logs = sorted((running_stack.home / "store" / "tables" / WORKLOAD).glob("*/_delta_log/*.json"))
-        runs = airflow.get("/dags/~/dagRuns", limit=100)["total_entries"]
+        runs = [airflow.get(f"/dags/{WORKLOAD}.{stage}/dagRuns", limit=1)["total_entries"] for stage in STAGES]
         return [service["pid"] for service in services], logs, runs
 
     before, used = state(), processor_seconds()

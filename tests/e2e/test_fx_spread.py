@@ -17,15 +17,9 @@ from muster_local import PROJECT
 from tests.conftest import RunningStack
 from tests.e2e.rest import STAGES
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("fx")]
 FX = load_workload(PROJECT / "include" / "workloads" / "fx_spread.yaml")
 FIRST, SECOND = (str(day) for day in FX.schedule.demo)
-
-
-@pytest.fixture(scope="module")
-def up(running_stack: RunningStack) -> str:
-    """What `up` told of both partitions."""
-    return running_stack.muster("up", "--workload", FX.name, timeout=1200).stdout
 
 
 def table(stack: RunningStack, name: str) -> pd.DataFrame:
@@ -33,21 +27,23 @@ def table(stack: RunningStack, name: str) -> pd.DataFrame:
     return found
 
 
-def test_both_partitions_pass_all_stages_beside_the_flights(running_stack: RunningStack, up: str) -> None:
-    assert all(f"{FX.name} {partition}" in up for partition in (FIRST, SECOND))
+def test_both_partitions_pass_all_stages_beside_the_flights(fx_spread_up: str, running_stack: RunningStack) -> None:
+    assert all(f"{FX.name} {partition}" in fx_spread_up for partition in (FIRST, SECOND))
     workloads = json.loads(running_stack.muster("status", "--json").stdout)["workloads"]
     reached = {one["workload"]: one["partitions"] for one in workloads}
     assert reached[FX.name] == dict.fromkeys(STAGES, SECOND)
     assert set(reached["flight_delays"]) == set(STAGES)
 
 
-def test_bad_quotes_lie_in_quarantine_with_their_reasons(running_stack: RunningStack, up: str) -> None:
+def test_bad_quotes_lie_in_quarantine_with_their_reasons(fx_spread_up: str, running_stack: RunningStack) -> None:
     reasons = table(running_stack, "quarantine")["reason"].value_counts()
     assert set(reasons.index) == {"crossed", "stale", "repeats a row"}
     assert reasons.min() > 100
 
 
-def test_nearly_every_pair_can_be_judged_and_beats_the_spread_itself(running_stack: RunningStack, up: str) -> None:
+def test_nearly_every_pair_can_be_judged_and_beats_the_spread_itself(
+    fx_spread_up: str, running_stack: RunningStack
+) -> None:
     decisions = table(running_stack, "decisions")
     first = decisions[decisions["partition"] == FIRST]
     assert len(first) == 48
@@ -55,7 +51,7 @@ def test_nearly_every_pair_can_be_judged_and_beats_the_spread_itself(running_sta
     assert first["candidate_score"].mean() > first["baseline_score"].mean() + 0.2
 
 
-def test_scores_tell_anomalies_that_no_model_has_seen(running_stack: RunningStack, up: str) -> None:
+def test_scores_tell_anomalies_that_no_model_has_seen(fx_spread_up: str, running_stack: RunningStack) -> None:
     quotes = table(running_stack, "observations")[["row_id", "anomaly"]]
     scored = table(running_stack, "predictions").merge(quotes, on="row_id")
     assert set(scored["partition"]) == {FIRST, SECOND}
@@ -65,7 +61,7 @@ def test_scores_tell_anomalies_that_no_model_has_seen(running_stack: RunningStac
 
 
 def test_each_pair_is_a_registered_model_with_a_champion_and_its_predictions_say_which(
-    running_stack: RunningStack, registry: MlflowClient, up: str
+    fx_spread_up: str, running_stack: RunningStack, registry: MlflowClient
 ) -> None:
     moves = table(running_stack, "alias_journal").sort_values("at").groupby("group").last()
     assert len(moves) == 48

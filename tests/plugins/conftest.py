@@ -61,8 +61,8 @@ def submit(spark_cluster: cluster.Cluster, tmp_path: Path) -> Iterator[Line]:
     line.end()
 
 
-@pytest.fixture(params=["connect", "submit"])
+@pytest.fixture(params=["connect", pytest.param("submit", marks=pytest.mark.xdist_group("cluster"))])
 def line(request: pytest.FixtureRequest) -> Line:
     """Each of the two backends."""
-    found: Line = request.getfixturevalue(request.param)
-    return found
+    of_backend: Line = request.getfixturevalue(request.param)
+    return of_backend
