@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from muster.processes import runs, wait_until_ended
 from muster_local.errors import ServiceDied, StillRunning
 
 GRACE_SECONDS = 8.0
@@ -38,7 +38,7 @@ class Record:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < SAME_START
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if same and runs(process) else None
         except psutil.NoSuchProcess:
             return None
 
@@ -124,14 +124,14 @@ def stop(home: Path, service: str | None = None, *, grace: float = GRACE_SECONDS
     first = _processes_to_stop(home, service)
     for process in first:
         _signal(process, kill=False)
-    _wait(first, grace)
+    wait_until_ended(first, grace)
     for _ in range(5):
         left = _processes_to_stop(home, service)
         if not left:
             return len(first)
         for process in left:
             _signal(process, kill=True)
-        _wait(left, grace)
+        wait_until_ended(left, grace)
     raise StillRunning(process.pid for process in left)
 
 
@@ -144,7 +144,7 @@ def _processes_to_stop(home: Path, service: str | None) -> set[psutil.Process]:
         family.add(process)
     family.update(*(_descendants(process) for process in family))
     me = psutil.Process()
-    return {process for process in family - {me, *me.parents()} if _runs(process)}
+    return {process for process in family - {me, *me.parents()} if runs(process)}
 
 
 def _descendants(process: psutil.Process) -> Iterable[psutil.Process]:
@@ -152,20 +152,6 @@ def _descendants(process: psutil.Process) -> Iterable[psutil.Process]:
         return process.children(recursive=True)
     except psutil.Error:
         return ()
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _wait(processes: Iterable[psutil.Process], seconds: float) -> None:
-    """Wait for the processes to end, without taking their exit codes from whoever started them."""
-    deadline = time.monotonic() + seconds
-    while any(map(_runs, processes)) and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def _signal(process: psutil.Process, *, kill: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from muster_airflow.backends import process
 from muster_airflow.backends.process import RUN_KEY, JobProcess, stop_leftovers
@@ -26,6 +27,12 @@ from muster_airflow.backends.process import JobProcess
 started = JobProcess({arguments!r}, os.environ)
 print(started.pid, flush=True)
 started.stream(lambda line: print(line, flush=True))
+"""
+NEGLECTFUL = """
+import os, subprocess, sys, time
+job = [sys.executable, "-c", "import time; time.sleep(60)"]
+print(subprocess.Popen(job, env={**os.environ, "MUSTER_RUN_KEY": "of-the-neglectful"}).pid, flush=True)
+time.sleep(60)
 """
 
 
@@ -107,3 +114,17 @@ def test_an_earlier_attempts_processes_are_ended_and_no_others(monkeypatch) -> N
 
 def test_without_leftovers_nothing_is_ended() -> None:
     assert stop_leftovers("nobody has this key") == []
+
+
+def test_what_has_ended_is_no_leftover_though_nobody_asks_for_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose first process takes no exit codes: what is killed stays there as a zombie."""
+    monkeypatch.setattr(process, "GRACE", 2.0)
+    with subprocess.Popen([sys.executable, "-c", NEGLECTFUL], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        job = int(parent.stdout.readline())
+        assert within(10, lambda: psutil.Process(job).environ().get(RUN_KEY) == "of-the-neglectful")
+        began = time.monotonic()
+        assert stop_leftovers("of-the-neglectful") == [job]
+        assert time.monotonic() - began < process.GRACE
+        assert psutil.Process(job).status() == psutil.STATUS_ZOMBIE
+        parent.kill()

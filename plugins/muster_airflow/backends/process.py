@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from muster import die_with_parent
+from muster.processes import runs, wait_until_ended
 from muster_airflow.exceptions import StillAtWork
 
 RUN_KEY = "MUSTER_RUN_KEY"
@@ -62,16 +63,15 @@ def stop_leftovers(run_key: str) -> list[int]:
         StillAtWork: when one outlives SIGKILL.
     """
     processes = list(_marked(run_key))
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=GRACE)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    _, alive = psutil.wait_procs(alive, timeout=GRACE)
-    if alive:
-        raise StillAtWork([process.pid for process in alive])
+    left = processes
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        wait_until_ended(left, GRACE)
+        left = [process for process in left if runs(process)]
+    if left:
+        raise StillAtWork([process.pid for process in left])
     return [process.pid for process in processes]
 
 
