@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from muster.settings.limits import CLASSES, CallRates
+from muster.settings.limits import CLASSES
 from tests.mlflow_faults.conftest import Processes
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy
@@ -15,20 +15,22 @@ from tests.mlflow_faults.windows import busiest_second, used
 pytestmark = pytest.mark.slow
 
 
+FIGURES = {"search": 7, "log_batch": 16, "registry": 13, "rest": 30}
+"""Calls a second that a busy machine can still make; `./muster bench budget` measures the default figures."""
+
 TURNS = 3
-"""A busy machine may not let eight processes call often enough: one turn of these must use the budget."""
+"""A busy machine may hold up eight processes for seconds: one turn of these must use the budget."""
 
 
 def test_eight_processes_use_the_budget_and_exceed_it_in_no_second(processes: Processes, faults: RunningProxy) -> None:
-    figures = {name: CallRates().of(name) for name in CLASSES}
     least = 0.0
     for _ in range(TURNS):
         faults.follow(Plan())
-        answered = processes.hammer(8, 16, figures)
+        answered = processes.hammer(8, 16, FIGURES)
         busiest = faults.busiest()
-        assert {name for name in CLASSES if busiest[name] > figures[name]} == set(), busiest
+        assert {name for name in CLASSES if busiest[name] > FIGURES[name]} == set(), busiest
         assert answered + 2 == len(faults.seen())  # two made what the calls are about
-        shares = {name: used(times, figures[name]) for name, times in faults.times(without="create").items()}
+        shares = {name: used(times, FIGURES[name]) for name, times in faults.times(without="create").items()}
         least = max(least, min(shares.values()))
         if least > 0.9:
             return
