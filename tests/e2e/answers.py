@@ -12,11 +12,11 @@ from tests.e2e.expected import Sample, Week
 
 def origins(decided: Sequence[pd.DataFrame]) -> dict[str, str]:
     """Return the run that each group's champion came from, after the decisions of some weeks."""
-    found: dict[str, str] = {}
+    run_of: dict[str, str] = {}
     for decisions in decided:
         won = decisions[decisions["verdict"] == "promote"]
-        found |= dict(zip(won["group"], won["run"], strict=True))
-    return found
+        run_of |= dict(zip(won["group"], won["run"], strict=True))
+    return run_of
 
 
 def answers(weeks: Sequence[Week], decided: Sequence[pd.DataFrame], sample: Sample) -> pd.DataFrame:
@@ -24,7 +24,9 @@ def answers(weeks: Sequence[Week], decided: Sequence[pd.DataFrame], sample: Samp
     origin = origins(decided)
     of_run = {str(decisions["run"].iloc[0]): week for week, decisions in zip(weeks, decided, strict=True)}
     declared = weeks[0].year.declared
-    found = pd.DataFrame({"score": np.nan, "origin_run": None, "fallback": None}, index=sample.rows.index, dtype=object)
+    expected = pd.DataFrame(
+        {"score": np.nan, "origin_run": None, "fallback": None}, index=sample.rows.index, dtype=object
+    )
     numbers = pd.Series(range(len(sample.rows)), index=sample.rows["group"])
     for group in numbers.index.unique():
         at, name, why = numbers.loc[[group]].to_numpy(), group, None
@@ -39,11 +41,11 @@ def answers(weeks: Sequence[Week], decided: Sequence[pd.DataFrame], sample: Samp
                 None,
                 "no model: baseline",
             )
-        found.iloc[at] = [[score, run, why] for score in scores]
-    return found.astype({"score": float})
+        expected.iloc[at] = [[score, run, why] for score in scores]
+    return expected.astype({"score": float})
 
 
 def parent(group: str, declared: dict) -> str:
     """Return the name of the group's parent: `*` in place of the keys that it pools over."""
-    kept, pooled_by = declared["keys"], declared["pack"]["fallback"]["keys"]
-    return ",".join(value if key in pooled_by else "*" for key, value in zip(kept, group.split(","), strict=True))
+    keys, pooled_by = declared["keys"], declared["pack"]["fallback"]["keys"]
+    return ",".join(value if key in pooled_by else "*" for key, value in zip(keys, group.split(","), strict=True))

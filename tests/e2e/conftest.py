@@ -56,8 +56,8 @@ def read(open_table: Callable[[str], DeltaTable]) -> Read:
 
     def rows(name: str, partition: str | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         filters = [("partition", "=", partition)] if partition else None
-        found: pd.DataFrame = open_table(name).to_pyarrow_table(filters=filters, columns=columns).to_pandas()
-        return found
+        frame: pd.DataFrame = open_table(name).to_pyarrow_table(filters=filters, columns=columns).to_pandas()
+        return frame
 
     return rows
 

@@ -38,11 +38,11 @@ class Flights:
 
     def features(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the features of `rows`, (rows, features); each row's are computed once."""
-        known, found = self._features
-        new = rows[~known[rows.index]]
+        computed, values = self._features
+        new = rows[~computed[rows.index]]
         if len(new):
-            found[new.index], known[new.index] = features(new, self.record, self.declared), True
-        return found[rows.index]
+            values[new.index], computed[new.index] = features(new, self.record, self.declared), True
+        return values[rows.index]
 
     @cached_property
     def _features(self) -> tuple[np.ndarray, np.ndarray]:
@@ -90,28 +90,30 @@ class Week:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """Rows, positives and state of every group that enters, by group."""
-        entered = self.year.between(self.trained_from, self.day)
-        learnt = entered[(entered["day"] < self.judged_from) & entered["label"].notna()]
-        found = pd.DataFrame(index=sorted(entered["group"].unique()))
-        found["parent"] = [group.startswith("*") for group in found.index]
-        found["rows"] = learnt.groupby("group").size().reindex(found.index, fill_value=0)
-        found["positives"] = learnt.groupby("group")["label"].sum().reindex(found.index, fill_value=0).astype(int)
-        found["reason"] = None
-        found.loc[found["positives"].isin([0]) | (found["positives"] == found["rows"]), "reason"] = "one class only"
-        too_few = found["rows"] < self.year.declared["windows"]["min_rows"]
-        found.loc[too_few, "reason"] = "too few labelled rows"
-        found["state"] = np.where(found["reason"].isna(), "trained", "skipped")
-        return found
+        rows = self.year.between(self.trained_from, self.day)
+        training_rows = rows[(rows["day"] < self.judged_from) & rows["label"].notna()]
+        ledger = pd.DataFrame(index=sorted(rows["group"].unique()))
+        ledger["parent"] = [group.startswith("*") for group in ledger.index]
+        ledger["rows"] = training_rows.groupby("group").size().reindex(ledger.index, fill_value=0)
+        ledger["positives"] = (
+            training_rows.groupby("group")["label"].sum().reindex(ledger.index, fill_value=0).astype(int)
+        )
+        ledger["reason"] = None
+        ledger.loc[ledger["positives"].isin([0]) | (ledger["positives"] == ledger["rows"]), "reason"] = "one class only"
+        too_few = ledger["rows"] < self.year.declared["windows"]["min_rows"]
+        ledger.loc[too_few, "reason"] = "too few labelled rows"
+        ledger["state"] = np.where(ledger["reason"].isna(), "trained", "skipped")
+        return ledger
 
-    def learnt(self, group: str) -> Sample:
+    def training_sample(self, group: str) -> Sample:
         """Return what a group's model learns from."""
         return self._sample(group, self.trained_from, self.judged_from).labelled
 
-    def entered(self, group: str) -> Sample:
+    def run_sample(self, group: str) -> Sample:
         """Return all that makes a group enter the run, its unknown labels included."""
         return self._sample(group, self.trained_from, self.day)
 
-    def judged(self, group: str) -> Sample:
+    def evaluation_sample(self, group: str) -> Sample:
         """Return what a group's models are judged on."""
         return self._sample(group, self.judged_from, self.day).labelled
 
@@ -131,20 +133,20 @@ class Week:
                 ("scale", StandardScaler()),
                 ("fit", LogisticRegression(**regression["sklearn.linear_model.LogisticRegression"])),
             ]
-            sample = self.learnt(group)
+            sample = self.training_sample(group)
             with threadpool_limits(limits=1):
                 self._models[group] = Pipeline(steps).fit(sample.x, sample.y.astype(int))
         return self._models[group]
 
     def score(self, group: str, x: np.ndarray) -> np.ndarray:
         """Return the probability of a late arrival, a row each, by the group's model."""
-        found: np.ndarray = self.model(group).predict_proba(x)[:, 1]
-        return found
+        probabilities: np.ndarray = self.model(group).predict_proba(x)[:, 1]
+        return probabilities
 
     def baseline(self, sample: Sample) -> np.ndarray:
         """Return the declared baseline's score of each row."""
-        found: np.ndarray = sample.x[:, self.year.declared["features"]["columns"].index(self.baseline_feature)]
-        return found
+        scores: np.ndarray = sample.x[:, self.year.declared["features"]["columns"].index(self.baseline_feature)]
+        return scores
 
     @property
     def baseline_feature(self) -> str:
@@ -161,12 +163,12 @@ class Week:
 def gains(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Return by how much `ours` ranks better on each of the paired resamples that holds both classes, one by one."""
     generator = np.random.Generator(np.random.Philox(key=seed))
-    found = []
+    differences = []
     for _ in range(resamples):
         drawn = generator.integers(len(labels), size=len(labels))
         if 0 < labels[drawn].sum() < len(labels):
-            found.append(auc(labels[drawn], ours[drawn]) - auc(labels[drawn], theirs[drawn]))
-    return np.array(found)
+            differences.append(auc(labels[drawn], ours[drawn]) - auc(labels[drawn], theirs[drawn]))
+    return np.array(differences)
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:

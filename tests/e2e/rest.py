@@ -32,8 +32,8 @@ class Airflow:
         """Send a request and return the answer."""
         answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **what)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
-        found: Json = answer.json()
-        return found
+        content: Json = answer.json()
+        return content
 
     def get(self, path: str, **params: Any) -> Json:
         """Return what stands at `path`."""
@@ -41,8 +41,8 @@ class Airflow:
 
     def runs(self, stage: str, partition: str) -> list[Json]:
         """Return the runs of a stage's DAG for a partition, the earliest first."""
-        found = self.get(f"/dags/{WORKLOAD}.{stage}/dagRuns", limit=100, order_by="id")["dag_runs"]
-        return [run for run in found if run["partition_key"] == partition]
+        every_run = self.get(f"/dags/{WORKLOAD}.{stage}/dagRuns", limit=100, order_by="id")["dag_runs"]
+        return [run for run in every_run if run["partition_key"] == partition]
 
     def trigger(self, stage: str, partition: str) -> Json:
         """Start a run of a stage's DAG."""
@@ -59,12 +59,12 @@ class Airflow:
         content = self.task(run, f"/logs/{self.task(run)['try_number']}")["content"]
         return "\n".join(line if isinstance(line, str) else str(line) for line in content)
 
-    def ended(self, stage: str, partition: str, before: list[Json]) -> Json:
+    def wait_for_run(self, stage: str, partition: str, before: list[Json]) -> Json:
         """Wait for the run of a stage that was not there `before` to end, and return it."""
-        known = {run["dag_run_id"] for run in before}
+        earlier_ids = {run["dag_run_id"] for run in before}
 
         def over() -> Json | None:
-            new = [run for run in self.runs(stage, partition) if run["dag_run_id"] not in known]
+            new = [run for run in self.runs(stage, partition) if run["dag_run_id"] not in earlier_ids]
             return next((run for run in new if run["state"] in ("success", "failed")), None)
 
         return wait_for(over, f"{stage} {partition}", 600)
@@ -74,7 +74,7 @@ def wait_for(question: Callable[[], Json | None], what: str, seconds: float) -> 
     """Ask until there is an answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if (found := question()) is not None:
-            return found
+        if (answer := question()) is not None:
+            return answer
         time.sleep(1)
     raise TimeoutError(f"{what} did not end within {seconds:.0f} s")

@@ -43,9 +43,9 @@ class Promotion:
         """Wait until a task is in one of these states."""
 
         def there() -> Json | None:
-            found = self.airflow.get(f"{run}/taskInstances/{task}")
-            assert found["state"] != "failed" or "failed" in states, self.log(run, task)
-            return found if found["state"] in states else None
+            instance = self.airflow.get(f"{run}/taskInstances/{task}")
+            assert instance["state"] != "failed" or "failed" in states, self.log(run, task)
+            return instance if instance["state"] in states else None
 
         return wait_for(there, f"{run} {task} {states}", 240)
 
@@ -53,9 +53,9 @@ class Promotion:
         """Answer the question of a run; return the question."""
         self.reaches(run, "approve", "awaiting_input")
         path = f"{run}/taskInstances/approve/-1/hitlDetails"
-        asked = self.airflow.get(path)
+        question = self.airflow.get(path)
         self.airflow.ask("PATCH", path, json={"chosen_options": [chosen], "params_input": {}})
-        return asked
+        return question
 
     def log(self, run: str, task: str) -> str:
         content = self.airflow.get(f"{run}/taskInstances/{task}/logs/1")["content"]
@@ -100,10 +100,11 @@ def test_only_an_approval_lets_a_large_change_through(
     run = line.train(line.second, dict.fromkeys(GROUPS, 2.0))
     line.decide(line.second, run, verdicts, against="1", evidence=JUDGED)
     rejected = promotion.start(line.second)
-    asked = promotion.answer(rejected, "Reject")
-    assert "75.0% of the champion's 4 groups would change" in asked["body"]
-    assert asked["defaults"] == ["Reject"]
-    assert [content_type(image) for image in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", asked["body"])] == ["image/png"] * 2
+    question = promotion.answer(rejected, "Reject")
+    assert "75.0% of the champion's 4 groups would change" in question["body"]
+    assert question["defaults"] == ["Reject"]
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", question["body"])
+    assert [content_type(image) for image in images] == ["image/png"] * 2
     promotion.reaches(rejected, "promote", "skipped")
     assert "Not promoted: rejected by 'Anonymous'. The champion stays." in promotion.log(rejected, "approve")
     assert champion(registry) == "1"
@@ -115,7 +116,7 @@ def test_only_an_approval_lets_a_large_change_through(
     moves = json.loads(running_stack.muster("show", ASKS_FIRST, "alias_journal", "--format", "json").stdout)
     evidence = next(json.loads(move["evidence"]) for move in moves if move["to_version"] == "2")
     assert evidence["approved_by"] == "Anonymous"
-    assert evidence["verdicts"] in asked["body"]
+    assert evidence["verdicts"] in question["body"]
 
     again = promotion.start(line.second)
     promotion.reaches(again, "promote", "success")
@@ -131,9 +132,9 @@ def test_while_mlflow_wants_no_calls_a_task_gives_its_slot_back_and_comes_back(
     run = promotion.start(line.first)
     promotion.reaches(run, "approve", "deferred")
     store = f"{run}/taskInstances/approve/state-store"
-    (told,) = promotion.airflow.get(store)["task_state_store"]
-    assert told["key"] == "waiting_for_mlflow"
-    assert "put off by the server" in told["value"]["why"]
+    (entry,) = promotion.airflow.get(store)["task_state_store"]
+    assert entry["key"] == "waiting_for_mlflow"
+    assert "put off by the server" in entry["value"]["why"]
     assert promotion.reaches(run, "approve", "success")["try_number"] == 1
     promotion.reaches(run, "promote", "success")
     log = promotion.log(run, "approve")

@@ -33,12 +33,12 @@ def test_a_cut_off_file_fails_its_partition_and_leaves_the_tables(
     partition = str(weeks[-1].ends)
     tables = [folder.name for folder in (cut_off.parents[2] / "tables" / WORKLOAD).iterdir()]
     before = {name: open_table(name).version() for name in tables}
-    known = {stage: airflow.runs(stage, partition) for stage in STAGES}
+    earlier_runs = {stage: airflow.runs(stage, partition) for stage in STAGES}
 
     airflow.trigger("ingest", partition)
-    run = airflow.ended("ingest", partition, known["ingest"])
+    run = airflow.wait_for_run("ingest", partition, earlier_runs["ingest"])
 
     assert run["state"] == "failed"
     assert f"landed file '{cut_off}' is cut off" in airflow.log(run)
     assert {name: open_table(name).version() for name in tables} == before
-    assert {stage: airflow.runs(stage, partition) for stage in STAGES[1:]} == {s: known[s] for s in STAGES[1:]}
+    assert {stage: airflow.runs(stage, partition) for stage in STAGES[1:]} == {s: earlier_runs[s] for s in STAGES[1:]}

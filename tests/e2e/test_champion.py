@@ -24,26 +24,26 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 def moves(read: Read, weeks: tuple[Week, Week]) -> pd.DataFrame:
     """Return the journal's rows of the two weeks, in order, without the rollbacks of other tests."""
-    found = read("alias_journal").sort_values("at")
-    found = found[found["cause"] != "rollback"]
-    return found[found["partition"].isin([week.partition for week in weeks])].reset_index(drop=True)
+    journal = read("alias_journal").sort_values("at")
+    journal = journal[journal["cause"] != "rollback"]
+    return journal[journal["partition"].isin([week.partition for week in weeks])].reset_index(drop=True)
 
 
 def versions(registry: MlflowClient) -> list[ModelVersion]:
-    found = [registry.get_model_version(WORKLOAD, version) for version in ("1", "2")]
-    assert len(registry.search_model_versions(f"name = '{WORKLOAD}'")) >= len(found)
-    return found
+    first_two = [registry.get_model_version(WORKLOAD, version) for version in ("1", "2")]
+    assert len(registry.search_model_versions(f"name = '{WORKLOAD}'")) >= len(first_two)
+    return first_two
 
 
 def test_the_alias_went_from_nothing_to_version_1_to_version_2(
     read: Read, registry: MlflowClient, weeks: tuple[Week, Week]
 ) -> None:
-    found = moves(read, weeks)
-    assert found["from_version"].tolist() == [None, "1"]
-    assert found["to_version"].tolist() == ["1", "2"]
-    assert found["partition"].tolist() == [week.partition for week in weeks]
-    assert set(found["cause"]) == {"gate"}
-    assert set(found["alias"]) == {"Champion"}
+    journal = moves(read, weeks)
+    assert journal["from_version"].tolist() == [None, "1"]
+    assert journal["to_version"].tolist() == ["1", "2"]
+    assert journal["partition"].tolist() == [week.partition for week in weeks]
+    assert set(journal["cause"]) == {"gate"}
+    assert set(journal["alias"]) == {"Champion"}
     last = read("alias_journal").sort_values("at").iloc[-1]
     assert registry.get_model_version_by_alias(WORKLOAD, "Champion").version == last["to_version"]
 
@@ -73,9 +73,9 @@ def test_a_pack_is_winners_and_unchanged_incumbents(
     for number, version in enumerate(versions(registry), start=1):
         manifest = running_stack.home / "store" / version.tags["muster.pack"] / "manifest.parquet"
         assert hashlib.sha256(manifest.read_bytes()).hexdigest() == version.tags["muster.manifest_sha256"]
-        found = pq.read_table(manifest).to_pandas().set_index("group")
-        assert found["origin_run"].to_dict() == origins(decided[:number])
-        for group, row in found.iterrows():
+        rows = pq.read_table(manifest).to_pandas().set_index("group")
+        assert rows["origin_run"].to_dict() == origins(decided[:number])
+        for group, row in rows.iterrows():
             assert row["sha256"] == stored[row["origin_run"], group], group
 
 
@@ -94,8 +94,8 @@ def test_the_champion_scores_a_mixed_batch_as_the_independent_models_do(
     declared, sample = weeks[1].year.declared, weeks[1].scored
     batch = pd.DataFrame(sample.x, columns=declared["features"]["columns"], index=sample.rows.index)
     batch = sample.rows[declared["keys"]].join(batch).sample(frac=1, random_state=0)
-    due = answers(weeks, [read("decisions", week.partition) for week in weeks], sample).loc[batch.index]
-    found = model.predict(batch)
-    np.testing.assert_allclose(found["score"], due["score"], rtol=0, atol=1e-9)
+    expected = answers(weeks, [read("decisions", week.partition) for week in weeks], sample).loc[batch.index]
+    actual = model.predict(batch)
+    np.testing.assert_allclose(actual["score"], expected["score"], rtol=0, atol=1e-9)
     for name in ("origin_run", "fallback"):
-        pd.testing.assert_series_equal(found[name], due[name], check_dtype=False)
+        pd.testing.assert_series_equal(actual[name], expected[name], check_dtype=False)

@@ -36,20 +36,20 @@ def test_up_told_both_weeks_and_the_addresses(running_stack: RunningStack, weeks
 def test_status_tells_healthy_services_and_how_far_the_workload_is(
     running_stack: RunningStack, weeks: tuple[Week, Week]
 ) -> None:
-    found = json.loads(running_stack.muster("status", "--json").stdout)
-    assert [service["healthy"] for service in found["services"]] == [True] * 6
-    [standing] = [one for one in found["workloads"] if one["workload"] == WORKLOAD]
-    assert standing["champion"] == "2"
-    assert standing["partitions"] == dict.fromkeys(STAGES, weeks[-1].partition)
+    status = json.loads(running_stack.muster("status", "--json").stdout)
+    assert [service["healthy"] for service in status["services"]] == [True] * 6
+    [flights] = [one for one in status["workloads"] if one["workload"] == WORKLOAD]
+    assert flights["champion"] == "2"
+    assert flights["partitions"] == dict.fromkeys(STAGES, weeks[-1].partition)
 
 
 def test_show_gives_a_table_as_it_is_within_about_a_second(running_stack: RunningStack, read: Read, week: Week) -> None:
     before = processor_seconds()
-    told = running_stack.muster("show", WORKLOAD, "ledger", "--partition", week.partition, "--format", "csv").stdout
+    printed = running_stack.muster("show", WORKLOAD, "ledger", "--partition", week.partition, "--format", "csv").stdout
     assert processor_seconds() - before < 3
-    found = {row["group"]: (row["state"], int(row["rows"])) for row in csv.DictReader(io.StringIO(told))}
+    shown_rows = {row["group"]: (row["state"], int(row["rows"])) for row in csv.DictReader(io.StringIO(printed))}
     stored = read("ledger", week.partition)
-    assert found == {row.group: (row.state, row.rows) for row in stored.itertuples()}
+    assert shown_rows == {row.group: (row.state, row.rows) for row in stored.itertuples()}
 
 
 def test_a_second_up_is_quick_and_changes_nothing(
@@ -62,7 +62,7 @@ def test_a_second_up_is_quick_and_changes_nothing(
         return [service["pid"] for service in services], logs, runs
 
     before, used = state(), processor_seconds()
-    told = running_stack.muster("up", timeout=120).stdout
+    printed = running_stack.muster("up", timeout=120).stdout
     assert processor_seconds() - used < 30
     assert state() == before
-    assert all(f"{WORKLOAD} {week.partition}" in told for week in weeks)
+    assert all(f"{WORKLOAD} {week.partition}" in printed for week in weeks)

@@ -24,6 +24,6 @@ def test_mlflows_connection_is_listed_and_its_test_button_says_who_answers(
         "password": "",
         "schema": "",
     }
-    told = airflow.ask("POST", "/connections/test", json=form)
-    assert told["status"], told["message"]
-    assert f"at {running_stack.settings.mlflow_tracking_uri} lets us in" in told["message"]
+    answer = airflow.ask("POST", "/connections/test", json=form)
+    assert answer["status"], answer["message"]
+    assert f"at {running_stack.settings.mlflow_tracking_uri} lets us in" in answer["message"]

@@ -23,8 +23,8 @@ FIRST, SECOND = (str(day) for day in FX.schedule.demo)
 
 
 def table(stack: RunningStack, name: str) -> pd.DataFrame:
-    found: pd.DataFrame = DeltaTable(stack.home / "store" / "tables" / FX.name / name).to_pyarrow_table().to_pandas()
-    return found
+    rows: pd.DataFrame = DeltaTable(stack.home / "store" / "tables" / FX.name / name).to_pyarrow_table().to_pandas()
+    return rows
 
 
 def test_both_partitions_pass_all_stages_beside_the_flights(fx_spread_up: str, running_stack: RunningStack) -> None:
@@ -71,7 +71,7 @@ def test_each_pair_is_a_registered_model_with_a_champion_and_its_predictions_say
     assert loaded.metadata.signature.inputs.input_names() == list(FX.features.columns)
     features, scored = (table(running_stack, name) for name in ("features", "predictions"))
     rows = features[(features["group"] == "EUR/USD") & (features["partition"] == SECOND)].set_index("row_id")
-    due = scored[(scored["group"] == "EUR/USD") & (scored["partition"] == SECOND)].set_index("row_id")
-    assert set(due["model_version"]) == {champion.version}
-    found = loaded.predict(rows[list(FX.features.columns)])["score"]
-    np.testing.assert_array_equal(found.loc[due.index], due["score"])
+    predictions = scored[(scored["group"] == "EUR/USD") & (scored["partition"] == SECOND)].set_index("row_id")
+    assert set(predictions["model_version"]) == {champion.version}
+    scores = loaded.predict(rows[list(FX.features.columns)])["score"]
+    np.testing.assert_array_equal(scores.loc[predictions.index], predictions["score"])

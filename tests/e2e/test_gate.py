@@ -24,7 +24,7 @@ def expected_hold(week: Week, group: str) -> str | None:
     """Return why nothing can be said about a group, or None where it can be judged."""
     if week.ledger.loc[group, "state"] != "trained":
         return f"the candidate is {week.ledger.loc[group, 'state']}"
-    labels, least = week.judged(group).y, week.year.declared["gate"]["min_positives"]
+    labels, least = week.evaluation_sample(group).y, week.year.declared["gate"]["min_positives"]
     positives, negatives = int(labels.sum()), int(len(labels) - labels.sum())
     if len(labels) == 0:
         return "no labelled rows to judge on"
@@ -39,17 +39,17 @@ def test_every_group_of_the_ledger_has_one_decision(read: Read, week: Week) -> N
 
 
 def test_what_cannot_be_judged_is_held_and_nothing_else(read: Read, week: Week) -> None:
-    found = decisions(read, week)
-    held = found[found["verdict"] == "hold"]["reason"].to_dict()
-    due = {group: why for group in week.ledger.index if (why := expected_hold(week, group)) is not None}
-    assert held == due
+    table = decisions(read, week)
+    reasons = table[table["verdict"] == "hold"]["reason"].to_dict()
+    expected = {group: why for group in week.ledger.index if (why := expected_hold(week, group)) is not None}
+    assert reasons == expected
 
 
 def test_rows_and_positives_are_those_of_the_evaluation_window(read: Read, week: Week) -> None:
-    found = decisions(read, week)
-    samples = {group: week.judged(group).y for group in week.ledger.index}
-    assert found["rows"].to_dict() == {group: len(labels) for group, labels in samples.items()}
-    assert found["positives"].to_dict() == {group: int(labels.sum()) for group, labels in samples.items()}
+    table = decisions(read, week)
+    samples = {group: week.evaluation_sample(group).y for group in week.ledger.index}
+    assert table["rows"].to_dict() == {group: len(labels) for group, labels in samples.items()}
+    assert table["positives"].to_dict() == {group: int(labels.sum()) for group, labels in samples.items()}
 
 
 def test_a_p_value_is_students_with_the_spread_of_the_resamples(
@@ -64,8 +64,8 @@ def test_a_p_value_is_students_with_the_spread_of_the_resamples(
 
 
 def test_a_group_is_promoted_that_wins_often_and_is_sure_enough_among_all(read: Read, week: Week) -> None:
-    found, gate = decisions(read, week), week.year.declared["gate"]
-    judged = found[found["verdict"] != "hold"]
+    table, gate = decisions(read, week), week.year.declared["gate"]
+    judged = table[table["verdict"] != "hold"]
     adjusted = false_discovery_control(judged["p_value"], method="bh")
     assert judged["q_value"].to_numpy() == pytest.approx(adjusted, abs=1e-12)
     often = (judged["win_rate"] >= gate.get("win_rate", 0.9)).to_numpy()
@@ -78,9 +78,9 @@ def test_a_group_is_promoted_that_wins_often_and_is_sure_enough_among_all(read: 
 
 
 def test_the_first_week_is_judged_against_the_baseline(read: Read, weeks: tuple[Week, Week]) -> None:
-    found = decisions(read, weeks[0])
-    assert set(found["against"]) == {"baseline"}
-    assert found[["champion_version", "champion_run", "champion_score"]].isna().all(axis=None)
+    table = decisions(read, weeks[0])
+    assert set(table["against"]) == {"baseline"}
+    assert table[["champion_version", "champion_run", "champion_score"]].isna().all(axis=None)
 
 
 def test_the_second_week_is_judged_against_the_first_weeks_winners(read: Read, weeks: tuple[Week, Week]) -> None:
@@ -94,10 +94,10 @@ def test_the_second_week_is_judged_against_the_first_weeks_winners(read: Read, w
 
 
 def test_aucs_are_scikit_learns(read: Read, weeks: tuple[Week, Week], week: Week) -> None:
-    found = decisions(read, week)
-    judged = found[found["verdict"] != "hold"]
+    table = decisions(read, week)
+    judged = table[table["verdict"] != "hold"]
     for group, row in judged.iterrows():
-        sample = week.judged(group)
+        sample = week.evaluation_sample(group)
         assert row["candidate_score"] == pytest.approx(auc(sample.y, week.score(group, sample.x)), abs=1e-9), group
         assert row["baseline_score"] == pytest.approx(auc(sample.y, week.baseline(sample)), abs=1e-12), group
         if row["against"] == "champion":
@@ -115,10 +115,10 @@ def test_win_rates_are_those_of_a_loop_over_the_same_resamples(
 
 def some_resampled(read: Read, weeks: tuple[Week, Week], week: Week) -> Iterator[tuple[str, pd.Series, np.ndarray]]:
     """Yield ten judged groups, small and large, with the gain on each of their resamples."""
-    found, gate = decisions(read, week), week.year.declared["gate"]
-    judged = found[found["verdict"] != "hold"].sort_values(["against", "rows"])
+    table, gate = decisions(read, week), week.year.declared["gate"]
+    judged = table[table["verdict"] != "hold"].sort_values(["against", "rows"])
     for group, row in judged.iloc[np.linspace(0, len(judged) - 1, 10).astype(int)].iterrows():
-        sample = week.judged(group)
+        sample = week.evaluation_sample(group)
         theirs = weeks[0].score(group, sample.x) if row["against"] == "champion" else week.baseline(sample)
         own = seed(group, week.year.declared)
         yield group, row, gains(sample.y, week.score(group, sample.x), theirs, gate.get("resamples", 1000), own)

@@ -17,17 +17,17 @@ def test_predictions_are_a_row_for_each_flight_with_the_right_answer(
     read: Read, weeks: tuple[Week, Week], week: Week
 ) -> None:
     so_far = weeks[: weeks.index(week) + 1]
-    found = read("predictions", week.partition)
-    assert len(found) == len(week.scored.rows)
-    due = answers(so_far, [read("decisions", one.partition) for one in so_far], week.scored)
-    due = due.set_index(week.scored.rows["row_id"])
-    found = found.set_index("row_id").loc[due.index]
-    np.testing.assert_allclose(found["score"], due["score"], rtol=0, atol=1e-9)
+    predictions = read("predictions", week.partition)
+    assert len(predictions) == len(week.scored.rows)
+    expected = answers(so_far, [read("decisions", one.partition) for one in so_far], week.scored)
+    expected = expected.set_index(week.scored.rows["row_id"])
+    predictions = predictions.set_index("row_id").loc[expected.index]
+    np.testing.assert_allclose(predictions["score"], expected["score"], rtol=0, atol=1e-9)
     for name in ("origin_run", "fallback"):
-        pd.testing.assert_series_equal(found[name], due[name], check_dtype=False)
-    assert set(found["model_version"]) == {str(len(so_far))}
-    assert (found["group"].to_numpy() == week.scored.rows["group"].to_numpy()).all()
-    assert (found["time"].dt.tz_localize(None).to_numpy() == week.scored.rows["time"].to_numpy()).all()
+        pd.testing.assert_series_equal(predictions[name], expected[name], check_dtype=False)
+    assert set(predictions["model_version"]) == {str(len(so_far))}
+    assert (predictions["group"].to_numpy() == week.scored.rows["group"].to_numpy()).all()
+    assert (predictions["time"].dt.tz_localize(None).to_numpy() == week.scored.rows["time"].to_numpy()).all()
 
 
 def test_both_own_models_and_the_fallback_answer(read: Read, week: Week) -> None:

@@ -21,8 +21,8 @@ def run(airflow: Airflow, **conf: Any) -> Json:
     started = airflow.ask("POST", "/dags/rollback/dagRuns", json=body)["dag_run_id"]
 
     def over() -> Json | None:
-        found = airflow.get(f"/dags/rollback/dagRuns/{started}")
-        return found if found["state"] in ("success", "failed") else None
+        dag_run = airflow.get(f"/dags/rollback/dagRuns/{started}")
+        return dag_run if dag_run["state"] in ("success", "failed") else None
 
     return wait_for(over, "rollback", 300)
 
@@ -34,8 +34,8 @@ def task(airflow: Airflow, of: Json, name: str, what: str = "") -> Json:
 def difference(airflow: Airflow, of: Json) -> Json:
     """Return what `compare` found."""
     value = task(airflow, of, "compare", "/xcomEntries/return_value")["value"]
-    found: Json = json.loads(value) if isinstance(value, str) else value
-    return found
+    comparison: Json = json.loads(value) if isinstance(value, str) else value
+    return comparison
 
 
 def champion(registry: MlflowClient) -> str:
@@ -55,8 +55,8 @@ def test_whole_and_by_group_and_forward_again(airflow: Airflow, registry: Mlflow
     look = run(airflow)
     assert look["state"] == "success"
     assert task(airflow, look, "roll_back")["state"] == "skipped"
-    told = difference(airflow, look)
-    assert (told["from_version"], told["to_version"]) == (newest, origins[-1])
+    comparison = difference(airflow, look)
+    assert (comparison["from_version"], comparison["to_version"]) == (newest, origins[-1])
     assert (champion(registry), len(read("alias_journal"))) == (newest, journalled)
 
     whole = run(airflow, dry_run=False, version=origins[-1])
@@ -65,15 +65,15 @@ def test_whole_and_by_group_and_forward_again(airflow: Airflow, registry: Mlflow
     assert run(airflow, dry_run=False, version=newest)["state"] == "success"
     assert champion(registry) == newest
 
-    group = next(row["group"] for row in told["shown"] if row["change"] == "changes")
+    group = next(row["group"] for row in comparison["shown"] if row["change"] == "changes")
     assert run(airflow, dry_run=False, groups=[group])["state"] == "success"
-    made = champion(registry)
-    assert int(made) > int(newest)
+    new_version = champion(registry)
+    assert int(new_version) > int(newest)
     assert run(airflow, dry_run=False, version=newest, groups=[group])["state"] == "success"  # the same pack again
     assert champion(registry) == newest
 
     moves = read("alias_journal").sort_values("at").tail(4)
-    assert moves["to_version"].tolist() == [origins[-1], newest, made, newest]
+    assert moves["to_version"].tolist() == [origins[-1], newest, new_version, newest]
     assert set(moves["cause"]) == {"rollback"}
     assert moves["who"].str.len().min() > 0
     assert {json.loads(evidence)["why"] for evidence in moves["evidence"]} == {"an end-to-end test"}

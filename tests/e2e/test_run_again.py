@@ -36,16 +36,16 @@ def test_a_second_run_of_every_stage_leaves_the_same_rows_version_and_alias(
     weeks: tuple[Week, Week],
 ) -> None:
     week = weeks[-1]
-    before, written = rows(read, week), {name: open_table(name).version() for name in TABLES}
+    before, table_versions = rows(read, week), {name: open_table(name).version() for name in TABLES}
     versions = {version.version for version in registry.search_model_versions(f"name = '{WORKLOAD}'")}
     champion = registry.get_model_version_by_alias(WORKLOAD, "Champion").version
-    known = {stage: airflow.runs(stage, week.partition) for stage in STAGES}
+    earlier_runs = {stage: airflow.runs(stage, week.partition) for stage in STAGES}
 
     airflow.trigger("ingest", week.partition)
-    runs = {stage: airflow.ended(stage, week.partition, known[stage]) for stage in STAGES}
+    runs = {stage: airflow.wait_for_run(stage, week.partition, earlier_runs[stage]) for stage in STAGES}
 
     assert {stage: run["state"] for stage, run in runs.items()} == dict.fromkeys(STAGES, "success")
-    assert all(open_table(name).version() > version for name, version in written.items())
+    assert all(open_table(name).version() > version for name, version in table_versions.items())
     for name, table in rows(read, week).items():
         pd.testing.assert_frame_equal(table, before[name], obj=name, check_exact=True)
     assert {version.version for version in registry.search_model_versions(f"name = '{WORKLOAD}'")} == versions
@@ -56,7 +56,7 @@ def test_a_cleared_task_that_had_succeeded_runs_and_leaves_the_same_rows(
     airflow: Airflow, read: Read, open_table: Callable[[str], DeltaTable], weeks: tuple[Week, Week]
 ) -> None:
     week = weeks[0]  # whose champion was followed by another since
-    before, written = rows(read, week), open_table("predictions").version()
+    before, version = rows(read, week), open_table("predictions").version()
     run = airflow.runs("score", week.partition)[-1]
     tries = airflow.task(run)["try_number"]
     body = {"dry_run": False, "dag_run_id": run["dag_run_id"], "task_ids": ["score"], "only_failed": False}
@@ -68,6 +68,6 @@ def test_a_cleared_task_that_had_succeeded_runs_and_leaves_the_same_rows(
         return task if task["try_number"] > tries and task["state"] in ("success", "failed") else None
 
     assert wait_for(over, "the cleared task", 300)["state"] == "success"
-    assert open_table("predictions").version() == written + 1
+    assert open_table("predictions").version() == version + 1
     for name, table in rows(read, week).items():
         pd.testing.assert_frame_equal(table, before[name], obj=name, check_exact=True)

@@ -28,8 +28,8 @@ def first_runs(airflow: Airflow, week: Week) -> dict[str, Json]:
 
 
 def events(airflow: Airflow, run: Json) -> list[Json]:
-    found = airflow.get("/assets/events", source_dag_id=run["dag_id"], limit=100)["asset_events"]
-    return [event for event in found if event["source_run_id"] == run["dag_run_id"]]
+    all_events = airflow.get("/assets/events", source_dag_id=run["dag_id"], limit=100)["asset_events"]
+    return [event for event in all_events if event["source_run_id"] == run["dag_run_id"]]
 
 
 def test_all_six_stages_succeeded_one_after_the_other(airflow: Airflow, week: Week) -> None:
@@ -58,15 +58,16 @@ def test_stage_tells_its_counts_as_xcom_and_on_its_keyed_event(airflow: Airflow,
 
 def test_counts_are_those_of_the_flights(airflow: Airflow, week: Week) -> None:
     runs = first_runs(airflow, week)
-    told = {stage: airflow.task(run, "/xcomEntries/return_value")["value"] for stage, run in runs.items()}
+    results = {stage: airflow.task(run, "/xcomEntries/return_value")["value"] for stage, run in runs.items()}
     states = week.ledger["state"].value_counts()
-    assert told["train"]["groups"] == len(week.ledger)
-    assert [told["train"][state] for state in ("trained", "skipped", "failed")] == [*states[["trained", "skipped"]], 0]
-    assert told["train"]["reasons"] == week.ledger["reason"].value_counts().to_dict()
-    assert told["evaluate"]["groups"] == len(week.ledger)
-    assert told["score"]["rows"] == len(week.scored.rows)
-    assert told["score"]["groups"] == week.scored.rows["group"].nunique()
-    assert told["promote"]["moved"] is True
+    assert results["train"]["groups"] == len(week.ledger)
+    counts = [results["train"][state] for state in ("trained", "skipped", "failed")]
+    assert counts == [*states[["trained", "skipped"]], 0]
+    assert results["train"]["reasons"] == week.ledger["reason"].value_counts().to_dict()
+    assert results["evaluate"]["groups"] == len(week.ledger)
+    assert results["score"]["rows"] == len(week.scored.rows)
+    assert results["score"]["groups"] == week.scored.rows["group"].nunique()
+    assert results["promote"]["moved"] is True
 
 
 def test_log_ends_with_the_counts(airflow: Airflow, week: Week) -> None:
@@ -77,8 +78,8 @@ def test_log_ends_with_the_counts(airflow: Airflow, week: Week) -> None:
 
 @pytest.mark.parametrize("stage", LINKS)
 def test_links_lead_to_pages_that_are_there(airflow: Airflow, registry: MlflowClient, week: Week, stage: str) -> None:
-    found = airflow.task(first_runs(airflow, week)[stage], "/links")["extra_links"]
-    links = {name: url for name, url in found.items() if url}
+    urls = airflow.task(first_runs(airflow, week)[stage], "/links")["extra_links"]
+    links = {name: url for name, url in urls.items() if url}
     assert LINKS[stage] <= links.keys()
     for name, url in links.items():
         with requests.Session() as session:

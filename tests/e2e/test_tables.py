@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from tests.conftest import RunningStack
 from tests.e2e.conftest import Read
 from tests.e2e.expected import Flights, Week
-from tests.e2e.flights import seen
+from tests.e2e.flights import days_needed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -29,11 +29,11 @@ def sample(week: Week, state: str = "trained") -> list[str]:
 
 
 def test_observations_are_the_flights_each_once(read: Read, year: Flights) -> None:
-    first, last = seen(year.declared)
-    found = read("observations", columns=["row_id", "date", "group", "arr_delay", "temp", "built"])
-    found, flown = found[(found["date"] >= first) & (found["date"] < last)], year.observed
-    assert len(found) == len(flown)
-    both = found.merge(flown, on="row_id", validate="one_to_one", suffixes=("", "_raw"))
+    first, last = days_needed(year.declared)
+    table = read("observations", columns=["row_id", "date", "group", "arr_delay", "temp", "built"])
+    table, flown = table[(table["date"] >= first) & (table["date"] < last)], year.observed
+    assert len(table) == len(flown)
+    both = table.merge(flown, on="row_id", validate="one_to_one", suffixes=("", "_raw"))
     assert len(both) == len(flown)
     assert (both["group"] == both["group_raw"]).all()
     assert (both["date"] == both["day"]).all()
@@ -42,43 +42,43 @@ def test_observations_are_the_flights_each_once(read: Read, year: Flights) -> No
 
 
 def test_features_have_a_row_for_each_flight_and_each_parents_copy(read: Read, week: Week) -> None:
-    found = read("features", columns=["group", "row_id", "date", "parent"])
-    found = found[(found["date"] >= week.trained_from) & (found["date"] < week.ends)]
-    due = week.year.between(week.trained_from, week.ends)
+    table = read("features", columns=["group", "row_id", "date", "parent"])
+    table = table[(table["date"] >= week.trained_from) & (table["date"] < week.ends)]
+    expected = week.year.between(week.trained_from, week.ends)
     columns = ["group", "row_id"]
-    assert not found.duplicated(columns).any()
-    assert set(found[columns].itertuples(index=False, name=None)) == set(
-        due[columns].itertuples(index=False, name=None)
+    assert not table.duplicated(columns).any()
+    assert set(table[columns].itertuples(index=False, name=None)) == set(
+        expected[columns].itertuples(index=False, name=None)
     )
-    assert found["parent"].sum() == due["parent"].sum()
+    assert table["parent"].sum() == expected["parent"].sum()
 
 
 def test_features_are_those_that_slow_loops_find(open_table: Callable[[str], DeltaTable], week: Week) -> None:
     names = week.year.declared["features"]["columns"]
     for group in sample(week):
-        due = week.entered(group)
-        found = open_table("features").to_pyarrow_table(filters=[("group", "=", group)]).to_pandas()
-        found = found.set_index("row_id").loc[due.rows["row_id"]]
-        np.testing.assert_allclose(found[names].to_numpy(), due.x, rtol=1e-12, atol=1e-12, err_msg=group)
-        np.testing.assert_array_equal(found["label"], due.y)
+        expected = week.run_sample(group)
+        table = open_table("features").to_pyarrow_table(filters=[("group", "=", group)]).to_pandas()
+        table = table.set_index("row_id").loc[expected.rows["row_id"]]
+        np.testing.assert_allclose(table[names].to_numpy(), expected.x, rtol=1e-12, atol=1e-12, err_msg=group)
+        np.testing.assert_array_equal(table["label"], expected.y)
 
 
 def test_every_group_is_in_the_ledger_once_with_the_state_it_deserves(read: Read, week: Week) -> None:
     columns = ["parent", "rows", "positives", "reason", "state"]
-    found = read("ledger", week.partition).set_index("group").sort_index()
-    assert found["run"].nunique() == 1
-    pd.testing.assert_frame_equal(found[columns], week.ledger[columns], check_names=False, check_dtype=False)
-    assert found["error_class"].isna().all()
+    ledger = read("ledger", week.partition).set_index("group").sort_index()
+    assert ledger["run"].nunique() == 1
+    pd.testing.assert_frame_equal(ledger[columns], week.ledger[columns], check_names=False, check_dtype=False)
+    assert ledger["error_class"].isna().all()
 
 
 def test_models_are_the_trained_groups_from_the_training_days_only(read: Read, week: Week) -> None:
-    found = read("models", week.partition).set_index("group").sort_index()
+    models = read("models", week.partition).set_index("group").sort_index()
     trained = week.ledger[week.ledger["state"] == "trained"]
-    assert list(found.index) == list(trained.index)
-    assert (found["rows"] == trained["rows"]).all()
-    np.testing.assert_allclose(found["prior"], trained["positives"] / trained["rows"], rtol=1e-15)
-    assert set(found["train_from"]) == {week.trained_from}
-    assert set(found["train_to"]) == {week.judged_from}
+    assert list(models.index) == list(trained.index)
+    assert (models["rows"] == trained["rows"]).all()
+    np.testing.assert_allclose(models["prior"], trained["positives"] / trained["rows"], rtol=1e-15)
+    assert set(models["train_from"]) == {week.trained_from}
+    assert set(models["train_to"]) == {week.judged_from}
 
 
 def test_coefficients_are_those_of_an_independent_fit(running_stack: RunningStack, read: Read, week: Week) -> None:
