@@ -82,10 +82,10 @@ class Line:
         workload = self.workload
         windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
         here = settings().model_copy(update={"store": str(self.root)})
-        found: dict[str, Any] = stage.run(
+        result: dict[str, Any] = stage.run(
             LocalJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
         )
-        return found
+        return result
 
     def features(self, seed: int = 0) -> None:
         """Write four rows a group and day, of every day that the two partitions look at."""
@@ -124,9 +124,9 @@ class Line:
 
 @pytest.fixture
 def line(tmp_path: Path, mlflow_settings: str) -> Line:
-    made = Line(tmp_path)
-    made.features()
-    return made
+    line = Line(tmp_path)
+    line.features()
+    return line
 
 
 def mlflow_runs(line: Line) -> list[Any]:
@@ -144,9 +144,9 @@ def test_each_algorithm_is_one_finished_run_and_a_candidate_until_it_is_judged(l
     result = line.run(evaluate, FIRST)
     assert (result["run"], line.tags()) == (name, set())
     assert {row["algorithm"] for row in line.decisions()} <= {"logistic", "neighbours"}
-    found = {run.data.tags["muster.algorithm"]: run.data.metrics for run in mlflow_runs(line)}
-    assert [metrics["trained"] for metrics in found.values()] == [3, 3]
-    assert sum(metrics["gate_chosen"] for metrics in found.values()) == result["judged"] == 3
+    by_algorithm = {run.data.tags["muster.algorithm"]: run.data.metrics for run in mlflow_runs(line)}
+    assert [metrics["trained"] for metrics in by_algorithm.values()] == [3, 3]
+    assert sum(metrics["gate_chosen"] for metrics in by_algorithm.values()) == result["judged"] == 3
 
 
 def test_the_search_of_a_candidate_is_told_in_mlflow_and_its_choice_in_the_table(line: Line) -> None:
@@ -215,8 +215,10 @@ def test_a_missing_candidate_is_told_with_what_to_do(line: Line) -> None:
     name = line.run(train, FIRST)["run"]
     (run_id,) = [item.run_id for item in tagged_candidates(line.workload) if item.algorithm == "logistic"]
     runs.connect().delete_tag(run_id, CANDIDATE_TAG)
-    told = rf"no run of '{name}' tagged 'muster.candidate = {FIRST}' for logistic; run train for this partition first"
-    with pytest.raises(NotTrained, match=told):
+    message = (
+        rf"no run of '{name}' tagged 'muster.candidate = {FIRST}' for logistic; run train for this partition first"
+    )
+    with pytest.raises(NotTrained, match=message):
         line.run(evaluate, FIRST)
     line.run(train, FIRST)
     assert line.run(evaluate, FIRST)["run"] == name
@@ -252,16 +254,16 @@ def test_a_server_that_refuses_is_never_no_candidate(
 
 
 def test_calls_grow_with_algorithms_and_never_with_groups(line: Line, tmp_path: Path) -> None:
-    counted = []
+    counts = []
     for number, (names, algorithms) in enumerate([("abc", 2), ("abcdefghijkl", 2), ("abc", 1)]):
-        kept = dict(list(DECLARED["algorithms"].items())[:algorithms])  # type: ignore[attr-defined]
-        other = Line(tmp_path / str(number), list(names), {"algorithms": kept})
+        first_algorithms = dict(list(DECLARED["algorithms"].items())[:algorithms])  # type: ignore[attr-defined]
+        other = Line(tmp_path / str(number), list(names), {"algorithms": first_algorithms})
         other.features()
         before = budget.count()
         other.run(train, FIRST)
         other.run(evaluate, FIRST)
-        counted.append(budget.count() - before)
-    few, many, one = counted
+        counts.append(budget.count() - before)
+    few, many, one = counts
     assert few == many
     assert few - one == 5  # create, log, end, the gate's numbers, clear
     assert one <= 12

@@ -20,17 +20,17 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a job that tells its arguments."""
+    """Run a job that returns its arguments."""
     workload = declare(tmp_path)
 
-    def told(job: Job) -> dict[str, Any]:
+    def arguments_of(job: Job) -> dict[str, Any]:
         return {"partition": job.windows and job.windows.key, "options": dict(job.options), "tag": job.tag}
 
     def start(*arguments: str, **declared: Any) -> dict[str, Any]:
         monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(workload), *arguments])
-        main("tell", told, **declared)
-        found: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return found
+        main("tell", arguments_of, **declared)
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
 
     return start
 
@@ -42,26 +42,26 @@ def test_a_stage_needs_a_partition(run: Run) -> None:
 
 
 def test_a_job_about_no_partition_refuses_one(run: Run) -> None:
-    told = run(partitioned=False)
-    assert (told["partition"], told["tag"]) == (None, "muster-made-tell")
+    result = run(partitioned=False)
+    assert (result["partition"], result["tag"]) == (None, "muster-made-tell")
     with pytest.raises(SystemExit, match="2"):
         run("--partition", "2024-02-05", partitioned=False)
 
 
 def test_declared_options_reach_the_job_whatever_they_hold(run: Run) -> None:
-    given = ("--option", "why=a = b\n", "--option", "to=3")
-    assert run(*given, partitioned=False, options=("to", "why"))["options"] == {"why": "a = b\n", "to": "3"}
+    arguments = ("--option", "why=a = b\n", "--option", "to=3")
+    assert run(*arguments, partitioned=False, options=("to", "why"))["options"] == {"why": "a = b\n", "to": "3"}
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("options", "problem"),
     [(["two=2"], "no option 'two'; there is: to"), (["to"], "not 'name=value'"), (["to=1", "to=2"], "given twice")],
 )
 def test_an_option_that_cannot_be_meant_is_refused(
-    run: Run, capsys: pytest.CaptureFixture[str], given: list[str], problem: str
+    run: Run, capsys: pytest.CaptureFixture[str], options: list[str], problem: str
 ) -> None:
     with pytest.raises(SystemExit, match=str(os.EX_DATAERR)):
-        run(*(part for text in given for part in ("--option", text)), partitioned=False, options=("to",))
+        run(*(part for text in options for part in ("--option", text)), partitioned=False, options=("to",))
     assert problem in capsys.readouterr().err
 
 
@@ -79,6 +79,6 @@ def test_the_exit_code_tells_what_must_be_mended_from_what_passes(
         raise error
 
     monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(declare(tmp_path)), "--partition", "2024-02-05"])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main("fail", fail)
-    assert (ended.value.code, capsys.readouterr().err) == (code, f"error: {error}\n")
+    assert (exit_info.value.code, capsys.readouterr().err) == (code, f"error: {error}\n")

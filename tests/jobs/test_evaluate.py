@@ -77,9 +77,9 @@ def workload(buckets: int = 4) -> Workload:
 
 def weighing(signal: float) -> LogisticRegression:
     """Return a fitted model that weighs `signal` so, and `noise` not at all."""
-    made = LogisticRegression()
-    made.classes_, made.coef_, made.intercept_ = np.array([0, 1]), np.array([[signal, 0.0]]), np.zeros(1)
-    return made
+    model = LogisticRegression()
+    model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), np.array([[signal, 0.0]]), np.zeros(1)
+    return model
 
 
 def features(declared: Workload) -> pa.Table:
@@ -165,10 +165,10 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]
 @pytest.fixture
 def job(tmp_path: Path, logged: list[Any]) -> LocalJob:
     """Return the job of a partition whose features are there and whose run is trained."""
-    return made(tmp_path / "store", workload())
+    return make_job(tmp_path / "store", workload())
 
 
-def made(root: Path, declared: Workload, cores: int = 1) -> LocalJob:
+def make_job(root: Path, declared: Workload, cores: int = 1) -> LocalJob:
     store = Store(str(root), declared.name)
     put(store, "features", features(declared))
     train(store, declared)
@@ -284,36 +284,36 @@ def test_the_features_are_those_of_the_version_that_was_trained_on(job: LocalJob
 def test_decisions_do_not_depend_on_the_partitioning(job: LocalJob, tmp_path: Path, buckets: int, cores: int) -> None:
     """Invariant 7: the same data and seed give the same verdicts and evidence in any number of buckets and bins."""
     evaluate.run(job)
-    other = made(tmp_path / "other", workload(buckets), cores)
+    other = make_job(tmp_path / "other", workload(buckets), cores)
     evaluate.run(other)
     assert [row | {"bucket": 0} for row in decisions(other)] == [row | {"bucket": 0} for row in decisions(job)]
 
 
 def test_the_champion_is_judged_by_group_name(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    standing = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
-    monkeypatch.setattr(versions, "current", lambda *_: standing)
+    incumbent = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
+    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
     result = evaluate.run(job)
-    found = {row["group"]: (row["against"], row["verdict"], row["champion_version"]) for row in decisions(job)}
-    assert found["a"] == ("champion", "promote", "3")
-    assert found["b"] == ("champion", "reject", "3")
-    assert found["c"] == ("baseline", "promote", "3")
+    judged = {row["group"]: (row["against"], row["verdict"], row["champion_version"]) for row in decisions(job)}
+    assert judged["a"] == ("champion", "promote", "3")
+    assert judged["b"] == ("champion", "reject", "3")
+    assert judged["c"] == ("baseline", "promote", "3")
     assert result["champion_version"] == "3"
     assert result["score_before"] < result["score_after"]
 
 
-def test_after_its_own_promotion_a_partition_is_judged_against_what_stood_before(
+def test_after_its_own_promotion_a_partition_is_judged_against_the_earlier_champion(
     job: LocalJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Invariant 2: evaluate run again after promote gives the same decisions."""
-    standing = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
-    monkeypatch.setattr(versions, "current", lambda *_: standing)
+    incumbent = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
+    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
     evaluate.run(job)
     before = decisions(job)
     move = {"at": datetime(2024, 2, 5, tzinfo=UTC), "from_version": "3", "to_version": "4", "partition": PARTITION}
     put(job.store, "alias_journal", table_of([move], ALIAS_JOURNAL))
-    promoted = replace(standing, version="4", partition=PARTITION, place="nowhere")
+    promoted = replace(incumbent, version="4", partition=PARTITION, place="nowhere")
     monkeypatch.setattr(versions, "current", lambda *_: promoted)
-    monkeypatch.setattr(versions, "numbered", lambda unit, number, *_: {"3": standing}[number])
+    monkeypatch.setattr(versions, "numbered", lambda unit, number, *_: {"3": incumbent}[number])
     evaluate.run(job)
     assert decisions(job) == before
 
@@ -321,8 +321,8 @@ def test_after_its_own_promotion_a_partition_is_judged_against_what_stood_before
 def test_a_champion_of_other_features_is_no_opponent(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     renamed = job.workload.features.model_copy(update={"columns": ("signal", "another")})
     other = job.workload.model_copy(update={"features": renamed})
-    standing = champion(job.store, other, {"a": 2.0})
-    monkeypatch.setattr(versions, "current", lambda *_: standing)
+    incumbent = champion(job.store, other, {"a": 2.0})
+    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
     evaluate.run(job)
     assert {(row["against"], row["champion_version"]) for row in decisions(job)} == {("baseline", "3")}
 
@@ -332,9 +332,9 @@ def test_a_corrupt_champion_stops_the_stage_and_the_decisions_stay_as_they_were(
 ) -> None:
     evaluate.run(job)
     before = decisions(job)
-    standing = champion(job.store, job.workload, {"a": -1.0})
-    next(standing.folder(job.store).glob("shard-*.bin")).write_bytes(b"garbage")
-    monkeypatch.setattr(versions, "current", lambda *_: standing)
+    incumbent = champion(job.store, job.workload, {"a": -1.0})
+    next(incumbent.folder(job.store).glob("shard-*.bin")).write_bytes(b"garbage")
+    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
     with pytest.raises(CorruptChampion, match="'a'"):
         evaluate.run(job)
     assert decisions(job) == before
@@ -362,7 +362,7 @@ def test_on_spark_the_decisions_are_those_of_a_plain_loop(
 ) -> None:
     expected = evaluate.run(job)
     monkeypatch.setenv("SPARK_REMOTE", spark_connect_server)
-    other = made(tmp_path / "spark", job.workload)
+    other = make_job(tmp_path / "spark", job.workload)
     on_spark = Job("evaluate", other.context, other.settings, "1")
     try:
         assert evaluate.run(on_spark) == expected

@@ -99,9 +99,9 @@ def root(tmp_path_factory: pytest.TempPathFactory, yaml: Path) -> Path:
 
 
 def table(job: Job) -> pd.DataFrame:
-    found = job.store.open("features")
-    assert found is not None
-    read = pa.table(found.to_pyarrow_table()).cast(features_schema(job.workload))
+    delta_table = job.store.open("features")
+    assert delta_table is not None
+    read = pa.table(delta_table.to_pyarrow_table()).cast(features_schema(job.workload))
     return read.to_pandas().sort_values(["group", "time", "row_id"], ignore_index=True)
 
 
@@ -130,9 +130,9 @@ def built(make_job: MakeJob, yaml: Path, root: Path) -> Job:
 
 
 def test_the_table_holds_what_pandas_computes_and_each_parents_share(built: Job) -> None:
-    found = table(built)
-    pd.testing.assert_frame_equal(found, expected(built))
-    assert set(found.loc[found["parent"], "group"]) == PARENTS
+    rows = table(built)
+    pd.testing.assert_frame_equal(rows, expected(built))
+    assert set(rows.loc[rows["parent"], "group"]) == PARENTS
 
 
 def test_infinite_features_reach_training(built: Job) -> None:
@@ -140,9 +140,9 @@ def test_infinite_features_reach_training(built: Job) -> None:
 
 
 def test_a_slice_and_bucket_is_one_file_in_the_order_of_training(built: Job) -> None:
-    found = built.store.open("features")
-    assert found is not None
-    actions = pa.table(found.get_add_actions(flatten=True)).to_pylist()
+    delta_table = built.store.open("features")
+    assert delta_table is not None
+    actions = pa.table(delta_table.get_add_actions(flatten=True)).to_pylist()
     places = [(item["partition.partition"], item["partition.bucket"]) for item in actions]
     assert len(places) == len(set(places))
     assert {partition for partition, _ in places} == {"2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29"}
@@ -158,9 +158,9 @@ def test_the_same_partition_again_gives_the_same_rows_and_builds_its_own_slice_o
     assert (result["slices"], result["groups"], result["parents"]) == (1, len(GROUPS) - 1, 2)
     assert result["rows"] == (before["partition"] == "2024-01-29").sum()
     pd.testing.assert_frame_equal(table(built), before)
-    found = built.store.open("features")
-    assert found is not None
-    assert result["features_version"] == found.version()
+    delta_table = built.store.open("features")
+    assert delta_table is not None
+    assert result["features_version"] == delta_table.version()
 
 
 def test_buckets_and_the_order_of_partitions_change_no_row(

@@ -77,9 +77,9 @@ def _quoted(text: str) -> str:
 
 
 def table(job: Job, name: str) -> list[dict[str, Any]]:
-    found = job.store.open(name)
-    assert found is not None
-    rows: list[dict[str, Any]] = pa.table(found.to_pyarrow_table()).to_pylist()
+    delta_table = job.store.open(name)
+    assert delta_table is not None
+    rows: list[dict[str, Any]] = pa.table(delta_table.to_pyarrow_table()).to_pylist()
     return sorted(rows, key=str)
 
 
@@ -195,6 +195,6 @@ def test_the_table_has_the_declared_columns_and_types(make_job: MakeJob, yaml: P
     job = make_job("ingest", yaml, DAY, tmp_path)
     put(job.store, [("a", "1", at(6), "1", "1", "x")])
     ingest.run(job)
-    found = job.store.open("observations")
-    assert found is not None
-    assert pa.schema(found.to_pyarrow_table().schema).equals(observations_schema(job.workload))
+    delta_table = job.store.open("observations")
+    assert delta_table is not None
+    assert pa.schema(delta_table.to_pyarrow_table().schema).equals(observations_schema(job.workload))

@@ -16,7 +16,7 @@ SESSION = uuid.UUID(int=7)
 BLOCKED = """
 import pathlib, sys, threading
 from muster_jobs.session import on_termination
-on_termination(lambda: pathlib.Path(sys.argv[1]).write_text("said"))
+on_termination(lambda: pathlib.Path(sys.argv[1]).write_text("the last words"))
 print("here", flush=True)
 {block}
 """
@@ -41,8 +41,8 @@ def pids(batches):
     for batch in batches:
         yield pyarrow.RecordBatch.from_pydict({"pid": [os.getpid()]})
 
-told = session.range(0, 2, 1, 2).mapInArrow(pids, "pid long").toArrow()["pid"].to_pylist()
-print(sorted(told))
+workers = session.range(0, 2, 1, 2).mapInArrow(pids, "pid long").toArrow()["pid"].to_pylist()
+print(sorted(workers))
 """
 
 
@@ -69,14 +69,14 @@ def test_a_server_that_is_not_there_is_told_at_once() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
 def test_a_job_says_its_last_words_whatever_it_is_blocked_in(block: str, number: signal.Signals, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    said = tmp_path / "said"
-    command = [sys.executable, "-c", BLOCKED.format(block=block), str(said)]
+    last_words = tmp_path / "last_words"
+    command = [sys.executable, "-c", BLOCKED.format(block=block), str(last_words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None
         assert job.stdout.readline() == "here\n"
         job.send_signal(number)
         assert job.wait(10) == 128 + number
-    assert said.read_text() == "said"
+    assert last_words.read_text() == "the last words"
 
 
 @pytest.mark.spark

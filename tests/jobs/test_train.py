@@ -90,7 +90,7 @@ def rows_of(workload: Workload, group: str) -> pa.Table:
     days = [day for day in partition_windows(workload, PARTITION).history.days() for _ in range(2)]
     random = np.random.default_rng(groups.seed(group, 0))
     labels = random.random(len(days)) < 0.4
-    made = {
+    columns = {
         "group": [group] * len(days),
         "parent": [False] * len(days),
         "row_id": [f"{group}-{number:03d}" for number in range(len(days))],
@@ -102,7 +102,7 @@ def rows_of(workload: Workload, group: str) -> pa.Table:
         "partition": [(day - timedelta(days=day.weekday())).isoformat() for day in days],
         "bucket": [groups.bucket(group, workload.features.buckets)] * len(days),
     }
-    rows = pa.table(made, schema=features_schema(workload))
+    rows = pa.table(columns, schema=features_schema(workload))
     return rows.slice(0, 10) if group == "few" else rows
 
 
@@ -219,13 +219,13 @@ def test_models_and_rows_do_not_depend_on_bins_or_order(make_job: Callable[..., 
 
 
 def test_models_do_not_depend_on_the_number_of_buckets(make_job: Callable[..., LocalJob]) -> None:
-    found = []
+    digests = []
     for buckets in (1, 4, 64):
         job = make_job(f"in{buckets}", features={"columns": ["signal", "noise"], "buckets": buckets})
         train.run(job)
-        found.append({row["group"]: row["sha256"] for row in read(job, "models")})
-    assert found[0] == found[1] == found[2]
-    assert len(set(found[0].values())) == len(TRAINED)
+        digests.append({row["group"]: row["sha256"] for row in read(job, "models")})
+    assert digests[0] == digests[1] == digests[2]
+    assert len(set(digests[0].values())) == len(TRAINED)
 
 
 def test_the_costliest_bin_comes_first(make_job: Callable[..., LocalJob]) -> None:
@@ -249,10 +249,10 @@ def test_a_bucket_left_out_of_the_files_fails_the_run_by_its_groups(
     job, whole = make_job(), train.list_features
 
     def without_one_bucket(*arguments: Any) -> FeatureFiles:
-        found = whole(*arguments)
-        files, rows = dict(found.files), dict(found.rows)
+        listing = whole(*arguments)
+        files, rows = dict(listing.files), dict(listing.rows)
         del files[groups.bucket("a", 4)], rows[groups.bucket("a", 4)]
-        return replace(found, files=files, rows=rows)
+        return replace(listing, files=files, rows=rows)
 
     monkeypatch.setattr(train, "list_features", without_one_bucket)
     with pytest.raises(LedgerNotReconciled, match=r"8 groups were expected, .*missing: .*\ba\b"):
