@@ -24,8 +24,8 @@ def test_mlflows_has_a_port_of_its_own_so_that_it_can_be_tested(uri: str, host: 
 
 
 def test_mlflows_has_the_figures_that_the_settings_change() -> None:
-    made = connections(Settings(mlflow_budget={"search": 3}))["mlflow_default"]
-    assert made["extra"] == {"search": 3}
+    connection = connections(Settings(mlflow_budget={"search": 3}))["mlflow_default"]
+    assert connection["extra"] == {"search": 3}
 
 
 class Airflow:

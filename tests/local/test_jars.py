@@ -14,11 +14,11 @@ from muster_local.errors import JarMismatch
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stand in for Spark's resolver: it delivers a jar for each artifact, and what it was asked is kept."""
-    asked: list[str] = []
+    """Stand in for Spark's resolver: it delivers a jar for each artifact, and its commands are recorded."""
+    commands: list[str] = []
 
     def deliver(name: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]) -> None:
-        asked.append(" ".join(command))
+        commands.append(" ".join(command))
         (home / "jars" / "ivy" / "jars").mkdir()
         for jar in jars.jars(home):
             (home / "jars" / "ivy" / "jars" / jar.name).write_text(jar.name)
@@ -26,7 +26,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         process.log_file(home, name).write_text("downloading https://user:token@mirror/delta.jar ...\n")
 
     monkeypatch.setattr(process, "run", deliver)
-    return asked
+    return commands
 
 
 def pin(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

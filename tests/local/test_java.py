@@ -10,8 +10,8 @@ from muster_local import java
 from muster_local.errors import JavaMissing
 
 
-def made(home: Path, version: str) -> Path:
-    """Make a folder with a `bin/java` that tells a version."""
+def make_java(home: Path, version: str) -> Path:
+    """Make a folder with a `bin/java` that prints a version."""
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-01-01' >&2\n")
@@ -28,22 +28,22 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     java.java_home.cache_clear()
 
 
-@pytest.mark.parametrize(("told", "major"), [("17.0.15", 17), ("1.8.0_402", 8), ("21", 21)])
-def test_version(tmp_path: Path, told: str, major: int) -> None:
-    assert java.version(made(tmp_path / "jdk", told)) == major
+@pytest.mark.parametrize(("version", "major"), [("17.0.15", 17), ("1.8.0_402", 8), ("21", 21)])
+def test_version(tmp_path: Path, version: str, major: int) -> None:
+    assert java.version(make_java(tmp_path / "jdk", version)) == major
 
 
 @pytest.mark.usefixtures("bare")
 def test_java_home_comes_before_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{made(tmp_path / 'a', '21.0.1') / 'bin'}")
-    monkeypatch.setenv("JAVA_HOME", str(made(tmp_path / "b", "17.0.1")))
+    monkeypatch.setenv("PATH", f"{make_java(tmp_path / 'a', '21.0.1') / 'bin'}")
+    monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path / "b", "17.0.1")))
     assert java.find_java() == tmp_path / "b"
 
 
 @pytest.mark.usefixtures("bare")
 def test_too_old_a_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(made(tmp_path / "old", "11.0.2")))
-    monkeypatch.setenv("PATH", f"{made(tmp_path / 'new', '17.0.1') / 'bin'}")
+    monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path / "old", "11.0.2")))
+    monkeypatch.setenv("PATH", f"{make_java(tmp_path / 'new', '17.0.1') / 'bin'}")
     assert java.find_java() == tmp_path / "new"
 
 

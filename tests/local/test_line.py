@@ -45,9 +45,9 @@ class Airflow:
             self.looks += 1
             for number, stage in reversed(list(enumerate(STAGE_NAMES[: self.reaches]))):
                 if self.looks > 2 * number:
-                    ended = "failed" if stage == self.failing else "success"
-                    state = ended if self.looks > 2 * number + 1 else "running"
-                    yield DagRun(f"flights.{stage}", f"new-{stage}", state, 1.5 if state == ended else None)
+                    end_state = "failed" if stage == self.failing else "success"
+                    state = end_state if self.looks > 2 * number + 1 else "running"
+                    yield DagRun(f"flights.{stage}", f"new-{stage}", state, 1.5 if state == end_state else None)
                 if stage == self.failing:
                     return
         yield from self.earlier
@@ -69,22 +69,22 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def told() -> list[str]:
+def updates() -> list[str]:
     return []
 
 
 @pytest.fixture
-def follow(told: list[str]) -> Callable[[Airflow], Line]:
-    return lambda airflow: Line(airflow, "flights", lambda stage, state, _: told.append(f"{stage} {state}"))  # type: ignore[arg-type]
+def follow(updates: list[str]) -> Callable[[Airflow], Line]:
+    return lambda airflow: Line(airflow, "flights", lambda stage, state, _: updates.append(f"{stage} {state}"))  # type: ignore[arg-type]
 
 
 def test_a_partition_is_started_once_and_followed_through_all_stages(
-    follow: Callable[[Airflow], Line], told: list[str]
+    follow: Callable[[Airflow], Line], updates: list[str]
 ) -> None:
     airflow = Airflow()
     assert follow(airflow).run(DAY) == dict.fromkeys(STAGE_NAMES, 1.5)
     assert airflow.triggered == [f"flights.ingest {DAY}"]
-    assert [text for text in told if text.endswith("success")] == [f"{stage} success" for stage in STAGE_NAMES]
+    assert [text for text in updates if text.endswith("success")] == [f"{stage} success" for stage in STAGE_NAMES]
 
 
 def test_earlier_runs_of_the_partition_are_not_taken_for_this_one(follow: Callable[[Airflow], Line]) -> None:

@@ -84,7 +84,7 @@ def test_a_process_signs_in_unless_it_was_told_how(tmp_path: Path, monkeypatch: 
     assert [os.environ.get(name) for name in sign_in.CREDENTIALS] == [login.user, login.password, None]
     for name in sign_in.CREDENTIALS[:2]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "told")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "given")
     sign_in.sign_in(settings)
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
 

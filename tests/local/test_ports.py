@@ -12,11 +12,11 @@ from muster_local.ports import Port, accepts_connections, free_ports, require_fr
 
 
 def test_a_taken_port_names_the_service_the_setting_and_the_holder() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        number = held.getsockname()[1]
-        with pytest.raises(PortInUse) as told:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        with pytest.raises(PortInUse) as error:
             require_free(Port(number, "MUSTER_MLFLOW_PORT"), host="127.0.0.1", service="MLflow")
-    message = str(told.value)
+    message = str(error.value)
     assert f"port {number} of MLflow is in use by process {os.getpid()}" in message
     assert "MUSTER_MLFLOW_PORT" in message
     assert "\n" not in message

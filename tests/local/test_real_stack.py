@@ -24,9 +24,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    made = settings_of(tmp_path / "home")
-    yield made
-    local.stop(made)
+    stack_settings = settings_of(tmp_path / "home")
+    yield stack_settings
+    local.stop(stack_settings)
 
 
 def muster(settings: Settings, *arguments: str) -> list[str]:

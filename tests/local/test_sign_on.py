@@ -30,8 +30,8 @@ pytestmark = pytest.mark.slow
 
 def address() -> str:
     """Return an address of this machine that is not loopback."""
-    for found in psutil.net_if_addrs().values():
-        for one in found:
+    for addresses in psutil.net_if_addrs().values():
+        for one in addresses:
             if one.family == socket.AF_INET and not one.address.startswith("127."):
                 return one.address
     pytest.skip("this machine has no address but loopback: nothing could be exposed")
@@ -43,9 +43,9 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     host = address()
     home = settings_of(tmp_path_factory.mktemp("exposed"))
     names = ("airflow_port", "mlflow_port")
-    made = home.model_copy(update={"host": host, **dict(zip(names, free_ports(2, host), strict=True))})
-    yield made
-    local.stop(made)
+    settings = home.model_copy(update={"host": host, **dict(zip(names, free_ports(2, host), strict=True))})
+    yield settings
+    local.stop(settings)
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +95,9 @@ def test_airflows_connection_to_it_tells_whether_it_lets_us_in(
 
     login = sign_in.mlflow_login(server)
     assert login is not None
-    fit, said = tested(login=login.user, password=login.password)
-    assert fit, said
-    assert said.endswith("lets us in as 'admin'")
+    fit, message = tested(login=login.user, password=login.password)
+    assert fit, message
+    assert message.endswith("lets us in as 'admin'")
     assert tested(login=login.user, password="password1234") == (
         False,
         f"{server.mlflow_tracking_uri} does not accept these credentials (401)",
@@ -120,8 +120,8 @@ def test_muster_signs_in_by_itself_and_promotes_and_scores(signed_in: Settings, 
     line.decide(line.first, run, {"A,X": "promote"})
     assert line.promote(line.first)["to_version"] == "1"
     connect()
-    asked = pd.DataFrame({"carrier": ["A"], "origin": ["X"], "a": [0.0], "b": [0.0], "record": [0.0]})
-    assert mlflow.pyfunc.load_model(f"models:/{line.name}@Champion").predict(asked)["score"].tolist() == [0.5]
+    rows = pd.DataFrame({"carrier": ["A"], "origin": ["X"], "a": [0.0], "b": [0.0], "record": [0.0]})
+    assert mlflow.pyfunc.load_model(f"models:/{line.name}@Champion").predict(rows)["score"].tolist() == [0.5]
 
 
 def test_a_call_costs_milliseconds_not_the_quarter_second_of_a_passwords_hash(signed_in: Settings) -> None:

@@ -28,7 +28,7 @@ Bench = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """Run the command on a project with the real runner and the benchmarks `runs` (and, if told, others)."""
+    """Run the command on a project with the real runner and the benchmarks `runs` (and any others given)."""
     folder = tmp_path / "benchmarks"
     folder.mkdir()
     for name in ("__init__.py", "__main__.py", "figures.py"):
@@ -41,10 +41,10 @@ def run_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def run(*arguments: str, **others: str) -> tuple[int, str, str]:
         for name, code in others.items():
             (folder / f"{name}.py").write_text(code)
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main(["bench", *arguments])
         printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        return int(exit_info.value.code or 0), printed.out, printed.err
 
     return run
 
@@ -60,17 +60,17 @@ def test_figures_come_with_their_goal_and_whether_it_is_met(run_bench: Bench) ->
     ]
 
 
-def test_quick_is_passed_on_and_said(run_bench: Bench) -> None:
+def test_quick_is_passed_on_and_reported(run_bench: Bench) -> None:
     _, out, _ = run_bench("runs", "--quick", "--json")
-    told = json.loads(out)
-    assert told["quick"] is True
-    assert told["benchmarks"][0]["figures"][0]["met"] is True
+    report = json.loads(out)
+    assert report["quick"] is True
+    assert report["benchmarks"][0]["figures"][0]["met"] is True
 
 
 def test_machine_and_versions_stand_beside_the_figures(run_bench: Bench) -> None:
-    told = json.loads(run_bench("--json")[1])
-    assert told["machine"]["cores"] >= 1
-    assert {"python", "pyspark", "mlflow", "scikit-learn"} <= told["versions"].keys()
+    report = json.loads(run_bench("--json")[1])
+    assert report["machine"]["cores"] >= 1
+    assert {"python", "pyspark", "mlflow", "scikit-learn"} <= report["versions"].keys()
 
 
 def test_table_names_figure_goal_and_outcome(run_bench: Bench) -> None:

@@ -12,23 +12,23 @@ from muster_local.cli import COMMANDS, main
 
 
 def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(arguments)
-    return int(ended.value.code or 0)
+    return int(exit_info.value.code or 0)
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
-    told = capsys.readouterr().out
-    assert all(command in told for command in COMMANDS)
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["status", "--nonsense"], ["up", "--weeks", "many"]])
 def test_a_wrong_argument_is_one_line_and_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
 
 
 def test_an_unknown_workload_is_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,5 +51,5 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from muster import cli; from muster_local.cli import COMMANDS; cli.app(COMMANDS); "
         f"print(sorted({heavy} & set(sys.modules)))"
     )
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert told.stdout == "[]\n"
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert completed.stdout == "[]\n"

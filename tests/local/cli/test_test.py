@@ -11,15 +11,15 @@ import pytest
 from muster_local.cli import main
 from muster_local.cli.test import WORKERS
 
-Ran = list[list[str]]
+Commands = list[list[str]]
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ran]:
-    """Stand in for the programs: keep what was run; the one named fails with code 5."""
+def record_commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Commands]:
+    """Stand in for the programs: record the commands; the one named fails with code 5."""
 
-    def stand_in(failing: str) -> Ran:
-        commands: Ran = []
+    def stand_in(failing: str) -> Commands:
+        commands: Commands = []
 
         def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[bytes]:
             commands.append([Path(command[0]).name, *command[1:]])
@@ -32,33 +32,35 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ran]:
     return stand_in
 
 
-def test_arguments_go_to_pytest_which_runs_in_parallel(ran: Callable[[str], Ran]) -> None:
-    commands = ran("")
-    with pytest.raises(SystemExit) as ended:
+def test_arguments_go_to_pytest_which_runs_in_parallel(record_commands: Callable[[str], Commands]) -> None:
+    commands = record_commands("")
+    with pytest.raises(SystemExit) as exit_info:
         main(["test", "tests/evaluation", "-m", "not slow", "--maxfail=1"])
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
     assert sorted(command[0] for command in commands[:-1]) == ["lint-imports", "mypy", "ruff"]
     assert commands[-1] == ["pytest", *WORKERS, "tests/evaluation", "-m", "not slow", "--maxfail=1"]
 
 
-def test_the_first_failure_is_asked_for_of_one_process(ran: Callable[[str], Ran]) -> None:
-    commands = ran("")
+def test_the_first_failure_is_asked_for_of_one_process(record_commands: Callable[[str], Commands]) -> None:
+    commands = record_commands("")
     with pytest.raises(SystemExit):
         main(["test", "-x"])
     assert commands[-1] == ["pytest", "-x"]
 
 
-def test_quick_leaves_out_what_starts_services(ran: Callable[[str], Ran]) -> None:
-    commands = ran("")
+def test_quick_leaves_out_what_starts_services(record_commands: Callable[[str], Commands]) -> None:
+    commands = record_commands("")
     with pytest.raises(SystemExit):
         main(["test", "--quick", "tests/workload"])
     assert commands[-1] == ["pytest", *WORKERS, "-m", "not e2e and not slow and not spark", "tests/workload"]
 
 
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports", "pytest"])
-def test_the_code_of_what_failed_is_the_code_of_the_command(ran: Callable[[str], Ran], failing: str) -> None:
-    commands = ran(failing)
-    with pytest.raises(SystemExit) as ended:
+def test_the_code_of_what_failed_is_the_code_of_the_command(
+    record_commands: Callable[[str], Commands], failing: str
+) -> None:
+    commands = record_commands(failing)
+    with pytest.raises(SystemExit) as exit_info:
         main(["test"])
-    assert ended.value.code == 5
+    assert exit_info.value.code == 5
     assert (commands[-1][0] == "pytest") == (failing == "pytest")
