@@ -84,14 +84,14 @@ class Line:
 
     def processes(self) -> list[int]:
         """Return the processes of this workload's train job, whoever's children they are by now."""
-        found = []
+        pids = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get(RUN_KEY) == self.run_key and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process.pid)
+                    pids.append(process.pid)
             except (psutil.Error, OSError):
                 continue
-        return found
+        return pids
 
     def until(self, true: Callable[[], bool], seconds: float = PATIENCE) -> None:
         deadline = time.monotonic() + seconds
@@ -110,14 +110,14 @@ class Line:
             psutil.Process(pid).kill()
 
     def result(self, stage: str = "train") -> dict[str, Any]:
-        """Return what the stage's one finished attempt told."""
+        """Return the result of the stage's one finished attempt."""
         (file,) = (self.folder / "store" / "results" / "made" / stage).glob("*.json")
-        told: dict[str, Any] = json.loads(file.read_text())
-        return told
+        result: dict[str, Any] = json.loads(file.read_text())
+        return result
 
 
 def environment(settings: Settings, folder: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
-    mine = {"MUSTER_HOME": str(settings.home), "MUSTER_STORE": str(folder / "store"), "PYTHONPATH": os.getcwd()}
-    mine["AIRFLOW_CONN_MLFLOW_DEFAULT"] = json.dumps({"conn_type": "mlflow", "host": settings.mlflow_tracking_uri})
-    return {**kept, **mine, "SPARK_LOCAL_IP": "127.0.0.1", **more}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    own = {"MUSTER_HOME": str(settings.home), "MUSTER_STORE": str(folder / "store"), "PYTHONPATH": os.getcwd()}
+    own["AIRFLOW_CONN_MLFLOW_DEFAULT"] = json.dumps({"conn_type": "mlflow", "host": settings.mlflow_tracking_uri})
+    return {**inherited, **own, "SPARK_LOCAL_IP": "127.0.0.1", **more}

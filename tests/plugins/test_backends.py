@@ -30,9 +30,9 @@ ARGUMENTS = ["--workload", JOB.workload, "--partition", JOB.partition, "--attemp
 
 def command_of(backend: str, call: JobCall = JOB) -> Command:
     """Return what a backend starts."""
-    found = BACKENDS[backend]
-    assert isinstance(found, LocalBackend)
-    return found.command(call, RESULT)
+    chosen = BACKENDS[backend]
+    assert isinstance(chosen, LocalBackend)
+    return chosen.command(call, RESULT)
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ EXTRA = {
 
 def test_submit_brings_delta_and_what_the_connection_adds(connection: Any) -> None:
     connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": EXTRA})
-    found = command_of("submit").properties
-    assert found.items() > {**EXTRA["conf"], "spark.jars": "/a.jar,/b.jar"}.items()
-    assert found["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
+    properties = command_of("submit").properties
+    assert properties.items() > {**EXTRA["conf"], "spark.jars": "/a.jar,/b.jar"}.items()
+    assert properties["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
 
 
 def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(tmp_path: 
         "with configured(Command(['job'], properties={'a': 'b'}), Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -signal.SIGKILL
-    (left,) = tmp_path.iterdir()
+    (leftover,) = tmp_path.iterdir()
     with configured(Command(["job"], properties={"a": "1"}), tmp_path) as first:
-        assert not left.exists()
+        assert not leftover.exists()
         with configured(Command(["job"], properties={"a": "2"}), tmp_path) as second:
             assert {Path(arguments[2]) for arguments in (first, second)} == set(tmp_path.iterdir())
 
@@ -173,13 +173,13 @@ def test_spark_reads_the_configuration_as_it_was_meant_and_its_own_defaults_too(
 ) -> None:
     (tmp_path / "spark-defaults.conf").write_text("spark.executor.memory 1g\nspark.executor.cores 3\n")
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
-    script = tmp_path / "told.py"
+    script = tmp_path / "print_conf.py"
     script.write_text(
         "import json, psutil\nfrom pyspark.java_gateway import launch_gateway\n"
-        "told = {pair._1(): pair._2() for pair in launch_gateway().jvm.org.apache.spark.SparkConf().getAll()}\n"
+        "properties = {pair._1(): pair._2() for pair in launch_gateway().jvm.org.apache.spark.SparkConf().getAll()}\n"
         "lines = [' '.join(process.info['cmdline'] or []) for process in psutil.process_iter(['cmdline'])]\n"
-        "told['listed'] = [line for line in lines if told['spark.hadoop.fs.s3a.secret.key'] in line]\n"
-        "print('TOLD', json.dumps(told))\n"
+        "properties['listed'] = [line for line in lines if properties['spark.hadoop.fs.s3a.secret.key'] in line]\n"
+        "print('CONF', json.dumps(properties))\n"
     )
     connection("spark_default", {"conn_type": "spark", "host": "local[1]", "extra": {"conf": EXTRA["conf"]}})
     command = command_of("submit", replace(JOB, job=str(script)))
@@ -187,15 +187,15 @@ def test_spark_reads_the_configuration_as_it_was_meant_and_its_own_defaults_too(
         started = subprocess.run(
             arguments, env={**os.environ, **command.environment}, capture_output=True, text=True, check=True
         )
-    (told,) = (json.loads(line[5:]) for line in started.stdout.splitlines() if line.startswith("TOLD"))
-    assert told.items() > {**EXTRA["conf"], "spark.executor.cores": "3", "listed": []}.items()
+    (properties,) = (json.loads(line[5:]) for line in started.stdout.splitlines() if line.startswith("CONF"))
+    assert properties.items() > {**EXTRA["conf"], "spark.executor.cores": "3", "listed": []}.items()
 
 
 def test_executors_get_todays_code_as_one_zip_made_once(tmp_path: Path) -> None:
     first = packed_code(tmp_path)
-    made = first.stat().st_mtime_ns
+    modified = first.stat().st_mtime_ns
     assert {"muster/settings/__init__.py", "muster/training/bins.py", "muster_jobs/job.py"} < set(
         zipfile.ZipFile(first).namelist()
     )
     assert packed_code(tmp_path) == first
-    assert first.stat().st_mtime_ns == made
+    assert first.stat().st_mtime_ns == modified

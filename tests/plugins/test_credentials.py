@@ -24,7 +24,7 @@ while not pathlib.Path({go!r}).exists():
     time.sleep(0.05)
 result = pathlib.Path(sys.argv[sys.argv.index("--result") + 1])
 result.parent.mkdir(parents=True)
-result.write_text(json.dumps({{"told": {{name: value for name, value in os.environ.items() if "MLFLOW" in name}}}}))
+result.write_text(json.dumps({{"env": {{name: value for name, value in os.environ.items() if "MLFLOW" in name}}}}))
 """
 
 
@@ -49,19 +49,19 @@ def test_credentials_reach_the_job_that_needs_them_and_no_log_nor_argument(tmp_p
     }
     task = [sys.executable, airflow_task.__file__, "train", str(job), str(declare(tmp_path)), needed, PARTITION]
     with subprocess.Popen(task, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
-        seen = ""
+        processes = ""
         if needed:
             while not any(RUN_KEY in one.environ() for one in psutil.Process(running.pid).children()):
                 time.sleep(0.05)
-            seen = command_lines()
+            processes = command_lines()
             go.touch()
         log = running.communicate(timeout=60)[0]
-    assert PASSWORD not in log + seen
+    assert PASSWORD not in log + processes
     assert "another-pa55word" not in log
     if needed:
-        assert str(job) in seen
+        assert str(job) in processes
         assert "signs in as ann ***" in log
         (result,) = (tmp_path / "store").rglob("*.json")
-        assert json.loads(result.read_text())["told"]["MLFLOW_TRACKING_PASSWORD"] == PASSWORD
+        assert json.loads(result.read_text())["env"]["MLFLOW_TRACKING_PASSWORD"] == PASSWORD
     else:
         assert "MLFLOW_TRACKING" not in log

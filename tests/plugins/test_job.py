@@ -16,7 +16,7 @@ from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.operators.job import JobOperator
 from tests.plugins.airflow_task import PARTITION, context_of
 
-TELLS = """
+JOB = """
 import json, os, pathlib, sys
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 result = pathlib.Path(arguments["--result"])
@@ -39,7 +39,7 @@ def operator(tmp_path: Path, home: Path, workload: Path):  # type: ignore[no-unt
 
 
 def test_the_job_gets_the_workload_the_partition_and_an_attempt_of_its_own(operator: Any, workload: Path) -> None:
-    arguments = operator(TELLS).execute(context_of(run_id="manual__2024-02-05T10:00:00+00:00"))["arguments"]
+    arguments = operator(JOB).execute(context_of(run_id="manual__2024-02-05T10:00:00+00:00"))["arguments"]
     assert arguments["--workload"] == str(workload)
     assert arguments["--partition"] == PARTITION
     assert arguments["--attempt"] == "manual__2024-02-05T10-00-00-00-00.1"
@@ -48,12 +48,12 @@ def test_the_job_gets_the_workload_the_partition_and_an_attempt_of_its_own(opera
 
 def test_the_attempt_names_the_person_who_started_the_run(operator: Any) -> None:
     context = context_of(dag_run=SimpleNamespace(run_id="manual__1", triggering_user_name="ann"))
-    assert operator(TELLS).execute(context)["arguments"]["--attempt"] == "ann.manual__1.1"
+    assert operator(JOB).execute(context)["arguments"]["--attempt"] == "ann.manual__1.1"
 
 
 def test_the_result_goes_to_the_asset_event(operator: Any) -> None:
     context = context_of()
-    operator(TELLS).execute(context)
+    operator(JOB).execute(context)
     assert context["outlet_events"][OUT].extra["to_version"] == "7"
     assert context["outlet_events"][OUT].extra["backfill"] is False
 
@@ -65,14 +65,14 @@ def test_airflows_connections_and_another_spark_do_not_reach_the_job(
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "secret")
     monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere")
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    environment = operator(TELLS).execute(context_of())["environment"]
+    environment = operator(JOB).execute(context_of())["environment"]
     assert "secret" not in environment.values()
     assert not {"SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"} & set(environment)
 
 
 def test_a_run_without_a_partition_is_refused_and_not_retried(operator: Any) -> None:
     with pytest.raises(NoPartition, match="has no partition key; trigger it with one"):
-        operator(TELLS).execute(context_of(partition=None))
+        operator(JOB).execute(context_of(partition=None))
     assert issubclass(NoPartition, AirflowFailException)
 
 
@@ -92,7 +92,7 @@ def test_bad_input_is_not_tried_again(operator: Any) -> None:
 
 
 def test_a_task_may_name_its_own_partition_and_options(operator: Any) -> None:
-    task = operator(TELLS, partition="2024-02-12", job_options={"dry_run": "yes", "approved_by": ""})
+    task = operator(JOB, partition="2024-02-12", job_options={"dry_run": "yes", "approved_by": ""})
     arguments = task.execute(context_of(partition=None))["arguments"]
     assert (arguments["--partition"], arguments["--option"]) == ("2024-02-12", "dry_run=yes")
 
@@ -115,7 +115,7 @@ def test_a_job_that_leaves_no_result_fails(operator: Any) -> None:
 
 def test_links_lead_to_what_the_job_made(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "https://mlflow.example"}')
-    task = operator(TELLS, mlflow=True)
+    task = operator(JOB, mlflow=True)
     task.execute(context_of())
     task.result = {"mlflow_run_id": "abc", "to_version": "7"}
     links = [link.get_link(task, ti_key=None) for link in (MlflowRunLink(), ModelVersionLink())]  # type: ignore[arg-type]

@@ -49,11 +49,11 @@ def test_work_of_a_client_that_was_killed_is_interrupted_by_the_next_attempt(con
         psutil.Process(pid).kill()
     time.sleep(STOPPED)
     assert connect.beating(), "the server goes on with the work of a client that died: that is why a retry must stop it"
-    left = set((connect.folder / "train").iterdir())
+    earlier_beats = set((connect.folder / "train").iterdir())
     assert connect.start(seconds=1).wait(PATIENCE) == 0
     connect.until(connect.ends, seconds=15)
-    mine = max(file.stat().st_mtime for file in set((connect.folder / "train").iterdir()) - left)
-    assert max(file.stat().st_mtime for file in left) < mine
+    last_beat = max(file.stat().st_mtime for file in set((connect.folder / "train").iterdir()) - earlier_beats)
+    assert max(file.stat().st_mtime for file in earlier_beats) < last_beat
 
 
 def test_two_stages_of_one_workload_do_not_stop_each_other(connect: Line) -> None:

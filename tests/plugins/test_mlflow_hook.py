@@ -94,9 +94,10 @@ def test_a_login_signs_in_by_password_and_a_password_alone_is_a_token(connect: C
 
 def test_a_job_is_told_the_server_and_all_figures(connect: Connect) -> None:
     extra = {"search": 3, "rest": "12.5", "log_batch": None, "registry": ""}
-    told = connect(host="ml.example", extra=extra).environment()
-    assert told["MUSTER_MLFLOW_URI"] == told["MLFLOW_TRACKING_URI"] == "http://ml.example"
-    assert json.loads(told["MUSTER_MLFLOW_BUDGET"]) == {"search": 3, "log_batch": 47, "registry": 40, "rest": 12.5}
+    environment = connect(host="ml.example", extra=extra).environment()
+    assert environment["MUSTER_MLFLOW_URI"] == environment["MLFLOW_TRACKING_URI"] == "http://ml.example"
+    figures = {"search": 3, "log_batch": 47, "registry": 40, "rest": 12.5}
+    assert json.loads(environment["MUSTER_MLFLOW_BUDGET"]) == figures
 
 
 @pytest.mark.parametrize("figure", [0, -1, "many"])
@@ -140,7 +141,7 @@ def answers() -> Iterator[Callable[[int, dict[str, str], str], str]]:
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "said"),
+    ("status", "headers", "body", "problem"),
     [
         (200, {}, "<html>", "no MLflow at .*: it answered 200"),
         (302, {"Location": "/login?next=x"}, "", "no MLflow at .*: it answered 302 to /login "),
@@ -151,11 +152,11 @@ def answers() -> Iterator[Callable[[int, dict[str, str], str], str]]:
     ],
 )
 def test_the_test_button_says_what_is_wrong(
-    connect: Connect, answers: Any, status: int, headers: dict[str, str], body: str, said: str
+    connect: Connect, answers: Any, status: int, headers: dict[str, str], body: str, problem: str
 ) -> None:
     fit, message = connect(host=answers(status, headers, body)).test_connection()
     assert not fit
-    assert re.search(said, message), message
+    assert re.search(problem, message), message
 
 
 def test_the_test_button_says_that_nobody_listens(connect: Connect) -> None:

@@ -65,10 +65,10 @@ def test_every_line_of_both_streams_is_passed_on_in_order() -> None:
 
 
 def test_a_line_comes_when_it_is_written_not_at_the_end() -> None:
-    came: list[float] = []
+    times: list[float] = []
     script = "import time; print('one', flush=True); time.sleep(1)"
-    JobProcess([sys.executable, "-c", script], os.environ).stream(lambda _: came.append(time.monotonic()))
-    assert time.monotonic() - came[0] > 0.8
+    JobProcess([sys.executable, "-c", script], os.environ).stream(lambda _: times.append(time.monotonic()))
+    assert time.monotonic() - times[0] > 0.8
 
 
 def test_bytes_that_are_no_text_do_not_break_the_log() -> None:

@@ -18,18 +18,19 @@ from tests.plugins.airflow_task import context_of
 from tests.promotion.conftest import Line
 from tests.promotion.history import declare, slopes, three_weeks
 
-TELLS = """
+JOB = """
 import json, pathlib, sys
 options = [text for name, text in zip(sys.argv[1:], sys.argv[2:]) if name == "--option"]
-told = {"options": options, "argv": sys.argv, "from_version": "3", "to_version": "2", "problem": "", "nothing_to_do": 1}
+fields = {"options": options, "argv": sys.argv, "from_version": "3", "to_version": "2"}
+fields |= {"problem": "", "nothing_to_do": 1}
 result = pathlib.Path(sys.argv[sys.argv.index("--result") + 1])
 result.parent.mkdir(parents=True, exist_ok=True)
-result.write_text(json.dumps(told))
+result.write_text(json.dumps(fields))
 """
 
 
 @pytest.fixture
-def made(mlflow_settings: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Line, str]:
+def line_and_file(mlflow_settings: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Line, str]:
     """Three promoted weeks, and the workload's YAML file."""
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": mlflow_settings}))
     line = Line(Path(settings().store_root))
@@ -44,12 +45,12 @@ def _run(task: CompareOperator) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _roll_back(file: str, **how: str) -> RollbackOperator:
-    told = {"against": "3", "who": "ann", "why": "bad 'scores' = bad", "version": "", "groups": "[]", **how}
-    return RollbackOperator(task_id="roll_back", workload=file, **told)
+    fields = {"against": "3", "who": "ann", "why": "bad 'scores' = bad", "version": "", "groups": "[]", **how}
+    return RollbackOperator(task_id="roll_back", workload=file, **fields)
 
 
 def test_the_job_is_told_what_was_asked_and_no_partition(tmp_path: Path, home: Path, workload: Path) -> None:
-    (tmp_path / "job.py").write_text(TELLS)
+    (tmp_path / "job.py").write_text(JOB)
     how: dict[str, Any] = {"job": str(tmp_path / "job.py"), "workload": str(workload), "mlflow": False}
     look, _ = _run(CompareOperator(task_id="compare", version="2", groups='["A,X"]', **how))
     assert look["options"] == ["to=2", 'groups=["A,X"]', "dry_run=true"]
@@ -59,8 +60,8 @@ def test_the_job_is_told_what_was_asked_and_no_partition(tmp_path: Path, home: P
 
 
 @pytest.mark.slow
-def test_a_look_shows_each_group_and_moves_nothing(made: tuple[Line, str]) -> None:
-    line, file = made
+def test_a_look_shows_each_group_and_moves_nothing(line_and_file: tuple[Line, str]) -> None:
+    line, file = line_and_file
     result, pushed = _run(CompareOperator(task_id="compare", workload=file, version="", groups='["B,X"]'))
     assert (result["from_version"], result["changes"], result["moved"]) == ("3", 1, False)
     assert "version 3 -> a new version" in pushed["difference"]
@@ -69,15 +70,15 @@ def test_a_look_shows_each_group_and_moves_nothing(made: tuple[Line, str]) -> No
 
 
 @pytest.mark.slow
-def test_a_dry_run_is_skipped_with_a_word(made: tuple[Line, str]) -> None:
+def test_a_dry_run_is_skipped_with_a_word(line_and_file: tuple[Line, str]) -> None:
     with pytest.raises(DryRun, match="dry run: nothing was moved"):
-        _run(_roll_back(made[1], dry_run="true"))
+        _run(_roll_back(line_and_file[1], dry_run="true"))
     assert issubclass(DryRun, AirflowSkipException)
 
 
 @pytest.mark.slow
-def test_a_try_again_ends_in_the_same_state_and_another_champion_is_refused(made: tuple[Line, str]) -> None:
-    line, file = made
+def test_a_try_again_ends_in_the_same_state_and_another_champion_is_refused(line_and_file: tuple[Line, str]) -> None:
+    line, file = line_and_file
     results = [_run(_roll_back(file))[0] for _ in range(2)]
     assert [(result["moved"], result["to_version"]) for result in results] == [(True, "2")] * 2
     row = Journal(line.store).rows[-1]

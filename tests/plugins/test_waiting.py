@@ -30,8 +30,8 @@ tries.write_text(tries.read_text() + "." if tries.exists() else ".")
 result.parent.mkdir(parents=True, exist_ok=True)
 again = len(tries.read_text()) > {refusals}
 until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds={seconds})
-told = {{"trained": 3}} if again else {{"until": until.isoformat(), "why": "calls of class 'search' are throttled"}}
-result.write_text(json.dumps(told))
+answer = {{"trained": 3}} if again else {{"until": until.isoformat(), "why": "calls of class 'search' are throttled"}}
+result.write_text(json.dumps(answer))
 sys.exit(0 if again else os.EX_TEMPFAIL)
 """
 
@@ -68,9 +68,9 @@ def test_the_job_runs_again_when_mlflow_takes_calls(task: Any, capsys: pytest.Ca
         operator.execute(context)
     until = datetime.fromisoformat(context["task_state_store"][SHOWN_AS]["until"])
     assert context["task_state_store"][SHOWN_AS]["why"] == "calls of class 'search' are throttled"
-    told = capsys.readouterr().out
-    assert re.search(r"MLflow takes no calls before .*\n.* Why: calls of class 'search' are throttled", told)
-    assert re.search(r"Gave the slot back; goes on in \d+ s, at .*; no retry is used", told)
+    printed = capsys.readouterr().out
+    assert re.search(r"MLflow takes no calls before .*\n.* Why: calls of class 'search' are throttled", printed)
+    assert re.search(r"Gave the slot back; goes on in \d+ s, at .*; no retry is used", printed)
     event = fire(deferred.value)
     assert datetime.now(UTC) >= until
     resume = getattr(operator, deferred.value.method_name)

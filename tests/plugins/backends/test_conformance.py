@@ -76,14 +76,14 @@ class Runner:
             assert status.running, self.lines
         raise AssertionError(f"no line '{text}': {self.lines}")
 
-    def ended(self, handle: Handle) -> Outcome:
+    def wait(self, handle: Handle) -> Outcome:
         while (status := self.backend.poll(handle)).running:
             self.lines += status.lines
         self.lines += status.lines
         return self.backend.result(handle)
 
     def run(self, does: str) -> Outcome:
-        return self.ended(self.submit(does))
+        return self.wait(self.submit(does))
 
 
 @pytest.fixture(
@@ -108,7 +108,7 @@ def alive(line: str) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def gone(line: str) -> bool:
+def stops(line: str) -> bool:
     deadline = time.monotonic() + 10
     while alive(line) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -117,14 +117,14 @@ def gone(line: str) -> bool:
 
 def marked(run_key: str) -> list[Any]:
     """Return the processes that bear a run key."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(RUN_KEY) == run_key and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except (psutil.Error, OSError):
             continue
-    return found
+    return processes
 
 
 def test_a_job_that_succeeds_gives_its_result_and_knows_what_its_environment_says(runner: Runner) -> None:
@@ -158,15 +158,15 @@ def test_lines_come_while_the_job_runs_and_a_cancelled_job_leaves_nothing(runner
     line = runner.until(handle, "begins")
     assert alive(line)
     runner.backend.cancel(handle)
-    assert gone(line)
-    assert isinstance(runner.ended(handle), Failed)
+    assert stops(line)
+    assert isinstance(runner.wait(handle), Failed)
     assert marked(runner.call.run_key) == []
 
 
 def test_the_next_attempt_ends_what_an_earlier_one_left(runner: Runner) -> None:
-    left = runner.until(runner.submit("sleeps"), "begins")
-    assert isinstance(runner.ended(runner.submit("succeeds", attempt="2")), Done)
-    assert gone(left)
+    earlier = runner.until(runner.submit("sleeps"), "begins")
+    assert isinstance(runner.wait(runner.submit("succeeds", attempt="2")), Done)
+    assert stops(earlier)
 
 
 def test_no_secret_is_in_an_argument_or_a_file_that_outlives_the_job(runner: Runner, home: Path) -> None:
@@ -184,5 +184,5 @@ def test_no_secret_is_in_an_argument_or_a_file_that_outlives_the_job(runner: Run
 def test_a_handle_is_plain_values(runner: Runner) -> None:
     handle = runner.submit("succeeds")
     assert Handle(**json.loads(json.dumps(vars(handle)))) == handle
-    assert isinstance(runner.ended(handle), Done)
+    assert isinstance(runner.wait(handle), Done)
     assert os.environ.get(RUN_KEY) is None
