@@ -48,9 +48,9 @@ class Bucket:
     @staticmethod
     def model(signal: float) -> LogisticRegression:
         """Return a fitted model that weighs `signal` so, and `known` not at all."""
-        made = LogisticRegression()
-        made.classes_, made.coef_, made.intercept_ = np.array([0, 1]), np.array([[signal, 0.0]]), np.zeros(1)
-        return made
+        model = LogisticRegression()
+        model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), np.array([[signal, 0.0]]), np.zeros(1)
+        return model
 
     @staticmethod
     def broken() -> LogisticRegression:
@@ -94,8 +94,8 @@ class Bucket:
                 for algorithm, model in (one if isinstance(one, dict) else {"logistic": one}).items()
             ]
         name = shard.path.name if shard.path else None
-        known = {"origin_run": "2024-01-29-0000bbbb", "shard": name, "bucket": 0}
-        rows = [{**known, **place} for place in places]
+        common = {"origin_run": "2024-01-29-0000bbbb", "shard": name, "bucket": 0}
+        rows = [{**common, **place} for place in places]
         return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
 
     def judge(self) -> dict[str, dict[str, Any]]:

@@ -13,12 +13,12 @@ from muster.evaluation.metrics import roc_auc
 def loop(labels: np.ndarray, scores: np.ndarray, resamples: int, seed: int) -> list[float]:
     """ROC AUC by scikit-learn in a loop over the documented resamples."""
     generator = np.random.Generator(np.random.Philox(key=seed))
-    found = []
+    values = []
     for _ in range(resamples):
         drawn = generator.integers(len(labels), size=len(labels))
         both = len(np.unique(labels[drawn])) == 2
-        found.append(roc_auc_score(labels[drawn], scores[drawn]) if both else np.nan)
-    return found
+        values.append(roc_auc_score(labels[drawn], scores[drawn]) if both else np.nan)
+    return values
 
 
 @pytest.mark.parametrize(("rows", "digits"), [(30, 9), (300, 9), (300, 1), (300, 0)])
@@ -26,15 +26,15 @@ def test_equals_a_loop_over_sklearn_on_the_same_resamples(rows: int, digits: int
     random = np.random.default_rng(rows)
     labels = random.random(rows) < 0.2
     first, second = np.round(random.random((2, rows)) + 0.2 * labels, digits)
-    found = paired_bootstrap([roc_auc(labels, first), roc_auc(labels, second)], rows, 200, seed=11)
+    actual = paired_bootstrap([roc_auc(labels, first), roc_auc(labels, second)], rows, 200, seed=11)
     expected = [loop(labels, scores, 200, seed=11) for scores in (first, second)]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
 def test_resamples_of_one_class_are_undefined_for_every_model_alike() -> None:
     labels = np.array([True] + [False] * 9)
-    found = paired_bootstrap([roc_auc(labels, np.arange(10.0)), roc_auc(labels, -np.arange(10.0))], 10, 500, seed=0)
-    undefined = np.isnan(found)
+    values = paired_bootstrap([roc_auc(labels, np.arange(10.0)), roc_auc(labels, -np.arange(10.0))], 10, 500, seed=0)
+    undefined = np.isnan(values)
     assert 0 < undefined[0].sum() < 500
     np.testing.assert_array_equal(undefined[0], undefined[1])
     np.testing.assert_array_equal(undefined[0], np.isnan(loop(labels, np.arange(10.0), 500, seed=0)))

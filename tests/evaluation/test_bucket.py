@@ -24,12 +24,16 @@ def auc(bucket: Any, group: str, column: str) -> float:
 
 def test_without_a_champion_the_baseline_is_the_opponent(bucket: Any) -> None:
     bucket.add("a", bucket.model(1.0))
-    found = bucket.judge()["a"]
-    assert (found["verdict"], found["against"], found["reason"]) == ("promote", "baseline", "beats the baseline")
-    assert found["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
-    assert found["baseline_score"] == pytest.approx(auc(bucket, "a", "known"), abs=1e-12)
-    assert (found["champion_version"], found["champion_run"], found["champion_score"]) == (None, None, None)
-    assert (found["rows"], found["positives"], found["resamples"]) == (120, 50, 200)
+    decision = bucket.judge()["a"]
+    assert (decision["verdict"], decision["against"], decision["reason"]) == (
+        "promote",
+        "baseline",
+        "beats the baseline",
+    )
+    assert decision["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
+    assert decision["baseline_score"] == pytest.approx(auc(bucket, "a", "known"), abs=1e-12)
+    assert (decision["champion_version"], decision["champion_run"], decision["champion_score"]) == (None, None, None)
+    assert (decision["rows"], decision["positives"], decision["resamples"]) == (120, 50, 200)
 
 
 def test_the_constant_prior_has_an_auc_of_one_half(bucket: Any) -> None:
@@ -43,21 +47,21 @@ def test_the_champion_is_the_opponent_of_the_groups_that_its_pack_holds(bucket: 
     bucket.add("worse", bucket.model(-1.0), champion=bucket.model(1.0))
     bucket.add("better", bucket.model(1.0), champion=bucket.model(-1.0))
     bucket.add("new", bucket.model(1.0))
-    found = bucket.judge()
-    assert {group: row["verdict"] for group, row in found.items()} == {
+    decisions = bucket.judge()
+    assert {group: row["verdict"] for group, row in decisions.items()} == {
         "better": "promote",
         "new": "promote",
         "worse": "reject",
     }
-    assert {group: row["against"] for group, row in found.items()} == {
+    assert {group: row["against"] for group, row in decisions.items()} == {
         "better": "champion",
         "new": "baseline",
         "worse": "champion",
     }
-    assert {row["champion_version"] for row in found.values()} == {"7"}
-    assert found["better"]["champion_run"] == "2024-01-29-0000bbbb"
-    assert found["better"]["champion_score"] == pytest.approx(1 - auc(bucket, "better", "signal"), abs=1e-12)
-    assert found["new"]["champion_run"] is None
+    assert {row["champion_version"] for row in decisions.values()} == {"7"}
+    assert decisions["better"]["champion_run"] == "2024-01-29-0000bbbb"
+    assert decisions["better"]["champion_score"] == pytest.approx(1 - auc(bucket, "better", "signal"), abs=1e-12)
+    assert decisions["new"]["champion_run"] is None
 
 
 def test_a_candidate_equal_to_its_champion_is_rejected(bucket: Any) -> None:
@@ -92,9 +96,9 @@ def test_rows_without_a_label_are_not_judged_on(bucket: Any) -> None:
 def test_rows_without_a_baseline_are_ranked_in_the_middle(bucket: Any) -> None:
     bucket.add("a", make_pipeline(SimpleImputer().fit(np.zeros((1, 2))), bucket.model(1.0)))
     rows = bucket.rows["a"]
-    known = np.where(np.arange(120) % 3 == 0, np.nan, rows["known"].to_numpy())
-    bucket.rows["a"] = rows.set_column(rows.schema.get_field_index("known"), "known", pa.array(known))
-    middle = np.where(np.isnan(known), np.nanmedian(known), known)
+    baseline = np.where(np.arange(120) % 3 == 0, np.nan, rows["known"].to_numpy())
+    bucket.rows["a"] = rows.set_column(rows.schema.get_field_index("known"), "known", pa.array(baseline))
+    middle = np.where(np.isnan(baseline), np.nanmedian(baseline), baseline)
     expected = roc_auc_score(rows["label"].to_numpy(), middle)
     assert bucket.judge()["a"]["baseline_score"] == pytest.approx(expected, abs=1e-12)
 
@@ -113,21 +117,21 @@ def test_a_model_that_raises_is_held_and_the_others_go_on(bucket: Any) -> None:
 def test_the_best_of_several_algorithms_is_judged(bucket: Any) -> None:
     bucket.add("a", {"contrary": bucket.model(-1.0), "right": bucket.model(1.0)})
     bucket.add("b", {"contrary": bucket.model(1.0), "right": bucket.model(-1.0)}, champion=bucket.model(-1.0))
-    found = bucket.judge()
-    assert [(found[group]["verdict"], found[group]["algorithm"]) for group in "ab"] == [
+    decisions = bucket.judge()
+    assert [(decisions[group]["verdict"], decisions[group]["algorithm"]) for group in "ab"] == [
         ("promote", "right"),
         ("promote", "contrary"),
     ]
-    assert found["a"]["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
+    assert decisions["a"]["candidate_score"] == pytest.approx(auc(bucket, "a", "signal"), abs=1e-12)
 
 
 def test_an_algorithm_that_cannot_score_leaves_the_choice_to_the_others(bucket: Any) -> None:
     bucket.add("a", {"broken": bucket.broken(), "right": bucket.model(1.0)})
     bucket.add("b", {"broken": bucket.broken(), "broken too": bucket.broken()})
-    found = bucket.judge()
-    assert (found["a"]["verdict"], found["a"]["algorithm"]) == ("promote", "right")
-    assert (found["b"]["verdict"], found["b"]["algorithm"]) == ("hold", None)
-    assert found["b"]["reason"] == "the candidate could not score: AttributeError"
+    decisions = bucket.judge()
+    assert (decisions["a"]["verdict"], decisions["a"]["algorithm"]) == ("promote", "right")
+    assert (decisions["b"]["verdict"], decisions["b"]["algorithm"]) == ("hold", None)
+    assert decisions["b"]["reason"] == "the candidate could not score: AttributeError"
 
 
 def test_a_candidates_bytes_are_verified_before_they_are_loaded(bucket: Any) -> None:
@@ -138,9 +142,12 @@ def test_a_candidates_bytes_are_verified_before_they_are_loaded(bucket: Any) -> 
     data = bytearray(shard.read_bytes())
     data[10] ^= 1  # within the first model, group a's
     shard.write_bytes(data)
-    found = bucket.judge_stored(models, None)
-    assert (found["a"]["verdict"], found["a"]["reason"]) == ("hold", "the candidate could not score: CorruptModel")
-    assert found["b"]["verdict"] == "promote"
+    decisions = bucket.judge_stored(models, None)
+    assert (decisions["a"]["verdict"], decisions["a"]["reason"]) == (
+        "hold",
+        "the candidate could not score: CorruptModel",
+    )
+    assert decisions["b"]["verdict"] == "promote"
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
@@ -188,35 +195,35 @@ def test_the_constant_prior_is_the_share_of_positives_in_training(bucket: Any, m
     labels = np.arange(120) < 50
     constant = np.full(120, 0.25)
     expected = {"log_loss": log_loss, "rmse": root_mean_squared_error, "mae": mean_absolute_error}[metric]
-    found = bucket.judge_stored(models, None)["a"]
-    assert found["baseline_score"] == pytest.approx(expected(labels, constant), abs=1e-12)
+    decision = bucket.judge_stored(models, None)["a"]
+    assert decision["baseline_score"] == pytest.approx(expected(labels, constant), abs=1e-12)
 
 
 def test_of_a_loss_less_is_better_and_scores_keep_its_sign(bucket: Any) -> None:
     with_gate(bucket, metric="log_loss")
     bucket.add("better", bucket.model(1.0), champion=bucket.model(-1.0))
     bucket.add("worse", bucket.model(-1.0), champion=bucket.model(1.0))
-    found = bucket.judge()
-    assert {group: row["verdict"] for group, row in found.items()} == {"better": "promote", "worse": "reject"}
-    assert 0 < found["better"]["candidate_score"] < found["better"]["champion_score"]
-    assert found["better"]["low"] < found["better"]["high"] < 0
+    decisions = bucket.judge()
+    assert {group: row["verdict"] for group, row in decisions.items()} == {"better": "promote", "worse": "reject"}
+    assert 0 < decisions["better"]["candidate_score"] < decisions["better"]["champion_score"]
+    assert decisions["better"]["low"] < decisions["better"]["high"] < 0
 
 
 def test_a_baseline_that_is_no_probability_is_no_opponent_and_has_no_score(bucket: Any) -> None:
     with_gate(bucket, metric="log_loss")  # the baseline is a feature with values below 0
     bucket.add("first", bucket.model(1.0))
     bucket.add("next", bucket.model(1.0), champion=bucket.model(-1.0))
-    found = bucket.judge()
-    assert (found["first"]["verdict"], found["first"]["reason"]) == (
+    decisions = bucket.judge()
+    assert (decisions["first"]["verdict"], decisions["first"]["reason"]) == (
         "hold",
         "the baseline's scores are no probabilities",
     )
-    assert (found["next"]["verdict"], found["next"]["baseline_score"]) == ("promote", None)
+    assert (decisions["next"]["verdict"], decisions["next"]["baseline_score"]) == ("promote", None)
 
 
 def test_a_disabled_gate_judges_nothing(bucket: Any) -> None:
     with_gate(bucket, mode="disabled")
     bucket.add("a", bucket.model(1.0))
     bucket.add("skipped")
-    found = bucket.judge()
-    assert {(row["verdict"], row["reason"]) for row in found.values()} == {("hold", "the gate is disabled")}
+    decisions = bucket.judge()
+    assert {(row["verdict"], row["reason"]) for row in decisions.values()} == {("hold", "the gate is disabled")}

@@ -17,18 +17,18 @@ def decisions(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in DECISIONS.names} for row in rows], schema=DECISIONS)
 
 
-def entered(*groups: str) -> pa.Table:
+def ledger(*groups: str) -> pa.Table:
     return pa.table({"group": pa.array(groups, pa.string())})
 
 
 def test_one_decision_a_group_reconciles() -> None:
-    reconcile(decisions({"group": "b"}, {"group": "a"}), entered("a", "b"))
+    reconcile(decisions({"group": "b"}, {"group": "a"}), ledger("a", "b"))
 
 
 @pytest.mark.parametrize("decided", [["a"], ["a", "b", "c"], ["a", "a", "b"], ["a", "c"]])
 def test_a_group_missing_twice_or_from_nowhere_is_refused(decided: list[str]) -> None:
     with pytest.raises(DecisionsNotReconciled, match=r"'[abc]'"):
-        reconcile(decisions(*({"group": group} for group in decided)), entered("a", "b"))
+        reconcile(decisions(*({"group": group} for group in decided)), ledger("a", "b"))
 
 
 def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
@@ -39,12 +39,12 @@ def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
     with pytest.raises(
         CorruptChampion, match=r"champion version 7: the models of 1 groups .* 'a'; nothing was decided"
     ):
-        reconcile(rows, entered("a", "b"))
+        reconcile(rows, ledger("a", "b"))
 
 
 def test_the_summary_tells_what_serves_before_and_after() -> None:
     version = {"champion_version": "7"}
-    found = summary(
+    figures = summary(
         decisions(
             version
             | {"verdict": "promote", "candidate_score": 0.9, "champion_score": 0.7, "baseline_score": 0.5}
@@ -58,7 +58,7 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
             version | {"verdict": "hold", "reason": "too few positives to judge on"},
         )
     )
-    assert found == {
+    assert figures == {
         "groups": 4,
         "promote": 2,
         "hold": 1,
@@ -76,13 +76,13 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
 
 
 def test_without_a_champion_nothing_served_before() -> None:
-    found = summary(decisions({"verdict": "promote", "candidate_score": 0.9, "baseline_score": 0.5}))
-    assert (found["score_before"], found["score_after"], found["score_baseline"]) == (None, 0.9, 0.5)
+    figures = summary(decisions({"verdict": "promote", "candidate_score": 0.9, "baseline_score": 0.5}))
+    assert (figures["score_before"], figures["score_after"], figures["score_baseline"]) == (None, 0.9, 0.5)
 
 
 def test_a_run_in_which_nothing_could_be_judged_has_no_scores() -> None:
-    found = summary(decisions({"verdict": "hold", "reason": "the candidate is skipped"}))
-    assert (found["judged"], found["score_before"], found["score_after"], found["score_baseline"]) == (
+    figures = summary(decisions({"verdict": "hold", "reason": "the candidate is skipped"}))
+    assert (figures["judged"], figures["score_before"], figures["score_after"], figures["score_baseline"]) == (
         0,
         None,
         None,

@@ -24,19 +24,22 @@ EXPECTED: dict[str, Callable[..., float]] = {
 
 
 def scores(kind: str, labels: np.ndarray) -> np.ndarray:
-    found = np.clip(np.random.default_rng(3).random(len(labels)) * 0.8 + 0.2 * labels, 0, 1)
-    return {"distinct": found, "tied": np.round(found, 1), "certain": np.round(found), "constant": 0 * found + 0.25}[
-        kind
-    ]
+    values = np.clip(np.random.default_rng(3).random(len(labels)) * 0.8 + 0.2 * labels, 0, 1)
+    return {
+        "distinct": values,
+        "tied": np.round(values, 1),
+        "certain": np.round(values),
+        "constant": 0 * values + 0.25,
+    }[kind]
 
 
-def by_sklearn(metric: str, labels: np.ndarray, found: np.ndarray, counts: np.ndarray) -> list[float]:
+def by_sklearn(metric: str, labels: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> list[float]:
     """Measure sample after sample; NaN by the written rule: no rows, or one class where a metric ranks classes."""
     values = []
     for weights in counts:
         classes = len(np.unique(labels[weights > 0]))
         defined = classes == 2 if metric in RANKING else classes > 0
-        values.append(EXPECTED[metric](labels, found, sample_weight=weights) if defined else np.nan)
+        values.append(EXPECTED[metric](labels, predicted, sample_weight=weights) if defined else np.nan)
     return values
 
 
@@ -46,25 +49,25 @@ def by_sklearn(metric: str, labels: np.ndarray, found: np.ndarray, counts: np.nd
 def test_equals_sklearn_weighted_by_the_counts(metric: str, rows: int, kind: str) -> None:
     labels = np.random.default_rng(1).random(rows) < 0.3
     counts = np.random.default_rng(2).poisson(1.0, size=(20, rows)).astype(np.int32)
-    found = METRICS[metric].prepare(labels, scores(kind, labels))(counts)
-    np.testing.assert_allclose(found, by_sklearn(metric, labels, scores(kind, labels), counts), rtol=0, atol=1e-12)
+    actual = METRICS[metric].prepare(labels, scores(kind, labels))(counts)
+    np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores(kind, labels), counts), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", EXPECTED)
 @pytest.mark.parametrize("positive", [False, True])
 def test_one_class_only_is_undefined_for_those_that_rank(metric: str, positive: bool) -> None:
     labels, counts = np.full(7, positive), np.ones((2, 7), dtype=np.int32)
-    found = METRICS[metric].prepare(labels, scores("tied", labels))(counts)
-    assert np.isnan(found).tolist() == [metric in RANKING] * 2
-    np.testing.assert_allclose(found, by_sklearn(metric, labels, scores("tied", labels), counts), rtol=0, atol=1e-12)
+    actual = METRICS[metric].prepare(labels, scores("tied", labels))(counts)
+    assert np.isnan(actual).tolist() == [metric in RANKING] * 2
+    np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores("tied", labels), counts), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae"])
 def test_errors_are_of_labels_of_any_size(metric: str) -> None:
-    labels, found = np.random.default_rng(5).normal(50, 20, size=(2, 200))
+    labels, predicted = np.random.default_rng(5).normal(50, 20, size=(2, 200))
     counts = np.random.default_rng(2).poisson(1.0, size=(20, 200)).astype(np.int32)
-    expected = [EXPECTED[metric](labels, found, sample_weight=weights) for weights in counts]
-    np.testing.assert_allclose(METRICS[metric].prepare(labels, found)(counts), expected, rtol=1e-13)
+    expected = [EXPECTED[metric](labels, predicted, sample_weight=weights) for weights in counts]
+    np.testing.assert_allclose(METRICS[metric].prepare(labels, predicted)(counts), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("metric", RANKING)

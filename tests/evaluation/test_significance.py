@@ -47,16 +47,16 @@ def test_a_million_rows_do_not_overflow() -> None:
 
 def test_each_p_value_is_adjusted_for_all_that_were_judged() -> None:
     """By hand: m * p / rank, made monotone from the largest down; the held are no part of m."""
-    found = control(judged([0.01, None, 0.02, 0.04, 0.3]), 0.05).to_pydict()
-    assert found["q_value"][1] is None
-    assert np.delete(found["q_value"], 1).astype(float) == pytest.approx([0.04, 0.04, 0.04 * 4 / 3, 0.3])
-    assert found["verdict"] == ["promote", "hold", "promote", "reject", "reject"]
-    assert found["reason"] == ["as judged", "as judged", "as judged", CHANCE_REASONS[0], CHANCE_REASONS[0]]
+    columns = control(judged([0.01, None, 0.02, 0.04, 0.3]), 0.05).to_pydict()
+    assert columns["q_value"][1] is None
+    assert np.delete(columns["q_value"], 1).astype(float) == pytest.approx([0.04, 0.04, 0.04 * 4 / 3, 0.3])
+    assert columns["verdict"] == ["promote", "hold", "promote", "reject", "reject"]
+    assert columns["reason"] == ["as judged", "as judged", "as judged", CHANCE_REASONS[0], CHANCE_REASONS[0]]
 
 
 def test_a_rejection_stays_one_with_its_own_reason() -> None:
-    found = control(judged([1e-9, 0.5], verdict="reject"), 0.1).to_pydict()
-    assert (found["verdict"], found["reason"]) == (["reject"] * 2, ["as judged"] * 2)
+    columns = control(judged([1e-9, 0.5], verdict="reject"), 0.1).to_pydict()
+    assert (columns["verdict"], columns["reason"]) == (["reject"] * 2, ["as judged"] * 2)
 
 
 def test_at_a_declared_rate_of_one_the_win_rate_decides_alone() -> None:

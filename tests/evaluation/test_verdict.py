@@ -15,33 +15,38 @@ GOOD = NOISE + LABELS
 
 
 def test_a_candidate_that_wins_nearly_always_is_promoted_with_its_evidence() -> None:
-    found = judge(LABELS, {"a": GOOD}, NOISE, "champion", GATE, seed=1)
-    assert (found.verdict, found.reason) == ("promote", "beats the champion")
-    assert found.candidate_score is not None
-    assert found.opponent_score is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert 0 < found.low < found.candidate_score - found.opponent_score < found.high
-    assert (found.win_rate, found.resamples, found.rows, found.positives) == (1.0, 200, 200, int(LABELS.sum()))
+    judgement = judge(LABELS, {"a": GOOD}, NOISE, "champion", GATE, seed=1)
+    assert (judgement.verdict, judgement.reason) == ("promote", "beats the champion")
+    assert judgement.candidate_score is not None
+    assert judgement.opponent_score is not None
+    assert judgement.low is not None
+    assert judgement.high is not None
+    assert 0 < judgement.low < judgement.candidate_score - judgement.opponent_score < judgement.high
+    assert (judgement.win_rate, judgement.resamples, judgement.rows, judgement.positives) == (
+        1.0,
+        200,
+        200,
+        int(LABELS.sum()),
+    )
 
 
 def test_a_candidate_that_loses_is_rejected() -> None:
-    found = judge(LABELS, {"a": NOISE}, GOOD, "champion", GATE, seed=1)
-    assert (found.verdict, found.reason, found.win_rate) == ("reject", "does not beat the champion", 0.0)
+    judgement = judge(LABELS, {"a": NOISE}, GOOD, "champion", GATE, seed=1)
+    assert (judgement.verdict, judgement.reason, judgement.win_rate) == ("reject", "does not beat the champion", 0.0)
 
 
 def test_a_tie_is_no_win() -> None:
-    found = judge(LABELS, {"a": GOOD}, GOOD * 3, "champion", GATE, seed=1)
-    assert (found.verdict, found.win_rate, found.low, found.high) == ("reject", 0.0, 0.0, 0.0)
+    judgement = judge(LABELS, {"a": GOOD}, GOOD * 3, "champion", GATE, seed=1)
+    assert (judgement.verdict, judgement.win_rate, judgement.low, judgement.high) == ("reject", 0.0, 0.0, 0.0)
 
 
 def test_winning_on_exactly_the_declared_share_is_enough() -> None:
     better = np.random.default_rng(2).random(200) + 0.1 * LABELS
-    found = judge(LABELS, {"a": better}, NOISE, "champion", GATE, seed=1)
-    assert found.win_rate is not None
-    assert 0.5 < found.win_rate < 1
-    exact = GATE.model_copy(update={"win_rate": found.win_rate})
-    above = GATE.model_copy(update={"win_rate": found.win_rate + 1e-9})
+    judgement = judge(LABELS, {"a": better}, NOISE, "champion", GATE, seed=1)
+    assert judgement.win_rate is not None
+    assert 0.5 < judgement.win_rate < 1
+    exact = GATE.model_copy(update={"win_rate": judgement.win_rate})
+    above = GATE.model_copy(update={"win_rate": judgement.win_rate + 1e-9})
     assert judge(LABELS, {"a": better}, NOISE, "champion", exact, seed=1).verdict == "promote"
     assert judge(LABELS, {"a": better}, NOISE, "champion", above, seed=1).verdict == "reject"
 
@@ -49,9 +54,9 @@ def test_winning_on_exactly_the_declared_share_is_enough() -> None:
 def test_only_defined_resamples_count() -> None:
     labels = np.array([True] + [False] * 11)
     gate = GATE.model_copy(update={"min_positives": 1})
-    found = judge(labels, {"a": labels.astype(float)}, np.zeros(12), "baseline", gate, seed=1)
-    assert 0 < found.resamples < 200
-    assert (found.verdict, found.win_rate) == ("promote", 1.0)
+    judgement = judge(labels, {"a": labels.astype(float)}, np.zeros(12), "baseline", gate, seed=1)
+    assert 0 < judgement.resamples < 200
+    assert (judgement.verdict, judgement.win_rate) == ("promote", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +75,9 @@ def test_only_defined_resamples_count() -> None:
 def test_what_cannot_be_judged_is_held(rows: int, positives: int, reason: str | None) -> None:
     assert hold_reason(GATE, rows, positives) == reason
     labels = np.arange(rows) < positives
-    found = judge(labels, {"a": labels.astype(float)}, np.zeros(rows), "baseline", GATE, seed=1)
-    assert (found.verdict == "hold") == (reason is not None)
-    assert (found.rows, found.positives) == (rows, positives)
+    judgement = judge(labels, {"a": labels.astype(float)}, np.zeros(rows), "baseline", GATE, seed=1)
+    assert (judgement.verdict == "hold") == (reason is not None)
+    assert (judgement.rows, judgement.positives) == (rows, positives)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -102,15 +107,19 @@ def test_models_that_are_equally_good_are_promoted_about_as_often_as_the_win_rat
 
 def test_the_best_of_several_algorithms_is_chosen_and_judged() -> None:
     candidates = {"b": GOOD, "a": NOISE + 0.3 * LABELS, "c": -GOOD}
-    found = judge(LABELS, candidates, NOISE, "champion", GATE, seed=1)
+    judgement = judge(LABELS, candidates, NOISE, "champion", GATE, seed=1)
     alone = judge(LABELS, {"b": GOOD}, NOISE, "champion", GATE, seed=1)
-    assert (found.algorithm, found.verdict) == ("b", "promote")
-    assert (found.candidate_score, found.low, found.win_rate) == (alone.candidate_score, alone.low, alone.win_rate)
+    assert (judgement.algorithm, judgement.verdict) == ("b", "promote")
+    assert (judgement.candidate_score, judgement.low, judgement.win_rate) == (
+        alone.candidate_score,
+        alone.low,
+        alone.win_rate,
+    )
 
 
 def test_the_first_by_name_is_chosen_among_equals() -> None:
-    found = judge(LABELS, {"z": GOOD, "m": GOOD * 2, "n": NOISE}, NOISE, "champion", GATE, seed=1)
-    assert found.algorithm == "m"
+    judgement = judge(LABELS, {"z": GOOD, "m": GOOD * 2, "n": NOISE}, NOISE, "champion", GATE, seed=1)
+    assert judgement.algorithm == "m"
 
 
 def test_an_algorithm_whose_scores_are_not_finite_is_out_of_the_choice() -> None:
@@ -127,11 +136,11 @@ def test_errors_are_judged_on_rows_whatever_their_classes(metric: str) -> None:
         None,
     ]
     labels = np.random.default_rng(0).normal(50, 20, size=200)
-    found = judge(labels, {"a": labels + NOISE}, labels + 2 * NOISE, "champion", gate, seed=1)
-    assert (found.verdict, found.win_rate) == ("promote", 1.0)
-    assert found.candidate_score is not None
-    assert found.opponent_score is not None
-    assert 0 < found.candidate_score < found.opponent_score
+    judgement = judge(labels, {"a": labels + NOISE}, labels + 2 * NOISE, "champion", gate, seed=1)
+    assert (judgement.verdict, judgement.win_rate) == ("promote", 1.0)
+    assert judgement.candidate_score is not None
+    assert judgement.opponent_score is not None
+    assert 0 < judgement.candidate_score < judgement.opponent_score
 
 
 def test_few_rows_are_held_for_every_metric() -> None:
@@ -143,13 +152,13 @@ def test_scores_that_are_no_probabilities_are_held_for_log_loss() -> None:
     gate = GATE.model_copy(update={"metric": "log_loss"})
     inside = np.clip(NOISE, 0, 1)
     for candidates, opponent, name in (({"a": GOOD}, inside, "candidate"), ({"a": inside}, GOOD, "champion")):
-        found = judge(LABELS, candidates, opponent, "champion", gate, seed=1)
-        assert (found.verdict, found.reason) == ("hold", f"the {name}'s scores are no probabilities")
+        judgement = judge(LABELS, candidates, opponent, "champion", gate, seed=1)
+        assert (judgement.verdict, judgement.reason) == ("hold", f"the {name}'s scores are no probabilities")
     assert judge(LABELS, {"a": GOOD, "b": inside}, inside / 2, "champion", gate, seed=1).algorithm == "b"
 
 
 def test_the_best_by_a_loss_is_the_one_with_the_least() -> None:
     gate = GATE.model_copy(update={"metric": "mae"})
     candidates = {"a": LABELS + 0.4 * NOISE, "b": LABELS + 0.2 * NOISE, "c": LABELS + 0.8 * NOISE}
-    found = judge(LABELS, candidates, LABELS + 0.6 * NOISE, "champion", gate, seed=1)
-    assert (found.algorithm, found.verdict) == ("b", "promote")
+    judgement = judge(LABELS, candidates, LABELS + 0.6 * NOISE, "champion", gate, seed=1)
+    assert (judgement.algorithm, judgement.verdict) == ("b", "promote")

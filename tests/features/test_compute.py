@@ -69,14 +69,14 @@ def test_rows_come_sorted_with_their_label_as_table_features_has_them() -> None:
 
 
 def test_the_function_sees_all_rows_and_only_the_days_asked_for_are_returned() -> None:
-    seen = []
+    row_counts = []
 
     def remember(rows: pd.DataFrame) -> pd.DataFrame:
-        seen.append(len(rows))
+        row_counts.append(len(rows))
         return hour_and_label(rows)
 
     result = compute(WORKLOAD, remember, observations(), DateRange(date(2024, 1, 2), date(2024, 1, 3)))
-    assert (seen, result["row_id"].to_pylist()) == ([4], ["b,1 later"])
+    assert (row_counts, result["row_id"].to_pylist()) == ([4], ["b,1 later"])
 
 
 def test_a_function_that_writes_into_its_rows_changes_no_other_column() -> None:

@@ -50,10 +50,10 @@ def write(store: Store, rows: list[dict[str, Any]]) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Three slices of 21 days; `AA` and the parent `*` in bucket 0, `UA` in bucket 1, which has half of the days."""
-    made = Store(str(tmp_path), "flights")
+    store = Store(str(tmp_path), "flights")
     rows = [row(day, "AA", 0) for day in range(21)] + [row(day, "*", 0, parent=True) for day in range(21)]
-    write(made, [*reversed(rows), *(row(day, "UA", 1) for day in range(0, 21, 2))])
-    return made
+    write(store, [*reversed(rows), *(row(day, "UA", 1) for day in range(0, 21, 2))])
+    return store
 
 
 def days(first: int, last: int) -> DateRange:
@@ -65,9 +65,9 @@ def read(store: Store, span: DateRange, bucket: int, **options: Any) -> pa.Table
 
 
 def test_files_are_listed_by_bucket_with_their_rows(store: Store) -> None:
-    found = list_features(Context(WORKLOAD, Path(), store), days(0, 21))
-    assert (found.version, found.rows) == (0, {0: 42, 1: 11})
-    assert {bucket: len(files) for bucket, files in found.files.items()} == {0: 3, 1: 3}
+    listing = list_features(Context(WORKLOAD, Path(), store), days(0, 21))
+    assert (listing.version, listing.rows) == (0, {0: 42, 1: 11})
+    assert {bucket: len(files) for bucket, files in listing.files.items()} == {0: 3, 1: 3}
 
 
 @pytest.mark.parametrize(

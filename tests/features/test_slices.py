@@ -51,18 +51,18 @@ def built(store: Store, *first_days: str) -> None:
 
 def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) -> None:
     observed(store, "2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
-    found = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
-    assert [str(first) for first in found.first_days] == ["2024-01-08", "2024-01-22", "2024-01-29"]
-    assert found.days == DateRange(date(2024, 1, 8), date(2024, 2, 5))
-    assert found.observed == DateRange(date(2024, 1, 5), date(2024, 2, 5))
+    slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+    assert [str(first) for first in slices.first_days] == ["2024-01-08", "2024-01-22", "2024-01-29"]
+    assert slices.days == DateRange(date(2024, 1, 8), date(2024, 2, 5))
+    assert slices.observed == DateRange(date(2024, 1, 5), date(2024, 2, 5))
 
 
 def test_later_runs_build_their_own_slice_again_and_no_earlier_one(store: Store) -> None:
     observed(store, "2024-01-10", "2024-01-16", "2024-01-22", "2024-01-29")
     built(store, "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
-    found = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
-    assert found.first_days == [date(2024, 1, 29)]
-    assert found.observed.start == date(2024, 1, 26)
+    slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+    assert slices.first_days == [date(2024, 1, 29)]
+    assert slices.observed.start == date(2024, 1, 26)
 
 
 def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:

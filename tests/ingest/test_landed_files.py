@@ -48,7 +48,7 @@ def put(store: Store, content: bytes | str, day: date = DAY) -> str:
     return str(path)
 
 
-def landed(store: Store, *days: date) -> None:
+def put_days(store: Store, *days: date) -> None:
     for day in days:
         put(store, GOOD, day)
 
@@ -108,7 +108,9 @@ def test_a_file_with_a_header_only_has_no_rows(store: Store) -> None:
 
 def test_own_days_are_due_and_landed_days_of_the_windows(store: Store) -> None:
     first = WINDOWS.observed.start
-    landed(store, first - timedelta(days=1), first, first + timedelta(days=5), *WINDOWS.score.days(), date(2024, 1, 22))
+    put_days(
+        store, first - timedelta(days=1), first, first + timedelta(days=5), *WINDOWS.score.days(), date(2024, 1, 22)
+    )
     assert days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS)) == [
         first,
         first + timedelta(days=5),
@@ -118,7 +120,7 @@ def test_own_days_are_due_and_landed_days_of_the_windows(store: Store) -> None:
 
 def test_an_earlier_day_that_was_brought_is_not_due_again(store: Store) -> None:
     first = WINDOWS.observed.start
-    landed(store, first, first + timedelta(days=1), *WINDOWS.score.days())
+    put_days(store, first, first + timedelta(days=1), *WINDOWS.score.days())
     have = pa.table({"place": ["a"] * 2, "date": [first, DAY]})
     write_deltalake(store.table("observations"), have, partition_by=["date"])
     assert days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS)) == [
@@ -128,6 +130,6 @@ def test_an_earlier_day_that_was_brought_is_not_due_again(store: Store) -> None:
 
 
 def test_a_day_of_the_slice_without_a_file_is_named(store: Store) -> None:
-    landed(store, *WINDOWS.score.days()[:5])
+    put_days(store, *WINDOWS.score.days()[:5])
     with pytest.raises(NoFile, match="no landed file for 2024-01-20, 2024-01-21 in '"):
         days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS))

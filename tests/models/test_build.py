@@ -146,11 +146,15 @@ def test_removes_what_a_killed_build_left_but_not_what_another_is_writing(line: 
 
 def test_says_what_a_scorer_needs_to_know(line: Line) -> None:
     line.declared = {"pack": {"fallback": {"keys": ["origin"], "share": 0.5}}}
-    said = about(read_manifest(*line.pack(SLOPES)[:2]))
-    assert said["keys"] == {"carrier": "string", "origin": "string"}
-    assert said["features"] == ["a", "b", "record"]
-    assert (said["fallback"], said["parent_keys"], said["baseline"]) == ("parent", ["origin"], "record")
-    assert said["prior"] == 0.25
+    description = about(read_manifest(*line.pack(SLOPES)[:2]))
+    assert description["keys"] == {"carrier": "string", "origin": "string"}
+    assert description["features"] == ["a", "b", "record"]
+    assert (description["fallback"], description["parent_keys"], description["baseline"]) == (
+        "parent",
+        ["origin"],
+        "record",
+    )
+    assert description["prior"] == 0.25
 
 
 def test_models_are_where_the_manifest_says(line: Line) -> None:

@@ -54,27 +54,27 @@ def calling(module: str, name: str, *arguments: object, state: object = None) ->
 
 
 def _payloads(side_effect: Path) -> dict[str, bytes]:
-    made = str(side_effect)
-    code = f"open({made!r}, 'w')"
+    path = str(side_effect)
+    code = f"open({path!r}, 'w')"
     return {
-        "a shell": calling("os", "system", f"touch {made}"),
-        "a shell under its own name": calling("posix", "system", f"touch {made}"),
-        "a process": calling("subprocess", "Popen", ["touch", made]),
+        "a shell": calling("os", "system", f"touch {path}"),
+        "a shell under its own name": calling("posix", "system", f"touch {path}"),
+        "a process": calling("subprocess", "Popen", ["touch", path]),
         "eval": calling("builtins", "eval", code),
         "exec": calling("builtins", "exec", code),
         "getattr": calling("builtins", "getattr", "text", "upper"),
         "numpy's runner of texts": calling("numpy.testing", "runstring", code, {}),
-        "a function of numpy": calling("numpy", "save", made, [1]),
-        "a class of numpy that writes files": calling("numpy", "memmap", made, "uint8", "w+", 0, (1,)),
-        "what numpy only imports": calling("numpy.f2py", "subprocess.Popen", ["touch", made]),
-        "what scikit-learn only imports": calling("sklearn.base", "inspect.os.mkdir", made),
-        "a function of scikit-learn": calling("sklearn.datasets", "load_svmlight_file", made),
+        "a function of numpy": calling("numpy", "save", path, [1]),
+        "a class of numpy that writes files": calling("numpy", "memmap", path, "uint8", "w+", 0, (1,)),
+        "what numpy only imports": calling("numpy.f2py", "subprocess.Popen", ["touch", path]),
+        "what scikit-learn only imports": calling("sklearn.base", "inspect.os.mkdir", path),
+        "a function of scikit-learn": calling("sklearn.datasets", "load_svmlight_file", path),
         "a class that only tests need": calling("sklearn.utils._testing", "TempMemmap", 1),
         "state that is executed": calling(
             "scipy.stats._distn_infrastructure", "rv_continuous", state={"_parse_arg_template": code}
         ),
-        "another package": calling("joblib", "load", made),
-        "Muster": calling("muster.models.shards", "ShardWriter", made, "x"),
+        "another package": calling("joblib", "load", path),
+        "Muster": calling("muster.models.shards", "ShardWriter", path, "x"),
     }
 
 
@@ -87,13 +87,13 @@ def test_any_other_name_is_refused_before_it_is_called(name: str, tmp_path: Path
 
 
 def test_the_payloads_would_have_run(tmp_path: Path) -> None:
-    ran = []
+    executed = []
     for name, payload in _payloads(tmp_path / "owned").items():
         (tmp_path / "owned").unlink(missing_ok=True)
         if name in ("a shell", "eval", "a class of numpy that writes files", "numpy's runner of texts"):
             pickle.loads(payload)
-            ran.append((tmp_path / "owned").exists())
-    assert ran == [True] * 4
+            executed.append((tmp_path / "owned").exists())
+    assert executed == [True] * 4
 
 
 def test_bytes_of_another_digest_are_refused_whatever_they_name() -> None:

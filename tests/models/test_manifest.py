@@ -33,8 +33,8 @@ def test_a_pack_allows_what_the_models_that_it_carries_on_may_name(line: Line) -
 
 def test_keys_keep_the_order_in_which_they_are_declared(line: Line, tmp_path: Path) -> None:
     line.declared = {"keys": ["origin", "carrier"]}
-    said = describe(line.workload, MANIFEST.empty_table(), date(2024, 2, 5), "2024-02-05-00000000")
-    sha256 = write_manifest(tmp_path, MANIFEST.empty_table(), said)
+    description = describe(line.workload, MANIFEST.empty_table(), date(2024, 2, 5), "2024-02-05-00000000")
+    sha256 = write_manifest(tmp_path, MANIFEST.empty_table(), description)
     read = about(read_manifest(tmp_path, sha256))
     assert list(read["keys"]) == ["origin", "carrier"]
     assert fits(read, line.workload)

@@ -49,10 +49,10 @@ def uri(served: Line) -> str:
 
 
 def test_the_champion_scores_a_mixed_batch_by_its_alias(uri: str) -> None:
-    found = mlflow.pyfunc.load_model(uri).predict(ROWS)
-    assert found["score"].tolist() == pytest.approx(SCORES)
-    assert found["fallback"].tolist() == [None, None, "no model: baseline", None]
-    assert found["origin_run"].notna().tolist() == [True, True, False, True]
+    answers = mlflow.pyfunc.load_model(uri).predict(ROWS)
+    assert answers["score"].tolist() == pytest.approx(SCORES)
+    assert answers["fallback"].tolist() == [None, None, "no model: baseline", None]
+    assert answers["origin_run"].notna().tolist() == [True, True, False, True]
 
 
 def test_rows_keep_their_index(uri: str) -> None:
@@ -108,9 +108,9 @@ def test_tampered_artifacts_are_refused(uri: str, tmp_path: Path) -> None:
 
 def test_the_requirements_are_pinned_and_hold_an_estimators_own_package(line: Line) -> None:
     line.declared = {"algorithms": {"a": "sklearn.svm.SVC", "b": ["sklearn.impute.SimpleImputer", "tenacity:Retrying"]}}
-    found = requirements(allowed_imports(line.workload))
-    assert all("==" in item for item in found)
-    assert [item.split("==")[0] for item in found][-1] == "tenacity"
+    pins = requirements(allowed_imports(line.workload))
+    assert all("==" in item for item in pins)
+    assert [item.split("==")[0] for item in pins][-1] == "tenacity"
 
 
 @pytest.fixture
@@ -150,9 +150,9 @@ def test_mlflow_models_serve_answers_over_http(served_over_http: str) -> None:
     body = json.dumps({"dataframe_split": ROWS.to_dict(orient="split", index=False)}).encode()
     request = urllib.request.Request(f"{served_over_http}/invocations", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
-        found = json.load(response)["predictions"]
-    assert [row["score"] for row in found] == pytest.approx(SCORES)
-    assert [row["fallback"] for row in found] == [None, None, "no model: baseline", None]
+        predictions = json.load(response)["predictions"]
+    assert [row["score"] for row in predictions] == pytest.approx(SCORES)
+    assert [row["fallback"] for row in predictions] == [None, None, "no model: baseline", None]
 
 
 FRESH = """

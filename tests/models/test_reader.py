@@ -59,10 +59,10 @@ def test_what_ships_needs_nothing_but_what_ships() -> None:
 
 def test_scores_rows_of_mixed_groups_in_their_order(line: Line) -> None:
     pack = _open(line, {"A,X": 1.0, "B,X": -2.0})
-    found = pack.answer(["B,X", "A,X", "B,X"], _features((1, 0, 0), (1, 0, 0), (3, 0, 0)), _parent)
-    assert found.score == pytest.approx([_sigmoid(-2), _sigmoid(1), _sigmoid(-6)])
-    assert list(found.fallback) == [None] * 3
-    assert list(found.origin_run) == [pack.origin_run("A,X")] * 3
+    answer = pack.answer(["B,X", "A,X", "B,X"], _features((1, 0, 0), (1, 0, 0), (3, 0, 0)), _parent)
+    assert answer.score == pytest.approx([_sigmoid(-2), _sigmoid(1), _sigmoid(-6)])
+    assert list(answer.fallback) == [None] * 3
+    assert list(answer.origin_run) == [pack.origin_run("A,X")] * 3
 
 
 def test_predicts_once_a_group_not_once_a_row(line: Line) -> None:
@@ -77,25 +77,25 @@ def test_predicts_once_a_group_not_once_a_row(line: Line) -> None:
 
 def test_the_baseline_answers_for_an_unknown_group(line: Line) -> None:
     pack = _open(line, {"A,X": 1.0})
-    found = pack.answer(["N,X", "N,X"], _features((0, 0, 0.7), (0, 0, np.nan)), _parent)
-    assert list(found.score) == [0.7, 0.25]
-    assert list(found.fallback) == ["no model: baseline", "no model: prior"]
-    assert list(found.origin_run) == [None, None]
+    answer = pack.answer(["N,X", "N,X"], _features((0, 0, 0.7), (0, 0, np.nan)), _parent)
+    assert list(answer.score) == [0.7, 0.25]
+    assert list(answer.fallback) == ["no model: baseline", "no model: prior"]
+    assert list(answer.origin_run) == [None, None]
 
 
 def test_the_prior_answers_where_it_is_the_baseline(line: Line) -> None:
     line.declared = {"gate": {"baseline": "prior"}}
-    found = _open(line, {"A,X": 1.0}).answer(["N,X"], np.zeros((1, 3)), _parent)
-    assert (found.score[0], found.fallback[0]) == (0.25, "no model: prior")
+    answer = _open(line, {"A,X": 1.0}).answer(["N,X"], np.zeros((1, 3)), _parent)
+    assert (answer.score[0], answer.fallback[0]) == (0.25, "no model: prior")
 
 
 def test_the_parent_answers_where_declared_and_the_baseline_without_one(line: Line) -> None:
     line.declared = {"pack": {"fallback": {"keys": ["origin"]}}}
     pack = _open(line, {"A,X": 1.0, "*,X": 5.0})
-    found = pack.answer(["N,X", "N,Y"], _features((1, 0, 0), (1, 0, 0.3)), _parent)
-    assert found.score == pytest.approx([_sigmoid(5), 0.3])
-    assert list(found.fallback) == ["no model: parent", "no model: baseline"]
-    assert list(found.origin_run) == [pack.origin_run("*,X"), None]
+    answer = pack.answer(["N,X", "N,Y"], _features((1, 0, 0), (1, 0, 0.3)), _parent)
+    assert answer.score == pytest.approx([_sigmoid(5), 0.3])
+    assert list(answer.fallback) == ["no model: parent", "no model: baseline"]
+    assert list(answer.origin_run) == [pack.origin_run("*,X"), None]
 
 
 def test_unknown_groups_are_named_where_the_fallback_is_an_error(line: Line) -> None:
@@ -106,16 +106,16 @@ def test_unknown_groups_are_named_where_the_fallback_is_an_error(line: Line) -> 
 
 def test_a_missing_value_does_not_change_the_scores_of_the_other_rows(line: Line) -> None:
     pack = _open(line, {"A,X": 1.0})
-    found = pack.answer(["A,X", "A,X"], _features((np.nan, 0, 0.6), (1, 0, 0)), _parent)
-    assert found.score == pytest.approx([0.6, _sigmoid(1)])
-    assert list(found.fallback) == ["model failed: ValueError", None]
-    assert list(found.origin_run) == [None, pack.origin_run("A,X")]
+    answer = pack.answer(["A,X", "A,X"], _features((np.nan, 0, 0.6), (1, 0, 0)), _parent)
+    assert answer.score == pytest.approx([0.6, _sigmoid(1)])
+    assert list(answer.fallback) == ["model failed: ValueError", None]
+    assert list(answer.origin_run) == [None, pack.origin_run("A,X")]
 
 
 def test_a_model_that_raises_harms_no_other_group(line: Line) -> None:
-    found = _open(line, {"A,X": LogisticRegression(), "B,X": 1.0}).answer(["A,X", "B,X"], np.ones((2, 3)), _parent)
-    assert list(found.fallback) == ["model failed: AttributeError", None]
-    assert found.score == pytest.approx([1.0, _sigmoid(1)])
+    answer = _open(line, {"A,X": LogisticRegression(), "B,X": 1.0}).answer(["A,X", "B,X"], np.ones((2, 3)), _parent)
+    assert list(answer.fallback) == ["model failed: AttributeError", None]
+    assert answer.score == pytest.approx([1.0, _sigmoid(1)])
 
 
 def test_no_rows_give_no_answers(line: Line) -> None:

@@ -130,9 +130,9 @@ def test_reader_ships_alone() -> None:
 )
 def test_scores_are_higher_for_likelier_positives(model: Any) -> None:
     label = X[:, 0] > 0
-    found = scores(model.fit(X, label.astype(float)), X)
-    assert found.dtype == np.float64
-    assert found[label].mean() > found[~label].mean()
+    values = scores(model.fit(X, label.astype(float)), X)
+    assert values.dtype == np.float64
+    assert values[label].mean() > values[~label].mean()
 
 
 def test_probability_is_that_of_class_1_when_it_is_listed_first() -> None:

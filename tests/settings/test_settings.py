@@ -41,8 +41,8 @@ def test_store_may_be_elsewhere_and_has_no_trailing_slash(monkeypatch: pytest.Mo
 def test_addresses_follow_host_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"HOST": "127.0.0.9", "AIRFLOW_PORT": "1", "MLFLOW_PORT": "2", "SPARK_PORT": "3"}.items():
         monkeypatch.setenv(f"MUSTER_{name}", value)
-    found = plain()
-    addresses = (found.airflow_url, found.mlflow_tracking_uri, found.spark_remote)
+    settings = plain()
+    addresses = (settings.airflow_url, settings.mlflow_tracking_uri, settings.spark_remote)
     assert addresses == ("http://127.0.0.9:1", "http://127.0.0.9:2", "sc://127.0.0.9:3")
 
 
@@ -54,8 +54,8 @@ def test_another_mlflow_server_is_used_where_one_is_named(monkeypatch: pytest.Mo
 def test_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MUSTER_SPARK_CORES=5\nMUSTER_MLFLOW_PORT=6001\nOTHER=1\n")
     monkeypatch.setenv("MUSTER_SPARK_CORES", "7")
-    found = Settings(_env_file=tmp_path / ".env")
-    assert (found.spark_cores, found.mlflow_port) == (7, 6001)
+    settings = Settings(_env_file=tmp_path / ".env")
+    assert (settings.spark_cores, settings.mlflow_port) == (7, 6001)
 
 
 @pytest.mark.parametrize(
