@@ -69,9 +69,9 @@ def shelling():
 
 
 def locked():
-    made = LogisticRegression()
-    made.lock = threading.Lock()
-    return made
+    model = LogisticRegression()
+    model.lock = threading.Lock()
+    return model
 """
 
 
@@ -112,7 +112,7 @@ def group_rows() -> Callable[..., pa.Table]:
         random = np.random.default_rng(groups.seed(group, 0))
         labels = np.arange(rows) % 2.0
         when = [first + timedelta(days=number * days // max(rows, 1)) for number in range(rows)]
-        made = {
+        defaults = {
             "group": [group] * rows,
             "parent": [False] * rows,
             "row_id": [f"{group}-{number:05d}" for number in range(rows)],
@@ -124,6 +124,6 @@ def group_rows() -> Callable[..., pa.Table]:
             "partition": [(day - timedelta(days=day.weekday())).isoformat() for day in when],
             "bucket": [0] * rows,
         }
-        return pa.table(made | columns, schema=features_schema(Workload.model_validate(DECLARED)))
+        return pa.table(defaults | columns, schema=features_schema(Workload.model_validate(DECLARED)))
 
     return make

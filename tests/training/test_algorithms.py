@@ -18,39 +18,41 @@ from tests.training.conftest import context_of
 
 
 @pytest.fixture
-def made(declare: Callable[..., Workload], folder: Path) -> Callable[[Any], EstimatorFactory]:
+def factory(declare: Callable[..., Workload], folder: Path) -> Callable[[Any], EstimatorFactory]:
     return lambda steps: estimator_factories(context_of(declare(algorithms={"one": steps}), folder))[0]
 
 
-def test_one_step_is_the_estimator_itself(made: Callable[[Any], EstimatorFactory]) -> None:
-    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 7}}).create(1)
+def test_one_step_is_the_estimator_itself(factory: Callable[[Any], EstimatorFactory]) -> None:
+    estimator = factory({"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 7}}).create(1)
     assert isinstance(estimator, RandomForestClassifier)
     assert estimator.n_estimators == 7
 
 
-def test_several_steps_are_a_pipeline_in_their_order(made: Callable[[Any], EstimatorFactory]) -> None:
-    estimator = made(["sklearn.impute.SimpleImputer", {":logistic": {"strength": 0.5}}]).create(1)
+def test_several_steps_are_a_pipeline_in_their_order(factory: Callable[[Any], EstimatorFactory]) -> None:
+    estimator = factory(["sklearn.impute.SimpleImputer", {":logistic": {"strength": 0.5}}]).create(1)
     assert isinstance(estimator, Pipeline)
     assert [name for name, _ in estimator.steps] == ["simpleimputer", "pipeline"]
     assert estimator.get_params()["pipeline__logisticregression__C"] == 0.5
 
 
-def test_each_group_gets_an_estimator_of_its_own(made: Callable[[Any], EstimatorFactory]) -> None:
-    chosen = made(["sklearn.impute.SimpleImputer", ":logistic"])
+def test_each_group_gets_an_estimator_of_its_own(factory: Callable[[Any], EstimatorFactory]) -> None:
+    chosen = factory(["sklearn.impute.SimpleImputer", ":logistic"])
     first, second = chosen.create(1), chosen.create(1)
     assert first is not second
     assert first.steps[0][1] is not second.steps[0][1]
 
 
 @pytest.mark.parametrize("estimator", ["sklearn.linear_model.LogisticRegression", ":logistic"])
-def test_a_random_state_left_unset_is_the_groups_seed(estimator: str, made: Callable[[Any], EstimatorFactory]) -> None:
-    params = made(["sklearn.impute.SimpleImputer", estimator]).create(2**40 + 11).get_params()
+def test_a_random_state_left_unset_is_the_groups_seed(
+    estimator: str, factory: Callable[[Any], EstimatorFactory]
+) -> None:
+    params = factory(["sklearn.impute.SimpleImputer", estimator]).create(2**40 + 11).get_params()
     seeds = {value for name, value in params.items() if name.endswith("random_state")}
     assert seeds == {11}
 
 
-def test_a_random_state_that_is_set_stays(made: Callable[[Any], EstimatorFactory]) -> None:
-    estimator = made({"sklearn.ensemble.RandomForestClassifier": {"random_state": 3}}).create(11)
+def test_a_random_state_that_is_set_stays(factory: Callable[[Any], EstimatorFactory]) -> None:
+    estimator = factory({"sklearn.ensemble.RandomForestClassifier": {"random_state": 3}}).create(11)
     assert estimator.random_state == 3
 
 
@@ -81,10 +83,10 @@ def test_a_random_state_that_is_set_stays(made: Callable[[Any], EstimatorFactory
     ],
 )
 def test_what_cannot_work_is_refused_before_any_fit(
-    estimator: Any, problem: str, made: Callable[[Any], EstimatorFactory]
+    estimator: Any, problem: str, factory: Callable[[Any], EstimatorFactory]
 ) -> None:
     with pytest.raises(WorkloadError) as refused:
-        made(estimator)
+        factory(estimator)
     assert [path for path, _ in refused.value.problems] == ["algorithms.one.0"]
     assert problem in str(refused.value)
 
@@ -94,8 +96,8 @@ def test_what_is_declared_may_be_named(declare: Callable[..., Workload], folder:
     assert isinstance(estimator_factories(context_of(workload, folder))[0].create(1), Pipeline)
 
 
-def test_every_step_that_cannot_work_is_told_at_once(made: Callable[[Any], EstimatorFactory]) -> None:
+def test_every_step_that_cannot_work_is_told_at_once(factory: Callable[[Any], EstimatorFactory]) -> None:
     with pytest.raises(WorkloadError) as refused:
-        made(["sklearn.linear_model.LogisticRegression", "sklearn.nothing.X", ":logistic"])
+        factory(["sklearn.linear_model.LogisticRegression", "sklearn.nothing.X", ":logistic"])
     assert [path for path, _ in refused.value.problems] == ["algorithms.one.0", "algorithms.one.1"]
     assert "no method 'transform'" in str(refused.value)

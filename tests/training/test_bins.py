@@ -20,8 +20,8 @@ def test_every_bucket_is_in_exactly_one_bin() -> None:
 
 def test_costliest_bin_starts_first() -> None:
     costs = {bucket: random.Random(1).random() * bucket for bucket in range(40)}
-    found = loads(balance(costs, 6), costs)
-    assert found == sorted(found, reverse=True)
+    bin_costs = loads(balance(costs, 6), costs)
+    assert bin_costs == sorted(bin_costs, reverse=True)
 
 
 def test_costliest_bucket_of_a_bin_starts_first() -> None:

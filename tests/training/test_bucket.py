@@ -73,9 +73,9 @@ def train(planned: Callable[..., FitPlan], folder: Path) -> Callable[..., dict[s
         rows = pa.concat_tables(parts).sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
         outcomes = train_bucket(plan or planned(), rows, bucket, folder / "shards")
         assert outcomes.schema == OUTCOMES
-        found = {row["group"]: {**row["fits"][0], **row} for row in outcomes.to_pylist()}
-        assert len(found) == outcomes.num_rows
-        return found
+        results = {row["group"]: {**row["fits"][0], **row} for row in outcomes.to_pylist()}
+        assert len(results) == outcomes.num_rows
+        return results
 
     return run
 
@@ -94,13 +94,13 @@ def model_of(folder: Path) -> Callable[[dict[str, Any]], Any]:
 def test_a_broken_group_is_recorded_and_the_others_go_on(
     fault: str, train: Callable[..., Any], group_rows: Callable[..., pa.Table]
 ) -> None:
-    found = train(group_rows("a"), group_rows("b", **BROKEN[fault]), group_rows("c"))
-    assert [found["a"]["state"], found["c"]["state"]] == ["trained", "trained"]
+    results = train(group_rows("a"), group_rows("b", **BROKEN[fault]), group_rows("c"))
+    assert [results["a"]["state"], results["c"]["state"]] == ["trained", "trained"]
     state, reason, error = ENDS[fault]
-    assert (found["b"]["state"], found["b"]["error_class"]) == (state, error)
-    assert found["b"]["reason"] == reason or (reason is None and found["b"]["reason"])
-    assert found["b"]["shard"] is None
-    assert found["b"]["length"] is None
+    assert (results["b"]["state"], results["b"]["error_class"]) == (state, error)
+    assert results["b"]["reason"] == reason or (reason is None and results["b"]["reason"])
+    assert results["b"]["shard"] is None
+    assert results["b"]["length"] is None
 
 
 def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
@@ -111,17 +111,17 @@ def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
         factories=(EstimatorFactory("own", (StepFactory(Picky, {}),)),),
         allowed_imports=(__name__.split(".")[0],),
     )
-    found = train(group_rows("a"), group_rows("b", noise=[13.0] * 60), group_rows("c"), plan=plan)
-    assert {group: row["state"] for group, row in found.items()} == {"a": "trained", "b": "failed", "c": "trained"}
-    assert (found["b"]["error_class"], found["b"]["reason"]) == ("ArithmeticError", "thirteen")
+    results = train(group_rows("a"), group_rows("b", noise=[13.0] * 60), group_rows("c"), plan=plan)
+    assert {group: row["state"] for group, row in results.items()} == {"a": "trained", "b": "failed", "c": "trained"}
+    assert (results["b"]["error_class"], results["b"]["reason"]) == ("ArithmeticError", "thirteen")
 
 
 def test_a_bucket_without_a_declared_column_fails_every_group_by_name(
     train: Callable[..., Any], group_rows: Callable[..., pa.Table]
 ) -> None:
     rows = [group_rows(group).drop_columns("noise") for group in "ab"]
-    found = train(*rows)
-    assert {row["error_class"] for row in found.values()} == {"MissingColumn"}
+    results = train(*rows)
+    assert {row["error_class"] for row in results.values()} == {"MissingColumn"}
 
 
 def test_a_bucket_in_which_nothing_trains_leaves_no_shard(
@@ -140,10 +140,10 @@ def test_an_empty_bucket_has_no_outcome(
 def test_any_name_is_a_group_like_any_other(
     train: Callable[..., Any], model_of: Callable[..., Any], group_rows: Callable[..., pa.Table], folder: Path
 ) -> None:
-    found = train(*(group_rows(name) for name in NASTY))
-    assert set(found) == set(NASTY)
-    assert {row["state"] for row in found.values()} == {"trained"}
-    for row in found.values():
+    results = train(*(group_rows(name) for name in NASTY))
+    assert set(results) == set(NASTY)
+    assert {row["state"] for row in results.values()} == {"trained"}
+    for row in results.values():
         assert model_of(row).coef_.shape == (1, 2)
     assert [file.parent for file in folder.rglob("*.bin")] == [folder / "shards"]
 
@@ -151,11 +151,11 @@ def test_any_name_is_a_group_like_any_other(
 def test_a_group_learns_from_its_own_rows(
     train: Callable[..., Any], model_of: Callable[..., Any], group_rows: Callable[..., pa.Table]
 ) -> None:
-    found = train(group_rows("a"), group_rows("b", label=[None] * 30 + [0.0, 1.0] * 15), group_rows("c", rows=44))
+    results = train(group_rows("a"), group_rows("b", label=[None] * 30 + [0.0, 1.0] * 15), group_rows("c", rows=44))
     own = group_rows("b").slice(30)
     expected = LogisticRegression().fit(np.column_stack([own["signal"], own["noise"]]), [0, 1] * 15)
-    np.testing.assert_array_equal(model_of(found["b"]).coef_, expected.coef_)
-    assert (found["b"]["rows"], found["b"]["positives"]) == (30, 15)
+    np.testing.assert_array_equal(model_of(results["b"]).coef_, expected.coef_)
+    assert (results["b"]["rows"], results["b"]["positives"]) == (30, 15)
 
 
 def test_no_row_from_the_cutoff_on_is_learnt_from(
@@ -178,8 +178,8 @@ def test_no_row_from_the_cutoff_on_is_learnt_from(
 def test_a_group_seen_only_from_the_cutoff_on_enters_and_is_skipped(
     train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    found = train(group_rows("a"), group_rows("new", first=planned().train.stop, days=7))
-    assert (found["new"]["state"], found["new"]["rows"]) == ("skipped", 0)
+    results = train(group_rows("a"), group_rows("new", first=planned().train.stop, days=7))
+    assert (results["new"]["state"], results["new"]["rows"]) == ("skipped", 0)
 
 
 def test_a_models_bytes_do_not_depend_on_the_groups_beside_it(
@@ -203,21 +203,21 @@ def test_a_bucket_again_is_the_same_shard(
 
 
 def test_a_parent_group_is_marked(train: Callable[..., Any], group_rows: Callable[..., pa.Table]) -> None:
-    found = train(group_rows("*,b", parent=[True] * 60), group_rows("a,b"))
-    assert {group: row["parent"] for group, row in found.items()} == {"*,b": True, "a,b": False}
+    results = train(group_rows("*,b", parent=[True] * 60), group_rows("a,b"))
+    assert {group: row["parent"] for group, row in results.items()} == {"*,b": True, "a,b": False}
 
 
 def test_fits_run_on_one_thread(
     train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    seen: list[int] = []
+    threads: list[int] = []
 
     def make() -> Any:
-        seen.extend(library["num_threads"] for library in threadpool_info())
+        threads.extend(library["num_threads"] for library in threadpool_info())
         return LogisticRegression()
 
     train(group_rows("a"), plan=replace(planned(), factories=(EstimatorFactory("own", (StepFactory(make, {}),)),)))
-    assert set(seen) == {1}
+    assert set(threads) == {1}
 
 
 def test_models_that_do_not_converge_fill_no_log(
@@ -245,8 +245,8 @@ def test_a_group_enters_by_its_rows_of_the_windows_only(
     firsts |= {"last": windows.partition - day, "late": windows.partition}
     parts = [group_rows(group, first=first, days=1) for group, first in firsts.items()]
     pq.write_table(pa.concat_tables(parts), tmp_path / "part.parquet")
-    found = read_run_rows(context, [str(tmp_path / "part.parquet")])
-    assert set(found["group"].to_pylist()) == {"first", "last"}
+    rows = read_run_rows(context, [str(tmp_path / "part.parquet")])
+    assert set(rows["group"].to_pylist()) == {"first", "last"}
 
 
 def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_written(
@@ -258,8 +258,8 @@ def test_a_search_gets_each_groups_rows_in_order_of_time_however_they_were_writt
     for number, file in enumerate(files):
         shuffled = np.random.default_rng(number).permutation(np.arange(number, rows.num_rows, 2))
         pq.write_table(rows.take(pa.array(shuffled)), file)
-    found = read_run_rows(context, files)
-    order = list(zip(found["group"].to_pylist(), found["time"].to_pylist(), strict=True))
+    read_back = read_run_rows(context, files)
+    order = list(zip(read_back["group"].to_pylist(), read_back["time"].to_pylist(), strict=True))
     assert len(order) == 120
     assert order == sorted(order)
 

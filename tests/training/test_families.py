@@ -45,8 +45,8 @@ def bucket(group_rows: Callable[..., pa.Table]) -> pa.Table:
 
 def train(plan: FitPlan, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
     """Return each group's state, and where its only model is stored."""
-    found = train_bucket(plan, rows, 0, folder).select(["group", "state", "fits"]).to_pylist()
-    return [{**fit, **row, "seconds": None} for row in found for fit in row.pop("fits")]
+    outcomes = train_bucket(plan, rows, 0, folder).select(["group", "state", "fits"]).to_pylist()
+    return [{**fit, **row, "seconds": None} for row in outcomes for fit in row.pop("fits")]
 
 
 def test_the_model_that_is_read_back_scores_positives_higher(
@@ -55,18 +55,18 @@ def test_the_model_that_is_read_back_scores_positives_higher(
     first = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)[0]
     data = read_bytes(tmp_path / first["shard"], first["offset"], first["length"])
     rows = group_rows("a")
-    found = scores(decode(data, first["sha256"], "a", ""), np.column_stack([rows["signal"], rows["noise"]]))
-    assert found.shape == (60,)
-    assert np.isfinite(found).all()
+    predicted = scores(decode(data, first["sha256"], "a", ""), np.column_stack([rows["signal"], rows["noise"]]))
+    assert predicted.shape == (60,)
+    assert np.isfinite(predicted).all()
     if family not in LABELS_UNUSED:
-        assert found[1::2].mean() > found[::2].mean()
+        assert predicted[1::2].mean() > predicted[::2].mean()
 
 
 def test_a_group_that_cannot_be_trained_stops_no_other(
     family: str, planned: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
 ) -> None:
-    found = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)
-    assert [row["state"] for row in found] == ["trained", "failed", "trained"]
+    outcomes = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)
+    assert [row["state"] for row in outcomes] == ["trained", "failed", "trained"]
 
 
 def test_again_gives_the_same_bytes(

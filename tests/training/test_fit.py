@@ -236,8 +236,8 @@ def test_the_seed_decides_the_model(planned: Callable[..., FitPlan], data: tuple
 def test_a_model_that_readers_would_refuse_to_load_fails(
     planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    (found,) = fit_group(of(planned(), Undeclared), "a", *data).fits
-    assert (found.state, found.error_class, found.model) == ("failed", "Forbidden", b"")
-    assert "Undeclared', which is of none of the packages that models may name" in str(found.reason)
+    (fit,) = fit_group(of(planned(), Undeclared), "a", *data).fits
+    assert (fit.state, fit.error_class, fit.model) == ("failed", "Forbidden", b"")
+    assert "Undeclared', which is of none of the packages that models may name" in str(fit.reason)
     declared = replace(of(planned(), Undeclared), allowed_imports=(__name__.split(".")[0],))
     assert fit_group(declared, "a", *data).state == "trained"

@@ -34,7 +34,7 @@ def test_every_group_once_reconciles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "problem"),
     [
         ([A, C], "missing: b;"),
         ([A, B, C, A], "twice: a;"),
@@ -44,10 +44,10 @@ def test_every_group_once_reconciles() -> None:
         ([], "missing: a, b, c;"),
     ],
 )
-def test_what_does_not_reconcile_is_named(rows: list[Row], told: str) -> None:
+def test_what_does_not_reconcile_is_named(rows: list[Row], problem: str) -> None:
     with pytest.raises(LedgerNotReconciled) as error:
         reconcile("r", ["a", "b", "c"], ledger(*rows))
-    assert told in str(error.value)
+    assert problem in str(error.value)
 
 
 def test_thousands_of_missing_groups_are_counted_not_listed() -> None:
@@ -79,6 +79,6 @@ def test_reasons_are_counted_by_skip_and_error_class_the_commonest_first() -> No
 
 def test_many_different_reasons_are_bounded() -> None:
     rows = [(f"g{number}", "failed", "text", f"Error{number:03d}") for number in range(100)]
-    found = reasons(ledger(*rows))
-    assert len(found) == MAX_REASONS + 1
-    assert found["(other)"] == 100 - MAX_REASONS
+    counts = reasons(ledger(*rows))
+    assert len(counts) == MAX_REASONS + 1
+    assert counts["(other)"] == 100 - MAX_REASONS

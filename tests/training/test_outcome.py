@@ -40,14 +40,14 @@ def failed(name: str, error: str = "ValueError", why: str = "no") -> Fit:
 def test_a_group_is_in_one_state_with_what_its_algorithms_did(
     fits: list[Fit], state: str, reason: str | None, error_class: str | None
 ) -> None:
-    found = group_outcome(fits, 60, 30)
-    assert (found.state, found.reason, found.error_class) == (state, reason, error_class)
-    assert (found.rows, found.positives, found.seconds) == (60, 30, sum(fit.seconds for fit in fits))
+    outcome = group_outcome(fits, 60, 30)
+    assert (outcome.state, outcome.reason, outcome.error_class) == (state, reason, error_class)
+    assert (outcome.rows, outcome.positives, outcome.seconds) == (60, 30, sum(fit.seconds for fit in fits))
 
 
 def test_the_reason_of_many_algorithms_is_bounded() -> None:
-    found = group_outcome([failed(f"a{number}", why="x" * 100) for number in range(9)] + [skipped("b")], 1, 0)
-    assert len(str(found.reason)) == MAX_REASON_LENGTH
+    outcome = group_outcome([failed(f"a{number}", why="x" * 100) for number in range(9)] + [skipped("b")], 1, 0)
+    assert len(str(outcome.reason)) == MAX_REASON_LENGTH
 
 
 def test_a_reason_is_one_bounded_line_of_valid_text() -> None:

@@ -39,8 +39,8 @@ def searched(planned: Callable[..., FitPlan]) -> Callable[..., Fit]:
     """Return how the search of one algorithm ended, for one group."""
 
     def fit(algorithm: Any, features: np.ndarray, labels: np.ndarray, **changes: Any) -> Fit:
-        [found] = fit_group(planned(algorithms={"one": algorithm}, **changes), "a", features, labels).fits
-        return found
+        [result] = fit_group(planned(algorithms={"one": algorithm}, **changes), "a", features, labels).fits
+        return result
 
     return fit
 
@@ -55,12 +55,12 @@ def by_hand(
     """Return the best number of neighbours: each 50 rows from `starts` on are judged by all rows before them."""
     means, values = [], [1, 5, 15]
     for value in values:
-        found = []
+        fold_scores = []
         for start in starts:
             model = KNeighborsClassifier(value).fit(features[:start], labels[:start])
             fold = slice(start, start + 50)
-            found.append(metric(labels[fold], model.predict_proba(features[fold])[:, 1]))
-        means.append(np.mean(found))
+            fold_scores.append(metric(labels[fold], model.predict_proba(features[fold])[:, 1]))
+        means.append(np.mean(fold_scores))
     return values[int(np.argmax(means))]
 
 

@@ -34,9 +34,9 @@ import pandas as pd
 def features(rows):
     by_day = rows.groupby(["group", "date"])["label"].mean().rename("late").reset_index()
     by_day["before"] = by_day.groupby("group")["late"].shift(1)
-    found = rows[["group", "date"]].merge(by_day, on=["group", "date"], how="left")
+    joined = rows[["group", "date"]].merge(by_day, on=["group", "date"], how="left")
     hour = rows["at"].dt.hour.astype(float)
-    return pd.DataFrame({"warm": rows["warm"], "hour": hour, "before": found["before"].to_numpy()}, index=rows.index)
+    return pd.DataFrame({"warm": rows["warm"], "hour": hour, "before": joined["before"].to_numpy()}, index=rows.index)
 
 
 def deliver(landed):
@@ -72,16 +72,16 @@ class Home:
 
     def run(self, *arguments: str, group: str = "north,1") -> tuple[int, str, str]:
         """Run `./muster try trains --group ...`; return its exit code, stdout and stderr."""
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main(["try", "trains", "--group", group, *arguments])
         printed = self._capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        return int(exit_info.value.code or 0), printed.out, printed.err
 
     def tried(self, *arguments: str, group: str = "north,1") -> dict[str, Any]:
-        """Run it with JSON and return what it told."""
+        """Run it with JSON and return what it printed."""
         _, out, _ = self.run("--format", "json", *arguments, group=group)
-        found: dict[str, Any] = json.loads(out)
-        return found
+        trial: dict[str, Any] = json.loads(out)
+        return trial
 
 
 @pytest.fixture

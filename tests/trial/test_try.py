@@ -26,7 +26,7 @@ ALSO = """algorithms: {
   """
 
 
-def landed(home: Any) -> pd.DataFrame:
+def landed_rows(home: Any) -> pd.DataFrame:
     files = sorted(Path(home.store.landing()).glob("*.csv.gz"))
     return pd.concat([pd.read_csv(file, parse_dates=["at"]) for file in files], ignore_index=True)
 
@@ -42,8 +42,8 @@ def test_on_a_fresh_home_it_lands_the_files_and_judges_the_group(home: Any) -> N
 
 
 def test_the_figures_equal_an_independent_computation(home: Any) -> None:
-    found = home.tried()
-    rows = landed(home).query("place == 'north' and line == 1").sort_values("at").reset_index(drop=True)
+    trial = home.tried()
+    rows = landed_rows(home).query("place == 'north' and line == 1").sort_values("at").reset_index(drop=True)
     rows["label"] = (rows["delay"] > 10).astype(float)
     day = rows["at"].dt.normalize()
     rows["before"] = day.map(rows.groupby(day)["label"].mean().shift(1))
@@ -55,12 +55,12 @@ def test_the_figures_equal_an_independent_computation(home: Any) -> None:
     columns = ["warm", "hour", "before"]
     model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(train[columns].to_numpy(), train["label"])
     expected = roc_auc_score(later["label"], model.predict_proba(later[columns].to_numpy())[:, 1])
-    assert found["decision"]["candidate_score"] == pytest.approx(expected, abs=1e-12)
-    assert found["decision"]["baseline_score"] == pytest.approx(roc_auc_score(later["label"], later["hour"]), abs=1e-12)
-    assert (found["windows"]["train"]["rows"], found["windows"]["evaluate"]["rows"]) == (14 * 16, 7 * 16)
-    assert found["windows"]["evaluate"]["positives"] == found["decision"]["positives"] == later["label"].sum()
+    assert trial["decision"]["candidate_score"] == pytest.approx(expected, abs=1e-12)
+    assert trial["decision"]["baseline_score"] == pytest.approx(roc_auc_score(later["label"], later["hour"]), abs=1e-12)
+    assert (trial["windows"]["train"]["rows"], trial["windows"]["evaluate"]["rows"]) == (14 * 16, 7 * 16)
+    assert trial["windows"]["evaluate"]["positives"] == trial["decision"]["positives"] == later["label"].sum()
     both = pd.concat([train, later])
-    assert found["features"]["warm"]["mean"] == pytest.approx(both["warm"].mean())
+    assert trial["features"]["warm"]["mean"] == pytest.approx(both["warm"].mean())
 
 
 def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
@@ -75,7 +75,7 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     assert from_files["source"] == "28 landed files"
     assert from_table["source"] == "observations, version 3"
     untimed = [
-        found | {"seconds": 0, "source": "", "training": None, "fits": None} for found in (from_files, from_table)
+        trial | {"seconds": 0, "source": "", "training": None, "fits": None} for trial in (from_files, from_table)
     ]
     assert untimed[0] == untimed[1]
 
@@ -139,24 +139,24 @@ def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypat
 
 def test_every_algorithm_is_told_with_its_score_and_the_gate_chooses(home: Any) -> None:
     home.declare(yaml=lambda yaml: yaml.replace("algorithms: {", ALSO))
-    found = home.tried()
-    fits = {fit["algorithm"]: fit for fit in found["fits"]}
+    trial = home.tried()
+    fits = {fit["algorithm"]: fit for fit in trial["fits"]}
     assert {name: fit["state"] for name, fit in fits.items()} == dict.fromkeys(
         ("blind", "logistic", "searched"), "trained"
     )
     assert fits["blind"]["score"] == 0.5
-    assert found["decision"]["algorithm"] in ("logistic", "searched")
-    assert found["decision"]["candidate_score"] == fits[found["decision"]["algorithm"]]["score"]
+    assert trial["decision"]["algorithm"] in ("logistic", "searched")
+    assert trial["decision"]["candidate_score"] == fits[trial["decision"]["algorithm"]]["score"]
     _, out, _ = home.run()
     assert "  blind: trained, " in out
     assert '; chosen: {"max_depth": ' in out
-    assert f", chosen: {found['decision']['algorithm']}" in out
+    assert f", chosen: {trial['decision']['algorithm']}" in out
 
 
 def test_a_group_of_one_class_is_skipped_and_held(home: Any) -> None:
-    found = home.tried(group="calm,1")
-    assert (found["training"]["state"], found["training"]["reason"]) == ("skipped", "one class only")
-    assert (found["decision"]["verdict"], found["decision"]["reason"]) == ("hold", "the candidate is skipped")
+    trial = home.tried(group="calm,1")
+    assert (trial["training"]["state"], trial["training"]["reason"]) == ("skipped", "one class only")
+    assert (trial["decision"]["verdict"], trial["decision"]["reason"]) == ("hold", "the candidate is skipped")
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_rows_that_ingest_would_refuse_are_left_out_and_counted(home: Any) -> No
             'parts[0].loc[3, "warm"] = 99.0\n        yield day.date(), pd.concat([*parts, parts[0].iloc[:1]])',
         )
     )
-    found = home.tried()
-    assert found["refused"] == {"warm: above 50": 28, "repeats a row": 28}
-    assert found["windows"]["train"]["rows"] == 14 * 15
+    trial = home.tried()
+    assert trial["refused"] == {"warm: above 50": 28, "repeats a row": 28}
+    assert trial["windows"]["train"]["rows"] == 14 * 15
 
 
 def test_a_partition_with_nothing_to_judge_on_is_held(home: Any) -> None:
-    found = home.tried("--partition", "2024-02-19")
-    assert (found["windows"]["evaluate"]["rows"], found["decision"]["verdict"]) == (0, "hold")
+    trial = home.tried("--partition", "2024-02-19")
+    assert (trial["windows"]["evaluate"]["rows"], trial["decision"]["verdict"]) == (0, "hold")
 
 
 def test_a_partition_beyond_all_data_is_refused(home: Any) -> None:

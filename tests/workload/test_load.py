@@ -61,9 +61,9 @@ def declare(tmp_path: Path) -> Declare:
 
 
 def problems(file: Path) -> dict[str, str]:
-    with pytest.raises(WorkloadError) as caught:
+    with pytest.raises(WorkloadError) as error:
         load_workload(file)
-    return dict(caught.value.problems)
+    return dict(error.value.problems)
 
 
 @pytest.mark.parametrize("file", workload_files(PROJECT / "include" / "workloads"), ids=lambda file: file.stem)
@@ -86,7 +86,7 @@ def test_range_may_be_open_on_one_side(declare: Declare) -> None:
 
 
 @pytest.mark.parametrize(
-    "written",
+    "steps",
     [
         "sklearn.linear_model.LogisticRegression",
         ["sklearn.linear_model.LogisticRegression"],
@@ -94,10 +94,10 @@ def test_range_may_be_open_on_one_side(declare: Declare) -> None:
         [{"name": "sklearn.linear_model.LogisticRegression", "params": {}}],
     ],
 )
-def test_algorithm_may_be_written_short_or_long(declare: Declare, written: object) -> None:
+def test_algorithm_may_be_written_short_or_long(declare: Declare, steps: object) -> None:
     step = Step(name="sklearn.linear_model.LogisticRegression")
-    assert load_workload(declare({"algorithms/one": written})).algorithms["one"].steps == (step,)
-    assert load_workload(declare({"algorithms/one": {"steps": written}})).algorithms["one"].steps == (step,)
+    assert load_workload(declare({"algorithms/one": steps})).algorithms["one"].steps == (step,)
+    assert load_workload(declare({"algorithms/one": {"steps": steps}})).algorithms["one"].steps == (step,)
 
 
 def test_parent_may_be_the_fallback(declare: Declare) -> None:
@@ -126,8 +126,8 @@ def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> No
         "algorithms/logistic": [":mine", {"a": 1, "b": 2}],
         "schedule/demo": [date(2013, 5, 1)],
     }
-    found = problems(declare(changes))
-    assert set(found) == {
+    messages = problems(declare(changes))
+    assert set(messages) == {
         *("retrys", "windows.train", "label", "features.function", "features.lookback", "gate.baseline"),
         *("algorithms.logistic.1", "schedule.demo.0"),
     }
@@ -135,16 +135,16 @@ def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> No
 
 def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> None:
     file = declare({"retrys": 3, "seed": "x"})
-    with pytest.raises(WorkloadError) as caught:
+    with pytest.raises(WorkloadError) as error:
         load_workload(file)
-    assert str(caught.value).splitlines() == [
+    assert str(error.value).splitlines() == [
         f"{file}: seed: 'x' is no whole number",
         f"{file}: retrys: is no key of this section; did you mean 'retries'?",
     ]
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told_at", "told"),
+    ("path", "value", "expected_path", "expected"),
     [
         ("flavour", 1, "flavour", "is no key of this section; there is: name, description"),
         ("windows/evalute", 7, "windows.evalute", "did you mean 'evaluate'?"),
@@ -205,22 +205,22 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
     ],
 )
 def test_problem_is_told_where_it_is_and_how_to_mend_it(
-    declare: Declare, path: str, value: object, told_at: str, told: str
+    declare: Declare, path: str, value: object, expected_path: str, expected: str
 ) -> None:
-    found = problems(declare({path: value}))
-    assert list(found) == [told_at]
-    assert told in found[told_at]
+    messages = problems(declare({path: value}))
+    assert list(messages) == [expected_path]
+    assert expected in messages[expected_path]
 
 
 def test_missing_python_file_is_told(declare: Declare) -> None:
-    found = problems(declare(code=None))
-    assert found == {"features.function": "'features': there is no file 'flights.py' beside the YAML to define it"}
+    messages = problems(declare(code=None))
+    assert messages == {"features.function": "'features': there is no file 'flights.py' beside the YAML to define it"}
 
 
 def test_python_file_that_does_not_parse_is_told_with_its_line(declare: Declare) -> None:
-    found = problems(declare(code="import os\ndef features(rows:\n"))
-    assert "'flights.py' is no Python" in found["features.function"]
-    assert "line 2" in found["features.function"]
+    messages = problems(declare(code="import os\ndef features(rows:\n"))
+    assert "'flights.py' is no Python" in messages["features.function"]
+    assert "line 2" in messages["features.function"]
 
 
 def test_workloads_code_is_not_run(declare: Declare) -> None:
@@ -232,7 +232,7 @@ def test_imported_function_counts_as_defined(declare: Declare) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("seed: 1\nseed: 2\n", "the key 'seed' is here twice"),
         ("windows: {train: 1, train: 2}\n", "the key 'train' is here twice"),
@@ -243,10 +243,10 @@ def test_imported_function_counts_as_defined(declare: Declare) -> None:
         ("- a\n", "holds list, not the sections of a workload"),
     ],
 )
-def test_file_that_is_no_mapping_is_told(declare: Declare, text: str, told: str) -> None:
+def test_file_that_is_no_mapping_is_told(declare: Declare, text: str, expected: str) -> None:
     file = declare()
     file.write_text(text)
-    assert told in problems(file)["(file)"]
+    assert expected in problems(file)["(file)"]
 
 
 def test_file_in_another_encoding_is_told(declare: Declare) -> None:

@@ -71,8 +71,8 @@ a,,2024-01-05T06:19:00,,,2,1,,,
 REFUSED = {"crossed": 4, "stale": 1, "overdue": 1, "small": 2, "same": 1, "shut": 1, "lots: not of type int": 1}
 
 
-def workload(**written: str) -> Workload:
-    return Workload.model_validate({**DECLARED, "rules": written})
+def workload(**rules: str) -> Workload:
+    return Workload.model_validate({**DECLARED, "rules": rules})
 
 
 def problems(rule: str) -> list[str]:
@@ -121,7 +121,7 @@ def test_anything_else_is_refused(text: object) -> None:
     ],
 )
 def test_columns_that_cannot_be_compared_are_told_at_load(rule: str, problem: str) -> None:
-    assert any(problem in found for found in problems(rule))
+    assert any(problem in message for message in problems(rule))
 
 
 @pytest.mark.parametrize("rule", RULES.values())

@@ -31,15 +31,15 @@ def workload(train: int = 28, evaluate: int = 28, lookback: int = 0, **schedule:
 
 
 def test_ranges_follow_one_another_without_a_gap_or_an_overlap() -> None:
-    found = partition_windows(workload(train=56, evaluate=28), "2013-07-29")
-    assert found.train == DateRange(date(2013, 5, 6), date(2013, 7, 1))
-    assert found.evaluate == DateRange(date(2013, 7, 1), date(2013, 7, 29))
-    assert found.score == DateRange(date(2013, 7, 29), date(2013, 8, 5))
+    windows = partition_windows(workload(train=56, evaluate=28), "2013-07-29")
+    assert windows.train == DateRange(date(2013, 5, 6), date(2013, 7, 1))
+    assert windows.evaluate == DateRange(date(2013, 7, 1), date(2013, 7, 29))
+    assert windows.score == DateRange(date(2013, 7, 29), date(2013, 8, 5))
 
 
 def test_nothing_judged_on_is_trained_on_or_scored() -> None:
-    found = partition_windows(workload(), "2013-07-29")
-    trained, judged, scored = (set(part.days()) for part in (found.train, found.evaluate, found.score))
+    windows = partition_windows(workload(), "2013-07-29")
+    trained, judged, scored = (set(part.days()) for part in (windows.train, windows.evaluate, windows.score))
     assert not trained & judged
     assert not judged & scored
     assert max(trained) < min(judged)
@@ -51,14 +51,14 @@ def test_next_partition_judges_the_days_that_this_one_scores() -> None:
 
 
 def test_history_is_whole_slices_that_cover_train_and_evaluate() -> None:
-    found = partition_windows(workload(train=10, evaluate=5), "2013-07-29")
-    assert found.train.start == date(2013, 7, 14)
-    assert found.history == DateRange(date(2013, 7, 8), date(2013, 7, 29))
+    windows = partition_windows(workload(train=10, evaluate=5), "2013-07-29")
+    assert windows.train.start == date(2013, 7, 14)
+    assert windows.history == DateRange(date(2013, 7, 8), date(2013, 7, 29))
 
 
 def test_observed_adds_the_lookback_before_the_first_slice_and_the_days_to_score() -> None:
-    found = partition_windows(workload(train=10, evaluate=5, lookback=9), "2013-07-29")
-    assert found.observed == DateRange(date(2013, 6, 29), date(2013, 8, 5))
+    windows = partition_windows(workload(train=10, evaluate=5, lookback=9), "2013-07-29")
+    assert windows.observed == DateRange(date(2013, 6, 29), date(2013, 8, 5))
 
 
 def test_history_may_begin_before_the_first_partition() -> None:
@@ -72,23 +72,23 @@ def test_key_is_the_partitions_date() -> None:
 @pytest.mark.parametrize("offset", range(-8, 9))
 def test_slice_of_a_day_is_the_last_partition_not_after_it(offset: int) -> None:
     day = MONDAY + timedelta(days=offset)
-    found = slice_of(workload(), day)
-    assert found <= day < found + timedelta(days=7)
-    assert (found - MONDAY).days % 7 == 0
+    first_day = slice_of(workload(), day)
+    assert first_day <= day < first_day + timedelta(days=7)
+    assert (first_day - MONDAY).days % 7 == 0
 
 
 def test_slices_may_be_single_days() -> None:
-    found = partition_windows(workload(every=1), "2013-05-01")
-    assert found.score.days() == [date(2013, 5, 1)]
+    windows = partition_windows(workload(every=1), "2013-05-01")
+    assert windows.score.days() == [date(2013, 5, 1)]
 
 
 @pytest.mark.parametrize(
     "text", ["2013-07-30", "2013-04-22", "2014-01-06", "next week", "", "2013-02-30", "2013-W31-2"]
 )
 def test_what_is_no_partition_is_refused_with_the_rule(text: str) -> None:
-    with pytest.raises(NotAPartition, match="every 7 days from 2013-04-29 up to 2013-12-23") as caught:
+    with pytest.raises(NotAPartition, match="every 7 days from 2013-04-29 up to 2013-12-23") as error:
         partition_windows(workload(end=date(2013, 12, 23)), text)
-    assert f"'{text}'" in str(caught.value)
+    assert f"'{text}'" in str(error.value)
 
 
 def test_last_partition_counts() -> None:

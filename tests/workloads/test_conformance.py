@@ -46,10 +46,10 @@ class Case:
 
 @pytest.fixture(params=NAMES, scope="module")
 def case(request: pytest.FixtureRequest, landed: Callable[[str], Landed]) -> Case:
-    found = landed(request.param)
-    if not found.workload.landing:
+    data = landed(request.param)
+    if not data.workload.landing:
         pytest.skip("declares no data of its own")
-    return Case(found)
+    return Case(data)
 
 
 def test_features_know_neither_later_rows_nor_their_days_outcomes(case: Case) -> None:
@@ -103,7 +103,7 @@ def test_the_check_finds_a_feature_that_knows_too_much(landed: Callable[[str], L
     columns = case.workload.features.model_copy(update={"columns": ("today", "always")})
     workload = case.workload.model_copy(update={"features": columns})
     computed = compute(workload, leaking, case.rows, case.days)
-    found = {(leak.feature, leak.knows) for leak in check_point_in_time(workload, leaking, case.rows, computed).leaks}
-    assert ("today", FUTURE) in found
-    assert {feature for feature, _ in found} == {"today", "always"}
-    assert {knows for _, knows in found} <= {FUTURE, PAST}
+    leaks = {(leak.feature, leak.knows) for leak in check_point_in_time(workload, leaking, case.rows, computed).leaks}
+    assert ("today", FUTURE) in leaks
+    assert {feature for feature, _ in leaks} == {"today", "always"}
+    assert {knows for _, knows in leaks} <= {FUTURE, PAST}

@@ -89,17 +89,17 @@ def test_the_record_is_the_share_late_of_earlier_days_as_if_one_of_four_more_was
 ) -> None:
     for row in route.iloc[:: len(route) // 25].itertuples():
         since = row.date - timedelta(days=days)
-        known = route[(route["date"] >= since) & (route["date"] < row.date) & route["arr_delay"].notna()]
-        late = (known["arr_delay"] > 15).sum()
-        assert getattr(row, column) == pytest.approx((late + 1) / (len(known) + 4))
+        earlier = route[(route["date"] >= since) & (route["date"] < row.date) & route["arr_delay"].notna()]
+        late = (earlier["arr_delay"] > 15).sum()
+        assert getattr(row, column) == pytest.approx((late + 1) / (len(earlier) + 4))
 
 
 def test_the_hours_record_counts_flights_of_that_hour_and_leans_on_the_routes(route: pd.DataFrame) -> None:
     for row in route.iloc[:: len(route) // 25].itertuples():
         since = row.date - timedelta(days=28)
-        known = route[(route["date"] >= since) & (route["date"] < row.date) & route["arr_delay"].notna()]
-        of_route = ((known["arr_delay"] > 15).sum() + 1) / (len(known) + 4)
-        of_hour = known[known["time"].dt.hour == row.time.hour]
+        earlier = route[(route["date"] >= since) & (route["date"] < row.date) & route["arr_delay"].notna()]
+        of_route = ((earlier["arr_delay"] > 15).sum() + 1) / (len(earlier) + 4)
+        of_hour = earlier[earlier["time"].dt.hour == row.time.hour]
         late = (of_hour["arr_delay"] > 15).sum()
         assert row.late_this_hour == pytest.approx((late + 4 * of_route) / (len(of_hour) + 4))
 

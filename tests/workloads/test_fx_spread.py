@@ -120,16 +120,16 @@ def test_features_are_the_spread_and_its_logs_distance_from_the_last_7_days_medi
 ) -> None:
     rows = checked.rows.filter(pc.equal(checked.rows["group"], "EUR/NOK"))
     own = function(quotes.workload, FOLDER, "features")
-    found = compute(quotes.workload, own, rows, WEEKS).to_pandas()
-    seen = rows.to_pandas()
-    seen["spread"] = 1e4 * (seen["ask"] - seen["bid"]) / ((seen["ask"] + seen["bid"]) / 2)
-    seen["level"], seen["hour"] = np.log(seen["spread"]), seen["received"].dt.hour
-    by_id = seen.set_index("row_id")
-    for row in found.iloc[:: len(found) // 40].itertuples():
+    computed = compute(quotes.workload, own, rows, WEEKS).to_pandas()
+    frame = rows.to_pandas()
+    frame["spread"] = 1e4 * (frame["ask"] - frame["bid"]) / ((frame["ask"] + frame["bid"]) / 2)
+    frame["level"], frame["hour"] = np.log(frame["spread"]), frame["received"].dt.hour
+    by_id = frame.set_index("row_id")
+    for row in computed.iloc[:: len(computed) // 40].itertuples():
         this = by_id.loc[row.row_id]
         assert row.spread == pytest.approx(this["spread"])
-        before = seen[(seen["date"] < row.date) & (seen["date"] >= row.date - timedelta(days=7))]
-        for feature, known in (("against_hour", before[before["hour"] == this["hour"]]), ("against_day", before)):
-            usual = known.groupby("date")["level"].median().mean()
-            due = 0.0 if math.isnan(usual) else this["level"] - usual
-            assert getattr(row, feature) == pytest.approx(due)
+        before = frame[(frame["date"] < row.date) & (frame["date"] >= row.date - timedelta(days=7))]
+        for feature, earlier in (("against_hour", before[before["hour"] == this["hour"]]), ("against_day", before)):
+            usual = earlier.groupby("date")["level"].median().mean()
+            expected = 0.0 if math.isnan(usual) else this["level"] - usual
+            assert getattr(row, feature) == pytest.approx(expected)
