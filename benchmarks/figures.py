@@ -48,8 +48,8 @@ class Figure:
 
     def as_json(self) -> dict[str, Any]:
         """Return `{name, value, unit, goal, met, detail}`."""
-        shown = ("name", "value", "unit", "goal", "met", "detail")
-        return {field: getattr(self, field) for field in shown}
+        fields = ("name", "value", "unit", "goal", "met", "detail")
+        return {field: getattr(self, field) for field in fields}
 
 
 def median_seconds(measured: Callable[[], object], repeats: int = 3) -> float:

@@ -84,11 +84,11 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
 
 
 def _figures(turns: dict[str, list[float]], count: int, cores: int) -> list[Figure]:
-    seconds = {way: statistics.median(took) for way, took in turns.items()}
+    seconds = {way: statistics.median(times) for way, times in turns.items()}
     # Of each turn, then the median: a machine that is busier in one turn than in another is so for both.
     ratios = {
-        way: statistics.median(a / floor for a, floor in zip(took, turns["floor"], strict=True))
-        for way, took in turns.items()
+        way: statistics.median(a / floor for a, floor in zip(times, turns["floor"], strict=True))
+        for way, times in turns.items()
     }
     sizes = f"{count:,} groups x {ROWS} rows x {FEATURES} features, LogisticRegression, {cores} cores"
     each = f"{sizes}; floor {seconds['floor']:.1f} s, "
@@ -108,10 +108,10 @@ def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str,
         for name, way in ways.items():
             start = time.perf_counter()
             way()
-            took = time.perf_counter() - start
-            print(f"training: {name} {took:.2f} s{'' if turn else ' (warming)'}", file=sys.stderr)
+            elapsed = time.perf_counter() - start
+            print(f"training: {name} {elapsed:.2f} s{'' if turn else ' (warming)'}", file=sys.stderr)
             if turn:
-                seconds[name].append(took)
+                seconds[name].append(elapsed)
     return seconds
 
 
@@ -190,5 +190,5 @@ def _pandas(job: Job, count: int) -> None:
     models = table.select("group", "label", *names).groupBy("group").applyInPandas(fit, "group string, model binary")
     target = f"{job.store.root}/per_group"
     models.write.format("delta").mode("overwrite").save(target)
-    written = job.spark.read.format("delta").load(target).count()
-    assert written == count, f"{written} of {count} groups were trained"
+    trained = job.spark.read.format("delta").load(target).count()
+    assert trained == count, f"{trained} of {count} groups were trained"

@@ -29,8 +29,8 @@ def test_the_win_rate_alone_promotes_a_tenth_of_them(none_better: Simulated) -> 
 
 @pytest.mark.parametrize("algorithms", [1, 3])
 def test_the_share_of_false_promotions_among_all_is_the_declared_one(algorithms: int) -> None:
-    found = simulate(2_500, algorithms, gain=0.05, gate=GATE)
-    wrong, promoted = (found.controlled & ~found.better).sum(), found.controlled.sum()
+    simulated = simulate(2_500, algorithms, gain=0.05, gate=GATE)
+    wrong, promoted = (simulated.controlled & ~simulated.better).sum(), simulated.controlled.sum()
     assert wrong <= binom.ppf(0.999, promoted, GATE.false_promotions)
-    assert found.false_share(found.plain) > 2 * GATE.false_promotions
-    assert found.power(found.controlled) > 0.15
+    assert simulated.false_share(simulated.plain) > 2 * GATE.false_promotions
+    assert simulated.power(simulated.controlled) > 0.15

@@ -44,7 +44,7 @@ def test_idle_share_is_what_no_span_covers(busy: list[line.Span], idle: float) -
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[DagRun]:
     """Six stages of three seconds each, a second apart; one Spark job of two seconds in each."""
-    made = [
+    stage_runs = [
         DagRun(f"flight_delays.{stage}", stage, "success", 3.0, at(4 * n), at(4 * n + 1), at(4 * n + 4))
         for n, stage in enumerate(STAGE_NAMES)
     ]
@@ -53,24 +53,24 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[DagRun]:
         def __init__(self, url: str, login: object) -> None: ...
 
         def runs(self, partition: str) -> Iterator[DagRun]:
-            return iter(made[::-1])
+            return iter(stage_runs[::-1])
 
     monkeypatch.setattr(line, "Airflow", Fake)
     monkeypatch.setattr(line, "get", spark([span(4 * n + 1, 4 * n + 3) for n in range(6)]))
-    return made
+    return stage_runs
 
 
 def spark(jobs: list[line.Span]) -> Any:
     """Answer as Spark's interface does, with one job that still runs."""
 
     class Answer:
-        def __init__(self, told: object) -> None:
-            self.json = lambda: told
+        def __init__(self, content: object) -> None:
+            self.json = lambda: content
 
     times = [[moment.strftime("%Y-%m-%dT%H:%M:%S.000GMT") for moment in job] for job in jobs]
-    told = [{"submissionTime": start, "completionTime": stop} for start, stop in times]
+    finished = [{"submissionTime": start, "completionTime": stop} for start, stop in times]
     running = {"submissionTime": "2013-06-10T11:00:00.000GMT"}
-    return lambda url, **_: Answer([*told, running] if url.endswith("/jobs") else [{"id": "app"}])
+    return lambda url, **_: Answer([*finished, running] if url.endswith("/jobs") else [{"id": "app"}])
 
 
 @pytest.mark.usefixtures("runs")
