@@ -32,8 +32,8 @@ class Cluster:
         answer = get(f"{self.ui}/json/")
         # While it starts, the master answers every address with its front page.
         is_json = answer is not None and "json" in answer.headers.get("Content-Type", "")
-        told: dict[str, Any] = answer.json() if answer is not None and is_json else {}
-        return told
+        state: dict[str, Any] = answer.json() if answer is not None and is_json else {}
+        return state
 
     def applications(self) -> list[str]:
         """Return the names of the applications that run now."""

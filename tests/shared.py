@@ -53,15 +53,14 @@ class Shared:
         file = self.root / f"{name}.json"
         with self.lock(name):
             if not file.exists():
-                made = make()
-                file.write_text(json.dumps(made))
+                file.write_text(json.dumps(make()))
             record: dict[str, Any] = json.loads(file.read_text())
             return record
 
     def settings(self, name: str) -> Settings:
         """Return the settings of a home that all workers share; what is started in it is stopped at the run's end."""
-        made = self.record(f"{name}.settings", lambda: settings_of(self.root / name).model_dump(mode="json"))
-        return Settings(**made)
+        record = self.record(f"{name}.settings", lambda: settings_of(self.root / name).model_dump(mode="json"))
+        return Settings(**record)
 
     def homes(self) -> list[Settings]:
         """Return the settings of every shared home."""

@@ -33,7 +33,7 @@ from muster_local import PROJECT
 TEXT = (PROJECT / "docs" / "adding_a_workload.md").read_text(encoding="utf-8")
 NOT_SECTIONS = {"columns", "rules", "steps"}
 """Their short forms are explained by themselves."""
-TOLD_AS_WELL = {"fallback", "algorithms", "search"}
+DOCUMENTED_AS_WELL = {"fallback", "algorithms", "search"}
 """Sections that have a row of their own, besides their fields'."""
 
 
@@ -41,13 +41,13 @@ def declared(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, A
     """Yield each field's dotted path and default; `...` where it has none."""
     for name, field in section.model_fields.items():
         inner = [] if name in NOT_SECTIONS else list(sections(field.annotation))
-        if not inner or name in TOLD_AS_WELL:
+        if not inner or name in DOCUMENTED_AS_WELL:
             yield above + name, ... if field.is_required() else field.default
         for part in inner:
             yield from declared(part, f"{above}{name}.")
 
 
-def told() -> dict[str, Any]:
+def documented() -> dict[str, Any]:
     rows = re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \|", TEXT, re.MULTILINE)
     words = {"required": ..., "none": None, "the file's name": ...}
     return {path: words[text] if text in words else yaml.safe_load(text.strip("`")) for path, text in rows}
@@ -55,19 +55,19 @@ def told() -> dict[str, Any]:
 
 def test_every_field_is_explained_with_its_default() -> None:
     fields = {path: list(value) if isinstance(value, tuple) else value for path, value in declared(Workload)}
-    assert told() == fields
+    assert documented() == fields
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The worked example as it stands in the page."""
-    made = tmp_path_factory.mktemp("workloads")
+    folder = tmp_path_factory.mktemp("workloads")
     example = TEXT[TEXT.index("## A worked example") :]
     for language, suffix in (("yaml", "yaml"), ("python", "py")):
-        found = re.search(rf"```{language}\n(.*?)```", example, re.DOTALL)
-        assert found is not None
-        (made / f"parcels.{suffix}").write_text(found[1])
-    return made
+        block = re.search(rf"```{language}\n(.*?)```", example, re.DOTALL)
+        assert block is not None
+        (folder / f"parcels.{suffix}").write_text(block[1])
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -113,5 +113,5 @@ def test_examples_features_know_nothing_of_the_day_itself(
     blind = observations.set_column(position, "days_late", outcome)
     days = DateRange(day, day + timedelta(days=1))
     features = list(parcels.features.columns)
-    seen, unseen = (featured(parcels, folder, rows, days)[features] for rows in (observations, blind))
-    pd.testing.assert_frame_equal(seen, unseen)
+    with_outcome, without = (featured(parcels, folder, rows, days)[features] for rows in (observations, blind))
+    pd.testing.assert_frame_equal(with_outcome, without)

@@ -59,7 +59,7 @@ def test_seed_is_the_groups_own_and_the_workloads() -> None:
 
 def test_bucket_and_seed_are_the_same_in_another_process() -> None:
     program = "from muster import groups; print(groups.bucket('ü,*', 4096), groups.seed('ü,*', 7))"
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONHASHSEED": "99"}, capture_output=True, text=True, check=True
     )
-    assert told.stdout.split() == [str(groups.bucket("ü,*", 4096)), str(groups.seed("ü,*", 7))]
+    assert completed.stdout.split() == [str(groups.bucket("ü,*", 4096)), str(groups.seed("ü,*", 7))]

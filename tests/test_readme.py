@@ -30,13 +30,13 @@ def commands(text: str) -> list[list[str]]:
     """Return the arguments of each `./muster ...` in code blocks, and of those with an option between backticks."""
     blocks = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     spans = re.findall(r"`(\./muster [^`]+ -[^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    found = [line for line in (*blocks, *spans) if line.startswith("./muster ") and not re.search(r"<|\.\.\.|\[", line)]
-    return [shlex.split(line)[1:] for line in dict.fromkeys(found)]
+    lines = [line for line in (*blocks, *spans) if line.startswith("./muster ") and not re.search(r"<|\.\.\.|\[", line)]
+    return [shlex.split(line)[1:] for line in dict.fromkeys(lines)]
 
 
 def run(arguments: list[str], settings: Settings, timeout: float = 300) -> str:
     command = [sys.executable, "-m", "muster_local", *arguments]
-    ended = subprocess.run(
+    completed = subprocess.run(
         command,
         cwd=PROJECT,
         env=os.environ | settings.environment(),
@@ -45,16 +45,16 @@ def run(arguments: list[str], settings: Settings, timeout: float = 300) -> str:
         timeout=timeout,
         check=False,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
-def shown(arguments: list[str]) -> str:
+def as_text(arguments: list[str]) -> str:
     return " ".join(arguments)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [told for told in commands(README) if told[0] in ALONE], ids=shown)
+@pytest.mark.parametrize("arguments", [command for command in commands(README) if command[0] in ALONE], ids=as_text)
 def test_command_that_needs_no_stack_runs_on_an_empty_home(arguments: list[str], tmp_path: Path) -> None:
     assert run(arguments, Settings(_env_file=None, home=tmp_path)) != ""
 
@@ -76,9 +76,9 @@ def test_python_of_the_readme_scores_with_the_champion(running_stack: RunningSta
     # MLflow's client writes the servers that other tests chose into this process's environment.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     env["MLFLOW_TRACKING_URI"] = running_stack.settings.mlflow_tracking_uri
-    ended = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert "score" in ended.stdout
+    completed = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert "score" in completed.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -91,8 +91,8 @@ def test_every_command_of_a_page_is_understood(page: Path) -> None:
 
 def test_pages_speak_of_partitions_that_there_are() -> None:
     flights = find_workload("flight_delays", PROJECT / "include" / "workloads")
-    told = [arguments for page in PAGES for arguments in commands(page.read_text(encoding="utf-8"))]
-    days = {arguments[arguments.index("--partition") + 1] for arguments in told if "--partition" in arguments}
+    all_commands = [arguments for page in PAGES for arguments in commands(page.read_text(encoding="utf-8"))]
+    days = {arguments[arguments.index("--partition") + 1] for arguments in all_commands if "--partition" in arguments}
     assert {partition_windows(flights, day).key for day in days} == days
     assert flights.schedule.demo[1].isoformat() in days
 

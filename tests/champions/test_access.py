@@ -19,9 +19,9 @@ def access(monkeypatch: pytest.MonkeyPatch) -> Access:
         driver.setenv("MUSTER_MLFLOW_URI", "http://mlflow.example:5000")
         driver.setenv("MLFLOW_TRACKING_PASSWORD", "hidden")
         settings.cache_clear()
-        given: Access = cloudpickle.loads(cloudpickle.dumps(Access.of_driver(settings(), 40)))
+        access: Access = cloudpickle.loads(cloudpickle.dumps(Access.of_driver(settings(), 40)))
     settings.cache_clear()
-    return given
+    return access
 
 
 def test_an_executor_reaches_the_drivers_server_with_half_of_its_budget_and_only_meanwhile(access: Access) -> None:

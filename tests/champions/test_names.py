@@ -69,14 +69,14 @@ def _texts(count: int) -> list[str]:
 
 def test_no_two_groups_ever_share_a_name_even_where_case_does_not_count() -> None:
     texts = _texts(50_000)
-    made = {model_name("fx_spread", text).lower() for text in texts}
-    assert len(made) == len(texts) > 30_000
+    names = {model_name("fx_spread", text).lower() for text in texts}
+    assert len(names) == len(texts) > 30_000
 
 
 def test_workloads_do_not_share_names_either() -> None:
     texts = _texts(2_000)
-    made = [model_name(workload, text).lower() for workload in ("fx", "fx_spread", "FX", "fx_eur") for text in texts]
-    assert len(set(made)) == len(made)
+    names = [model_name(workload, text).lower() for workload in ("fx", "fx_spread", "FX", "fx_eur") for text in texts]
+    assert len(set(names)) == len(names)
 
 
 def test_every_name_is_safe_and_within_mlflows_limits(schema: str) -> None:

@@ -21,7 +21,7 @@ from tests.promotion.history import declare, slopes, three_weeks
 
 
 @pytest.fixture
-def made(tmp_path: Path, mlflow_settings: str, monkeypatch: pytest.MonkeyPatch) -> Line:
+def line(tmp_path: Path, mlflow_settings: str, monkeypatch: pytest.MonkeyPatch) -> Line:
     """A workload of three promoted weeks, declared in a folder that the settings name."""
     line = Line(tmp_path)
     folder = declare(line, tmp_path / "workloads").parent
@@ -40,49 +40,49 @@ def muster(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
 
 def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     """Run the command in this process, which has its libraries loaded; return its code and what it wrote."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["rollback", *arguments])
-    return int(ended.value.code or 0), capsys.readouterr().out
+    return int(exit_info.value.code or 0), capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_look_then_the_rollback_then_its_undoing(made: Line, capsys: pytest.CaptureFixture[str]) -> None:
-    look = muster(made.name, "--dry-run")
+def test_a_look_then_the_rollback_then_its_undoing(line: Line, capsys: pytest.CaptureFixture[str]) -> None:
+    look = muster(line.name, "--dry-run")
     assert look.returncode == 0, look.stderr
-    assert look.stdout.startswith(f"{made.name}: version 3 -> version 2\n")
+    assert look.stdout.startswith(f"{line.name}: version 3 -> version 2\n")
     assert "\n1 groups change, 0 appear, 1 disappear" in look.stdout
-    assert len(made.moves) == 3
+    assert len(line.moves) == 3
 
-    _, done = here(capsys, made.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
-    told = json.loads(done)
-    assert (told["from_version"], told["result"]["to_version"], told["result"]["who"]) == ("3", "2", "ann")
+    _, done = here(capsys, line.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
+    answer = json.loads(done)
+    assert (answer["from_version"], answer["result"]["to_version"], answer["result"]["who"]) == ("3", "2", "ann")
 
-    _, undone = here(capsys, made.name, "--to", "3", "--yes", "--why", "it was the weather")
-    assert f"Champion of {made.name} is version 3 now" in undone
-    assert slopes(made) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
-    code, again = here(capsys, made.name, "--to", "3", "--yes", "--why", "once more")
+    _, undone = here(capsys, line.name, "--to", "3", "--yes", "--why", "it was the weather")
+    assert f"Champion of {line.name} is version 3 now" in undone
+    assert slopes(line) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
+    code, again = here(capsys, line.name, "--to", "3", "--yes", "--why", "once more")
     assert (code, "nothing to do" in again) == (0, True)
-    assert here(capsys, made.name, "--to", "9", "--dry-run")[0] == 2
+    assert here(capsys, line.name, "--to", "9", "--dry-run")[0] == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("answer", "champion"), [("y", {"A,X": 1.0, "B,X": 3.0, "C,X": 3.0}), ("n", None)])
-def test_on_a_terminal_it_asks_why_and_whether(made: Line, answer: str, champion: dict[str, float] | None) -> None:
-    before = slopes(made)
+def test_on_a_terminal_it_asks_why_and_whether(line: Line, answer: str, champion: dict[str, float] | None) -> None:
+    before = slopes(line)
     ours, theirs = pty.openpty()
     os.write(ours, f"cancelled flights\n{answer}\n".encode())
-    done = muster(made.name, "--group", "A,X", stdin=theirs)
+    done = muster(line.name, "--group", "A,X", stdin=theirs)
     assert done.returncode == (0 if champion else 130)
     assert "Move the champion?" in done.stderr
-    assert slopes(made) == (champion or before)
-    last = made.moves[-1]
+    assert slopes(line) == (champion or before)
+    last = line.moves[-1]
     assert (json.loads(last["evidence"]).get("why") == "cancelled flights") == (champion is not None)
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer_is_named(made: Line) -> None:
+def test_a_server_that_does_not_answer_is_named(line: Line) -> None:
     env = os.environ | {"MUSTER_MLFLOW_URI": "http://127.0.0.1:9", "MUSTER_MLFLOW_WAITING": '{"patience": 1}'}
-    done = muster(made.name, "--dry-run", env=env)
+    done = muster(line.name, "--dry-run", env=env)
     assert (done.returncode, "error: " in done.stderr.splitlines()[-1]) == (1, True)
     assert "127.0.0.1:9" in done.stderr
 
@@ -100,9 +100,9 @@ def test_what_cannot_be_meant_ends_with_2(
     arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["rollback", *arguments])
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     assert problem in capsys.readouterr().err
 
 
@@ -112,11 +112,11 @@ def test_a_long_difference_is_cut_and_counted_and_cannot_steer_the_terminal() ->
     counts = {"changes": 0, "appears": 0, "disappears": 2000, "groups": 1, "taken_from": {"2": 2000}}
     about = {"from_version": "3", "to_version": None, "problem": None, "nothing_to_do": False, "fallback": "baseline"}
     view("flights", {**about, **counts, "shown": [row]}, out := io.StringIO())
-    told = out.getvalue()
-    assert "\x1b" not in told
-    assert "flights: version 3 -> a new version" in told
-    assert "2,000 disappear; 1 after" in told
-    assert "models taken from version 2 (2,000)" in told
-    assert "the fallback 'baseline' answers" in told
-    assert "2024-02-05-0000aaaa forest" in told
-    assert "the first 1 of 2,000 groups" in told
+    printed = out.getvalue()
+    assert "\x1b" not in printed
+    assert "flights: version 3 -> a new version" in printed
+    assert "2,000 disappear; 1 after" in printed
+    assert "models taken from version 2 (2,000)" in printed
+    assert "the fallback 'baseline' answers" in printed
+    assert "2024-02-05-0000aaaa forest" in printed
+    assert "the first 1 of 2,000 groups" in printed

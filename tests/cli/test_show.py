@@ -53,10 +53,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 @pytest.fixture
 def show(store: Store, capsys: pytest.CaptureFixture[str]) -> Show:
     def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main(["show", *arguments])
         printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        return int(exit_info.value.code or 0), printed.out, printed.err
 
     return run
 
@@ -192,7 +192,7 @@ def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
 
 @pytest.mark.usefixtures("predictions")
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "problem"),
     [
         (["nights", "ledger"], "no workload 'nights'; there is: flights"),
         (["flights", "legder"], "no table 'legder'; there is: alias_journal, decisions, features, ledger"),
@@ -206,10 +206,10 @@ def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
         (["flights"], "Missing argument 'table'"),
     ],
 )
-def test_wrong_argument_is_one_line_and_code_2(show: Show, arguments: list[str], told: str) -> None:
+def test_wrong_argument_is_one_line_and_code_2(show: Show, arguments: list[str], problem: str) -> None:
     code, out, err = show(*arguments)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert told in err
+    assert problem in err
 
 
 @pytest.mark.usefixtures("store")
@@ -230,8 +230,8 @@ try:
 finally:
     sys.stderr.write(f"imported: {{sorted({heavy})}}")
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stderr == "imported: []"
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stderr == "imported: []"
 
 
 @pytest.mark.usefixtures("predictions")

@@ -198,7 +198,9 @@ def test_every_dag_can_be_stored_and_is_the_same_when_parsed_again(bag: DagBag) 
 
 def test_parsing_imports_nothing_heavy() -> None:
     """In a process of its own: this one has imported everything."""
-    done = subprocess.run([sys.executable, "-c", PARSE], capture_output=True, text=True, check=True, env=os.environ)
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["dags"] >= len(STAGE_NAMES)
-    assert found["heavy"] == []
+    completed = subprocess.run(
+        [sys.executable, "-c", PARSE], capture_output=True, text=True, check=True, env=os.environ
+    )
+    report = json.loads(completed.stdout.splitlines()[-1])
+    assert report["dags"] >= len(STAGE_NAMES)
+    assert report["heavy"] == []

@@ -26,7 +26,7 @@ class Answer:
 
 
 @dataclass
-class Seen:
+class Request:
     at: float
     line: str
     body: bytes
@@ -38,7 +38,7 @@ class Server:
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
-        self.seen: list[Seen] = []
+        self.requests: list[Request] = []
         own = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,7 +46,7 @@ class Server:
 
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                own.seen.append(Seen(time.time(), self.requestline, body, self.headers.get("Authorization")))
+                own.requests.append(Request(time.time(), self.requestline, body, self.headers.get("Authorization")))
                 answer = own.answers.pop(0) if own.answers else Answer()
                 time.sleep(answer.hold)
                 self.send_response(answer.status)
@@ -72,11 +72,11 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that the settings name, with short pauses and a patience of three seconds."""
-    made = Server()
-    monkeypatch.setenv("MUSTER_MLFLOW_URI", made.uri)
+    server = Server()
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", server.uri)
     monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
     monkeypatch.setenv("MUSTER_MLFLOW_WAITING", '{"patience": 3, "first_pause": 0.01, "longest_pause": 0.05}')
     settings.cache_clear()
-    yield made
+    yield server
     settings.cache_clear()
-    made.close()
+    server.close()

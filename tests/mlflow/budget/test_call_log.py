@@ -78,13 +78,13 @@ def test_threads_of_a_process_share_what_there_is(tmp_path: Path) -> None:
     opened, began = CallLog(tmp_path / "s.sqlite"), time.monotonic()
 
     def take(thread: int) -> list[float]:
-        found = []
+        granted = []
         for number in range(60):
             name = f"{thread}-{number}"
             if opened.acquire("search", name, 20, 60).wait == 0:
-                found.append(time.monotonic())
+                granted.append(time.monotonic())
                 opened.completed("search", name)
-        return found
+        return granted
 
     with ThreadPoolExecutor(6) as pool:
         times = [at for taken in pool.map(take, range(6)) for at in taken]

@@ -23,13 +23,13 @@ def test_a_share_of_nothing_is_refused(executors: int, of_all: float) -> None:
 
 def test_a_group_begins_at_the_same_moment_in_every_process() -> None:
     code = "from muster.mlflow.budget.executors import jitter; print(jitter('UA,EWR,ORD', 30))"
-    told = {
+    printed = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
         for seed in ("1", "2")
     }
-    assert told == {f"{jitter('UA,EWR,ORD', 30)}\n".encode()}
+    assert printed == {f"{jitter('UA,EWR,ORD', 30)}\n".encode()}
 
 
 def test_groups_begin_evenly_spread() -> None:

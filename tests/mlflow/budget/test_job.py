@@ -41,16 +41,16 @@ def test_a_job_whose_budget_is_spent_ends_with_code_75_and_says_until_when(serve
     (tmp_path / "job.py").write_text(JOB)
     result = tmp_path / "results" / "one.json"
     command = [sys.executable, str(tmp_path / "job.py"), "--workload", str(tmp_path / "made.yaml")]
-    ended = subprocess.run(
+    completed = subprocess.run(
         [*command, "--partition", "2024-02-05", "--result", str(result)],
         env=os.environ | {"PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.returncode == os.EX_TEMPFAIL, ended.stderr
-    told = json.loads(result.read_text())
-    assert set(told) == {"until", "why"}
-    assert 500 < (datetime.fromisoformat(told["until"]) - datetime.now(UTC)).total_seconds() <= 600
-    assert "calls of class 'log_batch'" in told["why"]
-    assert ended.stderr.strip().splitlines()[-1].startswith("later: no MLflow call before")
+    assert completed.returncode == os.EX_TEMPFAIL, completed.stderr
+    answer = json.loads(result.read_text())
+    assert set(answer) == {"until", "why"}
+    assert 500 < (datetime.fromisoformat(answer["until"]) - datetime.now(UTC)).total_seconds() <= 600
+    assert "calls of class 'log_batch'" in answer["why"]
+    assert completed.stderr.strip().splitlines()[-1].startswith("later: no MLflow call before")

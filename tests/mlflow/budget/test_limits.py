@@ -22,10 +22,10 @@ def test_every_wrong_figure_is_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MUSTER_MLFLOW_BUDGET", '{"serch": 3, "rest": 0, "registry": -1, "log_batch": "many"}')
     with pytest.raises(ValidationError) as refused:
         Settings(_env_file=None)
-    told = str(refused.value)
-    assert "no class of call 'serch'; there is: search, log_batch, registry, rest" in told
+    message = str(refused.value)
+    assert "no class of call 'serch'; there is: search, log_batch, registry, rest" in message
     for name, value in {"rest": "0", "registry": "-1", "log_batch": "many"}.items():
-        assert f"'{name}' is '{value}': give the calls a second as a number above 0" in told
+        assert f"'{name}' is '{value}': give the calls a second as a number above 0" in message
 
 
 def test_another_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,9 +33,9 @@ def test_what_may_be_repeated_is_sent_until_it_is_answered(server: Server) -> No
     server.answers = list(FAILURES)
     before = budget.count()
     assert send(server, GET).status_code == 200
-    assert len(server.seen) == 5
+    assert len(server.requests) == 5
     assert budget.count() - before == 5
-    assert {seen.authorization for seen in server.seen} == {"Bearer secret"}
+    assert {request.authorization for request in server.requests} == {"Bearer secret"}
 
 
 @pytest.mark.parametrize("trouble", [Answer(500), Answer(cut=True), Answer(hold=1)], ids=["500", "cut", "timeout"])
@@ -43,14 +43,14 @@ def test_what_makes_something_is_sent_once(server: Server, trouble: Answer) -> N
     server.answers = [trouble]
     with pytest.raises(ResponseLost, match="what it creates may be there or not"):
         send(server, CREATE, "POST", json={}, timeout=0.5)
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("header", ["0", "soon", "", None])
 def test_a_throttled_call_is_sent_again_whatever_it_is(server: Server, header: str | None) -> None:
     server.answers = [Answer(429, {"Retry-After": header} if header is not None else {}) for _ in range(4)]
     assert send(server, CREATE, "POST", json={"a": 1}).status_code == 200
-    assert [seen.body for seen in server.seen] == [b'{"a": 1}'] * 5
+    assert [request.body for request in server.requests] == [b'{"a": 1}'] * 5
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -58,7 +58,7 @@ def test_retry_after_is_waited_for(server: Server, form: str) -> None:
     date = format_datetime(datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3), usegmt=True)
     server.answers = [Answer(429, {"Retry-After": "2" if form == "seconds" else date})]
     send(server, GET)
-    throttled, again = (seen.at for seen in server.seen)
+    throttled, again = (request.at for request in server.requests)
     assert 1.5 < again - throttled < 4
 
 
@@ -72,7 +72,7 @@ def test_a_long_closure_is_told_at_once_and_to_everybody(server: Server) -> None
             send(server, GET)
         assert time.time() - began < 2
         assert 590 < (spent.value.until - datetime.now(UTC)).total_seconds() <= 600
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
     closed = budget.closure()
     assert closed is not None
     assert abs((closed.until - spent.value.until).total_seconds()) < 1
@@ -99,7 +99,7 @@ def test_an_upload_is_sent_again_whole(server: Server, tmp_path: Path) -> None:
     server.answers = [Answer(500), Answer(429), Answer(cut=True)]
     with file.open("rb") as body:
         send(server, "/api/2.0/mlflow-artifacts/artifacts/1/shard.bin", "PUT", data=body)
-    assert [len(seen.body) for seen in server.seen] == [300_000] * 4
+    assert [len(request.body) for request in server.requests] == [300_000] * 4
 
 
 def test_a_server_that_goes_on_failing_is_never_read_as_having_nothing(server: Server) -> None:
@@ -107,7 +107,7 @@ def test_a_server_that_goes_on_failing_is_never_read_as_having_nothing(server: S
     server.answers = [Answer(500, body=missing)] * 1000
     with pytest.raises(ServerUnavailable, match=r"answered 500 \(no such alias\), sent \d+ times"):
         send(server, GET)
-    assert len(server.seen) > 10
+    assert len(server.requests) > 10
 
 
 def test_a_server_that_is_not_there_got_nothing_so_all_is_sent_again(server: Server) -> None:
@@ -119,7 +119,7 @@ def test_a_server_that_is_not_there_got_nothing_so_all_is_sent_again(server: Ser
 def test_what_the_server_refuses_is_the_callers_matter(server: Server) -> None:
     server.answers = [Answer(404)]
     assert send(server, GET).status_code == 404
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 def test_no_password_is_told(server: Server) -> None:
@@ -135,8 +135,10 @@ def test_mlflow_itself_puts_the_budget_there(server: Server) -> None:
         "import mlflow; from muster.mlflow import budget; "
         "c = mlflow.MlflowClient('{}'); c.get_run('x'); print(budget.count())"
     )
-    told = subprocess.run([sys.executable, "-c", code.format(server.uri)], capture_output=True, text=True, check=False)
-    assert (told.stdout.strip(), len(server.seen)) == ("1", 1), told.stderr
+    completed = subprocess.run(
+        [sys.executable, "-c", code.format(server.uri)], capture_output=True, text=True, check=False
+    )
+    assert (completed.stdout.strip(), len(server.requests)) == ("1", 1), completed.stderr
 
 
 def test_importing_the_budget_imports_no_mlflow() -> None:
