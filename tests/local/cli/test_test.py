@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from muster_local.cli import main
-from muster_local.cli.test import WORKERS
+from muster_local.cli.test import SLOWEST, WORKERS
 
 Commands = list[list[str]]
 
@@ -38,21 +38,21 @@ def test_arguments_go_to_pytest_which_runs_in_parallel(record_commands: Callable
         main(["test", "tests/evaluation", "-m", "not slow", "--maxfail=1"])
     assert exit_info.value.code == 0
     assert sorted(command[0] for command in commands[:-1]) == ["lint-imports", "mypy", "ruff"]
-    assert commands[-1] == ["pytest", *WORKERS, "tests/evaluation", "-m", "not slow", "--maxfail=1"]
+    assert commands[-1] == ["pytest", *WORKERS, *SLOWEST, "tests/evaluation", "-m", "not slow", "--maxfail=1"]
 
 
 def test_the_first_failure_is_asked_for_of_one_process(record_commands: Callable[[str], Commands]) -> None:
     commands = record_commands("")
     with pytest.raises(SystemExit):
         main(["test", "-x"])
-    assert commands[-1] == ["pytest", "-x"]
+    assert commands[-1] == ["pytest", *SLOWEST, "-x"]
 
 
 def test_quick_leaves_out_what_starts_services(record_commands: Callable[[str], Commands]) -> None:
     commands = record_commands("")
     with pytest.raises(SystemExit):
         main(["test", "--quick", "tests/workload"])
-    assert commands[-1] == ["pytest", *WORKERS, "-m", "not e2e and not slow and not spark", "tests/workload"]
+    assert commands[-1] == ["pytest", *WORKERS, *SLOWEST, "-m", "not e2e and not slow and not spark", "tests/workload"]
 
 
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports", "pytest"])
