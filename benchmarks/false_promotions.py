@@ -59,12 +59,12 @@ def simulate(groups: int, algorithms: int, gain: float, gate: Gate, seed: int = 
         {name: getattr(judgement, name) if name in fields else None for name in DECISIONS.names}
         for judgement in judgements
     ]
-    decided = control(pa.Table.from_pylist(rows, schema=DECISIONS), gate.false_promotions)
+    decisions = control(pa.Table.from_pylist(rows, schema=DECISIONS), gate.false_promotions)
     return Simulated(
         judged=np.array([judgement.verdict != "hold" for judgement in judgements]),
         better=np.array([is_better(number) and gain > 0 for number in range(groups)]),
         plain=np.array([judgement.verdict == "promote" for judgement in judgements]),
-        controlled=np.array(decided["verdict"].to_pylist()) == "promote",
+        controlled=np.array(decisions["verdict"].to_pylist()) == "promote",
     )
 
 

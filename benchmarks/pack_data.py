@@ -90,13 +90,13 @@ def write_models(workload: Workload, store: Store, size: int, run: str, run_id: 
     fixed |= {"features_version": 1, "mlflow_run_id": run_id}
     fixed |= {"train_from": windows.train.start, "train_to": windows.train.stop}
     for bucket in range(BUCKETS):
-        mine = [name for name in names if groups.bucket(name, BUCKETS) == bucket]
+        bucket_names = [name for name in names if groups.bucket(name, BUCKETS) == bucket]
         with ShardWriter(Path(store.packs()) / run, str(bucket)) as shard:
-            stored = [shard.add(data) for _ in mine]
+            stored = [shard.add(data) for _ in bucket_names]
         below = shard.path.relative_to(store.root).as_posix() if shard.path else ""
         rows += [
             {**fixed, "group": name, "bucket": bucket, "shard": below, **place._asdict()}
-            for name, place in zip(mine, stored, strict=True)
+            for name, place in zip(bucket_names, stored, strict=True)
         ]
     return pa.Table.from_pylist(rows, MODELS)
 

@@ -22,9 +22,9 @@ SETTINGS = ".settings.json"
 
 def settings_of(home: Path) -> Settings:
     """Return settings of a home of its own, on free ports, with the jars that the checkout's home may have."""
-    fetched = PROJECT / ".muster" / "jars"
-    if all((fetched / jar.name).exists() for jar in jars(home)):
-        shutil.copytree(fetched, home / "jars", dirs_exist_ok=True)
+    folder = PROJECT / ".muster" / "jars"
+    if all((folder / jar.name).exists() for jar in jars(home)):
+        shutil.copytree(folder, home / "jars", dirs_exist_ok=True)
     names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
     # What a developer's own .env may name, no test writes to.
     own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}

@@ -53,12 +53,12 @@ def test_a_look_then_the_rollback_then_its_undoing(line: Line, capsys: pytest.Ca
     assert "\n1 groups change, 0 appear, 1 disappear" in look.stdout
     assert len(line.moves) == 3
 
-    _, done = here(capsys, line.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
-    answer = json.loads(done)
+    _, output = here(capsys, line.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
+    answer = json.loads(output)
     assert (answer["from_version"], answer["result"]["to_version"], answer["result"]["who"]) == ("3", "2", "ann")
 
-    _, undone = here(capsys, line.name, "--to", "3", "--yes", "--why", "it was the weather")
-    assert f"Champion of {line.name} is version 3 now" in undone
+    _, undo_output = here(capsys, line.name, "--to", "3", "--yes", "--why", "it was the weather")
+    assert f"Champion of {line.name} is version 3 now" in undo_output
     assert slopes(line) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
     code, again = here(capsys, line.name, "--to", "3", "--yes", "--why", "once more")
     assert (code, "nothing to do" in again) == (0, True)
@@ -71,9 +71,9 @@ def test_on_a_terminal_it_asks_why_and_whether(line: Line, answer: str, champion
     before = slopes(line)
     ours, theirs = pty.openpty()
     os.write(ours, f"cancelled flights\n{answer}\n".encode())
-    done = muster(line.name, "--group", "A,X", stdin=theirs)
-    assert done.returncode == (0 if champion else 130)
-    assert "Move the champion?" in done.stderr
+    completed = muster(line.name, "--group", "A,X", stdin=theirs)
+    assert completed.returncode == (0 if champion else 130)
+    assert "Move the champion?" in completed.stderr
     assert slopes(line) == (champion or before)
     last = line.moves[-1]
     assert (json.loads(last["evidence"]).get("why") == "cancelled flights") == (champion is not None)
@@ -82,9 +82,9 @@ def test_on_a_terminal_it_asks_why_and_whether(line: Line, answer: str, champion
 @pytest.mark.slow
 def test_a_server_that_does_not_answer_is_named(line: Line) -> None:
     env = os.environ | {"MUSTER_MLFLOW_URI": "http://127.0.0.1:9", "MUSTER_MLFLOW_WAITING": '{"patience": 1}'}
-    done = muster(line.name, "--dry-run", env=env)
-    assert (done.returncode, "error: " in done.stderr.splitlines()[-1]) == (1, True)
-    assert "127.0.0.1:9" in done.stderr
+    completed = muster(line.name, "--dry-run", env=env)
+    assert (completed.returncode, "error: " in completed.stderr.splitlines()[-1]) == (1, True)
+    assert "127.0.0.1:9" in completed.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from muster.storage.tables import DECISIONS
 RESAMPLED = np.random.default_rng(0).normal(0.05, 0.02, size=500)
 
 
-def judged(p_values: list[float | None], verdict: str = "promote", against: str = "champion") -> pa.Table:
+def decisions(p_values: list[float | None], verdict: str = "promote", against: str = "champion") -> pa.Table:
     rows: list[dict[str, Any]] = [
         {"group": str(number), "verdict": "hold" if p is None else verdict, "reason": "as judged", "p_value": p}
         | {"against": against}
@@ -47,7 +47,7 @@ def test_a_million_rows_do_not_overflow() -> None:
 
 def test_each_p_value_is_adjusted_for_all_that_were_judged() -> None:
     """By hand: m * p / rank, made monotone from the largest down; the held are no part of m."""
-    columns = control(judged([0.01, None, 0.02, 0.04, 0.3]), 0.05).to_pydict()
+    columns = control(decisions([0.01, None, 0.02, 0.04, 0.3]), 0.05).to_pydict()
     assert columns["q_value"][1] is None
     assert np.delete(columns["q_value"], 1).astype(float) == pytest.approx([0.04, 0.04, 0.04 * 4 / 3, 0.3])
     assert columns["verdict"] == ["promote", "hold", "promote", "reject", "reject"]
@@ -55,24 +55,24 @@ def test_each_p_value_is_adjusted_for_all_that_were_judged() -> None:
 
 
 def test_a_rejection_stays_one_with_its_own_reason() -> None:
-    columns = control(judged([1e-9, 0.5], verdict="reject"), 0.1).to_pydict()
+    columns = control(decisions([1e-9, 0.5], verdict="reject"), 0.1).to_pydict()
     assert (columns["verdict"], columns["reason"]) == (["reject"] * 2, ["as judged"] * 2)
 
 
 def test_at_a_declared_rate_of_one_the_win_rate_decides_alone() -> None:
-    assert control(judged([0.2, 0.9, 1.0]), 1.0)["verdict"].to_pylist() == ["promote"] * 3
+    assert control(decisions([0.2, 0.9, 1.0]), 1.0)["verdict"].to_pylist() == ["promote"] * 3
 
 
 def test_the_reason_names_whom_it_beats() -> None:
-    assert control(judged([0.9], against="baseline"), 0.1)["reason"].to_pylist() == [CHANCE_REASONS[1]]
+    assert control(decisions([0.9], against="baseline"), 0.1)["reason"].to_pylist() == [CHANCE_REASONS[1]]
 
 
 def test_nothing_judged_is_nothing_to_control() -> None:
-    assert control(judged([None, None]), 0.1)["verdict"].to_pylist() == ["hold", "hold"]
-    assert control(judged([]), 0.1).schema == DECISIONS
+    assert control(decisions([None, None]), 0.1)["verdict"].to_pylist() == ["hold", "hold"]
+    assert control(decisions([]), 0.1).schema == DECISIONS
 
 
 def test_the_order_of_the_groups_changes_nothing() -> None:
-    rows = judged(list(np.random.default_rng(1).random(50) ** 3))
+    rows = decisions(list(np.random.default_rng(1).random(50) ** 3))
     backwards = control(rows.take(list(range(49, -1, -1))), 0.1)
     assert control(rows, 0.1) == backwards.take(list(range(49, -1, -1)))

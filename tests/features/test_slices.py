@@ -38,19 +38,19 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path), "made")
 
 
-def observed(store: Store, *days: str) -> None:
+def write_observations(store: Store, *days: str) -> None:
     rows = pa.table({"place": ["a"] * len(days), "date": [date.fromisoformat(day) for day in days]})
     write_deltalake(store.table("observations"), rows, partition_by=["date"])
 
 
-def built(store: Store, *first_days: str) -> None:
+def write_slices(store: Store, *first_days: str) -> None:
     rows = [{"group": "a", "partition": first, "bucket": 15} for first in first_days]
     table = pa.Table.from_pylist(rows, features_schema(WORKLOAD))
     write_deltalake(store.table("features"), table, partition_by=["partition", "bucket"])
 
 
 def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) -> None:
-    observed(store, "2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
+    write_observations(store, "2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
     slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
     assert [str(first) for first in slices.first_days] == ["2024-01-08", "2024-01-22", "2024-01-29"]
     assert slices.days == DateRange(date(2024, 1, 8), date(2024, 2, 5))
@@ -58,15 +58,15 @@ def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) 
 
 
 def test_later_runs_build_their_own_slice_again_and_no_earlier_one(store: Store) -> None:
-    observed(store, "2024-01-10", "2024-01-16", "2024-01-22", "2024-01-29")
-    built(store, "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
+    write_observations(store, "2024-01-10", "2024-01-16", "2024-01-22", "2024-01-29")
+    write_slices(store, "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
     slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
     assert slices.first_days == [date(2024, 1, 29)]
     assert slices.observed.start == date(2024, 1, 26)
 
 
 def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:
-    observed(store, "2024-01-28")
+    write_observations(store, "2024-01-28")
     with pytest.raises(NoObservations, match="hold no day of the slice from 2024-01-29; run ingest first"):
         slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
 
@@ -77,8 +77,8 @@ def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:
 def test_a_table_of_another_declaration_is_not_mixed_with_this_ones(
     store: Store, changed: dict[str, object], what: str
 ) -> None:
-    observed(store, "2024-01-29")
-    built(store, "2024-01-22")
+    write_observations(store, "2024-01-29")
+    write_slices(store, "2024-01-22")
     declared = WORKLOAD.model_copy(update={"features": WORKLOAD.features.model_copy(update=changed)})
     with pytest.raises(OtherFeatures, match=f"has other {what} than are declared now; move '.*features' away"):
         slices_to_build(PartitionContext(declared, Path(), store, WINDOWS))

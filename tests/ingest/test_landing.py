@@ -72,11 +72,11 @@ def test_landing_again_leaves_files_as_they_are(folder: Path) -> None:
     store = Store(str(folder / "store"), "made")
     workload = declared(folder, "deliver")
     land(Context(workload, folder, store))
-    mended = Path(store.landing()) / "2024-01-01.csv.gz"
-    mended.write_bytes(b"delivered by hand")
+    first_file = Path(store.landing()) / "2024-01-01.csv.gz"
+    first_file.write_bytes(b"delivered by hand")
     report = land(Context(workload, folder, store))
     assert (report.written, report.days) == (0, 2)
-    assert mended.read_bytes() == b"delivered by hand"
+    assert first_file.read_bytes() == b"delivered by hand"
 
 
 def test_the_same_rows_give_the_same_bytes(folder: Path) -> None:

@@ -85,7 +85,7 @@ def observations(workload: Workload) -> pa.Table:
     return pa.Table.from_pylist(rows, observations_schema(workload))
 
 
-def observed(root: Path, yaml: Path, buckets: int = 3) -> Path:
+def write_observations(root: Path, yaml: Path, buckets: int = 3) -> Path:
     """Return `root`, a store in which the observations are."""
     workload = load_workload(yaml)
     declared = workload.model_copy(update={"features": workload.features.model_copy(update={"buckets": buckets})})
@@ -95,7 +95,7 @@ def observed(root: Path, yaml: Path, buckets: int = 3) -> Path:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, yaml: Path) -> Path:
-    return observed(tmp_path_factory.mktemp("store"), yaml)
+    return write_observations(tmp_path_factory.mktemp("store"), yaml)
 
 
 def table(job: Job) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def expected(job: Job) -> pd.DataFrame:
 
 
 @pytest.fixture
-def built(make_job: MakeJob, yaml: Path, root: Path) -> Job:
+def built_job(make_job: MakeJob, yaml: Path, root: Path) -> Job:
     """The job of a store in which the features of the partition are."""
     job = make_job("features", yaml, PARTITION, root)
     if job.store.open("features") is None:
@@ -129,48 +129,48 @@ def built(make_job: MakeJob, yaml: Path, root: Path) -> Job:
     return job
 
 
-def test_the_table_holds_what_pandas_computes_and_each_parents_share(built: Job) -> None:
-    rows = table(built)
-    pd.testing.assert_frame_equal(rows, expected(built))
+def test_the_table_holds_what_pandas_computes_and_each_parents_share(built_job: Job) -> None:
+    rows = table(built_job)
+    pd.testing.assert_frame_equal(rows, expected(built_job))
     assert set(rows.loc[rows["parent"], "group"]) == PARENTS
 
 
-def test_infinite_features_reach_training(built: Job) -> None:
-    assert np.isinf(table(built)["inverse"]).any()
+def test_infinite_features_reach_training(built_job: Job) -> None:
+    assert np.isinf(table(built_job)["inverse"]).any()
 
 
-def test_a_slice_and_bucket_is_one_file_in_the_order_of_training(built: Job) -> None:
-    delta_table = built.store.open("features")
+def test_a_slice_and_bucket_is_one_file_in_the_order_of_training(built_job: Job) -> None:
+    delta_table = built_job.store.open("features")
     assert delta_table is not None
     actions = pa.table(delta_table.get_add_actions(flatten=True)).to_pylist()
     places = [(item["partition.partition"], item["partition.bucket"]) for item in actions]
     assert len(places) == len(set(places))
     assert {partition for partition, _ in places} == {"2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29"}
     for item in actions:
-        rows = pq.read_table(f"{built.store.table('features')}/{item['path']}", partitioning=None).to_pandas()
+        rows = pq.read_table(f"{built_job.store.table('features')}/{item['path']}", partitioning=None).to_pandas()
         order = rows[["group", "time", "row_id"]]
         assert order.equals(order.sort_values(["group", "time", "row_id"], ignore_index=True))
 
 
-def test_the_same_partition_again_gives_the_same_rows_and_builds_its_own_slice_only(built: Job) -> None:
-    before = table(built)
-    result = features.run(built)
+def test_the_same_partition_again_gives_the_same_rows_and_builds_its_own_slice_only(built_job: Job) -> None:
+    before = table(built_job)
+    result = features.run(built_job)
     assert (result["slices"], result["groups"], result["parents"]) == (1, len(GROUPS) - 1, 2)
     assert result["rows"] == (before["partition"] == "2024-01-29").sum()
-    pd.testing.assert_frame_equal(table(built), before)
-    delta_table = built.store.open("features")
+    pd.testing.assert_frame_equal(table(built_job), before)
+    delta_table = built_job.store.open("features")
     assert delta_table is not None
     assert result["features_version"] == delta_table.version()
 
 
 def test_buckets_and_the_order_of_partitions_change_no_row(
-    make_job: MakeJob, yaml: Path, tmp_path: Path, built: Job
+    make_job: MakeJob, yaml: Path, tmp_path: Path, built_job: Job
 ) -> None:
-    root = observed(tmp_path, yaml, buckets=5)
+    root = write_observations(tmp_path, yaml, buckets=5)
     for partition in (PARTITION - timedelta(days=7), PARTITION):
         job = make_job("features", yaml, partition, root, buckets=5)
         features.run(job)
-    theirs, ours = table(job), table(built)
+    theirs, ours = table(job), table(built_job)
     within = theirs["partition"] >= "2024-01-08"
     columns = [name for name in ours.columns if name != "bucket"]
     pd.testing.assert_frame_equal(theirs.loc[within, columns].reset_index(drop=True), ours[columns])

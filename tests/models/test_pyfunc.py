@@ -178,9 +178,9 @@ def test_scores_in_an_environment_made_of_its_own_requirements(uri: str, mlflow_
 
     def run(*arguments: str) -> str:
         command = [str(python), *arguments]
-        done = subprocess.run(command, env=clean, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        completed = subprocess.run(command, env=clean, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout
 
     assert run("-c", absent).strip() == "[]"
     rows = json.dumps(ROWS.to_dict(orient="list"))

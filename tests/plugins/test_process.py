@@ -90,8 +90,8 @@ def test_a_job_ends_when_its_task_is_killed_without_warning() -> None:
 
 def test_a_job_whose_task_is_gone_before_it_starts_does_not_start(tmp_path: Path) -> None:
     tied = [sys.executable, "-I", "-S", process.die_with_parent.__file__, str(os.getpid() + 1)]
-    done = subprocess.run([*tied, sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
-    assert done.returncode == 128 + 15
+    completed = subprocess.run([*tied, sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
+    assert completed.returncode == 128 + 15
     assert not (tmp_path / "ran").exists()
 
 
@@ -104,9 +104,13 @@ def test_a_job_that_does_not_listen_is_made_to_end(monkeypatch) -> None:  # type
 
 def test_an_earlier_attempts_processes_are_ended_and_no_others(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(process, "GRACE", 0.5)
-    mine, deaf, other = start(SLEEPING, "store a train 1"), start(DEAF, "store a train 1"), start(SLEEPING, "store a 2")
-    assert sorted(stop_leftovers("store a train 1")) == sorted([mine.pid, deaf.pid])
-    assert not runs(mine.pid)
+    leftover, deaf, other = (
+        start(SLEEPING, "store a train 1"),
+        start(DEAF, "store a train 1"),
+        start(SLEEPING, "store a 2"),
+    )
+    assert sorted(stop_leftovers("store a train 1")) == sorted([leftover.pid, deaf.pid])
+    assert not runs(leftover.pid)
     assert not runs(deaf.pid)
     assert runs(other.pid)
     other.stop()

@@ -25,14 +25,14 @@ def replace(store: Store, partition: str, *groups: str) -> None:
     replace_rows(store, "ledger", rows, f"partition = '{partition}'")
 
 
-def stored(store: Store) -> list[tuple[str, str]]:
+def ledger_rows(store: Store) -> list[tuple[str, str]]:
     rows = DeltaTable(store.table("ledger")).to_pyarrow_table().to_pylist()
     return sorted((row["partition"], row["group"]) for row in rows)
 
 
 def test_the_first_commit_lays_the_table_out(store: Store) -> None:
     replace(store, FIRST, "a", "b")
-    assert stored(store) == [(FIRST, "a"), (FIRST, "b")]
+    assert ledger_rows(store) == [(FIRST, "a"), (FIRST, "b")]
     assert DeltaTable(store.table("ledger")).metadata().partition_columns == ["partition"]
 
 
@@ -40,7 +40,7 @@ def test_the_rows_of_one_partition_are_replaced_in_one_commit(store: Store) -> N
     replace(store, FIRST, "a", "b")
     replace(store, SECOND, "a")
     replace(store, FIRST, "c")
-    assert stored(store) == [(FIRST, "c"), (SECOND, "a")]
+    assert ledger_rows(store) == [(FIRST, "c"), (SECOND, "a")]
     assert DeltaTable(store.table("ledger")).version() == 2
 
 
@@ -48,7 +48,7 @@ def test_a_partition_may_become_empty(store: Store) -> None:
     replace(store, FIRST, "a")
     replace(store, SECOND, "b")
     replace(store, FIRST)
-    assert stored(store) == [(SECOND, "b")]
+    assert ledger_rows(store) == [(SECOND, "b")]
 
 
 def test_rows_of_another_partition_are_refused(store: Store) -> None:
@@ -56,4 +56,4 @@ def test_rows_of_another_partition_are_refused(store: Store) -> None:
     rows = pa.Table.from_pylist([{"partition": SECOND, "group": "b"}], COLUMNS)
     with pytest.raises(Exception, match="partition"):
         replace_rows(store, "ledger", rows, f"partition = '{FIRST}'")
-    assert stored(store) == [(FIRST, "a")]
+    assert ledger_rows(store) == [(FIRST, "a")]

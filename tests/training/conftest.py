@@ -94,7 +94,7 @@ def context_of(workload: Workload, folder: Path) -> Context:
 
 
 @pytest.fixture
-def planned(declare: Callable[..., Workload], folder: Path) -> Callable[..., FitPlan]:
+def make_plan(declare: Callable[..., Workload], folder: Path) -> Callable[..., FitPlan]:
     """Return the plan of the workload with sections changed."""
 
     def make(**changes: Any) -> FitPlan:

@@ -66,12 +66,12 @@ class Picky(LogisticRegression):
 
 
 @pytest.fixture
-def train(planned: Callable[..., FitPlan], folder: Path) -> Callable[..., dict[str, dict[str, Any]]]:
+def train(make_plan: Callable[..., FitPlan], folder: Path) -> Callable[..., dict[str, dict[str, Any]]]:
     """Return how the given groups ended, by group, and where the model of the first algorithm is stored."""
 
     def run(*parts: pa.Table, plan: FitPlan | None = None, bucket: int = 0) -> dict[str, dict[str, Any]]:
         rows = pa.concat_tables(parts).sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
-        outcomes = train_bucket(plan or planned(), rows, bucket, folder / "shards")
+        outcomes = train_bucket(plan or make_plan(), rows, bucket, folder / "shards")
         assert outcomes.schema == OUTCOMES
         results = {row["group"]: {**row["fits"][0], **row} for row in outcomes.to_pylist()}
         assert len(results) == outcomes.num_rows
@@ -104,10 +104,10 @@ def test_a_broken_group_is_recorded_and_the_others_go_on(
 
 
 def test_an_estimator_that_raises_for_one_group_fails_that_group_only(
-    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], make_plan: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
     plan = replace(
-        planned(),
+        make_plan(),
         factories=(EstimatorFactory("own", (StepFactory(Picky, {}),)),),
         allowed_imports=(__name__.split(".")[0],),
     )
@@ -132,9 +132,9 @@ def test_a_bucket_in_which_nothing_trains_leaves_no_shard(
 
 
 def test_an_empty_bucket_has_no_outcome(
-    planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table], folder: Path
+    make_plan: Callable[..., FitPlan], group_rows: Callable[..., pa.Table], folder: Path
 ) -> None:
-    assert train_bucket(planned(), group_rows("a").slice(0, 0), 0, folder / "shards").num_rows == 0
+    assert train_bucket(make_plan(), group_rows("a").slice(0, 0), 0, folder / "shards").num_rows == 0
 
 
 def test_any_name_is_a_group_like_any_other(
@@ -161,10 +161,10 @@ def test_a_group_learns_from_its_own_rows(
 def test_no_row_from_the_cutoff_on_is_learnt_from(
     train: Callable[..., Any],
     model_of: Callable[..., Any],
-    planned: Callable[..., FitPlan],
+    make_plan: Callable[..., FitPlan],
     group_rows: Callable[..., pa.Table],
 ) -> None:
-    plan = planned()
+    plan = make_plan()
     early = group_rows("a", rows=40)
     late = group_rows("a", rows=40, first=plan.train.stop, days=7, label=[1.0, 0.0] * 20, signal=[9.0, -9.0] * 20)
     before = group_rows("a", rows=40, first=plan.train.start - timedelta(days=7), days=7, signal=[-9.0, 9.0] * 20)
@@ -176,16 +176,16 @@ def test_no_row_from_the_cutoff_on_is_learnt_from(
 
 
 def test_a_group_seen_only_from_the_cutoff_on_enters_and_is_skipped(
-    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], make_plan: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    results = train(group_rows("a"), group_rows("new", first=planned().train.stop, days=7))
+    results = train(group_rows("a"), group_rows("new", first=make_plan().train.stop, days=7))
     assert (results["new"]["state"], results["new"]["rows"]) == ("skipped", 0)
 
 
 def test_a_models_bytes_do_not_depend_on_the_groups_beside_it(
-    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], make_plan: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
-    plan = planned(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
+    plan = make_plan(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
     parts = [group_rows(f"g{number}", rows=40 + number) for number in range(9)]
     together = train(*parts, plan=plan)
     for part in parts:
@@ -208,7 +208,7 @@ def test_a_parent_group_is_marked(train: Callable[..., Any], group_rows: Callabl
 
 
 def test_fits_run_on_one_thread(
-    train: Callable[..., Any], planned: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
+    train: Callable[..., Any], make_plan: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
 ) -> None:
     threads: list[int] = []
 
@@ -216,20 +216,20 @@ def test_fits_run_on_one_thread(
         threads.extend(library["num_threads"] for library in threadpool_info())
         return LogisticRegression()
 
-    train(group_rows("a"), plan=replace(planned(), factories=(EstimatorFactory("own", (StepFactory(make, {}),)),)))
+    train(group_rows("a"), plan=replace(make_plan(), factories=(EstimatorFactory("own", (StepFactory(make, {}),)),)))
     assert set(threads) == {1}
 
 
 def test_models_that_do_not_converge_fill_no_log(
     train: Callable[..., Any],
-    planned: Callable[..., FitPlan],
+    make_plan: Callable[..., FitPlan],
     group_rows: Callable[..., pa.Table],
     recwarn: pytest.WarningsRecorder,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    plan = planned(algorithms={"logistic": {"sklearn.linear_model.LogisticRegression": {"max_iter": 1}}})
+    plan = make_plan(algorithms={"logistic": {"sklearn.linear_model.LogisticRegression": {"max_iter": 1}}})
     assert train(group_rows("a"), group_rows("b"), plan=plan)["a"]["state"] == "trained"
     assert (list(recwarn), caplog.text, capfd.readouterr()) == ([], "", ("", ""))
 

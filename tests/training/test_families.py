@@ -50,9 +50,13 @@ def train(plan: FitPlan, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
 
 
 def test_the_model_that_is_read_back_scores_positives_higher(
-    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
+    family: str,
+    make_plan: Callable[..., FitPlan],
+    bucket: pa.Table,
+    group_rows: Callable[..., pa.Table],
+    tmp_path: Path,
 ) -> None:
-    first = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)[0]
+    first = train(make_plan(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)[0]
     data = read_bytes(tmp_path / first["shard"], first["offset"], first["length"])
     rows = group_rows("a")
     predicted = scores(decode(data, first["sha256"], "a", ""), np.column_stack([rows["signal"], rows["noise"]]))
@@ -63,22 +67,26 @@ def test_the_model_that_is_read_back_scores_positives_higher(
 
 
 def test_a_group_that_cannot_be_trained_stops_no_other(
-    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
+    family: str, make_plan: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
 ) -> None:
-    outcomes = train(planned(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)
+    outcomes = train(make_plan(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)
     assert [row["state"] for row in outcomes] == ["trained", "failed", "trained"]
 
 
 def test_again_gives_the_same_bytes(
-    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
+    family: str, make_plan: Callable[..., FitPlan], bucket: pa.Table, tmp_path: Path
 ) -> None:
-    plan = planned(algorithms={"one": FAMILIES[family]})
+    plan = make_plan(algorithms={"one": FAMILIES[family]})
     assert train(plan, bucket, tmp_path) == train(plan, bucket, tmp_path)
 
 
 def test_alone_gives_the_same_bytes_as_among_others(
-    family: str, planned: Callable[..., FitPlan], bucket: pa.Table, group_rows: Callable[..., pa.Table], tmp_path: Path
+    family: str,
+    make_plan: Callable[..., FitPlan],
+    bucket: pa.Table,
+    group_rows: Callable[..., pa.Table],
+    tmp_path: Path,
 ) -> None:
-    plan = planned(algorithms={"one": FAMILIES[family]})
+    plan = make_plan(algorithms={"one": FAMILIES[family]})
     among, alone = train(plan, bucket, tmp_path)[2], train(plan, group_rows("c"), tmp_path)[0]
     assert among["sha256"] == alone["sha256"]

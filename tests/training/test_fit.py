@@ -64,9 +64,9 @@ def model_of(outcome: Outcome) -> bytes:
 
 
 def test_a_trained_group_has_the_model_that_scikit_learn_fits(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(planned(), "a", *data)
+    outcome = fit_group(make_plan(), "a", *data)
     assert (outcome.state, outcome.reason, outcome.error_class) == ("trained", None, None)
     assert (outcome.rows, outcome.positives) == (60, 30)
     model = pickle.loads(zstandard.ZstdDecompressor().decompress(outcome.fits[0].model))
@@ -74,170 +74,170 @@ def test_a_trained_group_has_the_model_that_scikit_learn_fits(
     np.testing.assert_array_equal(model.predict_proba(data[0]), expected.predict_proba(data[0]))
 
 
-def test_too_few_rows_are_skipped(planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_too_few_rows_are_skipped(make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
     features, labels = data
-    outcome = fit_group(planned(), "a", features[:19], labels[:19])
+    outcome = fit_group(make_plan(), "a", features[:19], labels[:19])
     assert (outcome.state, outcome.reason) == ("skipped", "too few labelled rows")
-    assert fit_group(planned(), "a", features[:20], labels[:20]).state == "trained"
+    assert fit_group(make_plan(), "a", features[:20], labels[:20]).state == "trained"
 
 
-def test_no_row_at_all_is_too_few(planned: Callable[..., FitPlan]) -> None:
-    outcome = fit_group(planned(), "a", np.empty((0, 2)), np.empty(0))
+def test_no_row_at_all_is_too_few(make_plan: Callable[..., FitPlan]) -> None:
+    outcome = fit_group(make_plan(), "a", np.empty((0, 2)), np.empty(0))
     assert (outcome.state, outcome.rows) == ("skipped", 0)
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_one_class_is_skipped(
-    label: float, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    label: float, make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(planned(), "a", data[0], np.full(60, label))
+    outcome = fit_group(make_plan(), "a", data[0], np.full(60, label))
     assert (outcome.state, outcome.reason) == ("skipped", "one class only")
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinite_values_fail_and_name_their_column(
-    value: float, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    value: float, make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][7, 1] = value
-    outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data)
+    outcome = fit_group(make_plan(algorithms={"logistic": PIPELINE}), "a", *data)
     assert (outcome.state, outcome.error_class) == ("failed", "InfiniteValues")
     assert outcome.reason == "infinite values in noise"
 
 
 def test_a_missing_column_fails_and_is_named(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(planned(), "a", data[0][:, :1], data[1], missing=["noise"])
+    outcome = fit_group(make_plan(), "a", data[0][:, :1], data[1], missing=["noise"])
     assert (outcome.state, outcome.error_class) == ("failed", "MissingColumn")
     assert "no column noise" in str(outcome.reason)
 
 
 def test_a_label_that_is_neither_0_nor_1_fails(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[1][3] = 2
-    assert fit_group(planned(), "a", *data).error_class == "NotALabel"
+    assert fit_group(make_plan(), "a", *data).error_class == "NotALabel"
 
 
 def test_unknown_values_are_the_estimators_to_handle(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][::3, 0] = np.nan
-    assert fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data).state == "trained"
-    refused = fit_group(planned(), "a", *data)
+    assert fit_group(make_plan(algorithms={"logistic": PIPELINE}), "a", *data).state == "trained"
+    refused = fit_group(make_plan(), "a", *data)
     assert (refused.state, refused.error_class) == ("failed", "ValueError")
     assert "NaN" in str(refused.reason)
 
 
 def test_a_column_of_unknown_values_only_leaves_a_model_that_scores(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     later = data[0].copy()
     data[0][:, 1] = np.nan
-    outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", *data)
+    outcome = fit_group(make_plan(algorithms={"logistic": PIPELINE}), "a", *data)
     model = pickle.loads(zstandard.ZstdDecompressor().decompress(outcome.fits[0].model))
     assert np.isfinite(model.predict_proba(later)).all()
 
 
 def test_nothing_but_unknown_values_fails_with_a_reason(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", np.full_like(data[0], np.nan), data[1])
+    outcome = fit_group(make_plan(algorithms={"logistic": PIPELINE}), "a", np.full_like(data[0], np.nan), data[1])
     assert (outcome.state, outcome.error_class) == ("failed", "ValueError")
     assert "0 feature(s)" in str(outcome.reason)
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), RecursionError("deep"), SystemExit(3)])
 def test_whatever_the_estimator_raises_is_an_outcome(
-    error: BaseException, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    error: BaseException, make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(of(planned(), Raising, error=error), "a", *data)
+    outcome = fit_group(of(make_plan(), Raising, error=error), "a", *data)
     assert (outcome.state, outcome.error_class, outcome.fits[0].model) == ("failed", type(error).__name__, b"")
     assert outcome.reason
 
 
-def test_an_interrupt_is_no_outcome(planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_an_interrupt_is_no_outcome(make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fit_group(of(planned(), Raising, error=KeyboardInterrupt()), "a", *data)
+        fit_group(of(make_plan(), Raising, error=KeyboardInterrupt()), "a", *data)
 
 
 def test_a_model_that_cannot_be_pickled_fails(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(of(planned(), Locked), "a", *data)
+    outcome = fit_group(of(make_plan(), Locked), "a", *data)
     assert (outcome.state, outcome.fits[0].model) == ("failed", b"")
     assert "pickle" in str(outcome.reason).lower()
 
 
 def test_every_algorithm_is_fitted_in_order_of_its_name(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    plan = planned(algorithms=dict(reversed(TWO.items())))
+    plan = make_plan(algorithms=dict(reversed(TWO.items())))
     outcome = fit_group(plan, "a", *data)
     assert [(fit.algorithm, fit.state) for fit in outcome.fits] == [("forest", "trained"), ("regression", "trained")]
-    alone = [fit_group(planned(algorithms={name: steps}), "a", *data) for name, steps in TWO.items()]
+    alone = [fit_group(make_plan(algorithms={name: steps}), "a", *data) for name, steps in TWO.items()]
     assert [fit.model for fit in outcome.fits] == [model_of(one) for one in alone]
 
 
 def test_an_algorithm_that_fails_leaves_the_group_the_others(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[0][0, 0] = np.nan
-    outcome = fit_group(planned(algorithms={"forest": FOREST, "bare": "sklearn.svm.SVC"}), "a", *data)
+    outcome = fit_group(make_plan(algorithms={"forest": FOREST, "bare": "sklearn.svm.SVC"}), "a", *data)
     assert (outcome.state, outcome.reason, outcome.error_class) == ("trained", "bare failed: ValueError", None)
     assert [bool(fit.model) for fit in outcome.fits] == [False, True]
 
 
 def test_algorithms_of_one_group_have_seeds_of_their_own(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    first, second = fit_group(planned(algorithms={"a": FOREST, "b": FOREST}), "a", *data).fits
+    first, second = fit_group(make_plan(algorithms={"a": FOREST, "b": FOREST}), "a", *data).fits
     assert first.model != second.model
 
 
 @pytest.mark.parametrize("label", [0.0, np.nan])
 def test_an_outlier_detector_needs_no_labels(
-    label: float, planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    label: float, make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     features, _ = data
-    outcome = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", features, np.full(60, label))
+    outcome = fit_group(make_plan(algorithms={"outliers": OUTLIERS}), "a", features, np.full(60, label))
     assert (outcome.state, outcome.reason) == ("trained", None)
     assert outcome.rows == np.isfinite(label) * 60
 
 
 def test_an_outlier_detector_learns_from_all_rows_and_a_classifier_from_the_labelled(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     features, labels = data
     labels[::2] = np.nan
     labels[1::4] = 0
-    plan = planned(algorithms={"logistic": PIPELINE, "outliers": OUTLIERS})
+    plan = make_plan(algorithms={"logistic": PIPELINE, "outliers": OUTLIERS})
     outcome = fit_group(plan, "a", features, labels)
     assert (outcome.rows, outcome.positives) == (30, 15)
-    alone = fit_group(planned(algorithms={"logistic": PIPELINE}), "a", features[1::2], labels[1::2])
-    every = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", features, np.zeros(60))
+    alone = fit_group(make_plan(algorithms={"logistic": PIPELINE}), "a", features[1::2], labels[1::2])
+    every = fit_group(make_plan(algorithms={"outliers": OUTLIERS}), "a", features, np.zeros(60))
     assert [fit.model for fit in outcome.fits] == [model_of(alone), model_of(every)]
 
 
 def test_an_outlier_detector_of_too_few_rows_is_skipped(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    outcome = fit_group(planned(algorithms={"outliers": OUTLIERS}), "a", data[0][:19], data[1][:19])
+    outcome = fit_group(make_plan(algorithms={"outliers": OUTLIERS}), "a", data[0][:19], data[1][:19])
     assert (outcome.state, outcome.reason) == ("skipped", "too few rows")
 
 
-def test_the_seed_decides_the_model(planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
-    forest = planned(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
+def test_the_seed_decides_the_model(make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]) -> None:
+    forest = make_plan(algorithms={"forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}})
     assert model_of(fit_group(forest, "a", *data)) == model_of(fit_group(forest, "a", *data))
     assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(forest, "b", *data))
     assert model_of(fit_group(forest, "a", *data)) != model_of(fit_group(replace(forest, seed=1), "a", *data))
 
 
 def test_a_model_that_readers_would_refuse_to_load_fails(
-    planned: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    (fit,) = fit_group(of(planned(), Undeclared), "a", *data).fits
+    (fit,) = fit_group(of(make_plan(), Undeclared), "a", *data).fits
     assert (fit.state, fit.error_class, fit.model) == ("failed", "Forbidden", b"")
     assert "Undeclared', which is of none of the packages that models may name" in str(fit.reason)
-    declared = replace(of(planned(), Undeclared), allowed_imports=(__name__.split(".")[0],))
+    declared = replace(of(make_plan(), Undeclared), allowed_imports=(__name__.split(".")[0],))
     assert fit_group(declared, "a", *data).state == "trained"

@@ -35,11 +35,11 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def searched(planned: Callable[..., FitPlan]) -> Callable[..., Fit]:
+def search(make_plan: Callable[..., FitPlan]) -> Callable[..., Fit]:
     """Return how the search of one algorithm ended, for one group."""
 
     def fit(algorithm: Any, features: np.ndarray, labels: np.ndarray, **changes: Any) -> Fit:
-        [result] = fit_group(planned(algorithms={"one": algorithm}, **changes), "a", features, labels).fits
+        [result] = fit_group(make_plan(algorithms={"one": algorithm}, **changes), "a", features, labels).fits
         return result
 
     return fit
@@ -65,10 +65,10 @@ def by_hand(
 
 
 def test_the_best_on_later_rows_is_refitted_to_all(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+    search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     expected = by_hand(*data, roc_auc_score)
-    fit = searched(NEIGHBOURS, *data)
+    fit = search(NEIGHBOURS, *data)
     assert (fit.state, json.loads(str(fit.params))) == ("trained", {"n_neighbors": expected})
     model = model_of(fit)
     assert (model.n_neighbors, model.n_samples_fit_) == (expected, 200)
@@ -76,17 +76,17 @@ def test_the_best_on_later_rows_is_refitted_to_all(
 
 @pytest.mark.parametrize(("metric", "loss"), [("log_loss", log_loss), ("mae", mean_absolute_error)])
 def test_of_a_loss_the_least_is_chosen(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray], metric: str, loss: Callable[..., float]
+    search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray], metric: str, loss: Callable[..., float]
 ) -> None:
     expected = by_hand(*data, lambda labels, scores: -loss(labels, scores))
-    fit = searched(NEIGHBOURS, *data, gate={"metric": metric})
+    fit = search(NEIGHBOURS, *data, gate={"metric": metric})
     assert json.loads(fit.params or "") == {"n_neighbors": expected}
 
 
 def test_what_is_stored_is_the_estimator_itself_and_no_search(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+    search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    fit = searched({"steps": LOGISTIC, "search": {"grid": {"logisticregression__C": [0.01, 1]}}}, *data)
+    fit = search({"steps": LOGISTIC, "search": {"grid": {"logisticregression__C": [0.01, 1]}}}, *data)
     model = model_of(fit)
     chosen = json.loads(str(fit.params))["logisticregression__C"]
     plain = LogisticRegression(C=chosen).fit(*data)
@@ -94,54 +94,52 @@ def test_what_is_stored_is_the_estimator_itself_and_no_search(
     assert len(fit.model) < 2_000
 
 
-def test_without_a_search_there_are_no_params(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
-) -> None:
-    assert searched(LOGISTIC, *data).params is None
+def test_without_a_search_there_are_no_params(search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
+    assert search(LOGISTIC, *data).params is None
 
 
-def test_a_fold_of_one_class_is_left_out(searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_fold_of_one_class_is_left_out(search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
     features, labels = data
     labels[100:150] = 0
-    fit = searched(NEIGHBOURS, features, labels)
+    fit = search(NEIGHBOURS, features, labels)
     assert (fit.state, fit.reason) == ("trained", None)
     assert json.loads(str(fit.params)) == {"n_neighbors": by_hand(features, labels, roc_auc_score, starts=(50, 150))}
 
 
 def test_with_one_class_in_every_fold_the_declared_parameters_stay(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+    search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     features, labels = data
     labels[:] = 0
     labels[:40] = 1
-    fit = searched(NEIGHBOURS, features, labels)
+    fit = search(NEIGHBOURS, features, labels)
     assert (fit.state, fit.params, fit.reason) == ("trained", "{}", "not searched: one class in every fold")
     assert model_of(fit).n_neighbors == 5
 
 
 @pytest.mark.filterwarnings("ignore")  # scikit-learn's, which training silences
 def test_where_no_fold_can_be_scored_the_declared_parameters_stay(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+    search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     grid = {"n_neighbors": [150, 160]}  # more than any fold has rows before it, but not more than all
-    fit = searched(NEIGHBOURS | {"search": {"grid": grid, "folds": 2}}, *data)
+    fit = search(NEIGHBOURS | {"search": {"grid": grid, "folds": 2}}, *data)
     assert (fit.state, fit.params, fit.reason) == ("trained", "{}", "not searched: no fold could be scored")
 
 
 def test_an_outlier_detector_is_searched_on_the_rows_that_have_labels(
-    searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+    search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data[1][::3] = np.nan
     forest = {"sklearn.ensemble.IsolationForest": {"n_estimators": 5}}
-    fit = searched({"steps": forest, "search": {"grid": {"max_samples": [16, 32]}}}, *data)
+    fit = search({"steps": forest, "search": {"grid": {"max_samples": [16, 32]}}}, *data)
     assert (fit.state, fit.reason) == ("trained", None)
     assert json.loads(str(fit.params))["max_samples"] in (16, 32)
 
 
-def test_the_same_rows_choose_the_same_again(searched: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_same_rows_choose_the_same_again(search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
     forest = {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}
     algorithm = {"steps": forest, "search": {"grid": {"max_depth": [2, 5]}}}
-    first, second = searched(algorithm, *data), searched(algorithm, *data)
+    first, second = search(algorithm, *data), search(algorithm, *data)
     assert (first.params, first.model) == (second.params, second.model)
 
 

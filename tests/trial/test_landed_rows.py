@@ -84,13 +84,13 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def checked(store: Store, group: str) -> LandedGroup:
+def check_group(store: Store, group: str) -> LandedGroup:
     texts = landed_texts(Context(WORKLOAD, Path(), store), [DAY])
     return check_rows(WORKLOAD, texts[texts[GROUP] == group])
 
 
 def test_good_rows_have_their_values_and_the_names_of_observations(store: Store) -> None:
-    rows = checked(store, "north,1").rows.to_pylist()
+    rows = check_group(store, "north,1").rows.to_pylist()
     assert [f"{row['at']:%H:%M:%S.%f}" for row in rows] == [
         "06:00:00.000000",
         "07:00:00.000000",
@@ -129,7 +129,7 @@ def test_the_rules_are_those_that_ingest_has_in_spark(store: Store, spark_connec
     finally:
         session.stop()
     for group in ("north,1", '"../../x ",1'):
-        ours = checked(store, group)
+        ours = check_group(store, group)
         of_group = theirs.filter(pc.equal(theirs["group"], group))
         assert ours.refused == Counter(of_group["reason"].drop_null().to_pylist())
         good = of_group.filter(of_group["reason"].is_null()).drop_columns("reason").sort_by("row_id")

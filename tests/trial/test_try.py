@@ -87,8 +87,8 @@ def test_neither_spark_nor_airflow_nor_mlflow_is_imported(home: Any) -> None:
         "try: main(['try', 'trains', '--group', 'north,1'])\n"
         "finally: print({'pyspark', 'airflow', 'mlflow'} & set(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip().endswith("set()")
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stderr.strip().endswith("set()")
 
 
 def test_an_unknown_group_is_told_its_nearest(home: Any) -> None:

@@ -73,8 +73,8 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_the_first_call_installs_the_lock_with_its_digests_and_runs(machine: Machine) -> None:
-    done = machine.run("status", "--json")
-    assert (done.returncode, done.stdout) == (0, "ran: -m muster_local status --json\n")
+    completed = machine.run("status", "--json")
+    assert (completed.returncode, completed.stdout) == (0, "ran: -m muster_local status --json\n")
     assert machine.calls[0] == "venv"
     assert any("--require-hashes" in call for call in machine.calls)
     assert any("--no-deps" in call and "--editable" in call for call in machine.calls)
@@ -135,14 +135,14 @@ def test_another_place_for_the_environment(machine: Machine) -> None:
 def test_a_symlink_to_the_command_finds_its_checkout(machine: Machine) -> None:
     link = machine.root / "bin" / "muster"
     link.symlink_to(machine.root / "checkout" / "muster")
-    done = subprocess.run(["muster", "down"], env=machine.env(), cwd="/", capture_output=True, text=True)
-    assert done.stdout == "ran: -m muster_local down\n"
+    completed = subprocess.run(["muster", "down"], env=machine.env(), cwd="/", capture_output=True, text=True)
+    assert completed.stdout == "ran: -m muster_local down\n"
 
 
 def test_no_python_is_told(machine: Machine) -> None:
     program(machine.root / "bin" / "python3.11", "#!/bin/sh\nexit 1\n")
     for name in ("python3", "python"):
         program(machine.root / "bin" / name, "#!/bin/sh\nexit 1\n")
-    done = machine.run()
-    assert done.returncode == 2
-    assert "error: Python 3.11 with its venv module is needed" in done.stderr
+    completed = machine.run()
+    assert completed.returncode == 2
+    assert "error: Python 3.11 with its venv module is needed" in completed.stderr

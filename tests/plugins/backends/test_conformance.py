@@ -20,9 +20,9 @@ from muster_airflow.backends.protocol import Backend, Done, Failed, Handle, JobC
 JOB = """
 import json, os, pathlib, signal, sys, time
 
-given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-does = given["--option"].partition("=")[2]
-result = pathlib.Path(given["--result"])
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+does = arguments["--option"].partition("=")[2]
+result = pathlib.Path(arguments["--result"])
 
 
 def write(**values):
@@ -115,7 +115,7 @@ def stops(line: str) -> bool:
     return not alive(line)
 
 
-def marked(run_key: str) -> list[Any]:
+def processes_of(run_key: str) -> list[Any]:
     """Return the processes that bear a run key."""
     processes = []
     for process in psutil.process_iter():
@@ -160,7 +160,7 @@ def test_lines_come_while_the_job_runs_and_a_cancelled_job_leaves_nothing(runner
     runner.backend.cancel(handle)
     assert stops(line)
     assert isinstance(runner.wait(handle), Failed)
-    assert marked(runner.call.run_key) == []
+    assert processes_of(runner.call.run_key) == []
 
 
 def test_the_next_attempt_ends_what_an_earlier_one_left(runner: Runner) -> None:
@@ -172,10 +172,10 @@ def test_the_next_attempt_ends_what_an_earlier_one_left(runner: Runner) -> None:
 def test_no_secret_is_in_an_argument_or_a_file_that_outlives_the_job(runner: Runner, home: Path) -> None:
     handle = runner.submit("sleeps")
     runner.until(handle, "begins")
-    arguments = [" ".join(process.cmdline()) for process in marked(runner.call.run_key)]
+    arguments = [" ".join(process.cmdline()) for process in processes_of(runner.call.run_key)]
     assert arguments
     assert not [line for line in (*arguments, *runner.lines, repr(handle), repr(runner.call)) if PASSWORD in line]
-    own = {value for process in marked(runner.call.run_key) for value in process.environ().values()}
+    own = {value for process in processes_of(runner.call.run_key) for value in process.environ().values()}
     assert "secret of Airflow's own" not in own
     runner.backend.cancel(handle)
     assert not [file for file in (home / "submit").rglob("*") if file.is_file()]
