@@ -1,4 +1,4 @@
-"""The DAGs of every workload in include/workloads: `<workload>.<stage>`.
+"""The DAGs of every workload in the folder that MUSTER_WORKLOADS names: `<workload>.<stage>`.
 
 A workload whose YAML does not hold is left out here; refused_workloads.py shows why as an import error of its own,
 because an error in this file would hide all the others.

@@ -1,4 +1,4 @@
-"""`python -m muster`: the command line."""
+"""`python -m muster`, and the command `muster` of the wheel."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ import sys
 
 from muster.cli import main
 
-try:
-    main()
-except SystemExit as end:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Arrow's threads may still run when Python takes the process apart: seen to abort it after all was done.
-    os._exit(end.code if isinstance(end.code, int) else 0)
+
+def run() -> None:
+    """Run the command line, and end the process with its code."""
+    try:
+        main()
+    except SystemExit as end:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Arrow's threads may still run when Python takes the process apart: seen to abort it after all was done.
+        os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+if __name__ == "__main__":
+    run()

@@ -67,7 +67,7 @@ def write_result(result: dict[str, Any], to: Path | None) -> None:
 
 def _parser(stage: str, partitioned: bool, options: Collection[str]) -> argparse.ArgumentParser:
     about = f"The {stage} stage of one workload{' for one partition' * partitioned}."
-    parser = argparse.ArgumentParser(prog=f"jobs/{stage}.py", description=about, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=f"python -m muster_jobs.{stage}", description=about, allow_abbrev=False)
     parser.add_argument("--workload", required=True, type=Path, help="the workload's YAML file")
     if partitioned:
         parser.add_argument("--partition", required=True, help="the partition's date, 2013-05-06")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from muster.settings import Settings
+from muster.settings import Settings, command
 from muster_local import PROJECT
 
 
@@ -26,6 +26,13 @@ def plain() -> Settings:
 def test_everything_is_below_the_project_unless_told() -> None:
     assert plain().store_root == str(PROJECT / ".muster" / "store")
     assert plain().workloads == PROJECT / "include" / "workloads"
+
+
+def test_a_command_is_that_of_the_checkout_or_of_the_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("muster.settings.PROJECT", PROJECT)
+    assert command("show flights ledger") == "./muster show flights ledger"
+    monkeypatch.setattr("muster.settings.PROJECT", tmp_path)
+    assert command("show flights ledger") == "muster show flights ledger"
 
 
 def test_home_moves_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

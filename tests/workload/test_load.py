@@ -13,7 +13,7 @@ import yaml
 from muster.errors import UnknownName, WorkloadError
 from muster.workload.algorithm import Step
 from muster.workload.column import Column
-from muster.workload.load import find_workload, load_workload, workload_files
+from muster.workload.load import NoWorkloadFolder, find_workload, load_workload, workload_files
 from muster.workload.spec import Parent
 from muster_local import PROJECT
 
@@ -264,3 +264,9 @@ def test_anchors_and_merges_may_be_used(declare: Declare) -> None:
 def test_unknown_workload_names_those_there_are(declare: Declare) -> None:
     with pytest.raises(UnknownName, match=r"no workload '\.\./flights'; there is: flights"):
         find_workload("../flights", declare().parent)
+
+
+def test_folder_that_is_not_there_is_told_and_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(NoWorkloadFolder, match=rf"no folder of workloads '{tmp_path}/none'; set MUSTER_WORKLOADS"):
+        find_workload("flights", tmp_path / "none")
+    assert workload_files(tmp_path) == []

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from muster.errors import MusterError, bounded
+from muster.settings import command
 
 ALIAS = "Champion"
 
@@ -14,6 +15,10 @@ ALIAS = "Champion"
 def version_text(version: str | None) -> str:
     """Return a version in words; None is no version."""
     return "no version" if version is None else f"version {version}"
+
+
+def _look_again(workload: str) -> str:
+    return f"look again with '{command(f'rollback {workload} --dry-run')}'"
 
 
 class AliasMoved(MusterError):
@@ -33,7 +38,7 @@ class AliasMoved(MusterError):
         """Return the error of a rollback that was planned against another champion."""
         return cls(
             f"the rollback of '{name}' was planned from {version_text(seen)}, {ALIAS} is now {version_text(at)}"
-            f"{f' ({why})' if why else ''}; nothing was moved: look again with './muster rollback {workload} --dry-run'"
+            f"{f' ({why})' if why else ''}; nothing was moved: {_look_again(workload)}"
         )
 
 
@@ -42,7 +47,7 @@ class ConcurrentMove(MusterError):
 
     def __init__(self, workload: str, left: Mapping[str | None, str]) -> None:
         groups = bounded(f"'{group}': {why}" for group, why in left.items())
-        again = f"look again with './muster rollback {workload} --dry-run', these groups named"
+        again = f"{_look_again(workload)}, these groups named"
         super().__init__(f"{workload}: {len(left)} groups were not rolled back, the others were: {groups}; {again}")
 
 
@@ -74,9 +79,10 @@ class NotVouched(MusterError):
     """Raised when the journal does not confirm what the registry says of a version."""
 
     def __init__(self, workload: str, name: str, version: str, why: str) -> None:
+        journal = command(f"show {workload} alias_journal")
         super().__init__(
             f"version {version} of the registered model '{name}' is not used: {why}; find out who changed it, then "
-            f"put the tag right, or roll back to a version of './muster show {workload} alias_journal'"
+            f"put the tag right, or roll back to a version of '{journal}'"
         )
 
 

@@ -1,4 +1,4 @@
-"""The command line: `./muster COMMAND`, one file a command, each importing what it needs only when it runs."""
+"""The command line: `muster COMMAND`, one file a command, each importing what it needs only when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`./muster rollback`: go back to an earlier champion, whole or for chosen groups; shown before anything is moved."""
+"""`muster rollback`: go back to an earlier champion, whole or for chosen groups; shown before anything is moved."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NotConfirmed(WrongArgument):
 
 
 def rollback(
-    workload: Annotated[str, typer.Argument(help="A workload: a file of include/workloads/ without .yaml.")],
+    workload: Annotated[str, typer.Argument(help="A workload: a file of the workloads' folder, without .yaml.")],
     to: Annotated[str | None, typer.Option(help="The version to go back to. Default: before the last one.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="Only this group, UA,EWR,ORD; may be repeated.")] = None,
     who: Annotated[str, typer.Option(help="Who does it. Default: the user of this shell.")] = "",

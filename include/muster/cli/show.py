@@ -1,4 +1,4 @@
-"""`./muster show`: rows of any table, for people or for programs, without Spark."""
+"""`muster show`: rows of any table, for people or for programs, without Spark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCREEN_ROWS = 20
 
 
 def show(
-    workload: Annotated[str, typer.Argument(help="A workload: a file of include/workloads/ without .yaml.")],
+    workload: Annotated[str, typer.Argument(help="A workload: a file of the workloads' folder, without .yaml.")],
     table: Annotated[str, typer.Argument(help=f"One of {', '.join(TABLES)}.")],
     partition: Annotated[str | None, typer.Option(help="Only this partition: the first day of its slice.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group: its keys as a CSV row, UA,EWR,ORD.")] = None,

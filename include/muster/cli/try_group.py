@@ -1,4 +1,4 @@
-"""`./muster try`: one group through features, fit and gate, with neither Spark nor Airflow nor MLflow."""
+"""`muster try`: one group through features, fit and gate, with neither Spark nor Airflow nor MLflow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMATS = ("table", "json")
 
 
 def try_(
-    workload: Annotated[str, typer.Argument(help="A workload: a file of include/workloads/ without .yaml.")],
+    workload: Annotated[str, typer.Argument(help="A workload: a file of the workloads' folder, without .yaml.")],
     group: Annotated[str, typer.Option(help="The group: its keys as a CSV row, UA,EWR,ORD.")],
     partition: Annotated[str | None, typer.Option(help="The first day of its slice; else the last demo one.")] = None,
     format: Annotated[str, typer.Option(help="table or json.")] = "table",

@@ -17,6 +17,7 @@ from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
 from muster.models.manifest import about, fits
 from muster.promotion.verdicts import Verdicts, not_judged, stored_models
+from muster.settings import command
 from muster.workload.spec import Workload
 
 
@@ -199,8 +200,8 @@ def _again(context: PartitionContext, one: UnitProposal, row: Row, at: str | Non
         return replace(one, stays=f"{done} {version}, and {since} since")
     begun = any(row is pending for pending in journal.pending)
     if at != version and not begun:
-        name = context.workload.name
-        what = f"'./muster rollback {name} --to {at or version}' writes it down, '--to {version}' undoes it"
+        write_down = command(f"rollback {context.workload.name} --to {at or version}")
+        what = f"'{write_down}' writes it down, '--to {version}' undoes it"
         now = f"the alias is at {at or 'no version'} now, by a hand that the journal does not know"
         return replace(one, stays=f"{done} {version}; {now}: nothing was moved; {what}")
     return replace(one, carried_out=row)

@@ -18,6 +18,12 @@ PROJECT = Path(os.environ.get("MUSTER_PROJECT") or Path.cwd())
 """Whose `.env`, `.muster` and `include/workloads` are the defaults: `./muster` names its checkout."""
 
 
+def command(arguments: str) -> str:
+    """Return what to type for a command of Muster: `./muster` in a checkout, elsewhere the `muster` of the wheel."""
+    launcher = "./muster" if (PROJECT / "muster").is_file() else "muster"
+    return f"{launcher} {arguments}"
+
+
 class Settings(BaseSettings):
     """One value for each thing that differs between machines.
 

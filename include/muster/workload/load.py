@@ -11,13 +11,23 @@ from typing import Any, TypeVar, cast
 import yaml
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 
-from muster.errors import UnknownName, WorkloadError
+from muster.errors import MusterError, UnknownName, WorkloadError
 from muster.workload import checks
 from muster.workload.section import Section
 from muster.workload.spec import Workload
 from muster.workload.wording import Problem, shape_problems
 
 S = TypeVar("S", bound=Section)
+
+
+class NoWorkloadFolder(MusterError):
+    """Raised when the folder of the workloads is not there, rather than to go on as if none were declared."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"there is no folder of workloads '{folder.absolute()}'; set MUSTER_WORKLOADS to the absolute path of the "
+            "folder with the workloads' YAML files (unset, it is 'include/workloads' where the process was started)"
+        )
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -37,7 +47,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def workload_files(folder: Path) -> list[Path]:
-    """Return the YAML files of `folder`, sorted by name."""
+    """Return the YAML files of `folder`, sorted by name.
+
+    Raises:
+        NoWorkloadFolder: when there is no such folder.
+    """
+    if not folder.is_dir():
+        raise NoWorkloadFolder(folder)
     return sorted(folder.glob("*.yaml"))
 
 
@@ -45,6 +61,7 @@ def find_workload(name: str, folder: Path) -> Workload:
     """Return the workload called `name`.
 
     Raises:
+        NoWorkloadFolder: when there is no such folder.
         UnknownName: when no file of `folder` bears it.
         WorkloadError: when its file does not hold.
     """

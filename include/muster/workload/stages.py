@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from muster.settings import command
+
 StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
 
 
@@ -37,7 +39,7 @@ STAGES: tuple[Stage, ...] = (
         does="Computes the features of each slice, from earlier days only, by hash bucket of the group.",
         reads="`observations`",
         on_failure="An error of the workload's own feature function is in the log with the group. "
-        "Try it without Spark: `./muster try`. Correct it, then clear the task.",
+        f"Try it without Spark: `{command('try')}`. Correct it, then clear the task.",
         mlflow=False,
     ),
     Stage(
