@@ -26,6 +26,7 @@ EXTRAS = {"muster": [""], "muster_jobs": ["", "spark"], "muster_airflow": ["", "
 SHARED = {
     "airflow.providers.apache.spark": "apache-airflow-providers-apache-spark",
     "airflow.providers.standard": "apache-airflow-providers-standard",
+    "airflow.providers": "another provider",
     "airflow": "apache-airflow",
     "mlflow": "mlflow",
     "pyspark": "pyspark",

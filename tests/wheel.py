@@ -118,8 +118,8 @@ def use(folder: Path, dag_files: Mapping[str, str]) -> Path:
     shutil.copytree(
         PROJECT / "include" / "workloads", folder / "workloads", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (folder / "workloads" / "small.yaml").write_text(WORKLOAD, encoding="utf-8")
-    (folder / "workloads" / "small.py").write_text(OWN_FILE, encoding="utf-8")
+    (folder / "workloads" / "winds.yaml").write_text(WORKLOAD, encoding="utf-8")
+    (folder / "workloads" / "winds.py").write_text(OWN_FILE, encoding="utf-8")
     (folder / "dags").mkdir()
     for name, text in dag_files.items():
         (folder / "dags" / name).write_text(text, encoding="utf-8")

@@ -16,10 +16,14 @@ def jars(home: Path) -> list[Path]:
 
 
 def spark_home() -> Path:
-    """Return the folder of pip's pyspark without importing it."""
+    """Return the folder of pip's pyspark without importing it.
+
+    Raises:
+        ModuleNotFoundError: also where there is only pyspark-client, which has no Spark to start.
+    """
     spec = importlib.util.find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("pyspark is not installed; install muster[spark]")
+    if spec is None or spec.origin is None or not Path(spec.origin).with_name("bin").is_dir():
+        raise ModuleNotFoundError("pyspark with a Spark of its own is not installed; install muster[spark]")
     return Path(spec.origin).parent
 
 
