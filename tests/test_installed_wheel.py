@@ -24,7 +24,8 @@ from tests.conftest import FREELY
 from tests.shared import Shared
 from tests.wheel import PARTITION, Wheel
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+# On the worker of the shortest group: installed once, for all of them.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sign_on")]
 
 WORKLOAD = "workloads/winds.yaml"
 PACKAGES = ("muster", "muster_jobs", "muster_airflow")
