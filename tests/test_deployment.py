@@ -124,6 +124,10 @@ def test_dockerfile_ends_as_another_user_than_root_and_installs_the_lock() -> No
     assert "--require-hashes --requirement requirements.txt" in DOCKERFILE
 
 
+def test_image_has_no_launcher_so_that_messages_name_the_command_that_is_there() -> None:
+    assert "muster" in (PROJECT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.parametrize("service", OURS)
 def test_containers_have_no_capabilities_and_gain_none(service: str) -> None:
     assert SERVICES[service]["cap_drop"] == ["ALL"]
