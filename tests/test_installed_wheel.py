@@ -179,7 +179,7 @@ def test_the_line_runs_from_landed_files_to_a_champion_and_its_scores(wheel: Whe
     assert {row["model_version"] for row in rows(wheel, "predictions")} == {"1"}
     assert {row["to_version"] for row in rows(wheel, "alias_journal")} == {"1"}
     looked = wheel.run("muster", "rollback", "winds", "--dry-run", **services)
-    assert "no champion stood before version 1" in looked.stderr
+    assert "before version 1, by the journal" in looked.stderr
 
 
 def run(wheel: Wheel, stage: str, services: dict[str, str]) -> dict[str, Any]:
