@@ -114,11 +114,37 @@ by itself, in `tests/mlflow/budget` and `tests/mlflow_faults`."""
 @pytest.fixture
 def mlflow_settings(mlflow_server: str, stack_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The session's MLflow server, which the settings name now; its calls are as free as the machine is quick."""
-    for name, value in {"URI": mlflow_server, "BUDGET": FREELY}.items():
+    yield from _named_in_settings(mlflow_server, stack_settings, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def fake_mlflow_server(stack_settings: Settings) -> Iterator[str]:
+    """The address of an MLflow server in this worker's memory; its artifacts are below the services' home."""
+    from tests.registry.fake import fake_mlflow  # imports what most tests do without
+
+    with fake_mlflow(stack_settings.home / f"fake_mlflow_{os.getpid()}") as uri:
+        yield uri
+
+
+@pytest.fixture
+def registry_server(request: pytest.FixtureRequest) -> str:
+    """The address of the MLflow server of a test: the fake, or the real one where `ON_BOTH` or `ON_REAL` says so."""
+    servers = {"fake": "fake_mlflow_server", "real": "mlflow_server"}
+    return str(request.getfixturevalue(servers[getattr(request, "param", "fake")]))
+
+
+@pytest.fixture
+def registry_settings(registry_server: str, stack_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The test's MLflow server, which the settings name now, as `mlflow_settings` names the real one."""
+    yield from _named_in_settings(registry_server, stack_settings, monkeypatch)
+
+
+def _named_in_settings(uri: str, stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name, value in {"URI": uri, "BUDGET": FREELY}.items():
         monkeypatch.setenv(f"MUSTER_MLFLOW_{name}", value)
-    monkeypatch.setenv("MUSTER_HOME", str(stack_settings.home))  # the budget's books are kept there
+    monkeypatch.setenv("MUSTER_HOME", str(stack.home))  # the budget's books are kept there
     settings.cache_clear()
-    yield mlflow_server
+    yield uri
     settings.cache_clear()
 
 

@@ -257,14 +257,14 @@ def line(tmp_path: Path) -> Line:
 
 
 @pytest.fixture
-def served(line: Line, mlflow_settings: str) -> Line:
-    """A workload with tables of its own, and a real MLflow server that the settings name."""
+def served(line: Line, registry_settings: str) -> Line:
+    """A workload with tables of its own, and an MLflow server that the settings name."""
     return line
 
 
 @pytest.fixture
 def grouped(served: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
-    """A workload with a registered model a group, a real MLflow server, and a folder for temporary files of its own."""
+    """A workload with a registered model a group, an MLflow server, and a folder for temporary files of its own."""
     served.declared |= {"registry": "per_group", "gate": {"baseline": "record", "max_changed": 1.0}}
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))

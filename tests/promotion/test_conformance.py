@@ -1,4 +1,7 @@
-"""What both registries promise, one pack of all groups or a registered model for each: the same cases over both."""
+"""What both registries promise, one pack of all groups or a registered model for each: the same cases over both.
+
+Some run on the real MLflow server too: a promotion and a rollback, each as a whole and broken off.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from muster.promotion.rollback_plan import CannotRollBack
 from muster.promotion.verdicts import NotJudged, read_verdicts
 from muster.scoring.score import CannotScore, prepare, score_bucket
 from tests.promotion.conftest import Killed, Line, dying
+from tests.registry.which import ON_BOTH, ON_REAL
 
 pytestmark = pytest.mark.slow
 A, B, C = "A,X", "B,X", "C,X"
@@ -65,6 +69,7 @@ def registry(grouped: Line, request: pytest.FixtureRequest) -> Registry:
     return Registry(grouped.root, declared, grouped.name)
 
 
+@ON_BOTH
 def test_winners_become_champions_and_losers_do_not(registry: Registry) -> None:
     run = registry.week(registry.first, WON, 1.0)
     result = registry.promote(registry.first, who="somebody")
@@ -136,6 +141,19 @@ STEPS = [(promotion, "register"), (Journal, "append"), (promotion, "move_alias")
 def test_a_promotion_broken_off_anywhere_ends_the_same_when_run_again(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
+    _promote_broken_off(registry, monkeypatch, module, step, after)
+
+
+@ON_REAL
+def test_a_promotion_broken_off_on_the_real_server_ends_the_same(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _promote_broken_off(registry, monkeypatch, promotion, "register", after=True)
+
+
+def _promote_broken_off(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+) -> None:
     registry.week(registry.first, WON, 1.0)
     with monkeypatch.context() as patched:
         patched.setattr(module, step, dying(getattr(module, step), after))
@@ -200,6 +218,7 @@ def test_more_change_than_declared_needs_a_human_who_approved_exactly_that(regis
     assert json.loads(registry.moves[-1]["evidence"])["approved_by"] == "ann"
 
 
+@ON_BOTH
 def test_a_rollback_is_shown_first_then_made_and_undone(registry: Registry) -> None:
     registry.two_weeks()
     plan = registry.plan()
@@ -246,6 +265,19 @@ BACK = [(Journal, "append"), (rollback, "move_alias"), (Journal, "note_made")]
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("module", "step"), BACK, ids=[step for _, step in BACK])
 def test_a_rollback_broken_off_anywhere_ends_the_same_when_asked_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+) -> None:
+    _roll_back_broken_off(registry, monkeypatch, module, step, after)
+
+
+@ON_REAL
+def test_a_rollback_broken_off_on_the_real_server_ends_the_same(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _roll_back_broken_off(registry, monkeypatch, rollback, "move_alias", after=True)
+
+
+def _roll_back_broken_off(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
     registry.two_weeks()

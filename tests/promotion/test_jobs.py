@@ -21,6 +21,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.spark]
 
 
 @pytest.fixture
+def registry_server(mlflow_server: str) -> str:
+    """The real MLflow server, as the jobs have it: other processes, at the same time."""
+    return mlflow_server
+
+
+@pytest.fixture
 def declared(served: Line) -> Path:
     folder = served.root / "workloads"
     folder.mkdir()

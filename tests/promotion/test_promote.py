@@ -1,4 +1,4 @@
-"""Promotion against a real MLflow server: exactly once, in the face of crashes, races and reruns."""
+"""Promotion against an MLflow server: exactly once, in the face of crashes, races and reruns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotion group by group against a real MLflow server: each group's own version, alias and row of the journal."""
+"""Promotion group by group against an MLflow server: each group's own version, alias and row of the journal."""
 
 from __future__ import annotations
 

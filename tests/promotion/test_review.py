@@ -1,4 +1,4 @@
-"""The review of a partition's verdicts, against a real MLflow server."""
+"""The review of a partition's verdicts, against an MLflow server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rolling back against a real MLflow server: what is shown, what is moved, what is refused, what a crash leaves."""
+"""Rolling back against an MLflow server: what is shown, what is moved, what is refused, what a crash leaves."""
 
 from __future__ import annotations
 

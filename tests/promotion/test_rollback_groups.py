@@ -1,4 +1,4 @@
-"""Rolling groups' own champions back on a real MLflow server: looked at, moved, refused, broken off, and afterwards."""
+"""Rolling groups' own champions back on an MLflow server: looked at, moved, refused, broken off, and afterwards."""
 
 from __future__ import annotations
 

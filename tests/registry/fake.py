@@ -1,0 +1,76 @@
+"""An MLflow server in this process's memory, for tests that are about Muster and not about MLflow.
+
+It is MLflow's own REST layer (its routes, its checks of a request, its error codes, its JSON) over stores that keep
+MLflow's own entities in dictionaries, searched by MLflow's own filters. Artifacts are files of a folder. So the least
+is written twice, and what the stores do themselves, `test_conformance.py` holds to the real server.
+
+Why not the real server: a call costs it 5 to 10 ms of processor time, nearly all of it in its database layer, and a
+promotion makes some forty calls; its start takes seconds. MLflow's own SQL store in this process would save only the
+start, and would ask the process's global client for what it needs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from flask import Flask
+from mlflow.server import handlers
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.registry.model_store import ModelStore
+from tests.registry.run_store import RunStore
+
+ARTIFACTS = "/mlflow-artifacts/"
+
+
+class KeptConnection(WSGIRequestHandler):
+    """Keeps a client's connection open, and answers at once: an answer is sent in two parts."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_request(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def fake_mlflow(folder: Path) -> Iterator[str]:
+    """Serve an empty registry, artifacts below `folder`; yield its address. One at a time in a process."""
+    stores = {
+        "_tracking_store": RunStore(),
+        "_model_registry_store": ModelStore(),
+        "_artifact_repo": LocalArtifactRepository(str(folder)),
+        "_is_serving_proxied_artifacts": lambda: True,
+    }
+    with mock.patch.multiple(handlers, **stores):
+        server = make_server("127.0.0.1", 0, _app(), threaded=True, request_handler=KeptConnection)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def _app() -> Flask:
+    """Return MLflow's API, which does one thing after another: the stores know no transactions."""
+    app, lock = Flask("fake_mlflow"), threading.Lock()
+    for number, (path, handler, methods) in enumerate(handlers.get_endpoints()):
+        app.add_url_rule(
+            path, str(number), _in_turn(handler, nullcontext() if ARTIFACTS in path else lock), methods=methods
+        )
+    return app
+
+
+def _in_turn(handler: Callable[..., Any], lock: Any) -> Callable[..., Any]:
+    def handle(**arguments: Any) -> Any:
+        with lock:
+            return handler(**arguments)
+
+    return handle
