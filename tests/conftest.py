@@ -75,7 +75,7 @@ GROUPS = {
 }
 """Fixture -> the group of all tests that use it, unless a mark of their own says another."""
 
-LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "approval", "spark", "sign_on")
+LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "sign_on")
 """The groups in the order in which workers take them; then come other slow tests, then the quick ones."""
 
 

@@ -25,7 +25,7 @@ from tests.shared import Shared
 from tests.wheel import PARTITION, Wheel
 
 # On the worker of the shortest group: installed once, for all of them.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sign_on")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
 WORKLOAD = "workloads/winds.yaml"
 PACKAGES = ("muster", "muster_jobs", "muster_airflow")
