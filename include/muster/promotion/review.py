@@ -36,7 +36,7 @@ class Review:
     changed: float
     """The share of the champion's groups that would change."""
     numbers: Mapping[str, Any]
-    """As `gate.decisions.summary` gives them."""
+    """As `evaluation.decisions.summary` gives them."""
     largest_gains: Sequence[Mapping[str, Any]]
     """Rows of `decisions` with their `gain`: the groups to promote that gain most."""
     largest_risks: Sequence[Mapping[str, Any]]
