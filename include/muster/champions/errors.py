@@ -41,6 +41,14 @@ class AliasMoved(MusterError):
             f"{f' ({why})' if why else ''}; nothing was moved: {_look_again(workload)}"
         )
 
+    @classmethod
+    def some_since_compared(cls, workload: str) -> AliasMoved:
+        """Return the error of a rollback of groups' own models of which some were moved since they were compared."""
+        return cls(
+            f"champions of '{workload}' were moved since this rollback was planned; nothing was moved: "
+            f"{_look_again(workload)}"
+        )
+
 
 class ConcurrentMove(MusterError):
     """Raised when some aliases were moved by others just when they were to be; the other groups' were moved."""

@@ -78,11 +78,12 @@ class Journal:
         """Return one unit's own moves."""
         return [row for row in self.rows if row["group"] == unit.group]
 
-    def by_group(self) -> dict[str | None, list[Row]]:
-        """Return each unit's own moves, by the unit's group."""
-        moves: dict[str | None, list[Row]] = {}
+    def by_group(self) -> dict[str, list[Row]]:
+        """Return the moves of groups' own models, by the group: none of a pack that there was at another time."""
+        moves: dict[str, list[Row]] = {}
         for row in self.rows:
-            moves.setdefault(row["group"], []).append(row)
+            if row["group"] is not None:
+                moves.setdefault(row["group"], []).append(row)
         return moves
 
     def append(self, moves: Sequence[Move]) -> None:

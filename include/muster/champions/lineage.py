@@ -13,7 +13,7 @@ def first_move_to(moves: Moves, version: str | None, before: int | None = None) 
 
 
 def last_row_of(moves: Moves, version: str | None) -> Row | None:
-    """Return the latest move to `version`: MLflow gives the number of a deleted version to the next one."""
+    """Return the latest move to `version`: a registered model that was deleted, and is made anew, counts from 1."""
     return next((row for row in reversed(moves) if row["to_version"] == version), None)
 
 

@@ -72,7 +72,8 @@ class Champions(Protocol):
 
     @property
     def fits(self) -> bool:
-        """Whether they take the keys and features that the workload has now."""
+        """Whether a pack takes the keys and features that the workload has now; a group's own model that does not is
+        no champion."""
 
     @property
     def fallback(self) -> str:
@@ -180,13 +181,13 @@ def scorers(context: PartitionContext) -> Champions | None:
 
 def _champions(context: PartitionContext, including: bool) -> Champions | None:
     journal, key = Journal(context.store), context.partition
-    nothing_so_old = all(row["partition"] > key for row in journal.rows)
-    as_of = AsOf(key, including, else_current=including and nothing_so_old)
     if is_pack(context.workload):
-        return _pack(context, journal, as_of)
-    moves = {group: rows for group, rows in journal.by_group().items() if group is not None}
+        return _pack(context, journal, AsOf(key, including, else_current=including))
+    moves = journal.by_group()
     if not moves:
         return None
+    nothing_so_old = all(rows[0]["partition"] > key for rows in moves.values())
+    as_of = AsOf(key, including, else_current=including and nothing_so_old)
     answering = units(context.workload, moves)
     access = Access.of_driver(settings(), len(moves))
     return GroupChampions(context, answering, moves, as_of, access, prior(moves, key) if including else 0.0)

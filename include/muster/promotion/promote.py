@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from muster.champions.access import Access
-from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
+from muster.champions.alias import AliasMove, check_none_under_way, move_alias, note_made, position
 from muster.champions.artifacts import Artifact, register
 from muster.champions.errors import AliasMoved
 from muster.champions.journal import Journal, JournalMovedOn, Move, Row
 from muster.champions.lineage import as_judged
-from muster.champions.units import Unit, units
+from muster.champions.units import Unit
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.mlflow.budget import muster_errors
@@ -57,9 +57,8 @@ def promote(context: PartitionContext, who: str, approval: Approval | None, over
     verdicts = read_verdicts(context)
     tasks = UnitTasks(over, Access.of_driver(settings(), len(verdicts.winners)))
     this = _Promotion(context, who, tasks)
-    if context.workload.gate.mode == "enabled":
-        this.finish_begun(verdicts.run, journal)
     proposal = propose(context, verdicts, journal)
+    this.finish_begun(proposal, journal)
     if proposal.nothing is None and proposal.due:
         this.approved_by = approver(context, proposal, approval)
         this.carry_out(proposal)
@@ -84,15 +83,10 @@ class _Promotion:
         self.moved: Sequence[Row] = ()
         """The journal's rows of the moves that this call made."""
 
-    def finish_begun(self, run: str, journal: Journal) -> None:
-        """Make the moves that an earlier attempt has journalled for this run, and not made.
-
-        Only each unit's last: what a rollback took back since stays taken back.
-        """
-        last = {row["group"]: row for row in journal.pending}
-        begun = [row for row in last.values() if row["run"] == run and row["cause"] == "gate"]
-        answering = units(self.context.workload, [row["group"] for row in begun if row["group"]])
-        self._move([AliasMove.of_row(answering[row["group"]], row) for row in begun], journal)
+    def finish_begun(self, proposal: Proposal, journal: Journal) -> None:
+        """Make the moves that an earlier attempt has journalled for these very verdicts, and not made."""
+        begun = [(one.unit, row) for one in proposal.done for row in journal.pending if row is one.carried_out]
+        self._move([AliasMove.of_row(unit, row) for unit, row in begun], journal)
 
     def carry_out(self, proposal: Proposal) -> None:
         """Register the winners, journal the moves, make them."""
@@ -158,13 +152,14 @@ class _Promotion:
             return
         rows = self.tasks.run(moves, _move_alias, ["left"])
         left = {row["group"]: row["left"] for row in rows if row["left"]}
-        self.problems |= {row["group"]: row["problem"] for row in rows if row["problem"]}
+        problems = {row["group"]: row["problem"] for row in rows if row["problem"]}
+        self.problems |= problems
         if None in left:
             unit = moves[0].unit
             raise AliasMoved.since_judged(unit.name, moves[0].from_version, position(unit), left[None])
         self.left |= left
-        if not self.problems:
-            journal.note_made()
+        if not problems:
+            note_made(self.context.workload, journal, [move.unit for move in moves])
 
     def rows(self, proposal: Proposal) -> list[Row]:
         """Return the journal's rows of what these verdicts have moved: now, or all of it before."""

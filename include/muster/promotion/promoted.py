@@ -137,7 +137,7 @@ def _pack_counts(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _group_counts(context: PartitionContext, rows: Sequence[Row]) -> dict[str, int]:
-    champions = len(Journal(context.store).by_group().keys() - {None})
+    champions = len(Journal(context.store).by_group())
     return {"promoted": len(rows), "kept": champions - len(rows), "groups": champions}
 
 

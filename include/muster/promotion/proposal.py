@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -158,7 +158,7 @@ def _base(context: PartitionContext, one: UnitProposal, champion: RegisteredVers
 
 def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> Proposal:
     """Propose for each winner's own unit, by the journal alone: where the aliases are, promotion itself asks."""
-    moves: Mapping[str | None, Moves] = journal.by_group()
+    moves = journal.by_group()
     models = stored_models(context, verdicts)
     answering = units(context.workload, [row["group"] for row in verdicts.winners])
     proposals = []
@@ -168,7 +168,7 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal) 
         before = [move for move in own if (move["run"], move["manifest_sha256"], move["cause"]) == promoted]
         one = UnitProposal(unit, [row], row["champion_version"], own)
         proposals.append(_judged(context, verdicts, one, before, own[-1]["to_version"] if own else None, journal))
-    return Proposal(verdicts, proposals, Base(frozenset(group for group in moves if group)))
+    return Proposal(verdicts, proposals, Base(frozenset(moves)))
 
 
 def _judged(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
+from muster.champions.alias import AliasMove, check_none_under_way, move_alias, note_made, position
 from muster.champions.artifacts import register
 from muster.champions.errors import AliasMoved, ConcurrentMove
 from muster.champions.journal import Journal, JournalMovedOn, Move
@@ -85,7 +85,7 @@ def roll_back(context: Context, plan: RollbackPlan, who: str, why: str) -> dict[
         _append(context, journal, [_move(context, plan, step, who.strip(), why.strip()) for step in steps], plan)
     moves = [AliasMove(step.unit, step.from_version, str(step.target.version)) for step in steps]
     left = {move.unit.group: reason for move in moves if (reason := move_alias(move))}
-    _note_made(journal, steps)
+    note_made(context.workload, journal, [step.unit for step in steps])
     if left:
         _raise_left(context, moves, left)
     to = steps[0].target if len(steps) == 1 else None
@@ -144,13 +144,6 @@ def _append(context: Context, journal: Journal, moves: list[Move], plan: Rollbac
         unit, seen, last = moves[0].unit, plan.steps[0].from_version, moved_on.last["to_version"]
         why = "another move came first"
         raise AliasMoved.since_compared(context.workload.name, unit.name, seen, last, why) from moved_on
-
-
-def _note_made(journal: Journal, steps: Collection[Step]) -> None:
-    """Note the moves as made, unless a promotion was broken off for other units: it has to be found unfinished."""
-    units = {step.unit.group for step in steps}
-    if all(row["group"] in units for row in journal.pending):
-        journal.note_made()
 
 
 def _raise_left(context: Context, moves: list[AliasMove], left: dict[str | None, str]) -> None:

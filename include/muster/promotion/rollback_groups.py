@@ -56,14 +56,14 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
     if version is not None and len(groups) != 1:
         why = f"each group has versions of its own, so version '{version}' goes with exactly one group"
         raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
-    moves = {group: rows for group, rows in journal.by_group().items() if group is not None}
+    moves = journal.by_group()
     if not moves:
         raise CannotRollBack(workload.name, "there is no champion yet")
     if unknown := set(groups) - moves.keys():
         raise NoSuchGroups(unknown, "alias_journal")
     plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
     if against not in (None, plan.against):
-        raise AliasMoved.since_compared(workload.name, workload.name, against, plan.against, "champions were moved")
+        raise AliasMoved.some_since_compared(workload.name)
     _check(context, moves, plan)
     return plan
 
@@ -72,9 +72,11 @@ def _begun(
     context: Context, journal: Journal, moves: Mapping[str, Moves], asked: Mapping[str, Any], against: str | None
 ) -> RollbackPlan | None:
     """Return the very rollback that is asked for, where the journal has it as its last."""
-    last = [row for row in journal.rows if evidence_of(row).get("asked") == asked]
-    answering = units(context.workload, [row["group"] for row in last])
-    positions = {group: position(unit) for group, unit in answering.items()} if last else {}
+    if not journal.rows or evidence_of(journal.rows[-1]).get("asked") != asked:
+        return None
+    same = [row["group"] for row in journal.rows if row["group"] and evidence_of(row).get("asked") == asked]
+    answering = units(context.workload, same)
+    positions = {group: position(unit) for group, unit in answering.items()}
     rows = begun_before(journal, asked, against, positions)
     if not rows:
         return None

@@ -106,7 +106,7 @@ ALIAS_JOURNAL = pa.schema(
         ("run", STRING),
         ("partition", STRING),
         ("manifest_sha256", STRING),
-        ("evidence", STRING),  # JSON: promoted, held, rejected, groups
+        ("evidence", STRING),  # JSON: of a pack the counts, of a model its rows and score; of a rollback why
     ]
 )
 

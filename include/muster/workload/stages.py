@@ -54,14 +54,14 @@ STAGES: tuple[Stage, ...] = (
         name="evaluate",
         writes="decisions",
         does="Compares each candidate with the champion on the same later rows: promote, hold or reject.",
-        reads="`features`, the evaluation window; `models`; the champion pack",
+        reads="`features`, the evaluation window; `models`; the champions",
         on_failure="Nothing was promoted. Clear the task.",
     ),
     Stage(
         name="promote",
         writes="champion",
-        does="Makes the next champion pack of winners and unchanged incumbents, registers it and moves the alias.",
-        reads="`decisions`, `models`, the champion pack",
+        does="Registers the winners (in the next pack beside unchanged incumbents, or each alone), moves the alias.",
+        reads="`decisions`, `models`, the champions",
         on_failure="The alias either moved or did not; `alias_journal` says which. Clearing the task is safe: a pack "
         "that is registered already is found again, and the alias moves only from the version that was judged.",
     ),
@@ -69,7 +69,7 @@ STAGES: tuple[Stage, ...] = (
         name="score",
         writes="predictions",
         does="Scores the partition's slice with the champion.",
-        reads="`features`, the partition's slice; the champion pack",
+        reads="`features`, the partition's slice; the champions",
         on_failure="`predictions` of the partition are as before. Clear the task.",
     ),
 )

@@ -39,7 +39,7 @@ class JobCall:
 
 @dataclass(frozen=True)
 class Handle:
-    """A submitted job: plain values, by which another process could ask for it."""
+    """A submitted job: plain values. A process of this machine is known to the task that started it alone."""
 
     backend: str
     id: str

@@ -1,0 +1,143 @@
+"""What was broken off and what comes between: a move is finished, never made again, and never by other verdicts.
+
+And a workload whose `registry` was changed: what each of the two registries left behind does not disturb the other.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from muster.champions import alias
+from muster.champions.errors import ALIAS, AliasMoved
+from muster.champions.journal import Journal
+from muster.champions.opened import scorers
+from muster.mlflow.client import connect
+from muster.promotion import promote
+from muster.promotion.promote import NotRegistered
+from tests.promotion.conftest import Killed, Line, dying
+
+pytestmark = pytest.mark.slow
+A, B, C = "A,X", "B,X", "C,X"
+WON = {A: "promote", B: "promote"}
+
+
+@pytest.fixture(params=["pack", "per_group"])
+def registry(grouped: Line, request: pytest.FixtureRequest) -> Line:
+    grouped.declared |= {"registry": request.param}
+    return grouped
+
+
+def journalled_only(line: Line, partition: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promote, killed between the journal and the alias; ten minutes later."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", dying(Journal.append, after=True))
+        with pytest.raises(Killed):
+            line.promote(partition)
+    monkeypatch.setattr(alias, "UNDER_WAY", timedelta(0))
+
+
+def versions(line: Line, partition: str, *groups: str) -> list[str | None]:
+    """Return the versions that score a slice."""
+    champions = scorers(line.at(partition))
+    assert champions is not None
+    with champions.open(groups) as opened:
+        return [opened.version or opened.versions.get(group) for group in groups]
+
+
+def test_what_other_verdicts_have_journalled_is_not_carried_out(
+    registry: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.week(registry.first, WON, 1.0)
+    registry.promote(registry.first)
+    against = "1" if registry.declared["registry"] == "pack" else dict.fromkeys(WON, "1")
+    run = registry.week(registry.second, WON, 2.0, against)
+    journalled_only(registry, registry.second, monkeypatch)
+    registry.decide(registry.second, run, dict.fromkeys(WON, "reject"), against)
+    result = registry.promote(registry.second)
+    assert (result["moved"], result["reason"]) == (False, "no group was promoted")
+    assert [registry.position(group) for group in WON] == ["1", "1"]
+
+
+def test_another_promotion_between_hides_no_unfinished_move(grouped: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped.week(grouped.first, WON, 1.0)
+    journalled_only(grouped, grouped.first, monkeypatch)
+    grouped.week(grouped.second, {C: "promote"}, 2.0)
+    assert grouped.promote(grouped.second)["moved"]
+    assert [grouped.position(group) for group in (A, B, C)] == [None, None, "1"]
+    result = grouped.promote(grouped.first)
+    assert (result["moved"], result["promoted"]) == (True, 2)
+    assert [grouped.position(group) for group in (A, B, C)] == ["1", "1", "1"]
+    assert not grouped.journal.pending
+
+
+def test_made_moves_are_noted_though_another_group_could_not_be_registered(
+    grouped: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouped.week(grouped.first, WON, 1.0)
+    grouped.promote(grouped.first)
+    grouped.week(grouped.second, WON, 2.0, dict.fromkeys(WON, "1"))
+    register = promote.register
+
+    def fails(artifact: Any) -> Any:
+        if artifact.unit.group == B:
+            raise MlflowException("out of order")
+        return register(artifact)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(promote, "register", fails)
+        with pytest.raises(NotRegistered):
+            grouped.promote(grouped.second)
+    assert not grouped.journal.pending
+    connect().set_registered_model_alias(grouped.unit(A).name, ALIAS, "1")  # a hand that the journal does not know
+    grouped.promote(grouped.second)
+    assert [grouped.position(group) for group in (A, B)] == ["1", "2"]
+
+
+def test_the_same_rollback_asked_for_again_goes_one_further_back(grouped: Line) -> None:
+    for partition, slope, against in (
+        (grouped.first, 1.0, None),
+        (grouped.second, 2.0, "1"),
+        (grouped.third, 3.0, "2"),
+    ):
+        grouped.week(partition, {A: "promote"}, slope, {A: against} if against else None)
+        grouped.promote(partition)
+    assert [grouped.roll_back(groups=[A]) and grouped.position(A) for _ in range(2)] == ["2", "1"]
+
+
+def test_from_packs_to_a_model_a_group(grouped: Line) -> None:
+    grouped.declared |= {"registry": "pack"}
+    for partition, slope, against in ((grouped.first, 1.0, None), (grouped.second, 2.0, "1")):
+        grouped.week(partition, {A: "promote"}, slope, against)
+        grouped.promote(partition)
+    grouped.roll_back()
+    grouped.declared |= {"registry": "per_group"}
+    grouped.week(grouped.third, {A: "promote"}, 3.0)
+    grouped.promote(grouped.third)
+    assert versions(grouped, grouped.second, A) == ["1"]  # none is so old: the present one answers
+    with pytest.raises(Exception, match="there was no champion before"):
+        grouped.plan()
+
+
+def test_from_a_model_a_group_to_packs(grouped: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped.week(grouped.first, WON, 1.0)
+    journalled_only(grouped, grouped.first, monkeypatch)
+    grouped.declared |= {"registry": "pack"}
+    grouped.week(grouped.second, WON, 2.0)
+    assert grouped.promote(grouped.second)["to_version"] == "1"
+    assert not grouped.journal.pending
+    assert versions(grouped, grouped.first, A) == ["1"]
+
+
+def test_a_rollback_of_groups_that_were_moved_since_names_the_workload(grouped: Line) -> None:
+    for partition, slope, against in ((grouped.first, 1.0, None), (grouped.second, 2.0, "1")):
+        grouped.week(partition, {A: "promote"}, slope, {A: against} if against else None)
+        grouped.promote(partition)
+    seen = grouped.plan(groups=[A]).against
+    grouped.week(grouped.third, {A: "promote"}, 3.0, {A: "2"})
+    grouped.promote(grouped.third)
+    with pytest.raises(AliasMoved, match=f"champions of '{grouped.name}' were moved since this rollback was planned"):
+        grouped.plan(groups=[A], against=seen)
