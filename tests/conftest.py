@@ -62,11 +62,18 @@ def mlflow_server(shared: Shared, stack_settings: Settings) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep on one worker what shares a thing that only one may use at a time; begin with what takes longest."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        group = next((name for fixture, name in GROUPS.items() if fixture in fixtures), None)
+        group = next((name for fixture, name in GROUPS.items() if fixture in getattr(item, "fixturenames", ())), None)
+        group = group or _made_once(item)
         if group is not None and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_turn)
+
+
+def _made_once(item: pytest.Item) -> str | None:
+    """Return the module or folder of tests for all of which a fixture of this one is made once, None without one."""
+    definitions = [named[-1] for named in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
+    places = [one.baseid for one in definitions if one.scope in ("module", "package", "session")]
+    return min((place for place in places if place not in ("", "tests")), key=len, default=None)
 
 
 GROUPS = {
@@ -76,7 +83,7 @@ GROUPS = {
     "spark": "spark",
     "exposed": "sign_on",
 }
-"""Fixture -> the group of all tests that use it, unless a mark of their own says another."""
+"""Fixture -> the group of all tests that use it, unless a mark of their own says another; others by `_made_once`."""
 
 LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "sign_on")
 """The groups in the order in which workers take them; then come other slow tests, then the quick ones."""
@@ -84,7 +91,7 @@ LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spa
 
 def _turn(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
-    if mark is not None:
+    if mark is not None and mark.args[0] in LONGEST_FIRST:
         return LONGEST_FIRST.index(mark.args[0])
     return len(LONGEST_FIRST) + (item.get_closest_marker("slow") is None)
 
