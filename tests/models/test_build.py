@@ -15,8 +15,8 @@ import pytest
 from muster.models import build
 from muster.models.build import BadSource, ModelsMissing, build_pack, incumbents
 from muster.models.loading import read_bytes
-from muster.models.manifest import MANIFEST, about, read_manifest
-from muster.models.reader import Pack
+from muster.models.manifest import MANIFEST
+from muster.models.reader import Pack, about, read_manifest
 
 Line = Any
 SLOPES = {"UA,EWR": 1.0, "AA,JFK": 2.0, "../../x,JFK": 3.0, '"a ""b"", c",é': 4.0}

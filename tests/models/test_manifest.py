@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from muster.models.build import build_pack, incumbents
-from muster.models.manifest import MANIFEST, about, allowed_imports, describe, fits, read_manifest, write_manifest
+from muster.models.manifest import MANIFEST, allowed_imports, describe, fits, write_manifest
+from muster.models.reader import about, read_manifest
 from tests.promotion.conftest import Line
 
 LIGHT = {"algorithms": {"light": ["sklearn.impute.SimpleImputer", "lightgbm.LGBMClassifier"]}}

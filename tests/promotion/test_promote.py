@@ -17,8 +17,7 @@ from muster.champions.journal import Journal
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, ServerUnavailable
 from muster.mlflow.client import connect
-from muster.models.manifest import read_manifest
-from muster.models.reader import Pack
+from muster.models.reader import Pack, read_manifest
 from muster.promotion import promoted
 from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.verdicts import NotJudged, read_verdicts

@@ -20,8 +20,8 @@ from muster.champions.units import Unit, is_pack, units
 from muster.champions.versions import AsOf, RegisteredVersion
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
-from muster.models.manifest import about, allowed_imports_of, fits, read_manifest
-from muster.models.reader import CorruptManifest, Pack
+from muster.models.manifest import allowed_imports_of, fits
+from muster.models.reader import CorruptManifest, Pack, about, read_manifest
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.workload.spec import Parent

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from muster import groups
 from muster.models import loading, reader
 from muster.models.build import BuiltPack
-from muster.models.manifest import about, allowed_imports, read_manifest
+from muster.models.manifest import allowed_imports
+from muster.models.reader import about, read_manifest
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:

@@ -15,9 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from muster.models.loading import ALWAYS
-from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE
-from muster.models.reader import about as about
-from muster.models.reader import read_manifest as read_manifest
+from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE, about
 from muster.storage.tables import DATE, FLOAT, INT, LONG, STRING
 from muster.workload.spec import Parent, Workload
 

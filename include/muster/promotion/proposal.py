@@ -15,7 +15,8 @@ from muster.champions.versions import RegisteredVersion, current, numbered
 from muster.context import PartitionContext
 from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
-from muster.models.manifest import about, fits
+from muster.models.manifest import fits
+from muster.models.reader import about
 from muster.promotion.verdicts import Verdicts, not_judged, stored_models
 from muster.settings import command
 from muster.workload.spec import Workload

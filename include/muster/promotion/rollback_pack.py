@@ -18,8 +18,8 @@ from muster.champions.versions import RegisteredVersion, numbered
 from muster.context import Context
 from muster.errors import UnknownName, bounded
 from muster.models.build import BadSource, incumbents, read_models
-from muster.models.manifest import about, allowed_imports_of, fits
-from muster.models.reader import CorruptManifest
+from muster.models.manifest import allowed_imports_of, fits
+from muster.models.reader import CorruptManifest, about
 from muster.promotion.difference import changes
 from muster.promotion.rollback_plan import (
     CannotRollBack,
