@@ -141,3 +141,49 @@ def test_a_rollback_of_groups_that_were_moved_since_names_the_workload(grouped: 
     grouped.promote(grouped.third)
     with pytest.raises(AliasMoved, match=f"champions of '{grouped.name}' were moved since this rollback was planned"):
         grouped.plan(groups=[A], against=seen)
+
+
+def test_verdicts_that_were_overtaken_while_they_were_registered_move_nothing(
+    registry: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion that slept through a newer training, judging and promotion of its own partition."""
+    registry.week(registry.first, WON, 1.0)
+    registry.promote(registry.first)
+    against = "1" if registry.declared["registry"] == "pack" else dict.fromkeys(WON, "1")
+    registry.week(registry.second, WON, 2.0, against)
+    build = promote.artifacts
+
+    def overtaken(*arguments: Any) -> Any:
+        built = build(*arguments)
+        with monkeypatch.context() as patched:
+            patched.setattr(promote, "artifacts", build)
+            registry.week(registry.second, WON, 3.0, against)
+            registry.promote(registry.second)
+        return built
+
+    with monkeypatch.context() as patched:
+        patched.setattr(promote, "artifacts", overtaken)
+        with pytest.raises(AliasMoved):
+            registry.promote(registry.second)
+    assert [registry.position(group) for group in WON] == ["2", "2"]
+    assert len(registry.moves) == len({(move["group"], move["to_version"]) for move in registry.moves})
+
+
+def test_two_that_carry_out_the_same_verdicts_say_the_same(registry: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.week(registry.first, WON, 1.0)
+    build, results = promote.artifacts, []
+
+    def overtaken(*arguments: Any) -> Any:
+        built = build(*arguments)
+        with monkeypatch.context() as patched:
+            patched.setattr(promote, "artifacts", build)
+            results.append(registry.promote(registry.first))
+        return built
+
+    with monkeypatch.context() as patched:
+        patched.setattr(promote, "artifacts", overtaken)
+        results.append(registry.promote(registry.first))
+    names = ("moved", "reason", "from_version", "to_version", "promoted", "kept", "groups")
+    assert results[0]["moved"]
+    assert {name: results[0][name] for name in names} == {name: results[1][name] for name in names}
+    assert len(registry.moves) == len({(move["group"], move["to_version"]) for move in registry.moves})

@@ -61,7 +61,9 @@ def promote(context: PartitionContext, who: str, approval: Approval | None, over
     this.finish_begun(proposal, journal)
     if proposal.nothing is None and proposal.due:
         this.approved_by = approver(context, proposal, approval)
-        this.carry_out(proposal)
+        this.carry_out(proposal, journal)
+        if not (this.moved or this.left or this.problems):  # another process has just carried out the same
+            proposal = propose(context, verdicts, Journal(context.store))
     if this.problems:
         raise NotRegistered(context.workload.name, this.problems)
     return outcome(context, proposal, this.rows(proposal), this.left, tasks)
@@ -88,13 +90,15 @@ class _Promotion:
         begun = [(one.unit, row) for one in proposal.done for row in journal.pending if row is one.carried_out]
         self._move([AliasMove.of_row(unit, row) for unit, row in begun], journal)
 
-    def carry_out(self, proposal: Proposal) -> None:
-        """Register the winners, journal the moves, make them."""
+    def carry_out(self, proposal: Proposal, journal: Journal) -> None:
+        """Register the winners, journal the moves, make them.
+
+        By the journal that the proposal was made by: what was moved since is a reason to look again.
+        """
         built = artifacts(self.context, proposal)
         rows = self.tasks.run(built, _register, ["version", "at"])
         self.problems |= {row["group"]: row["problem"] for row in rows if row["problem"]}
         registered = {row["group"]: row for row in rows if not row["problem"]}
-        journal = Journal(self.context.store)
         by_group = {one.unit.group: one for one in proposal.due}
         check_none_under_way(journal, {by_group[group].unit: row["at"] for group, row in registered.items()})
         moves = [

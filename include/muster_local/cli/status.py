@@ -13,11 +13,17 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     from json import dumps
 
     from muster.settings import settings
+    from muster.workload.load import NoWorkloadFolder
     from muster_local import local
     from muster_local.progress import progress
 
     services = [asdict(state) for state in local.status(settings())]
-    workloads = [asdict(workload) for workload in progress(settings())]
+    try:
+        workloads = [asdict(workload) for workload in progress(settings())]
+    except NoWorkloadFolder:
+        if not json:
+            _show(services, [])  # what runs does not depend on it
+        raise
     if json:
         report = {"home": str(settings().home.resolve()), "services": services, "workloads": workloads}
         typer.echo(dumps(report, indent=2))

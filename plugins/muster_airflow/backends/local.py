@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from muster.settings import settings
 from muster.storage.store import Store
@@ -127,8 +127,12 @@ def outcome(running: _Running) -> Outcome:
     if not running.result.is_file():
         where = f"wrote no result to '{running.result}'; look into its log above"
         return Failed(f"the {stage} job ended with code {code} but {where}", retryable=True)
-    result: dict[str, Any] = json.loads(running.result.read_text(encoding="utf-8"))
-    return Later(datetime.fromisoformat(result["until"]), result["why"]) if code == os.EX_TEMPFAIL else Done(result)
+    try:
+        result = json.loads(running.result.read_text(encoding="utf-8"))
+        return Later(datetime.fromisoformat(result["until"]), result["why"]) if code else Done(dict(result))
+    except (ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        return Failed(f"the {stage} job wrote a result that cannot be read, '{running.result}': {problem}", True)
 
 
 def _message(stage: str, code: int, lines: list[str]) -> str:

@@ -43,6 +43,15 @@ elif does == "breaks":
     1 / 0
 elif does == "dies":
     os.kill(os.getpid(), signal.SIGKILL)
+elif does == "writes half":
+    write(rows=3)
+    result.write_text(result.read_text()[:4])
+elif does == "writes a list":
+    write()
+    result.write_text("[1]")
+elif does == "waits for nothing":
+    write()
+    sys.exit(os.EX_TEMPFAIL)
 elif does == "sleeps":
     time.sleep(300)
 """
@@ -151,6 +160,14 @@ def test_a_job_that_is_killed_or_leaves_no_result_is_worth_another_try(runner: R
         outcome = runner.run(does)
         assert isinstance(outcome, Failed), does
         assert outcome.retryable
+
+
+@pytest.mark.parametrize("does", ["writes half", "writes a list", "waits for nothing"])
+def test_a_result_that_cannot_be_read_is_a_failure_that_names_its_file(runner: Runner, does: str) -> None:
+    outcome = runner.run(does)
+    assert isinstance(outcome, Failed)
+    assert outcome.retryable
+    assert "wrote a result that cannot be read, '" in outcome.message
 
 
 def test_lines_come_while_the_job_runs_and_a_cancelled_job_leaves_nothing(runner: Runner) -> None:
