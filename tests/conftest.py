@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait_fixed
 
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
@@ -249,13 +250,23 @@ def running_stack(shared: Shared, started_stack: RunningStack) -> RunningStack:
 
     It takes minutes: mark a test that asks for it `e2e` and `slow`. The tests share it, so each leaves it as it was.
     """
-    up = shared.record("up", lambda: {"stdout": started_stack.muster("up", timeout=1800).stdout})
+    up = shared.record("up", lambda: {"stdout": _up(started_stack)})
     return RunningStack(started_stack.settings, up["stdout"])
 
 
 @pytest.fixture(scope="session")
 def fx_spread_up(shared: Shared, started_stack: RunningStack) -> str:
     """What `./muster up --workload fx_spread` printed: it runs beside the flights, once for all tests of a run."""
-    up = ("up", "--workload", "fx_spread")
-    printed = shared.record("fx_spread", lambda: {"stdout": started_stack.muster(*up, timeout=1800).stdout})
-    return str(printed["stdout"])
+    up = shared.record("fx_spread", lambda: {"stdout": _up(started_stack, "--workload", "fx_spread")})
+    return str(up["stdout"])
+
+
+@retry(
+    retry=retry_if_exception_message(match=r"(?s).*another ./muster up is at work"),
+    wait=wait_fixed(2),
+    stop=stop_after_attempt(30),
+    reraise=True,
+)
+def _up(stack: RunningStack, *arguments: str) -> str:
+    """Run `./muster up`; of two in the same moment one is told to wait for the other."""
+    return stack.muster("up", *arguments, timeout=1800).stdout

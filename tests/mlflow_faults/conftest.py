@@ -45,7 +45,7 @@ class Processes:
     uri: str
 
     def environment(self, budget: Mapping[str, float], **waiting: float) -> dict[str, str]:
-        told = {
+        own = {
             "MUSTER_HOME": str(self.home),
             "MUSTER_MLFLOW_URI": self.uri,
             "MUSTER_MLFLOW_BUDGET": json.dumps(dict(budget)),
@@ -54,7 +54,7 @@ class Processes:
             "PYTHONPATH": str(PROJECT),
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
-        return kept | told
+        return kept | own
 
     def hammer(
         self, processes: int, seconds: float, budget: Mapping[str, float], *classes: str, **waiting: float
@@ -62,11 +62,11 @@ class Processes:
         """Let processes call as fast as the budget lets them; return the calls that were answered."""
         command = [sys.executable, "-m", "tests.mlflow_faults.hammer", str(processes), str(seconds), *classes]
         environment = self.environment(budget, **waiting) | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-        ended = subprocess.run(
+        completed = subprocess.run(
             command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300
         )
-        assert ended.returncode == 0, ended.stderr
-        return int(ended.stdout.split()[-1])
+        assert completed.returncode == 0, completed.stderr
+        return int(completed.stdout.split()[-1])
 
 
 @pytest.fixture
@@ -84,11 +84,11 @@ def follow(
         monkeypatch.setenv(name, value)
     settings.cache_clear()
 
-    def told(plan: Plan) -> RunningProxy:
+    def follow_plan(plan: Plan) -> RunningProxy:
         faults.follow(plan)
         return faults
 
-    yield told
+    yield follow_plan
     faults.follow(Plan())
     settings.cache_clear()
 

@@ -139,24 +139,24 @@ class Proxy:
         if not pending or "/model-versions/" not in request.path:
             return body
         with contextlib.suppress(ValueError):
-            told = json.loads(body)
-            for item in [told.get("model_version", {}), *told.get("model_versions", [])]:
+            answer = json.loads(body)
+            for item in [answer.get("model_version", {}), *answer.get("model_versions", [])]:
                 name = f"{item.get('name')} {item.get('version')}"
                 if item and time.time() < self._first_seen.setdefault(name, time.time()) + pending:
                     item["status"] = "PENDING_REGISTRATION"
-            return json.dumps(told).encode()
+            return json.dumps(answer).encode()
         return body
 
     def _throttled(self) -> web.Response:
         asked = next(self._retry_after)
         if asked == "date":
             asked = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
-        told = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "slow down"}  # a client must not believe it
-        return web.json_response(told, status=429, headers={"Retry-After": asked} if asked is not None else {})
+        error = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "slow down"}  # a client must not believe it
+        return web.json_response(error, status=429, headers={"Retry-After": asked} if asked is not None else {})
 
     def _failed(self) -> web.Response:
-        told = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "out of order"}
-        return web.json_response(told, status=500)
+        error = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "out of order"}
+        return web.json_response(error, status=500)
 
 
 if __name__ == "__main__":

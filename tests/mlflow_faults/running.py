@@ -36,11 +36,11 @@ class RunningProxy:
 
     def times(self, without: str = "-") -> dict[str, list[float]]:
         """Return when the calls of each class came, without those whose path ends with a word."""
-        found: dict[str, list[float]] = defaultdict(list)
+        by_class: dict[str, list[float]] = defaultdict(list)
         for line in self.seen():
             if not line["path"].endswith(without):
-                found[line["class"]].append(line["at"])
-        return found
+                by_class[line["class"]].append(line["at"])
+        return by_class
 
     def busiest(self) -> dict[str, int]:
         return {call_class: busiest_second(times) for call_class, times in self.times().items()}

@@ -69,9 +69,9 @@ class Registered:
 
     def is_whole(self, version: str) -> None:
         """Assert that there is one of each, finished, and that they belong together."""
-        found = self.all()
-        assert {name: len(items) for name, items in found.items()} == {"runs": 1, "models": 1, "versions": 1}
-        (run,), (model,), (made,) = found["runs"], found["models"], found["versions"]
+        things = self.all()
+        assert {name: len(items) for name, items in things.items()} == {"runs": 1, "models": 1, "versions": 1}
+        (run,), (model,), (made,) = things["runs"], things["models"], things["versions"]
         assert (run.info.status, model.status, made.status) == ("FINISHED", "READY", "READY")
         assert (model.source_run_id, made.run_id, made.version) == (run.info.run_id, run.info.run_id, version)
         assert run.data.params == {"seed": "1"}

@@ -119,20 +119,22 @@ class Weeks:
         result = self.folder / "results" / f"{stage}-{partition}.json"
         command = [sys.executable, str(PROJECT / "jobs" / "muster_jobs" / f"{stage}.py"), "--workload", str(self.yaml)]
         for _ in range(MOST_ATTEMPTS):
-            told = [*command, "--partition", partition, "--result", str(result)]
-            ended = subprocess.run(told, env=self.environment, capture_output=True, text=True, check=False, timeout=240)
-            self.ends.append(ended.returncode)
-            if ended.returncode == 0:
+            arguments = [*command, "--partition", partition, "--result", str(result)]
+            completed = subprocess.run(
+                arguments, env=self.environment, capture_output=True, text=True, check=False, timeout=240
+            )
+            self.ends.append(completed.returncode)
+            if completed.returncode == 0:
                 return
-            assert ended.returncode in (1, os.EX_TEMPFAIL), ended.stderr
-            if ended.returncode == os.EX_TEMPFAIL:
+            assert completed.returncode in (1, os.EX_TEMPFAIL), completed.stderr
+            if completed.returncode == os.EX_TEMPFAIL:
                 until = datetime.fromisoformat(json.loads(result.read_text())["until"])
                 time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
-        raise AssertionError(f"{stage} {partition} did not come through:\n{ended.stderr}")
+        raise AssertionError(f"{stage} {partition} did not come through:\n{completed.stderr}")
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Return all rows that the stages wrote, without what tells the time or MLflow's own ids."""
-        found = {}
+        rows_by_table = {}
         for name in ("models", "ledger", "decisions", "predictions", "alias_journal"):
             table = self.store.open(name)
             assert table is not None, name
@@ -141,8 +143,8 @@ class Weeks:
             for row in kept if name == "alias_journal" else ():
                 row["evidence"] = {k: v for k, v in json.loads(row["evidence"]).items() if k not in TIMES}
                 row.pop("who", None)
-            found[name] = sorted(kept, key=lambda row: json.dumps(row, sort_keys=True, default=str))
-        return found
+            rows_by_table[name] = sorted(kept, key=lambda row: json.dumps(row, sort_keys=True, default=str))
+        return rows_by_table
 
     def in_mlflow(self) -> dict[str, Any]:
         """Return what there is in MLflow, without ids and times."""
@@ -237,8 +239,8 @@ def test_faults_change_nothing_of_what_comes_out(
     share: float,
 ) -> None:
     plan = Plan(seed=11, share=share, held=1.2, pending=0.5)
-    found, busiest = outcome(faults, spark_connect_server, tmp_path, monkeypatch, plan)
-    assert found.mlflow == without_faults.mlflow
-    assert found.moves == without_faults.moves
-    assert found.tables == without_faults.tables
+    with_faults, busiest = outcome(faults, spark_connect_server, tmp_path, monkeypatch, plan)
+    assert with_faults.mlflow == without_faults.mlflow
+    assert with_faults.moves == without_faults.moves
+    assert with_faults.tables == without_faults.tables
     assert all(busiest[call_class] <= GENEROUS[call_class] for call_class in busiest), busiest

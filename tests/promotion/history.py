@@ -53,8 +53,8 @@ def version_of(line: Line, number: str) -> RegisteredVersion:
 
 def versions(line: Line) -> list[Any]:
     """Return the registered versions, the latest first."""
-    found = connect().search_model_versions(f"name = '{line.name}'")
-    return sorted(found, key=lambda version: -int(version.version))
+    versions_found = connect().search_model_versions(f"name = '{line.name}'")
+    return sorted(versions_found, key=lambda version: -int(version.version))
 
 
 def declare(line: Line, folder: Path) -> Path:

@@ -99,9 +99,9 @@ def write_journal(line: Any, digest: str) -> None:
 def write_bundle(local: Path, digest: str) -> None:
     """Write another digest into a downloaded MLflow model's own description."""
     file = local / "MLmodel"
-    said = yaml.safe_load(file.read_text())
-    said["flavors"]["python_function"]["config"]["manifest_sha256"] = digest
-    file.write_text(yaml.safe_dump(said))
+    declared = yaml.safe_load(file.read_text())
+    declared["flavors"]["python_function"]["config"]["manifest_sha256"] = digest
+    file.write_text(yaml.safe_dump(declared))
 
 
 def promoted(line: Any) -> RegisteredVersion:

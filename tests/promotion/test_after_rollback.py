@@ -135,8 +135,8 @@ def test_a_move_by_hand_is_no_broken_off_promotion(served: Line) -> None:
     by_hand(served, "2")
     result = _again(served, served.third)
     assert not result["moved"]
-    for told in ("the alias is at 2 now", "--to 2' writes it down", "--to 3' undoes it"):
-        assert told in result["reason"]
+    for part in ("the alias is at 2 now", "--to 2' writes it down", "--to 3' undoes it"):
+        assert part in result["reason"]
     assert slopes(served) == {"A,X": 2.0, "B,X": 1.0}
     promoted(served, FOURTH, {"A,X": 4.0}, "2")  # judged against where the alias is: no need to wait
     assert slopes(served) == {"A,X": 4.0, "B,X": 1.0}
@@ -199,9 +199,9 @@ def test_of_two_processes_one_moves_the_alias_and_the_other_says_that_it_moved(
         subprocess.Popen([*command, what, str(tmp_path / "meeting")], env=env, stdout=subprocess.PIPE, text=True)
         for what in racers
     ]
-    ended = [json.loads(racer.communicate(timeout=180)[0].splitlines()[-1]) for racer in started]
+    results = [json.loads(racer.communicate(timeout=180)[0].splitlines()[-1]) for racer in started]
 
-    ((winner,), (loser,)) = ([end for end in ended if "to" in end], [end for end in ended if "error" in end])
+    ((winner,), (loser,)) = ([end for end in results if "to" in end], [end for end in results if "error" in end])
     assert (winner["moved"], loser["error"]) == (True, "AliasMoved")
     assert "another move came first" in loser["told"]
     assert served.champion().version == winner["to"]

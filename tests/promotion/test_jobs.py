@@ -40,9 +40,9 @@ def declared(served: Line) -> Path:
 
 def _run(line: Line, stage: str, declared: Path, **environment: str) -> dict[str, Any]:
     command = [sys.executable, str(PROJECT / "jobs" / "muster_jobs" / f"{stage}.py"), "--workload", str(declared)]
-    told = {"MUSTER_STORE": str(line.root), "PYTHONPATH": str(PROJECT), **environment}
+    own = {"MUSTER_STORE": str(line.root), "PYTHONPATH": str(PROJECT), **environment}
     done = subprocess.run(
-        [*command, "--partition", line.first], env=os.environ | told, capture_output=True, text=True, check=False
+        [*command, "--partition", line.first], env=os.environ | own, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

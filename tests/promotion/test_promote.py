@@ -223,21 +223,21 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_fails(served: Line, mo
         append(*arguments)
 
     monkeypatch.setattr(Journal, "append", both_at_once)
-    ended: dict[str, Any] = {}
+    results: dict[str, Any] = {}
 
     def one(partition: str) -> None:
         try:
-            ended[partition] = _promote(served, partition)
+            results[partition] = _promote(served, partition)
         except Exception as error:
-            ended[partition] = error
+            results[partition] = error
 
     threads = [threading.Thread(target=one, args=[partition]) for partition in (served.first, served.second)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (won,) = [result for result in ended.values() if isinstance(result, dict)]
-    (lost,) = [result for result in ended.values() if not isinstance(result, dict)]
+    (won,) = [result for result in results.values() if isinstance(result, dict)]
+    (lost,) = [result for result in results.values() if not isinstance(result, dict)]
     assert isinstance(lost, AliasMoved)
     assert "another move came first" in str(lost)
     assert served.champion().version == won["to_version"]

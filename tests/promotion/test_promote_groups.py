@@ -55,9 +55,9 @@ def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grou
     assert left_behind(grouped) == []
     assert grouped.champion("C,X") is None
     for group in ("A,X", "B,X"):
-        found = grouped.champion(group)
-        assert found is not None
-        assert (found.version, found.run, found.partition) == ("1", run, grouped.first)
+        champion = grouped.champion(group)
+        assert champion is not None
+        assert (champion.version, champion.run, champion.partition) == ("1", run, grouped.first)
         loaded = mlflow.pyfunc.load_model(f"models:/{name(grouped, group)}@{ALIAS}")
         assert loaded.metadata.signature.inputs.input_names() == ["a", "b", "record"]
         assert loaded.input_example is not None
@@ -70,10 +70,10 @@ def test_every_move_is_a_row_of_the_journal_in_one_commit(grouped: Line) -> None
     run = grouped.week(grouped.first, WON, 1.0)
     grouped.promote(grouped.first, who="somebody")
     rows = grouped.moves
-    told = [
+    moves = [
         (row["group"], row["from_version"], row["to_version"], row["cause"], row["who"], row["run"]) for row in rows
     ]
-    assert sorted(told) == [(group, None, "1", "gate", "somebody", run) for group in ("A,X", "B,X")]
+    assert sorted(moves) == [(group, None, "1", "gate", "somebody", run) for group in ("A,X", "B,X")]
     table = grouped.store.open("alias_journal")
     assert table is not None
     assert table.version() == 2  # made, moves, noted as made
@@ -206,8 +206,8 @@ def test_where_the_budget_is_spent_nothing_is_journalled_and_the_end_is_told(
 
     with monkeypatch.context() as patched:
         patched.setattr(promote, "register", spent)
-        with pytest.raises(BudgetSpent) as told:
+        with pytest.raises(BudgetSpent) as spent_error:
             grouped.promote(grouped.first)
-    assert told.value.until == until
+    assert spent_error.value.until == until
     assert grouped.moves == []
     assert grouped.promote(grouped.first)["promoted"] == 2

@@ -35,8 +35,8 @@ def decided(count: int, metric: str = "roc_auc", **columns: Any) -> pa.Table:
 
 
 def test_of_a_loss_less_is_the_gain() -> None:
-    found = with_gain(decided(4, metric="log_loss")).to_pylist()
-    for row in found:
+    rows = with_gain(decided(4, metric="log_loss")).to_pylist()
+    for row in rows:
         assert row["gain"] == pytest.approx(row["champion_score"] - row["candidate_score"])
         assert row["at_least"] == -row["high"]
 
@@ -47,9 +47,9 @@ def test_a_first_candidate_gains_on_the_baseline() -> None:
 
 
 def test_plots_are_pictures_and_small() -> None:
-    found = plots(with_gain(decided(400)), "roc_auc")
-    assert len(found) == 2
-    for png in found.values():
+    pictures = plots(with_gain(decided(400)), "roc_auc")
+    assert len(pictures) == 2
+    for png in pictures.values():
         assert png.startswith(PNG)
         assert len(png) < 100_000
 
@@ -61,10 +61,10 @@ def test_where_nothing_was_judged_there_is_nothing_to_draw() -> None:
 
 @pytest.mark.parametrize("name", ["a|b", "a`b", "a\n| x |", "<b>"])
 def test_a_group_of_any_name_stays_within_its_cell(name: str) -> None:
-    found = quoted(name)
-    assert (found[0], found[-1]) == ("`", "`")
-    assert not {"`", "\n"} & set(found[1:-1])
-    assert "|" not in found.replace("\\|", "")
+    text = quoted(name)
+    assert (text[0], text[-1]) == ("`", "`")
+    assert not {"`", "\n"} & set(text[1:-1])
+    assert "|" not in text.replace("\\|", "")
 
 
 @pytest.mark.slow
@@ -85,18 +85,18 @@ def test_a_human_is_shown_what_changes_and_can_approve_exactly_that(served: Line
     predicate = f"partition = '{served.second}'"
     write_deltalake(served.store.table("decisions"), rows, mode="overwrite", predicate=predicate)
     second = served.at(served.second)
-    found = review(second)
-    assert (found.needs_approval, found.changed) == (True, 0.5)
-    assert found.why == "50.0% of the champion's 40 groups would change, more than 25.0%"
-    assert (found.largest_gains[0]["group"], found.largest_risks[0]["group"]) == ("G7,X", "G7,X")
-    assert len(found.largest_gains) == len(found.largest_risks) == 5
-    for told in (
-        found.why,
-        found.verdicts,
+    shown = review(second)
+    assert (shown.needs_approval, shown.changed) == (True, 0.5)
+    assert shown.why == "50.0% of the champion's 40 groups would change, more than 25.0%"
+    assert (shown.largest_gains[0]["group"], shown.largest_risks[0]["group"]) == ("G7,X", "G7,X")
+    assert len(shown.largest_gains) == len(shown.largest_risks) == 5
+    for expected in (
+        shown.why,
+        shown.verdicts,
         "| promote | 20 |",
         "| `G7,X` | `logistic` | champion | +0.4000 | -0.2000 |",
     ):
-        assert told in found.markdown
-    result = served.promote(served.second, approval=Approval("ann", found.verdicts))
+        assert expected in shown.markdown
+    result = served.promote(served.second, approval=Approval("ann", shown.verdicts))
     assert result["promoted"] == 20
     assert review(second).why.startswith("these verdicts were carried out before")

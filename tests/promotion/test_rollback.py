@@ -48,16 +48,16 @@ def test_the_whole_pack_goes_back_to_before_the_last_promotion(served: Line) -> 
 def test_a_look_changes_nothing_and_says_what_would_change(served: Line) -> None:
     runs = three_weeks(served)
     before = _state(served)
-    found = served.plan("1").difference
+    difference = served.plan("1").difference
     assert _state(served) == before
-    assert (found["from_version"], found["to_version"], found["groups"]) == ("3", "1", 2)
-    assert (found["changes"], found["appears"], found["disappears"]) == (2, 0, 1)
-    told = {change["group"]: change for change in found["shown"]}
+    assert (difference["from_version"], difference["to_version"], difference["groups"]) == ("3", "1", 2)
+    assert (difference["changes"], difference["appears"], difference["disappears"]) == (2, 0, 1)
+    changed = {change["group"]: change for change in difference["shown"]}
     model = {"origin_run": runs[1], "origin_partition": served.second, "algorithm": "logistic", "score": 0.75}
-    assert told["A,X"]["before"] == model
-    assert told["A,X"]["after"]["origin_run"] == runs[0]
-    assert (told["C,X"]["change"], told["C,X"]["after"]) == ("disappears", None)
-    assert found["fallback"] == "baseline"
+    assert changed["A,X"]["before"] == model
+    assert changed["A,X"]["after"]["origin_run"] == runs[0]
+    assert (changed["C,X"]["change"], changed["C,X"]["after"]) == ("disappears", None)
+    assert difference["fallback"] == "baseline"
 
 
 def test_a_group_goes_back_to_the_model_it_had_and_the_others_stay(served: Line) -> None:
@@ -80,10 +80,10 @@ def _stored(line: Line, version: str) -> dict[str, str]:
 
 def test_each_group_comes_from_the_version_before_its_own_model(served: Line) -> None:
     three_weeks(served)
-    found = served.plan(groups=["A,X", "B,X", "C,X"])
-    taken = {change.group: (change.change, change.taken_from) for change in found.changes}
+    plan = served.plan(groups=["A,X", "B,X", "C,X"])
+    taken = {change.group: (change.change, change.taken_from) for change in plan.changes}
     assert taken == {"A,X": ("changes", "1"), "B,X": ("changes", "2"), "C,X": ("disappears", "2")}
-    assert found.difference["taken_from"] == {"1": 1, "2": 2}
+    assert plan.difference["taken_from"] == {"1": 1, "2": 2}
 
 
 def test_a_group_that_had_no_model_is_answered_for_by_the_fallback(served: Line) -> None:
@@ -130,10 +130,10 @@ def test_what_cannot_be_meant_is_refused(served: Line) -> None:
         served.plan(groups=[f"N{number},X" for number in range(20)])
     with pytest.raises(NoSuchGroups, match="version 3 and in version 1: 'N,X'"):
         served.plan("1", ["A,X", "N,X"])
-    found = served.plan("1")
+    plan = served.plan("1")
     for who, why in (("", "bad"), ("ann", " ")):
         with pytest.raises(MissingActorOrReason, match="is empty"):
-            roll_back(served.context, found, who, why)
+            roll_back(served.context, plan, who, why)
 
 
 @pytest.mark.parametrize("name", ["manifest.parquet", "shard-000.bin"])
@@ -151,9 +151,9 @@ def test_a_pack_that_is_missing_or_corrupt_is_not_gone_back_to(served: Line, nam
 def test_a_champion_that_is_corrupt_is_left_as_a_whole(served: Line) -> None:
     three_weeks(served)
     (served.champion().folder(served.store) / "manifest.parquet").unlink()
-    found = served.plan()
-    assert "cannot be read" in found.difference["problem"]
-    assert roll_back(served.context, found, "ann", "lost")["to_version"] == "2"
+    plan = served.plan()
+    assert "cannot be read" in plan.difference["problem"]
+    assert roll_back(served.context, plan, "ann", "lost")["to_version"] == "2"
 
 
 def test_a_pack_of_other_features_is_not_gone_back_to(served: Line) -> None:

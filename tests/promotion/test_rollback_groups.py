@@ -68,14 +68,14 @@ def rolled_back(line: Line) -> list[tuple[str, str, str]]:
 
 
 def test_a_look_tells_each_groups_models_and_moves_nothing(weeks: Line) -> None:
-    told = look(weeks, groups=["B,X", "A,X"]).difference
+    difference = look(weeks, groups=["B,X", "A,X"]).difference
     assert (at(weeks), rolled_back(weeks)) == (["3", "2", "1"], [])
-    assert (told["changes"], told["groups"], told["taken_from"]) == (2, 3, {"1": 1, "2": 1})
-    first, second = told["shown"]
+    assert (difference["changes"], difference["groups"], difference["taken_from"]) == (2, 3, {"1": 1, "2": 1})
+    first, second = difference["shown"]
     assert (first["group"], first["taken_from"], second["group"]) == ("A,X", "2", "B,X")
     assert [first[side]["origin_partition"] for side in ("before", "after")] == [weeks.third, weeks.second]
     assert (first["after"]["algorithm"], first["after"]["score"]) == ("logistic", 0.75)
-    view("made", told, out := StringIO())
+    view("made", difference, out := StringIO())
     assert "made: each of 2 groups goes to the version before its present one\n" in out.getvalue()
     assert "models taken from version 1 (1), version 2 (1)" in out.getvalue()
 
@@ -102,8 +102,8 @@ def test_named_groups_go_back_in_one_commit_and_further_the_next_time(weeks: Lin
 
 
 def test_without_groups_all_that_the_last_promotion_changed_go_back_together(weeks: Line) -> None:
-    told = look(weeks).difference
-    assert told["scope"] == (
+    difference = look(weeks).difference
+    assert difference["scope"] == (
         f"2 groups that the promotion of {weeks.third} changed go back together; "
         "1 that had no champion before it stay: C,X"
     )
@@ -163,11 +163,11 @@ def test_the_job_tried_again_with_what_the_look_saw_ends_in_the_same_state(weeks
         return job.run(Job("rollback", weeks.context, settings(), "try", options))
 
     seen = run(dry_run="true")
-    told = {"against": seen["against"], "who": "ann", "why": "bad"}
-    assert [run(**told)["moved"] for _ in range(2)] == [True, True]
+    arguments = {"against": seen["against"], "who": "ann", "why": "bad"}
+    assert [run(**arguments)["moved"] for _ in range(2)] == [True, True]
     assert (at(weeks), len(rolled_back(weeks))) == (["2", "1", "1"], 2)
     with pytest.raises(AliasMoved):
-        run(**told, groups='["A,X"]')
+        run(**arguments, groups='["A,X"]')
 
 
 def test_the_command_shows_where_from_and_where_to_and_says_how_many_moved(
@@ -176,12 +176,12 @@ def test_the_command_shows_where_from_and_where_to_and_says_how_many_moved(
     monkeypatch.setenv("MUSTER_STORE", str(weeks.root))
     monkeypatch.setenv("MUSTER_WORKLOADS", str(declare(weeks, weeks.root / "workloads").parent))
     settings.cache_clear()
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["rollback", weeks.name, "--group", "A,X", "--group", "B,X", "--yes", "--why", "late", "--who", "ann"])
-    told = capsys.readouterr().out
-    assert (ended.value.code or 0, at(weeks)) == (0, ["2", "1", "1"])
-    assert "each of 2 groups goes to the version before its present one\n" in told
-    assert f"2 groups of {weeks.name} have earlier champions now, by ann." in told
+    printed = capsys.readouterr().out
+    assert (exit_info.value.code or 0, at(weeks)) == (0, ["2", "1", "1"])
+    assert "each of 2 groups goes to the version before its present one\n" in printed
+    assert f"2 groups of {weeks.name} have earlier champions now, by ann." in printed
 
 
 STEPS = [(Journal, "append"), (rollback, "move_alias"), (Journal, "note_made")]

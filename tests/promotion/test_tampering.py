@@ -47,8 +47,8 @@ def _refused(line: Line, expected: dict[str, tuple[type[Exception], str]]) -> No
 
 
 def test_untouched_it_is_used_by_all(served: Line, champion: RegisteredVersion, tmp_path: Path) -> None:
-    found = tampering.gateway(served, tmp_path / "model", lambda _: None)()
-    assert found["score"][0] == pytest.approx(0.1192, abs=1e-4)
+    answers = tampering.gateway(served, tmp_path / "model", lambda _: None)()
+    assert answers["score"][0] == pytest.approx(0.1192, abs=1e-4)
     for read in tampering.readers(served).values():
         read()
     assert served.champion().version == "2"
@@ -170,9 +170,9 @@ def test_from_a_version_that_nobody_vouches_for_one_goes_back_to_where_muster_pu
     tags = dict(connect().get_model_version(served.name, "3").tags) if tagged else {}
     assert _strange(served, tags) == "4"
     planned = served.plan(against="4")
-    told = planned.difference
-    assert (told["from_version"], told["to_version"], told["appears"]) == ("4", "3", 3)
-    assert "version 4 of the registered model" in told["problem"]
+    difference = planned.difference
+    assert (difference["from_version"], difference["to_version"], difference["appears"]) == ("4", "3", 3)
+    assert "version 4 of the registered model" in difference["problem"]
     result = roll_back(served.context, planned, "ann", "a hand")
     assert (result["moved"], result["from_version"], result["to_version"]) == (True, "4", "3")
     assert served.champion().version == "3"

@@ -48,12 +48,12 @@ def _score(line: Line, scoring: Scoring) -> pa.Table:
 def test_every_row_gets_one_prediction_that_says_where_it_came_from(line: Line) -> None:
     line.features(line.first, _rows([*KNOWN, "N,X"] * 5))
     scoring = _scoring(line, line.first, KNOWN)
-    found = _score(line, scoring)
-    assert found.schema == PREDICTIONS
-    assert found["row_id"].to_pylist() == [f"{number:05}" for number in range(20)]
-    assert set(found["model_version"].to_pylist()) == {"7"}
-    assert set(found["features_version"].to_pylist()) == {scoring.features.version}
-    own = found.filter(pa.compute.is_null(found["fallback"]))
+    predictions = _score(line, scoring)
+    assert predictions.schema == PREDICTIONS
+    assert predictions["row_id"].to_pylist() == [f"{number:05}" for number in range(20)]
+    assert set(predictions["model_version"].to_pylist()) == {"7"}
+    assert set(predictions["features_version"].to_pylist()) == {scoring.features.version}
+    own = predictions.filter(pa.compute.is_null(predictions["fallback"]))
     assert set(own["group"].to_pylist()) == set(KNOWN)
     assert own["origin_run"].null_count == 0
 
@@ -78,8 +78,8 @@ def test_only_the_models_of_the_bucket_are_loaded(line: Line) -> None:
 def test_counts_who_answered(line: Line) -> None:
     line.features(line.first, _rows(["A,X", "A,X", "B,X", "N,X", "M,Y"]))
     write_deltalake(line.store.table("predictions"), _score(line, _scoring(line, line.first, KNOWN)))
-    found = count_predictions(line.store, line.first)
-    assert found == {"rows": 5, "groups": 4, "own": 3, "fallback": {"no model: baseline": 2}}
+    counts = count_predictions(line.store, line.first)
+    assert counts == {"rows": 5, "groups": 4, "own": 3, "fallback": {"no model: baseline": 2}}
     assert count_predictions(line.store, line.second)["rows"] == 0
 
 
@@ -97,14 +97,14 @@ def test_predictions_equal_the_gateways(served: Line, fallback: Any) -> None:
     _promoted(served, {**KNOWN, "*,X": 3.0})
     rows = _rows([*KNOWN, "N,X", "N,Z"] * 40)
     served.features(served.first, rows)
-    found = _score(served, prepare(served.at(served.first)))
+    predictions = _score(served, prepare(served.at(served.first)))
     connect()
     frame = pa.Table.from_pylist(rows).to_pandas()
     frame[["carrier", "origin"]] = [groups.values(name) for name in frame["group"]]
     answers = mlflow.pyfunc.load_model(f"models:/{served.name}@Champion").predict(frame.drop(columns="group"))
-    assert found["score"].to_pylist() == answers["score"].tolist()
-    assert found["fallback"].to_pylist() == answers["fallback"].tolist()
-    assert found["origin_run"].to_pylist() == answers["origin_run"].tolist()
+    assert predictions["score"].to_pylist() == answers["score"].tolist()
+    assert predictions["fallback"].to_pylist() == answers["fallback"].tolist()
+    assert predictions["origin_run"].to_pylist() == answers["origin_run"].tolist()
 
 
 @pytest.mark.slow

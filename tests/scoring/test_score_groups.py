@@ -67,8 +67,8 @@ def test_predictions_are_exactly_those_of_a_pack_of_the_same_models(
 def test_each_prediction_names_the_version_of_the_model_that_answered(grouped: Line) -> None:
     grouped.declared |= PARENT
     two_weeks(grouped)
-    found = scored(grouped, grouped.second).select(["group", "model_version"]).to_pylist()
-    versions = {row["group"]: row["model_version"] for row in found}
+    rows = scored(grouped, grouped.second).select(["group", "model_version"]).to_pylist()
+    versions = {row["group"]: row["model_version"] for row in rows}
     assert versions == {"A,X": "2", "B,X": "1", "C,Y": "1", "N,X": "2", "M,Y": None}
 
 
