@@ -97,7 +97,8 @@ def _turn(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
     if mark is not None and mark.args[0] in LONGEST_FIRST:
         return LONGEST_FIRST.index(mark.args[0])
-    return len(LONGEST_FIRST) + (item.get_closest_marker("slow") is None)
+    quick, alone = item.get_closest_marker("slow") is None, mark is None
+    return len(LONGEST_FIRST) + 2 * quick + alone
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

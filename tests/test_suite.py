@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from muster_local import PROJECT
 from muster_local.cli.test import WORKERS
 from tests.tiers import TIERS, lines, minutes
@@ -24,6 +26,7 @@ def test_where(number):
 """
 
 
+@pytest.mark.slow
 def test_tests_of_one_group_run_on_one_worker(tmp_path: Path) -> None:
     """A release of pytest made xdist ignore groups without a word: two workers then used one thing at once."""
     (tmp_path / "test_where.py").write_text(TESTS)

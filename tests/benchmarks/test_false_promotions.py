@@ -11,6 +11,8 @@ from muster.workload.spec import Gate
 GATE = Gate(resamples=100)
 GROUPS = 10_000
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def none_better() -> Simulated:
