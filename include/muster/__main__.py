@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from muster.cli import main
 
 
-def run() -> None:
-    """Run the command line, and end the process with its code."""
+def run(command_line: Callable[[], None] = main) -> None:
+    """Run a command line, and end the process with its code."""
     try:
-        main()
+        command_line()
     except SystemExit as end:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -40,6 +40,11 @@ def journalled_only(line: Line, partition: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(alias, "UNDER_WAY", timedelta(0))
 
 
+def first_version(line: Line) -> Any:
+    """Return what decisions against the first champions name: a pack's version, or each group's."""
+    return "1" if line.declared["registry"] == "pack" else dict.fromkeys(WON, "1")
+
+
 def versions(line: Line, partition: str, *groups: str) -> list[str | None]:
     """Return the versions that score a slice."""
     champions = scorers(line.at(partition))
@@ -53,7 +58,7 @@ def test_what_other_verdicts_have_journalled_is_not_carried_out(
 ) -> None:
     registry.week(registry.first, WON, 1.0)
     registry.promote(registry.first)
-    against = "1" if registry.declared["registry"] == "pack" else dict.fromkeys(WON, "1")
+    against = first_version(registry)
     run = registry.week(registry.second, WON, 2.0, against)
     journalled_only(registry, registry.second, monkeypatch)
     registry.decide(registry.second, run, dict.fromkeys(WON, "reject"), against)
@@ -149,7 +154,7 @@ def test_verdicts_that_were_overtaken_while_they_were_registered_move_nothing(
     """A promotion that slept through a newer training, judging and promotion of its own partition."""
     registry.week(registry.first, WON, 1.0)
     registry.promote(registry.first)
-    against = "1" if registry.declared["registry"] == "pack" else dict.fromkeys(WON, "1")
+    against = first_version(registry)
     registry.week(registry.second, WON, 2.0, against)
     build = promote.artifacts
 

@@ -90,9 +90,8 @@ def _prior(rows: pa.Table) -> float:
 
 def fits(description: dict[str, Any], workload: Workload) -> bool:
     """Tell whether models of a pack described so take this workload's keys and features."""
-    return list(description["keys"]) == list(workload.keys) and description["features"] == list(
-        workload.features.columns
-    )
+    keys, columns = list(workload.keys), list(workload.features.columns)
+    return list(description["keys"]) == keys and description["features"] == columns
 
 
 def write_manifest(folder: Path, rows: pa.Table, description: dict[str, Any]) -> str:

@@ -87,8 +87,9 @@ class _Promotion:
 
     def finish_begun(self, proposal: Proposal, journal: Journal) -> None:
         """Make the moves that an earlier attempt has journalled for these very verdicts, and not made."""
-        begun = [(one.unit, row) for one in proposal.done for row in journal.pending if row is one.carried_out]
-        self._move([AliasMove.of_row(unit, row) for unit, row in begun], journal)
+        pending = {id(row) for row in journal.pending}
+        done = [(one.unit, one.carried_out) for one in proposal.done if one.carried_out is not None]
+        self._move([AliasMove.of_row(unit, row) for unit, row in done if id(row) in pending], journal)
 
     def carry_out(self, proposal: Proposal, journal: Journal) -> None:
         """Register the winners, journal the moves, make them.
