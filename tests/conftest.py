@@ -21,13 +21,13 @@ from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
 from muster_local import PROJECT, local
 from tests import tiers
+from tests.preparation import java_options
 from tests.shared import Shared
 
 for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUSTER_VENV", "MUSTER_PROJECT"}:
     del os.environ[_name]  # a developer's own stack is none of the tests'
 
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-"""No Spark of a test runs for long enough that Java's second compiler would pay: it takes two fifths of the time."""
+os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 
 
 @pytest.fixture(autouse=True)

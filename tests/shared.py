@@ -13,18 +13,17 @@ import pytest
 from filelock import FileLock
 
 from muster.settings import Settings
-from muster_local import PROJECT
 from muster_local.jars import jars
 from muster_local.ports import free_ports
+from tests import preparation
 
 SETTINGS = ".settings.json"
 
 
 def settings_of(home: Path) -> Settings:
-    """Return settings of a home of its own, on free ports, with the jars that the checkout's home may have."""
-    folder = PROJECT / ".muster" / "jars"
-    if all((folder / jar.name).exists() for jar in jars(home)):
-        shutil.copytree(folder, home / "jars", dirs_exist_ok=True)
+    """Return settings of a home of its own, on free ports, with the jars that the preparation has fetched."""
+    if all(jar.exists() for jar in jars(preparation.HOME)):
+        shutil.copytree(preparation.HOME / "jars", home / "jars", dirs_exist_ok=True)
     names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
     # What a developer's own .env may name, no test writes to.
     own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}

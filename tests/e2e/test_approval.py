@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -15,6 +16,7 @@ from mlflow import MlflowClient
 
 from muster.mlflow.budget.budget import budget
 from muster.settings import settings
+from muster_local.process import log_file
 from tests.conftest import ASKS_FIRST, RunningStack
 from tests.e2e.rest import Airflow, Json, wait_for
 from tests.promotion.conftest import Line
@@ -29,8 +31,9 @@ class Promotion:
 
     dag = f"{ASKS_FIRST}.promote"
 
-    def __init__(self, airflow: Airflow) -> None:
+    def __init__(self, airflow: Airflow, home: Path) -> None:
         self.airflow = airflow
+        self.scheduler_log = log_file(home, "airflow-scheduler")
         airflow.ask("PATCH", f"/dags/{self.dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 
     def start(self, partition: str) -> str:
@@ -47,11 +50,21 @@ class Promotion:
             assert instance["state"] != "failed" or "failed" in states, self.log(run, task)
             return instance if instance["state"] in states else None
 
-        return wait_for(there, f"{run} {task} {states}", 240)
+        try:
+            return wait_for(there, f"{run} {task} {states}", 240)
+        except TimeoutError as error:
+            instances = self.airflow.get(f"{run}/taskInstances")["task_instances"]
+            raise AssertionError([(one["task_id"], one["state"], one["try_number"]) for one in instances]) from error
 
     def answer(self, run: str, chosen: str) -> Json:
-        """Answer the question of a run; return the question."""
+        """Answer the question of a run; return the question.
+
+        Not before the scheduler knows that the process which asked has ended. Airflow 3.3 takes that end for the one of
+        the process that goes on with the answer, where it hears of it later, and begins the task again.
+        """
         self.reaches(run, "approve", "awaiting_input")
+        ended = re.compile(rf"TaskInstance Finished: .*task_id=approve, run_id={re.escape(run.rpartition('/')[2])},")
+        wait_for(lambda: {} if ended.search(self.scheduler_log.read_text()) else None, f"{run}: asking", 60)
         path = f"{run}/taskInstances/approve/-1/hitlDetails"
         question = self.airflow.get(path)
         self.airflow.ask("PATCH", path, json={"chosen_options": [chosen], "params_input": {}})
@@ -63,8 +76,8 @@ class Promotion:
 
 
 @pytest.fixture
-def promotion(airflow: Airflow) -> Promotion:
-    return Promotion(airflow)
+def promotion(airflow: Airflow, running_stack: RunningStack) -> Promotion:
+    return Promotion(airflow, running_stack.home)
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ CHECKS = (
 )
 """What runs before pytest, side by side; each is configured in pyproject.toml."""
 
+PREPARATION = ("python", "-m", "tests.preparation")
+"""What runs beside the checks for tests that start services."""
+
 QUICK = ("-m", "not e2e and not slow and not spark")
 """pytest's options for the tests that start no service."""
 
@@ -34,19 +37,19 @@ def test(
     from muster_local.environment import toolchain
 
     env = toolchain(settings())
-    _check(env)
+    _check(CHECKS if quick else (*CHECKS, PREPARATION), env)
     chosen = [*(QUICK if quick else ()), *context.args]
     parallel = () if {"-n", "-x", "--pdb"} & set(chosen) else WORKERS
     if code := _run(("pytest", *parallel, *SLOWEST, *chosen), env):
         raise typer.Exit(code)
 
 
-def _check(env: dict[str, str]) -> None:
-    """Run the checks at the same time; print what each says, and end with the code of the first that fails."""
+def _check(commands: Sequence[Sequence[str]], env: dict[str, str]) -> None:
+    """Run commands at the same time; print what each says, and end with the code of the first that fails."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(len(CHECKS)) as pool:
-        codes = list(pool.map(lambda command: _run(command, env), CHECKS))
+    with ThreadPoolExecutor(len(commands)) as pool:
+        codes = list(pool.map(lambda command: _run(command, env), commands))
     if failed := next((code for code in codes if code), 0):
         raise typer.Exit(failed)
 

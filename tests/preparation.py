@@ -1,0 +1,66 @@
+"""What every Spark of the tests starts from, made once for an environment: `python -m tests.preparation`.
+
+Delta's jars, and an archive of Spark's classes (Java's class-data sharing, JEP 350), with which a start takes half the
+time. A Java that cannot use the archive, of another version or with other jars, starts as if there were none.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock
+
+from muster.settings import Settings
+from muster.spark_conf import spark_home
+from muster_local.environment import environment
+from muster_local.jars import ensure_jars
+
+HOME = Path(sys.prefix, "tests")
+ARCHIVE = HOME / f"spark-{version('pyspark')}.jsa"
+OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable"
+"""For all Java of the tests, none of which runs for long enough that the second compiler would pay: it takes two fifths
+of the time. Java tells of an archive that it cannot use on standard output, which others read: hence no log."""
+
+PROGRAM = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+spark.range(1000).selectExpr("id % 7 AS key", "id").groupBy("key").count().sort("key").toPandas()
+spark.stop()
+"""
+"""What loads the classes that any use of Spark needs."""
+
+
+def java_options() -> str:
+    """Return `JAVA_TOOL_OPTIONS` of the tests."""
+    return f"{OPTIONS} -XX:SharedArchiveFile={ARCHIVE}" if ARCHIVE.exists() else OPTIONS
+
+
+def main() -> None:
+    """Fetch the jars and make the archive, each where it is missing; the tests do without what cannot be had."""
+    HOME.mkdir(exist_ok=True)
+    with FileLock(HOME / "lock"):
+        env = environment(Settings(_env_file=None, home=HOME))
+        ensure_jars(HOME, env)
+        if not ARCHIVE.exists():
+            _archive(env)
+
+
+def _archive(env: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory(dir=HOME) as folder:
+        program, archive = Path(folder, "program.py"), Path(folder, ARCHIVE.name)
+        program.write_text(PROGRAM)
+        java = {"JAVA_TOOL_OPTIONS": f"{OPTIONS} -XX:ArchiveClassesAtExit={archive}"}
+        submit = [str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", str(program)]
+        made = subprocess.run(submit, env=env | java, cwd=folder, capture_output=True, text=True, check=False)
+        if made.returncode or not archive.exists():
+            sys.stderr.write(f"Java starts without an archive of Spark's classes:\n{made.stderr[-2000:]}\n")
+        else:
+            archive.replace(ARCHIVE)
+
+
+if __name__ == "__main__":
+    main()
