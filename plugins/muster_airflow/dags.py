@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
     DAG,
     Asset,
-    CronPartitionTimetable,
     Param,
     PartitionedAssetTimetable,
     PartitionedAtRuntime,
 )
 
 from muster.errors import WorkloadError
-from muster.workload.load import load_workload, workload_files
+from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
 from muster.workload.stages import STAGES, Stage
 from muster_airflow.backfill import ALLOW
@@ -26,9 +26,12 @@ from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, App
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
+from muster_airflow.timetable import SliceTimetable
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
+
+log = logging.getLogger(__name__)
 
 RETRY_DELAY = timedelta(seconds=30)
 KEY_FORMAT = "%Y-%m-%d"
@@ -41,7 +44,7 @@ def asset(workload: Workload, table: str) -> Asset:
 
 def valid_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
     """Yield every workload of `folder` whose YAML holds."""
-    for path in workload_files(folder):
+    for path in declared_files(folder):
         try:
             yield load_workload(path), path
         except WorkloadError:
@@ -49,13 +52,15 @@ def valid_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
 
 
 def raise_invalid_workloads(folder: Path) -> None:
-    """Raise the problems of all workloads whose YAML does not hold, if there are any."""
+    """Raise the problems of all workloads that have no DAGs, if there are any."""
     problems: list[str] = []
-    for path in workload_files(folder):
+    for path in declared_files(folder):
         try:
-            load_workload(path)
+            _build_dags(load_workload(path), path)
         except WorkloadError as error:
             problems += [f"{path.name}: {where}: {problem}" for where, problem in error.problems]
+        except Exception as error:
+            problems.append(f"{path.name}: (file): its DAGs cannot be built: {type(error).__name__}: {error}")
     if problems:
         raise WorkloadsRefused(problems)
 
@@ -68,9 +73,24 @@ class WorkloadsRefused(Exception):
 
 
 def workload_dags(workload: Workload, path: Path) -> list[DAG]:
-    """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates."""
+    """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates.
+
+    None where they cannot be built, whatever the reason: it must not hide the DAGs of another workload.
+    """
+    try:
+        return _build_dags(workload, path)
+    except Exception:
+        log.exception("the DAGs of %s cannot be built", path)
+        return []  # dags/refused_workloads.py says why
+
+
+def _build_dags(workload: Workload, path: Path) -> list[DAG]:
     upstream = [None, *STAGES[:-1]]
-    return [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+    dags = [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+    for dag in dags:
+        dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
+        dag.check_cycle()
+    return dags
 
 
 def _stage_dag(workload: Workload, path: Path, stage: Stage, before: Stage | None) -> DAG:
@@ -80,9 +100,9 @@ def _stage_dag(workload: Workload, path: Path, stage: Stage, before: Stage | Non
         description=stage.does,
         doc_md=dag_doc(workload, stage, before),
         schedule=_first_timetable(workload) if before is None else _timetable_after(workload, before),
-        start_date=datetime.combine(schedule.start, datetime.min.time(), UTC),
+        start_date=_start_of(_first_due(workload) if before is None else schedule.start),
         end_date=_last_tick(workload) if before is None else None,
-        catchup=False,
+        catchup=schedule.catchup and schedule.cron is not None and before is None,
         max_active_runs=1,
         tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
         params=_guard_params() if stage.name == "promote" else None,
@@ -132,11 +152,16 @@ def _first_timetable(workload: Workload) -> BaseTimetable:
     """Return when partitions are due: one tick late, since a slice has landed only when the next begins."""
     if workload.schedule.cron is None:
         return PartitionedAtRuntime()
-    return CronPartitionTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
+    return SliceTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
 
 
 def _timetable_after(workload: Workload, before: Stage) -> BaseTimetable:
     return PartitionedAssetTimetable(assets=asset(workload, before.writes))
+
+
+def _first_due(workload: Workload) -> date:
+    """Return the day on which the first partition's slice has landed: a tick before it would be of no partition."""
+    return workload.schedule.start + timedelta(days=workload.schedule.every)
 
 
 def _last_tick(workload: Workload) -> datetime | None:
@@ -144,7 +169,11 @@ def _last_tick(workload: Workload) -> datetime | None:
     schedule = workload.schedule
     if schedule.end is None:
         return None
-    return datetime.combine(schedule.end + timedelta(days=schedule.every + 1), datetime.min.time(), UTC)
+    return _start_of(schedule.end + timedelta(days=schedule.every + 1))
+
+
+def _start_of(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
 
 
 def _guard_params() -> dict[str, Any]:

@@ -19,15 +19,29 @@ from muster_local import PROJECT
 os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow"))
 
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable, PartitionedAtRuntime
+from airflow.sdk import PartitionedAssetTimetable, PartitionedAtRuntime
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from muster_airflow.operators.promote import PromoteOperator
+from muster_airflow.timetable import SliceTimetable
 from tests.plugins.airflow_task import WORKLOAD, declare
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+
+WRONG = {
+    "no_such_day": (WORKLOAD.replace("2024-01-01", "2024-13-45"), "schedule.start"),
+    "no_such_hour": (WORKLOAD.replace("2024-01-01", '2024-01-01, cron: "0 25 * * *"'), "schedule.cron"),
+    "never": (WORKLOAD.replace("2024-01-01", '2024-01-01, cron: "0 6 31 2 *"'), "schedule.cron"),
+    "for_ever": (WORKLOAD.replace("2024-01-01", "2024-01-01, end: 9999-12-31"), "schedule.end"),
+    "too_wide": (WORKLOAD.replace("2024-01-01", "2024-01-01, every: 4000000"), "schedule.every"),
+    "long_tag": (f"{WORKLOAD}tags: [{'x' * 101}]", "tags.0"),
+    "no_int": (f"{WORKLOAD}retries: !!int abc", "retries"),
+    "large_int": (f"{WORKLOAD}seed: {'5' * 5_000}", "seed"),
+    "brackets": (f"{WORKLOAD}tags: {'[' * 3_000}", "(file)"),
+}
+"""Name -> a YAML that does not hold, by what once hid the DAGs of all workloads; and the path that the error names."""
 
 MANUAL = {"rollback"}
 HEAVY = ("pandas", "pyspark", "mlflow", "sklearn", "pyarrow", "deltalake", "numpy")
@@ -50,6 +64,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
     declare(folder, "by_hand")
     declare(folder, "asks").write_text(WORKLOAD + "gate: {max_changed: 0.2, approval_hours: 2}\n", encoding="utf-8")
     declare(folder, "wrong").write_text(WORKLOAD + "unknown: 1\nretries: many\n", encoding="utf-8")
+    for name, (text, _) in WRONG.items():
+        declare(folder, name).write_text(text, encoding="utf-8")
+    declare(folder, "misnamed").rename(folder / "misnamed.yml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUSTER_WORKLOADS", str(folder))
         settings.cache_clear()
@@ -74,7 +91,7 @@ def first_of(dags: list[DAG], workload: str) -> DAG:
 
 
 def test_every_workload_has_its_six_dags(bag: DagBag) -> None:
-    declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem != "wrong"]
+    declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem not in {"wrong", *WRONG}]
     assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES} | MANUAL
 
 
@@ -83,7 +100,10 @@ def test_a_wrong_yaml_hides_only_its_own_dags_and_an_import_error_names_every_pr
     assert file.endswith("refused_workloads.py")
     assert "wrong.yaml: unknown: " in error
     assert "wrong.yaml: retries: " in error
-    assert "flight_delays.ingest" in bag.dags
+    assert "misnamed.yml: (file): is not read by this name" in error
+    for name, (_, where) in WRONG.items():
+        assert f"{name}.yaml: {where}: " in error
+    assert {"flight_delays.ingest", "by_hand.ingest", "rollback"} <= set(bag.dags)
 
 
 def test_every_dag_names_its_workload_and_stage(dags: list[DAG]) -> None:
@@ -130,13 +150,13 @@ def test_the_rollbacks_form_offers_the_sound_workloads_and_looks_only_unless_tol
         form.get_param("why").resolve("")
 
 
-def test_no_two_runs_of_a_dag_at_once_and_no_catching_up(every_dag: list[DAG]) -> None:
+def test_no_two_runs_of_a_dag_at_once_and_only_what_has_a_cron_catches_up(every_dag: list[DAG]) -> None:
     assert {dag.max_active_runs for dag in every_dag} == {1}
-    assert {dag.catchup for dag in every_dag} == {False}
+    assert {dag.dag_id for dag in every_dag if dag.catchup} == {"flight_delays.ingest", "fx_spread.ingest"}
 
 
 def test_every_dag_is_keyed_by_partition(dags: list[DAG]) -> None:
-    keyed = (CronPartitionTimetable, PartitionedAssetTimetable, PartitionedAtRuntime)
+    keyed = (SliceTimetable, PartitionedAssetTimetable, PartitionedAtRuntime)
     assert [dag.dag_id for dag in dags if not isinstance(dag.timetable, keyed)] == []
 
 
@@ -148,9 +168,8 @@ def test_each_stage_consumes_the_one_asset_of_the_stage_before(bag: DagBag) -> N
     assert [len(names) for names in outlets] == [1] * len(STAGE_NAMES)
 
 
-def test_with_a_cron_a_partition_is_due_when_its_slice_has_ended(dags: list[DAG]) -> None:
-    timetable: Any = first_of(dags, "flight_delays").timetable
-    assert (timetable.key_format, timetable.run_offset) == ("%Y-%m-%d", -1)
+def test_with_a_cron_a_partition_is_due_by_it(dags: list[DAG]) -> None:
+    assert isinstance(first_of(dags, "flight_delays").timetable, SliceTimetable)  # which: test_due.py
 
 
 def test_without_a_cron_a_partition_is_started_by_hand(dags: list[DAG]) -> None:

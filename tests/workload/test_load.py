@@ -60,6 +60,12 @@ def declare(tmp_path: Path) -> Declare:
     return write
 
 
+def bomb(level: str) -> str:
+    """Return a short text that stands for nine to the power of nine values."""
+    levels = (f"a{n + 1}: &a{n + 1} {level.format(', '.join([f'*a{n}'] * 9))}\n" for n in range(9))
+    return "a0: &a0 {a: 1, b: 2}\n" + "".join(levels)
+
+
 def problems(file: Path) -> dict[str, str]:
     with pytest.raises(WorkloadError) as error:
         load_workload(file)
@@ -151,7 +157,7 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("pack/fallback", {"key": ["origin"], "keys": ["origin"]}, "pack.fallback.key", "did you mean 'keys'?"),
         ("windows", None, "windows", "is missing, and has no default"),
         ("windows/train", 28.5, "windows.train", "28.5 is no whole number"),
-        ("windows/train", 0, "windows.train", "0 is too small: more than 0"),
+        ("windows/train", 0, "windows.train", "0 is too small: 1 at least"),
         ("gate/win_rate", 1.5, "gate.win_rate", "1.5 is too large: 1.0 at most"),
         ("gate/metric", "auc", "gate.metric", "'auc' is none of"),
         ("label/above", "x", "label.above", "'x' is no number"),
@@ -169,10 +175,15 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("columns/carrier", "string [1, 2]", "columns.carrier", "only int and float columns have a range"),
         ("columns/bad name", "int", "columns.bad name", "'bad name' is no name: letters, digits and '_'"),
         ("columns/bucket", "int", "columns.bucket", "is a name that Muster writes itself"),
+        ("columns/Date", "date", "columns.Date", "is a name that Muster writes itself"),
+        ("columns/DELAY", "int", "columns.DELAY", "differs from 'delay' by capitals only"),
         ("features", 3, "features", "3 is no section"),
         ("features/columns", [], "features.columns", "is empty; 1 at least"),
         ("features/columns", ["hour", "hour"], "features.columns.1", "'hour' is taken"),
         ("features/columns", ["label"], "features.columns.0", "'label' is taken"),
+        ("features/columns", ["Label"], "features.columns.0", "'Label' is taken"),
+        ("features/columns", ["hour", "Hour"], "features.columns.1", "'Hour' is taken"),
+        ("features/columns", ["Carrier"], "features.columns.0", "'Carrier' is taken"),
         ("features/function", "nosuch:f", "features.function", "no module 'nosuch' is installed"),
         ("landing", "deliver", "landing", "'deliver': 'flights.py' defines no such function"),
         ("algorithms", {}, "algorithms", "is empty; 1 at least"),
@@ -200,7 +211,19 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("schedule/start", "2013-4-29", "schedule.start", "'2013-4-29' is no date; write it as 2013-05-06"),
         ("schedule/end", date(2013, 1, 1), "schedule.end", "is before the start 2013-04-29"),
         ("schedule/demo", [date(2013, 5, 1)], "schedule.demo.0", "starts no slice of 7 days from 2013-04-29"),
-        ("schedule/cron", "0 6 * *", "schedule.cron", "is no cron expression of five fields"),
+        ("schedule/end", date(9999, 12, 31), "schedule.end", "9999-12-31 is too large: 2199-12-31 at most"),
+        ("schedule/every", 4_000_000, "schedule.every", "4000000 is too large: 3660 at most"),
+        ("schedule/cron", "0 6 * *", "schedule.cron", "'0 6 * *' is no time of every Monday"),
+        ("schedule/cron", "0 25 * * *", "schedule.cron", "write minute and hour so: '0 6 * * 1'"),
+        ("schedule/cron", "60 6 * * 1", "schedule.cron", "is no time of every Monday"),
+        ("schedule/cron", "0 6 31 2 *", "schedule.cron", "is no time of every Monday"),
+        ("schedule/cron", "0 6 * * tue", "schedule.cron", "is no time of every Monday"),
+        ("schedule/cron", "0 6 * * *", "schedule.cron", "is no time of every Monday"),
+        ("schedule", {"start": date(2013, 4, 29), "every": 1, "cron": "0 6 * * 1"}, "schedule.cron", "'0 6 * * *'"),
+        ("schedule", {"start": date(2013, 4, 29), "every": 30, "cron": "0 6 1 * *"}, "schedule.cron", "leave it out"),
+        ("tags", ["x" * 101], "tags.0", "is too long: 100 characters at most"),
+        ("tags", [*"abcdefghijklmnopqrstuvwxyz"] * 2, "tags", "has 52; 50 at most"),
+        ("owner", "", "owner", "is empty; write some text"),
         ("name", "nights", "name", "'nights' is not the file's name 'flights'; leave it out"),
     ],
 )
@@ -212,6 +235,58 @@ def test_problem_is_told_where_it_is_and_how_to_mend_it(
     assert expected in messages[expected_path]
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("schedule.start", "2013-13-45", "'2013-13-45' is no date; write it as 2013-05-06"),
+        ("schedule.start", "2013-04-29 00:00:00 +99:99", "is no date"),
+        ("retries", "!!int abc", "'abc' is no whole number"),
+        ("retries", "!!int ''", "'' is no whole number"),
+        ("seed", "5" * 5_000, "is no whole number"),
+        ("seed", "0x" + "f" * 5_000, "is no whole number"),
+        ("label.above", "!!float high", "'high' is no number"),
+        ("label.above", "!!timestamp now", "'now' is no number"),
+        ("windows", "", "is empty, and has no default; write a value"),
+        ("windows.train", "", "is empty, and has no default; write a value"),
+        ("gate.win_rate", "", "is empty; write a value, or leave it out"),
+        ("schedule.end", "!!bool perhaps", "'perhaps' is no date"),
+    ],
+)
+def test_value_that_its_own_type_refuses_is_told_at_its_path(
+    declare: Declare, path: str, text: str, expected: str
+) -> None:
+    file = declare({path.replace(".", "/"): "PLACE"})
+    file.write_text(file.read_text().replace("PLACE", text))
+    messages = problems(file)
+    assert list(messages) == [path]
+    assert expected in messages[path]
+
+
+def test_very_many_problems_are_told_within_bounds(declare: Declare) -> None:
+    file = declare()
+    file.write_text("".join(f"{'k' * 300}{number}: {'v' * 300}\n" for number in range(400)))
+    with pytest.raises(WorkloadError) as error:
+        load_workload(file)
+    assert error.value.problems[-1] == ("(file)", "has 359 more problems")
+    assert len(str(error.value)) < 50_000
+
+
+def test_time_may_bear_the_name_that_muster_gives_it(declare: Declare) -> None:
+    file = declare()
+    file.write_text(file.read_text().replace("dep", "time"))
+    assert load_workload(file).time == "time"
+
+
+@pytest.mark.parametrize(("every", "cron"), [(7, "0 6 * * 1"), (7, "30 23 * * MON"), (1, " 05  0 * * * ")])
+def test_cron_comes_once_a_slice(declare: Declare, every: int, cron: str) -> None:
+    assert load_workload(declare({"schedule/every": every, "schedule/cron": cron})).schedule.cron == cron
+
+
+def test_any_error_of_a_check_is_the_files(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muster.workload.checks.SECTION_CHECKS", (lambda workload: [1 / 0],))
+    assert problems(declare()) == {"(file)": "cannot be checked: ZeroDivisionError: division by zero"}
+
+
 def test_missing_python_file_is_told(declare: Declare) -> None:
     messages = problems(declare(code=None))
     assert messages == {"features.function": "'features': there is no file 'flights.py' beside the YAML to define it"}
@@ -221,6 +296,11 @@ def test_python_file_that_does_not_parse_is_told_with_its_line(declare: Declare)
     messages = problems(declare(code="import os\ndef features(rows:\n"))
     assert "'flights.py' is no Python" in messages["features.function"]
     assert "line 2" in messages["features.function"]
+
+
+@pytest.mark.parametrize("code", ["(" * 5_000, "#" * 300_000, "x = '\0'", "-" * 100_000 + "1"])
+def test_python_file_that_cannot_be_parsed_is_a_problem_like_another(declare: Declare, code: str) -> None:
+    assert list(problems(declare(code=code))) == ["features.function"]
 
 
 def test_workloads_code_is_not_run(declare: Declare) -> None:
@@ -239,6 +319,15 @@ def test_imported_function_counts_as_defined(declare: Declare) -> None:
         ("keys: [", "expected the node content"),
         ("? [a]\n: 1\n", "a key is a single word"),
         ("a: !!python/object:os.system 1", "could not determine a constructor"),
+        ("keys: !!set {a, b}", "could not determine a constructor"),
+        ("a: &a [*a]", "line 1, column 8: '*a' is within what it stands for"),
+        ('owner: "a\\0b"', "the character '\\x00' is neither text nor space"),
+        ("description: '" + "x" * 300_000 + "'", "is larger than 256 KiB"),
+        ("a: " + "[" * 3_000, "is nested deeper than 20 levels"),
+        ("tags: [" + "a, " * 20_000 + "]", "no more than 10000 keys and values fit"),
+        ("tags: [" + "a, " * 900_000 + "]", "is larger than 256 KiB"),
+        (bomb("[{}]"), "no more than 10000 keys and values fit, aliases written out"),
+        (bomb("{{<<: [{}]}}"), "no more than 10000 keys and values fit, aliases written out"),
         ("", "holds NoneType, not the sections of a workload"),
         ("- a\n", "holds list, not the sections of a workload"),
     ],
@@ -259,6 +348,16 @@ def test_anchors_and_merges_may_be_used(declare: Declare) -> None:
     file = declare()
     file.write_text(file.read_text().replace("windows:", "windows:\n  <<: {min_rows: 99}"))
     assert load_workload(file).windows.min_rows == 99
+
+
+def test_file_of_another_suffix_is_not_passed_over_without_a_word(declare: Declare) -> None:
+    file = declare()
+    other = file.rename(file.with_suffix(".yml"))
+    assert problems(other) == {"(file)": "is not read by this name; rename it to 'flights.yaml'"}
+    with pytest.raises(WorkloadError, match=r"rename it to 'flights\.yaml'"):
+        find_workload("flights", file.parent)
+    declare()
+    assert find_workload("flights", file.parent).name == "flights"
 
 
 def test_unknown_workload_names_those_there_are(declare: Declare) -> None:

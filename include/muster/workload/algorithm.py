@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from muster.printable import cell
 from muster.workload.section import Section
 
 
@@ -23,7 +24,7 @@ def _step(item: object) -> object:
         ((name, params),) = item.items()
         item = {"name": name, "params": {} if params is None else params}
     if not (isinstance(item, dict) and item.keys() <= {"name", "params"} and isinstance(item.get("params", {}), dict)):
-        raise ValueError(f"'{item}' is no estimator: write its dotted name, or {{name: {{parameter: value}}}}")
+        raise ValueError(f"'{cell(item)}' is no estimator: write its dotted name, or {{name: {{parameter: value}}}}")
     return item
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+from muster.printable import cell
+from muster.workload.bounded_yaml import NotReadable, read_bounded
 from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Parent, Workload
 from muster.workload.windows import slice_of
@@ -15,13 +19,19 @@ from muster.workload.wording import Problem
 _KIND_OF_TYPE = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
 """Which types of columns a rule may compare with each other; any other only with its own."""
 
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
 
 def names(workload: Workload) -> Iterator[Problem]:
-    """Find columns that are named but not declared, or named twice."""
-    columns = workload.columns
-    # The time is the one column that may bear the name that Muster gives it.
-    for name in RESERVED & (columns.keys() - ({workload.time} & {"time"})):
-        yield f"columns.{name}", "is a name that Muster writes itself; land the column under another name"
+    """Find columns that are named but not declared, or named twice; in tables capitals tell no two names apart."""
+    columns, seen = workload.columns, dict[str, str]()
+    for name in columns:
+        # The time is the one column that may bear the name that Muster gives it.
+        if name.lower() in RESERVED and not (name == workload.time and name.lower() == "time"):
+            yield f"columns.{name}", "is a name that Muster writes itself; land the column under another name"
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            yield f"columns.{name}", f"differs from '{other}' by capitals only; land one of them under another name"
     named = [("keys", workload.keys), ("unique", workload.unique)]
     named += [("time", (workload.time,)), ("label.column", (workload.label.column,))]
     for path, listed in named:
@@ -74,9 +84,11 @@ def _not_comparable(workload: Workload, rule: Rule) -> Iterator[str]:
 def features(workload: Workload) -> Iterator[Problem]:
     """Find features whose names are taken, and a baseline that is none of them."""
     columns = workload.features.columns
+    taken = {*RESERVED, *(key.lower() for key in workload.keys)}
     for number, name in enumerate(columns):
-        if name in RESERVED | set(workload.keys) or name in columns[:number]:
+        if name.lower() in taken:
             yield f"features.columns.{number}", f"'{name}' is taken; give the feature another name"
+        taken.add(name.lower())
     if workload.gate.baseline not in ("prior", *columns):
         yield "gate.baseline", f"'{workload.gate.baseline}' is neither 'prior' nor one of features.columns"
 
@@ -102,8 +114,30 @@ def schedule(workload: Workload) -> Iterator[Problem]:
         outside = day < declared.start or (declared.end is not None and day > declared.end)
         if outside or slice_of(workload, day) != day:
             yield f"schedule.demo.{number}", f"{day} starts no slice of {declared.every} days from {declared.start}"
-    if declared.cron is not None and len(declared.cron.split()) != 5:
-        yield "schedule.cron", f"'{declared.cron}' is no cron expression of five fields"
+    if declared.cron is not None and (problem := _cron_problem(declared.cron, declared.every, declared.start)):
+        yield "schedule.cron", problem
+
+
+def _cron_problem(cron: str, every: int, start: date) -> str | None:
+    """Return why a cron does not come exactly once a slice, on the day after its last one; a partition is a day."""
+    if every not in (1, 7):
+        return (
+            f"'{cell(cron)}': no cron tells slices of {every} days apart, only those of 1 and 7; "
+            "leave it out, and trigger `ingest` with a partition key"
+        )
+    weekday = "*" if every == 1 else str(start.isoweekday() % 7)
+    match = re.fullmatch(r"(\d{1,2})\s+(\d{1,2})\s+\*\s+\*\s+(\*|\w{1,3})", cron.strip(), re.ASCII)
+    if match and int(match[1]) < 60 and int(match[2]) < 24 and _weekday(match[3]) == weekday:
+        return None
+    due = "every day" if every == 1 else f"every {start:%A}, as the slices begin"
+    return f"'{cell(cron)}' is no time of {due}; write minute and hour so: '0 6 * * {weekday}'"
+
+
+def _weekday(text: str) -> str:
+    """Return a cron's day of the week as its digit, Sunday as 0."""
+    if text.lower() in _WEEKDAYS:
+        return str(_WEEKDAYS.index(text.lower()))
+    return "0" if text == "7" else text
 
 
 def feature_function(workload: Workload, file: Path) -> Iterator[Problem]:
@@ -148,10 +182,13 @@ def _reference(path: str, reference: str, file: Path) -> Iterator[Problem]:
 
 def _definition(path: str, name: str, file: Path) -> Iterator[Problem]:
     try:
-        body = ast.parse(file.read_bytes()).body
-    except (SyntaxError, ValueError) as error:
+        body = ast.parse(read_bounded(file)).body
+    except NotReadable as error:
+        yield path, f"'{name}': '{file.name}' {error}"
+        return
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        yield path, f"'{name}': '{file.name}' is no Python: {error.args[0]}{line}"
+        yield path, f"'{name}': '{file.name}' is no Python: {error or type(error).__name__}{line}"
         return
     defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     defined |= {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
@@ -161,7 +198,10 @@ def _definition(path: str, name: str, file: Path) -> Iterator[Problem]:
 
 def _installed(module: str) -> bool:
     top = module.split(".")[0]
-    return top.isidentifier() and importlib.util.find_spec(top) is not None
+    try:
+        return top.isidentifier() and importlib.util.find_spec(top) is not None
+    except ValueError:  # a module without a spec, as `__main__` may be
+        return False
 
 
 SECTION_CHECKS = (names, types, rules, features, fallback, schedule)

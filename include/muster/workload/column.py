@@ -6,9 +6,13 @@ import math
 import re
 from typing import Literal, get_args
 
+from muster.printable import cell
 from muster.workload.section import Section
 
 ColumnType = Literal["string", "int", "float", "bool", "date", "timestamp"]
+
+MAX_WIDTH = 200
+"""Longer texts are none: on them the pattern would take the square of their length."""
 
 _COLUMN_PATTERN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<low>[^,\]]*),(?P<high>[^,\]]*)\])?$")
 
@@ -30,9 +34,11 @@ def parse_column(text: object) -> object:
     """
     if isinstance(text, dict):
         return text
-    match = _COLUMN_PATTERN.match(text.strip()) if isinstance(text, str) else None
+    match = _COLUMN_PATTERN.match(text.strip()) if isinstance(text, str) and len(text) <= MAX_WIDTH else None
     if match is None:
-        raise ValueError(f"'{text}' is no column: write a type, '?' if it may be missing, a range: 'float? [0, 100]'")
+        raise ValueError(
+            f"'{cell(text)}' is no column: write a type, '?' if it may be missing, a range: 'float? [0, 100]'"
+        )
     if match["type"] not in get_args(ColumnType):
         raise ValueError(f"'{match['type']}' is no type of a column; there is: {', '.join(get_args(ColumnType))}")
     return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}

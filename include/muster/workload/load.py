@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from inspect import isclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 
 from muster.errors import MusterError, UnknownName, WorkloadError
+from muster.printable import cell
 from muster.workload import checks
+from muster.workload.bounded_yaml import NotReadable, read_yaml
 from muster.workload.section import Section
 from muster.workload.spec import Workload
 from muster.workload.wording import Problem, shape_problems
 
 S = TypeVar("S", bound=Section)
+
+
+SUFFIX = ".yaml"
+MAX_PROBLEMS = 50
 
 
 class NoWorkloadFolder(MusterError):
@@ -30,31 +36,25 @@ class NoWorkloadFolder(MusterError):
         )
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key_node.start_mark)
-            key = key_node.value
-            if key in seen:
-                problem = f"the key '{key}' is here twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def workload_files(folder: Path) -> list[Path]:
     """Return the YAML files of `folder`, sorted by name.
 
     Raises:
         NoWorkloadFolder: when there is no such folder.
     """
+    return [file for file in declared_files(folder) if file.suffix == SUFFIX]
+
+
+def declared_files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that are meant as workloads, sorted by name: those of another suffix than `.yaml`
+    too (`parcels.yml`), which `load_workload` refuses.
+
+    Raises:
+        NoWorkloadFolder: when there is no such folder.
+    """
     if not folder.is_dir():
         raise NoWorkloadFolder(folder)
-    return sorted(folder.glob("*.yaml"))
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in (SUFFIX, ".yml"))
 
 
 def find_workload(name: str, folder: Path) -> Workload:
@@ -65,33 +65,51 @@ def find_workload(name: str, folder: Path) -> Workload:
         UnknownName: when no file of `folder` bears it.
         WorkloadError: when its file does not hold.
     """
-    path = folder / f"{name}.yaml"
-    if path not in workload_files(folder):
+    named = [file for file in declared_files(folder) if file.stem == name]
+    if not named:
         raise UnknownName("workload", name, (file.stem for file in workload_files(folder)))
-    return load_workload(path)
+    return load_workload(min(named, key=lambda file: file.suffix != SUFFIX))
 
 
 def load_workload(path: Path) -> Workload:
     """Return the workload that `path` declares; its name is the file's.
 
     Raises:
-        WorkloadError: with every problem of the file.
+        WorkloadError: with every problem of the file, whatever it is: no file may keep another from being read.
     """
     try:
-        declared = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WorkloadError(str(path), [("(file)", " ".join(str(error).split()))]) from error
+        workload, problems = _checked(path)
+    except NotReadable as error:
+        problems = [("(file)", str(error))]
+    except Exception as error:
+        why = cell(f"cannot be checked: {type(error).__name__}: {error}", 500)
+        raise WorkloadError(str(path), [("(file)", why)]) from error
+    if problems:
+        raise WorkloadError(str(path), list(_shown(problems)))
+    return workload
+
+
+def _shown(problems: list[Problem]) -> Iterator[Problem]:
+    """Yield the problems as a log and Airflow's page can bear them, however long the values and however many."""
+    for where, problem in problems[:MAX_PROBLEMS]:
+        yield cell(where, 200), cell(problem, 500)
+    if len(problems) > MAX_PROBLEMS:
+        yield "(file)", f"has {len(problems) - MAX_PROBLEMS} more problems"
+
+
+def _checked(path: Path) -> tuple[Workload, list[Problem]]:
+    """Return what is sound of a workload, and every problem of its file."""
+    if path.suffix != SUFFIX:
+        raise NotReadable(f"is not read by this name; rename it to '{path.stem}{SUFFIX}'")
+    declared = read_yaml(path)
     if not isinstance(declared, dict):
-        raise WorkloadError(str(path), [("(file)", f"holds {type(declared).__name__}, not the sections of a workload")])
+        raise NotReadable(f"holds {type(declared).__name__}, not the sections of a workload")
     try:
         workload = Workload.model_validate({"name": path.stem, **declared})
-        problems = list(_contradictions(workload, path))
+        return workload, list(_contradictions(workload, path))
     except ValidationError as error:
-        rest = _contradictions(_sound_part(Workload, {"name": path.stem, **declared}), path, AttributeError)
-        problems = [*shape_problems(error), *rest]
-    if problems:
-        raise WorkloadError(str(path), problems)
-    return workload
+        sound = _sound_part(Workload, {"name": path.stem, **declared})
+        return sound, [*shape_problems(error), *_contradictions(sound, path, AttributeError)]
 
 
 def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -> Iterator[Problem]:
@@ -106,6 +124,11 @@ def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -
         yield "name", f"'{workload.name}' is not the file's name '{path.stem}'; leave it out"
 
 
+@cache
+def _adapter(section: type[Section], name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(section.model_fields[name].rebuild_annotation())
+
+
 def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
     """Return the section with what is sound in it, so that the rest of a file is checked too.
 
@@ -116,7 +139,7 @@ def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
         keys = [name, *alias.choices] if isinstance(alias := field.validation_alias, AliasChoices) else [name]
         value, kind = next((declared[str(key)] for key in keys if key in declared), None), field.annotation
         try:
-            sound[name] = TypeAdapter(field.rebuild_annotation()).validate_python(value)
+            sound[name] = _adapter(section, name).validate_python(value)
         except ValidationError:
             if isclass(kind) and issubclass(kind, Section) and isinstance(value, dict):
                 sound[name] = _sound_part(kind, value)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from muster.printable import cell
+
 Comparison = Literal["<=", ">=", "==", "!=", "<", ">"]
 COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
@@ -19,6 +21,9 @@ COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
 }
 MICROSECONDS = {"s": 1e6, "min": 60e6, "h": 3_600e6, "d": 86_400e6}
 """What a unit of time is worth: times are compared in microseconds, dates too."""
+
+MAX_WIDTH = 400
+"""Two names of a hundred characters and an amount fit well; a longer text is none."""
 
 _RULE_PATTERN = re.compile(
     r"(?P<left>[A-Za-z_]\w*)\s*(?P<comparison><=|>=|==|!=|<|>)\s*(?P<right>[A-Za-z_]\w*)"
@@ -55,11 +60,11 @@ def parse_rule(text: object) -> object:
     """
     if isinstance(text, dict):
         return text
-    match = _RULE_PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = _RULE_PATTERN.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= MAX_WIDTH else None
     if match is None:
         raise ValueError(
-            f"'{text}' is no rule: write two columns compared (<=, >=, ==, !=, <, >), the second with or without an "
-            "amount: 'bid <= ask', 'received <= quoted + 10 min' (s, min, h, d)"
+            f"'{cell(text)}' is no rule: write two columns compared (<=, >=, ==, !=, <, >), the second with or without "
+            "an amount: 'bid <= ask', 'received <= quoted + 10 min' (s, min, h, d)"
         )
     plus = float(f"{match['sign']}{match['number']}") if match["number"] else 0.0
     return {**{name: match[name] for name in ("left", "comparison", "right", "unit")}, "plus": plus}

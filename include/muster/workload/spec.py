@@ -18,6 +18,15 @@ RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "par
 _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+"""Within these, and windows of a century at most, no date of a partition is one that Python does not know."""
+MAX_DAYS = 36_600
+
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+ShortText = Annotated[str, Field(min_length=1, max_length=100)]
+"""What Airflow has a short column for."""
+
+
 class Label(Section):
     """What to predict: 1 where `column` is greater than `above`, 0 where not; without a value, no label."""
 
@@ -30,15 +39,17 @@ class Features(Section):
 
     columns: tuple[Name, ...] = Field(min_length=1)
     function: str = Field("features", description="`name` in the workload's own Python file, or `module:name`.")
-    lookback: int = Field(0, ge=0, description="Days before a row's day whose observations the function may use.")
+    lookback: int = Field(
+        0, ge=0, le=MAX_DAYS, description="Days before a row's day whose observations the function may use."
+    )
     buckets: int = Field(16, ge=1, le=4096, description="Hash buckets that the features table is laid out by.")
 
 
 class Windows(Section):
     """Days to train on, then days to judge on, both before the partition."""
 
-    train: PositiveInt
-    evaluate: PositiveInt
+    train: int = Field(ge=1, le=MAX_DAYS)
+    evaluate: int = Field(ge=1, le=MAX_DAYS)
     min_rows: PositiveInt = Field(20, description="Fewer labelled training rows than this: the group is skipped.")
 
 
@@ -93,20 +104,23 @@ class Pack(Section):
 class Schedule(Section):
     """Which partitions there are, and when each is due."""
 
-    every: PositiveInt = Field(7, description="Days of a partition.")
-    start: date = Field(description="The first partition: every other is a whole number of slices later.")
-    end: date | None = Field(None, description="The last partition.")
+    every: int = Field(7, ge=1, le=3_660, description="Days of a partition.")
+    start: Day = Field(description="The first partition: every other is a whole number of slices later.")
+    end: Day | None = Field(None, description="The last partition.")
     cron: str | None = Field(None, description="When a partition is due; without it, runs are triggered by hand.")
-    demo: tuple[date, ...] = Field((), description="The partitions that `./muster up` runs.")
+    catchup: bool = Field(
+        True, description="Whether slices that an outage or a pause left out run afterwards, oldest first."
+    )
+    demo: tuple[Day, ...] = Field((), description="The partitions that `./muster up` runs.")
 
 
 class Workload(Section):
     """A declared pipeline."""
 
     name: Name
-    description: str = ""
-    owner: str = "muster"
-    tags: tuple[str, ...] = ()
+    description: str = Field("", max_length=10_000)
+    owner: ShortText = "muster"
+    tags: tuple[ShortText, ...] = Field((), max_length=50)
     keys: tuple[Name, ...] = Field(min_length=1)
     time: Name
     columns: dict[Name, Annotated[Column, BeforeValidator(parse_column)]] = Field(min_length=1)

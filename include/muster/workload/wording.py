@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from muster.printable import cell
 from muster.workload.spec import Workload
 
 Problem = tuple[str, str]
@@ -31,6 +32,9 @@ WORDING = {
     "less_than_equal": "{value} is too large: {le} at most",
     "less_than": "{value} is too large: less than {lt}",
     "too_short": "is empty; {min_length} at least",
+    "too_long": "has {actual_length}; {max_length} at most",
+    "string_too_short": "is empty; write some text",
+    "string_too_long": "{value} is too long: {max_length} characters at most",
     "value_error": "{error}",
 }
 """The beginning of pydantic's error type -> text, filled from the error; the first that fits is taken."""
@@ -38,10 +42,10 @@ WORDING = {
 
 def shape_problems(error: ValidationError) -> Iterator[Problem]:
     """Return each wrong, missing or unknown key once: (dotted path, what is wrong and what to write)."""
-    items = error.errors()
+    items = error.errors(include_url=False)
+    above = {item["loc"][:length] for item in items for length in range(len(item["loc"]))}
     for item in items:
-        below = any(len(other["loc"]) > len(item["loc"]) and _begins(other["loc"], item["loc"]) for other in items)
-        if item["type"] == "too_short" and below:
+        if item["type"] == "too_short" and item["loc"] in above:
             continue  # pydantic counts only the items that hold
         yield ".".join(map(str, _path(item["loc"]))) or "(file)", _text(item)
 
@@ -51,28 +55,34 @@ def _text(item: ErrorDetails) -> str:
         return _unknown_key(_path(item["loc"]))
     value = item["input"]
     if value is None and item["type"] != "missing":
-        return "is empty; write a value, or leave the key out"
-    shown = f"'{value}'" if isinstance(value, str) else str(value)
+        needed = _has_no_default(_path(item["loc"]))
+        return "is empty, and has no default; write a value" if needed else "is empty; write a value, or leave it out"
+    shown = f"'{cell(value)}'" if isinstance(value, str) else cell(str(value))
     wording = next((text for kind, text in WORDING.items() if item["type"].startswith(kind)), None)
     if wording is None:
-        return f"{_short(shown)}: {item['msg']}"
-    return wording.format(value=_short(shown), **item.get("ctx", {}))
+        return f"{shown}: {item['msg']}"
+    return wording.format(value=shown, **item.get("ctx", {}))
 
 
 def _unknown_key(path: Sequence[str | int]) -> str:
-    known = _keys(path[:-1])
+    known = list(_section(path[:-1]).model_fields)
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"there is: {', '.join(known)}"
     return f"is no key of this section; {hint}"
 
 
-def _keys(path: Sequence[str | int]) -> list[str]:
-    """Return the keys of the section that `path` leads to."""
+def _has_no_default(path: Sequence[str | int]) -> bool:
+    field = _section(path[:-1]).model_fields.get(str(path[-1]))
+    return field is not None and field.is_required()
+
+
+def _section(path: Sequence[str | int]) -> type[BaseModel]:
+    """Return the section that `path` leads to."""
     section: type[BaseModel] = Workload
     for part in path:
         if part in section.model_fields:
             section = next(iter(sections(section.model_fields[str(part)].annotation)), section)
-    return list(section.model_fields)
+    return section
 
 
 def sections(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -90,11 +100,3 @@ def _path(loc: Sequence[str | int]) -> list[str | int]:
     """
     path = [part for part in loc if not (isinstance(part, str) and part[:1] in "[(")]
     return path[:2] + path[3:] if len(path) > 3 and path[0] == "algorithms" and path[2] == "steps" else path
-
-
-def _begins(loc: Sequence[object], start: Sequence[object]) -> bool:
-    return tuple(loc[: len(start)]) == tuple(start)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
