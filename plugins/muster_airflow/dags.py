@@ -24,6 +24,7 @@ from muster_airflow.backfill import ALLOW
 from muster_airflow.explain import approve_doc, dag_doc, task_doc
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
+from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.timetable import SliceTimetable
@@ -126,7 +127,9 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
         "outlets": [asset(workload, stage.writes)],
         "doc_md": task_doc(workload, stage),
     }
-    if stage.name == "evaluate":
+    if stage.name == "ingest":
+        IngestOperator(**shared)
+    elif stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))

@@ -248,7 +248,10 @@ def test_problem_is_told_where_it_is_and_how_to_mend_it(
         ("label.above", "!!timestamp now", "'now' is no number"),
         ("windows", "", "is empty, and has no default; write a value"),
         ("windows.train", "", "is empty, and has no default; write a value"),
+        ("algorithms.logistic", "", "is empty; write a value, or leave it out"),
+        ("algorithms.other.steps", "", "is empty, and has no default; write a value"),
         ("gate.win_rate", "", "is empty; write a value, or leave it out"),
+        ("name", "", "is empty; write a value, or leave it out"),
         ("schedule.end", "!!bool perhaps", "'perhaps' is no date"),
     ],
 )

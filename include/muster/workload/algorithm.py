@@ -29,7 +29,7 @@ def _step(item: object) -> object:
 
 
 def _steps(value: object) -> object:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    return value if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
@@ -51,5 +51,9 @@ class Algorithm(Section):
 
 def parse_algorithm(value: object) -> object:
     """Return the sections of an algorithm that may be written as its steps alone."""
-    whole = isinstance(value, Algorithm) or (isinstance(value, dict) and value.keys() & Algorithm.model_fields.keys())
+    whole = (
+        value is None
+        or isinstance(value, Algorithm)
+        or (isinstance(value, dict) and value.keys() & Algorithm.model_fields.keys())
+    )
     return value if whole else {"steps": value}

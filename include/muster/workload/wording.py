@@ -22,6 +22,7 @@ WORDING = {
     "float_": "{value} is no number",
     "string_type": "{value} is no text; put it in quotes if it is meant as text",
     "string_pattern": "{value} is no name: letters, digits and '_', not beginning with a digit",
+    "invalid_key": "is no key of this section",
     "tuple_type": "{value} is no list; write it in brackets: [a, b]",
     "dict_type": "{value} is no section; write its keys as 'key: value' lines, or {{key: value}}",
     "model_type": "{value} is no section; write its keys as 'key: value' lines, or {{key: value}}",
@@ -73,7 +74,7 @@ def _unknown_key(path: Sequence[str | int]) -> str:
 
 def _has_no_default(path: Sequence[str | int]) -> bool:
     field = _section(path[:-1]).model_fields.get(str(path[-1]))
-    return field is not None and field.is_required()
+    return field is not None and field.is_required() and list(path) != ["name"]  # which is the file's
 
 
 def _section(path: Sequence[str | int]) -> type[BaseModel]:

@@ -1,0 +1,25 @@
+"""Partitions between that no run has brought: an outage or a pause left them out, or they failed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from muster.context import PartitionContext
+
+
+def left_out(context: PartitionContext) -> list[str]:
+    """Return the partitions before this one that were never ingested, since the first that was, in order.
+
+    None for a workload without a cron: which partitions it runs is up to whoever triggers them.
+    """
+    schedule, store = context.workload.schedule, context.store
+    if schedule.cron is None:
+        return []
+    results = Path(store.results("ingest")).glob("????-??-??-*.json")
+    ingested = {name for file in results if (name := file.name[:10]) < context.partition}
+    if not ingested:
+        return []
+    first = date.fromisoformat(min(ingested))
+    slices = range(0, (context.windows.partition - first).days, schedule.every)
+    return [name for days in slices if (name := str(first + timedelta(days=days))) not in ingested]

@@ -1,0 +1,48 @@
+"""The task `ingest`: it names the partitions that no run has brought."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muster.errors import bounded
+from muster.settings import settings
+from muster_airflow.operators.job import JobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class IngestOperator(JobOperator):
+    """Ingest a partition; in the result, and at the end of the log, name earlier ones that were left out.
+
+    :param workload: path of the workload's YAML file. (templated)
+    """
+
+    def __init__(self, *, workload: str, **kwargs: Any) -> None:
+        super().__init__(stage="ingest", workload=workload, mlflow=False, **kwargs)
+
+    def _attempt(self, context: Context) -> dict[str, Any]:
+        result, left_out = super()._attempt(context), self._left_out(context)
+        if not left_out:
+            return result
+        self.log.warning(
+            "never ingested, since nothing ran when they were due, or since it failed: %s; to bring them: "
+            "airflow backfill create --dag-id %s --from-date %s --to-date %sT23:59",
+            bounded(left_out),
+            self.dag_id,
+            left_out[0],
+            left_out[-1],
+        )
+        return {**result, "left_out": left_out}
+
+    def _left_out(self, context: Context) -> list[str]:
+        from muster.context import Context as WorkloadContext  # not while DAGs are parsed
+        from muster.ingest.left_out import left_out
+        from muster.storage.store import Store
+        from muster.workload.load import load_workload
+
+        path = Path(self.workload)
+        workload = load_workload(path)
+        named = WorkloadContext(workload, path.parent, Store(settings().store_root, workload.name))
+        return left_out(named.at(str(self.partition_of(context))))
