@@ -119,7 +119,7 @@ def schedule(workload: Workload) -> Iterator[Problem]:
 
 
 def _cron_problem(cron: str, every: int, start: date) -> str | None:
-    """Return why a cron does not come exactly once a slice, on the day after its last one; a partition is a day."""
+    """Return why a cron does not come exactly once a slice: one of every day does, and one of a weekday."""
     if every not in (1, 7):
         return (
             f"'{cell(cron)}': no cron tells slices of {every} days apart, only those of 1 and 7; "
