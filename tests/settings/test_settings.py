@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from muster.settings import Settings, command
+from muster.settings import Settings, WrongSetting, command, settings
 from muster_local import PROJECT
 
 
@@ -79,3 +79,25 @@ def test_value_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: 
     monkeypatch.setenv(f"MUSTER_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         plain()
+
+
+def test_an_empty_value_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"MUSTER_{name.upper()}", " " if name == "host" else "")
+    assert plain() == Settings.model_construct()
+
+
+def test_each_wrong_value_is_a_line_that_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_SPARK_CORES", "x")
+    monkeypatch.setenv("MUSTER_MLFLOW_BUDGET", "7")
+    monkeypatch.setenv("MUSTER_MLFLOW_WAITING", "{patience")
+    settings.cache_clear()
+    with pytest.raises(WrongSetting) as wrong:
+        settings()
+    lines = str(wrong.value).splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == [
+        "MUSTER_SPARK_CORES is 'x'",
+        "MUSTER_MLFLOW_BUDGET is '7'",
+        "MUSTER_MLFLOW_WAITING is '{patience'",
+    ]
+    assert lines[-1] == "set it right in the environment or in .env, or leave it out"

@@ -7,11 +7,12 @@ import os
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from muster.errors import WrongArgument
 from muster.settings.limits import CallRates, Waiting
 
 PROJECT = Path(os.environ.get("MUSTER_PROJECT") or Path.cwd())
@@ -24,11 +25,22 @@ def command(arguments: str) -> str:
     return f"{launcher} {arguments}"
 
 
+class WrongSetting(WrongArgument):
+    """Raised when variables of the environment, or lines of `.env`, cannot be what they say."""
+
+    def __init__(self, error: ValidationError) -> None:
+        problems = [
+            f"MUSTER_{'.'.join(map(str, problem['loc'])).upper()} is '{problem['input']}': {problem['msg']}"
+            for problem in error.errors()
+        ]
+        super().__init__("\n".join(problems) + "\nset it right in the environment or in .env, or leave it out")
+
+
 class Settings(BaseSettings):
     """One value for each thing that differs between machines.
 
     A value is looked for in the process's environment (`MUSTER_HOME=...`), then in the file `.env` of the
-    project, then here.
+    project, then here. An empty one is as none: the value is the one that stands here.
     """
 
     model_config = SettingsConfigDict(env_prefix="MUSTER_", env_file=PROJECT / ".env", extra="ignore", frozen=True)
@@ -58,15 +70,29 @@ class Settings(BaseSettings):
     spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="Heap of the local Spark server.")
     mlflow_uri: str = Field(default="", description="MLflow tracking server. Default: the local one.")
 
-    mlflow_budget: CallRates = Field(default=CallRates(), description="MLflow calls a second, by class of call: JSON.")
+    mlflow_budget: Annotated[CallRates, NoDecode] = Field(
+        default=CallRates(), description="MLflow calls a second, by class of call: JSON."
+    )
     mlflow_share: float = Field(default=1, gt=0, le=1, description="Share of the budget that this process may use.")
-    mlflow_waiting: Waiting = Field(default=Waiting(), description="How long a process waits for MLflow: JSON.")
+    mlflow_waiting: Annotated[Waiting, NoDecode] = Field(
+        default=Waiting(), description="How long a process waits for MLflow: JSON."
+    )
 
     model_schema: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9_]+\.[A-Za-z0-9_]+)?$",
         description="`catalog.schema` of groups' registered models, on Unity Catalog; empty elsewhere.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if not (isinstance(value, str) and not value.strip())}
+
+    @field_validator("mlflow_budget", "mlflow_waiting", mode="before")
+    @classmethod
+    def _read_json(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which another process reads these same settings."""
@@ -119,5 +145,12 @@ def _loopback(host: str) -> bool:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process, read once."""
-    return Settings()
+    """Return the settings of this process, read once.
+
+    Raises:
+        WrongSetting: with each value that cannot be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise WrongSetting(error) from None
