@@ -234,12 +234,17 @@ finally:
     assert completed.stderr == "imported: []"
 
 
+WRITES_AND_ENDS = "import sys; from muster.__main__ import run; run(lambda: (print('a line'), sys.exit(0)))"
+
+
 @pytest.mark.usefixtures("predictions")
-def test_reader_that_stops_early_is_no_error() -> None:
-    program = "from muster.cli import main; main(['show', 'flights', 'predictions', '--format', 'csv'])"
-    reading = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize(
+    "program", [["-m", "muster", "show", "flights", "predictions", "--format", "csv"], ["-c", WRITES_AND_ENDS]]
+)
+def test_reader_that_stops_early_is_no_error(program: list[str]) -> None:
+    reading = subprocess.Popen([sys.executable, *program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert reading.stdout is not None
     assert reading.stderr is not None
     reading.stdout.close()
-    assert reading.wait() == 0
     assert reading.stderr.read() == b""
+    assert reading.wait() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -41,7 +42,7 @@ def show(
         FORMATS[format](rows, sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: `| head`
-        sys.stdout = None
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
 
 
 def _as_table(rows: Rows, out: TextIO) -> None:
