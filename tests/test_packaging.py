@@ -115,6 +115,14 @@ def test_ranges_begin_at_what_the_lock_pins(file: Path) -> None:
         assert any(part.operator in ("<", "==") for part in one.specifier), one
 
 
+def test_only_airflow_and_the_shell_load_muster_by_themselves(file: Path) -> None:
+    """Any other program of the environment goes on as if Muster were not installed: MLflow's client, for one."""
+    with zipfile.ZipFile(file) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+        groups = re.findall(r"^\[(.*)\]$", archive.read(name).decode(), re.MULTILINE)
+    assert set(groups) == {"console_scripts", "airflow.plugins", "apache_airflow_provider"}
+
+
 def test_one_version_of_spark_and_the_delta_of_our_jars(file: Path) -> None:
     declared = requirements(file)
     exact = {one.name: str(one.specifier) for extra in ("airflow", "spark") for one in declared[extra]}

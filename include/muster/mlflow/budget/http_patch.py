@@ -1,8 +1,8 @@
 """Where MLflow's client meets the budget: every request of it, and every time it is sent again, goes through here.
 
 MLflow sends all REST calls and artifacts by one function, which this module takes the place of; its own retries are
-left out. Presigned transfers to a cloud's object store are none of the server's and are left alone. Importing this
-imports no MLflow: MLflow imports it, by its entry point `mlflow.request_header_provider`.
+left out. Presigned transfers to a cloud's object store are none of the server's and are left alone. Only a process
+that works for Muster gets it, by `client.connect`: other programs of the same environment are none of ours.
 """
 
 from __future__ import annotations
@@ -27,19 +27,6 @@ def _count_request() -> None:
     global _calls
     with _lock:
         _calls += 1
-
-
-class Provider:
-    """A request header provider that adds no header: MLflow calls it before each request, so it is installed."""
-
-    def in_context(self) -> bool:
-        """Install the budget; return that there are no headers to add."""
-        install()
-        return False
-
-    def request_headers(self) -> dict[str, str]:
-        """Return no header."""
-        return {}
 
 
 def install() -> None:
