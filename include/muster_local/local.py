@@ -6,7 +6,7 @@ import fcntl
 import importlib.metadata
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,18 +19,17 @@ from muster.settings import Settings
 from muster_local import airflow_connections, airflow_services, mlflow_server, passwords, process, spark_server
 from muster_local.environment import environment
 from muster_local.errors import AlreadyStarting
-from muster_local.jars import ensure_jars
-from muster_local.service import Part, Service, Starter
+from muster_local.service import Part, Service, Starter, runs
 
 PARTS = ("mlflow", "spark", "airflow")
 
 
 def start(
     settings: Settings, parts: Sequence[str] = PARTS, on_state: Callable[[str, str], None] = lambda *_: None
-) -> None:
-    """Start the parts side by side and return when all are healthy; what runs already is left alone.
+) -> set[str]:
+    """Start the parts side by side until all are healthy, and return the services that ran already.
 
-    On any error or interrupt nothing of the home is left running.
+    Those are left alone, whatever happens: on any error or interrupt, all that was started here is stopped.
     """
     home = settings.home.resolve()
     with _locked(home):
@@ -38,12 +37,14 @@ def start(
         env = environment(settings)
         abort = threading.Event()
         starter = Starter(home, settings.host, env, abort, on_state)
-        started = [part for part in _parts(settings, env) if part.name in parts]
+        every = _parts(settings, env)
+        running = {service.name for part in every for service in part.services if runs(home, service)}
         try:
-            _side_by_side([partial(starter.start, part) for part in started], abort)
+            _side_by_side([partial(starter.start, part) for part in every if part.name in parts], abort)
         except BaseException:
-            stop(settings)
+            stop(settings, spare=running)
             raise
+        return running
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -> None:
@@ -60,12 +61,13 @@ def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -
         pool.shutdown(wait=False)
 
 
-def stop(settings: Settings) -> int:
-    """Stop every process of this home, recorded or not, and return how many there were."""
+def stop(settings: Settings, spare: Collection[str] = ()) -> int:
+    """Stop every process of this home, recorded or not, but of services to `spare`; return how many there were."""
     home = settings.home.resolve()
-    stopped = process.stop(home)
+    stopped = process.stop(home, spare=spare)
     for file in (home / "run").glob("*.json"):
-        file.unlink(missing_ok=True)
+        if file.stem not in spare:
+            file.unlink(missing_ok=True)
     return stopped
 
 
@@ -111,7 +113,7 @@ def _parts(settings: Settings, env: dict[str, str]) -> list[Part]:
     home = settings.home.resolve()
     return [
         mlflow_server.part(settings),
-        spark_server.part(settings, lambda: ensure_jars(home, env)),
+        spark_server.part(settings, env),
         airflow_services.part(settings, lambda: _database(settings, home, env)),
     ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,37 +96,36 @@ def read_record(home: Path, service: str) -> Record | None:
         return None
 
 
-def processes_of_home(home: Path, service: str | None = None) -> Iterator[psutil.Process]:
-    """Yield every process that was started for this home (and this service)."""
+def processes_of_home(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield every process that was started for this home, and for which of its services."""
     for process in psutil.process_iter():
         try:
             env = process.environ()
         except (psutil.Error, OSError):
             continue
-        ours = env.get("MUSTER_HOME") == str(home) and "MUSTER_SERVICE" in env
-        if ours and service in (None, env["MUSTER_SERVICE"]):
-            yield process
+        if env.get("MUSTER_HOME") == str(home) and "MUSTER_SERVICE" in env:
+            yield env["MUSTER_SERVICE"], process
 
 
-def recorded_processes(home: Path) -> Iterator[psutil.Process]:
-    """Yield every recorded process that still runs."""
+def recorded_processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield every recorded process that still runs, and its service."""
     for file in (home / "run").glob("*.json"):
         record = read_record(home, file.stem)
         if record and (process := record.process()):
-            yield process
+            yield file.stem, process
 
 
-def stop(home: Path, service: str | None = None, *, grace: float = GRACE_SECONDS) -> int:
-    """Stop all processes of a home (or of one service) and return how many there were.
+def stop(home: Path, service: str | None = None, *, spare: Collection[str] = (), grace: float = GRACE_SECONDS) -> int:
+    """Stop all processes of a home (of one service, of all but those to `spare`) and return how many there were.
 
     This process and those above it are spared, even when they carry the mark.
     """
-    first = _processes_to_stop(home, service)
+    first = _processes_to_stop(home, service, spare)
     for process in first:
         _signal(process, kill=False)
     wait_until_ended(first, grace)
     for _ in range(5):
-        left = _processes_to_stop(home, service)
+        left = _processes_to_stop(home, service, spare)
         if not left:
             return len(first)
         for process in left:
@@ -135,13 +134,10 @@ def stop(home: Path, service: str | None = None, *, grace: float = GRACE_SECONDS
     raise StillRunning(process.pid for process in left)
 
 
-def _processes_to_stop(home: Path, service: str | None) -> set[psutil.Process]:
+def _processes_to_stop(home: Path, service: str | None, spare: Collection[str]) -> set[psutil.Process]:
     """Return the processes to stop: marked, recorded, and all their descendants."""
-    family = set(processes_of_home(home, service))
-    if service is None:
-        family.update(recorded_processes(home))
-    elif (record := read_record(home, service)) and (process := record.process()):
-        family.add(process)
+    marked_or_recorded = (*processes_of_home(home), *recorded_processes(home))
+    family = {process for name, process in marked_or_recorded if service in (None, name) and name not in spare}
     family.update(*(_descendants(process) for process in family))
     me = psutil.Process()
     return {process for process in family - {me, *me.parents()} if runs(process)}

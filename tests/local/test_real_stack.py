@@ -34,7 +34,7 @@ def muster(settings: Settings, *arguments: str) -> list[str]:
 
 
 def processes(settings: Settings) -> list[psutil.Process]:
-    return list(process.processes_of_home(settings.home.resolve()))
+    return [one for _, one in process.processes_of_home(settings.home.resolve())]
 
 
 def test_all_services_become_healthy_and_down_leaves_nothing_after_a_crash(settings: Settings) -> None:

@@ -6,12 +6,18 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
+from rich.console import Console
 
-from muster_local import process
+from muster.processes import runs
+from muster.settings import Settings
+from muster_local import local, process
+from muster_local.cli import up
 from muster_local.errors import NotHealthy, PortInUse, ServiceDied
 from muster_local.ports import Port, accepts_connections, free_ports
 from muster_local.service import Part, Service, Starter
@@ -34,8 +40,8 @@ def service() -> Service:
     )
 
 
-def pid(starter: Starter) -> int:
-    record = process.read_record(starter.home, "one")
+def pid(starter: Starter, service: str = "one") -> int:
+    record = process.read_record(starter.home, service)
     assert record is not None
     return record.pid
 
@@ -79,3 +85,43 @@ def test_a_taken_port_is_told_before_anything_starts(starter: Starter, service: 
     with pytest.raises(PortInUse, match="of Two is in use"):
         starter.start(Part("other", [other], lambda: prepared.append("once")))
     assert not prepared
+
+
+@pytest.fixture
+def two_parts(starter: Starter, service: Service, monkeypatch: pytest.MonkeyPatch) -> list[Part]:
+    """A stack of two services, the first of which runs already: another command has started it."""
+    other = replace(service, name="two", command=[sys.executable, "-c", "import time; time.sleep(60)"], ports=())
+    parts = [Part("mlflow", [service]), Part("spark", [other])]
+    monkeypatch.setattr(local, "_parts", lambda *_: parts)
+    monkeypatch.setattr(local, "environment", lambda _: dict(os.environ))
+    starter.start(parts[0])
+    return parts
+
+
+def test_a_start_that_fails_stops_what_it_started_and_nothing_else(starter: Starter, two_parts: list[Part]) -> None:
+    before = pid(starter)
+    two_parts[1] = Part("spark", [replace(two_parts[1].services[0], command=["false"], healthy=lambda: False)])
+    with pytest.raises(ServiceDied):
+        local.start(Settings(home=starter.home))
+    assert psutil.pid_exists(before)
+    assert pid(starter) == before
+    assert process.read_record(starter.home, "two") is None
+
+
+def test_an_up_that_is_stopped_stops_what_it_started_and_nothing_else(
+    starter: Starter, two_parts: list[Part], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(home=starter.home)
+    running = local.start(settings)
+    assert running == {"one"}
+    first, second = pid(starter), pid(starter, "two")
+    with pytest.raises(SystemExit), up.stopping_what_was_started(settings, running, Console()):
+        sys.exit(130)
+    assert runs(psutil.Process(first))
+    assert process.read_record(starter.home, "two") is None
+    with suppress(psutil.NoSuchProcess):
+        assert not runs(psutil.Process(second))
+    assert "Services that ran before go on" in capsys.readouterr().out
+    with pytest.raises(SystemExit), up.stopping_what_was_started(settings, set(), Console()):
+        sys.exit(130)
+    assert list(process.processes_of_home(starter.home)) == []

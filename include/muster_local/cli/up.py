@@ -30,14 +30,16 @@ def up(
     context = Context.named(workload, settings())
     partitions = [context.at(str(day)).partition for day in partition or context.workload.schedule.demo][:weeks]
     console = Console(highlight=False)
-    with _stopping_on_failure(settings(), console):
-        _start(settings(), console)
-        if partitions:
+    _exit_when_stopped()
+    running = _start(settings(), console)
+    if partitions:
+        with stopping_what_was_started(settings(), running, console):
             _run(context, partitions, settings(), console)
     _print_addresses(settings(), console)
 
 
-def _start(settings: Settings, console: Console) -> None:
+def _start(settings: Settings, console: Console) -> set[str]:
+    """Start the services; return those that ran already."""
     import time
 
     from muster_local import local
@@ -51,8 +53,13 @@ def _start(settings: Settings, console: Console) -> None:
             spinner.update(f"Starting {', '.join(unhealthy)}" if unhealthy else "Started")
 
         began = time.monotonic()
-        local.start(settings, on_state=on_state)
+        try:
+            running = local.start(settings, on_state=on_state)
+        except SystemExit:
+            console.print("Stopped what was started.")
+            raise
     console.print(f"[green]✓[/] {len(states)} services are healthy ({time.monotonic() - began:.0f} s)")
+    return running
 
 
 def _run(context: Context, partitions: list[str], settings: Settings, console: Console) -> None:
@@ -120,29 +127,34 @@ def _print_addresses(settings: Settings, console: Console) -> None:
     console.print("[dim]./muster status shows their state, ./muster down stops them.[/]")
 
 
-@contextmanager
-def _stopping_on_failure(settings: Settings, console: Console) -> Iterator[None]:
-    """Stop everything when the user, or the system, stops this command or the services cannot start."""
+def _exit_when_stopped() -> None:
+    """End this command, once, when the user or the system stops it; whoever has something to stop then does so."""
     import signal
     import sys
 
-    from muster_local import local
-    from muster_local.errors import AlreadyStarting, StackError
-
-    def stop(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(stopped_by: int, _: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + stopped_by)
+
     for number in signals:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, stop)
+
+
+@contextmanager
+def stopping_what_was_started(settings: Settings, running: set[str], console: Console) -> Iterator[None]:
+    """When this command is stopped, stop the services that it started: not those that were `running` before."""
+    from muster_local import local
+
     try:
         yield
-    except AlreadyStarting:
-        raise
-    except (SystemExit, StackError):
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
-        console.print("Stopping what was started...")
-        local.stop(settings)
+    except SystemExit:
+        if running:
+            console.print("Services that ran before go on, and so do runs in Airflow; ./muster down stops everything.")
+        else:
+            console.print("Stopping what was started...")
+        local.stop(settings, spare=running)
         raise
