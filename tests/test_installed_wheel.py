@@ -17,7 +17,6 @@ import pytest
 from muster.workload.stages import STAGE_NAMES
 from muster_local import PROJECT, spark_server
 from muster_local.environment import environment
-from muster_local.jars import ensure_jars
 from muster_local.service import Starter
 from tests import wheel as wheels
 from tests.conftest import FREELY
@@ -86,7 +85,7 @@ def services(wheel: Wheel, shared: Shared, mlflow_server: str) -> dict[str, str]
         "PYSPARK_PYTHON": str(wheel.python),
     }
     server = Starter(home, own.host, wheel.env | java | spark, threading.Event(), lambda *_: None)
-    server.start(spark_server.part(own, lambda: ensure_jars(home, ours)))
+    server.start(spark_server.part(own, ours))
     return {
         **java,
         "SPARK_REMOTE": own.spark_remote,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from muster.settings import Settings
 from muster_local import PROJECT, passwords
+from muster_local.known_hosts import known_hosts
 from muster_local.ports import Port
 from muster_local.service import Part, Service, get
 
@@ -79,12 +80,15 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
+        # Until a task whose process was killed is tried again, and its DAG takes another partition; 300 unless set.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 90,
         # Without it a cleared task that had succeeded turns green without running.
         "STATE_STORE__CLEAR_ON_SUCCESS": True,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {
         "AIRFLOW_HOME": str(folder),
+        "MUSTER_ALLOWED_HOSTS": ",".join(known_hosts(settings)),
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
     }
 

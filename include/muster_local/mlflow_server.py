@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
-from collections.abc import Iterator
-
-import psutil
 
 from muster.mlflow.sign_in import mlflow_file
 from muster.settings import Settings
 from muster_local import passwords
+from muster_local.known_hosts import known_hosts
 from muster_local.ports import Port
 from muster_local.service import Part, Service, get
 
@@ -30,7 +27,9 @@ def part(settings: Settings) -> Part:
         *("--artifacts-destination", str(folder / "artifacts")),
         *(("--app-name", "basic-auth") if settings.exposed else ()),
     ]
-    env = _sign_on(settings) if settings.exposed else {}
+    # Where nothing else is known, MLflow answers to localhost and private addresses only.
+    names = _names(settings) if settings.exposed or settings.host_names else {}
+    env = {**names, **(_sign_on(settings) if settings.exposed else {})}
     server = Service(
         "mlflow",
         "MLflow",
@@ -44,24 +43,18 @@ def part(settings: Settings) -> Part:
 
 
 def _sign_on(settings: Settings) -> dict[str, str]:
-    """Return the settings of who may sign in, and under which names browsers and jobs may reach it.
-
-    Names that the operator gives, in MLflow's own variables, are kept.
-    """
+    """Return the settings of who may sign in."""
     secret = passwords.mlflow_secret(settings)
-    hosts = [f"{name}:{settings.mlflow_port}" for name in _names(settings.host)]
-    origins = [f"http://{host}" for host in hosts]
-    named = {"MLFLOW_SERVER_ALLOWED_HOSTS": hosts, "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": origins}
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(mlflow_file(settings)),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secret.read_text(encoding="utf-8") if secret.exists() else "",
-        **{name: os.environ.get(name) or ",".join(values) for name, values in named.items()},
     }
 
 
-def _names(host: str) -> Iterator[str]:
-    """Yield the names that a request may give as its host: all of this machine's where it listens on all."""
-    yield from dict.fromkeys([host, "localhost", "127.0.0.1", socket.gethostname()])
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        for addresses in psutil.net_if_addrs().values():
-            yield from (item.address for item in addresses if item.family == socket.AF_INET)
+def _names(settings: Settings) -> dict[str, str]:
+    """Return under which names browsers and jobs may reach it; what the operator gives in MLflow's own is kept."""
+    names = known_hosts(settings)
+    hosts = [*(f"{name}:{settings.mlflow_port}" for name in names), *names]
+    origins = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
+    named = {"MLFLOW_SERVER_ALLOWED_HOSTS": hosts, "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": origins}
+    return {name: os.environ.get(name) or ",".join(values) for name, values in named.items()}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Mapping
 
 from muster.settings import Settings
 from muster.spark_conf import delta_configuration, spark_home
+from muster_local import spark_page
+from muster_local.jars import ensure_jars
+from muster_local.known_hosts import known_hosts
 from muster_local.ports import Port, accepts_connections
 from muster_local.service import Part, Service, get
 
@@ -15,6 +19,7 @@ def confs(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve()
     return {
         **delta_configuration(home, settings.spark_cores),
+        **spark_page.confs(home, known_hosts(settings)),
         "spark.connect.grpc.binding.address": settings.spark_address,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         # Work whose client died without closing (SIGKILL, a lost host) ends after this.
@@ -27,14 +32,17 @@ def confs(settings: Settings) -> dict[str, str]:
         "spark.driver.memory": settings.spark_memory,
         "spark.local.dir": str(home / "spark" / "local"),
         "spark.port.maxRetries": "0",
+        # A pool a workload, which its jobs name: a small one does not wait behind a large one.
+        "spark.scheduler.mode": "FAIR",
         "spark.python.daemon.module": "muster_jobs.worker_daemon",
         "spark.sql.warehouse.dir": str(home / "spark" / "warehouse"),
         "spark.ui.port": str(settings.spark_ui_port),
     }
 
 
-def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
+def part(settings: Settings, env: Mapping[str, str]) -> Part:
     """Describe the Spark Connect server, which needs its jars first."""
+    home = settings.home.resolve()
     url = f"http://{settings.spark_address}:{settings.spark_ui_port}"
     command = [
         str(spark_home() / "bin" / "spark-submit"),
@@ -57,4 +65,10 @@ def part(settings: Settings, fetch_jars: Callable[[], None]) -> Part:
         ],
         url=url,
     )
-    return Part("spark", [server], prepare=fetch_jars)
+
+    def prepare() -> None:
+        shutil.rmtree(home / "spark" / "local", ignore_errors=True)  # what a server that was killed has left
+        ensure_jars(home, env)
+        spark_page.compile_filter(home, env)
+
+    return Part("spark", [server], prepare)

@@ -66,6 +66,8 @@ def connect_session(remote: str, name: str, tag: str) -> SparkSession:
             session.client.close()
             continue
         session.addTag(tag)
+        # Where the server schedules fairly, a workload has a pool of its own: none waits for another's long stage.
+        session.conf.set("spark.scheduler.pool", name)
         on_termination(lambda: session.interruptTag(tag))  # noqa: B023 - returns here
         return session
     raise NoSession(name)

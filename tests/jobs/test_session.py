@@ -9,7 +9,9 @@ import time
 import uuid
 
 import pytest
+import requests
 
+from muster.settings import Settings
 from muster_jobs.session import NoServer, address, connect_session
 
 SESSION = uuid.UUID(int=7)
@@ -99,3 +101,22 @@ def test_a_session_that_the_server_closed_is_replaced(spark_connect_server: str)
     finally:  # else this process would wait for the stopped server when it ends
         second.stop()
         first.client.close()
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_each_name_has_a_pool_and_sparks_page_answers_to_known_hosts_only(
+    spark_connect_server: str, stack_settings: Settings
+) -> None:
+    session = connect_session(spark_connect_server, "a workload", "tag")
+    session.range(3).count()
+    page = f"http://{stack_settings.spark_address}:{stack_settings.spark_ui_port}/api/v1/applications"
+    with requests.Session() as http:
+        http.trust_env = False
+        [application] = http.get(page, timeout=30).json()
+        stages = http.get(f"{page}/{application['id']}/stages", timeout=30).json()
+        assert "a workload" in {stage["schedulingPool"] for stage in stages}
+        for path in (page, page.replace("api/v1/applications", "jobs/")):
+            assert http.get(path, timeout=30, headers={"Host": "localhost:4040"}).status_code == 200
+            assert http.get(path, timeout=30, headers={"Host": "evil.example:4040"}).status_code == 403
+    session.stop()

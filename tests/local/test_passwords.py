@@ -9,7 +9,8 @@ import pytest
 
 from muster.mlflow import sign_in
 from muster.settings import Settings
-from muster_local import airflow_services, mlflow_server, passwords
+from muster.settings import settings as settings_of_process
+from muster_local import airflow_services, mlflow_server, passwords, spark_server
 
 OUTSIDE = "192.0.2.7"
 
@@ -103,3 +104,42 @@ def test_mlflow_answers_to_the_names_of_its_address_only(tmp_path: Path, monkeyp
     monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "muster.example")
     env = mlflow_server.part(outside(tmp_path)).services[0].env
     assert env["MLFLOW_SERVER_ALLOWED_HOSTS"] == "muster.example"
+
+
+def test_airflow_refuses_a_name_that_is_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))  # read when Airflow is imported
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from muster_airflow.plugin import known_hosts_only
+
+    assert known_hosts_only() == []  # an Airflow of one's own
+    local = Settings(_env_file=None, home=tmp_path, airflow_port=8680, allowed_hosts="muster.example, *.inside")
+    for name, value in airflow_services.environment(local, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    settings_of_process.cache_clear()
+    app = FastAPI()
+    for added in known_hosts_only():
+        app.add_middleware(added["middleware"], *added["args"], **added["kwargs"])
+    app.get("/auth/token")(lambda: "a token")
+    with TestClient(app) as client:
+        hosts = (
+            "127.0.0.1:8680",
+            "localhost:8680",
+            "muster.example",
+            "one.inside",
+            "evil.example:8680",
+            "",
+            "www.localhost",
+        )
+        answers = {host: client.get("/auth/token", headers={"Host": host}).status_code for host in hosts}
+    assert [host for host, code in answers.items() if code == 200] == list(hosts[:4])
+    assert {code for code in answers.values()} == {200, 400}
+
+
+def test_names_that_are_allowed_are_allowed_at_mlflow_and_spark_too(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path, allowed_hosts="muster.example")
+    assert "muster.example" in spark_server.confs(settings)["spark.muster.KnownHosts.param.hosts"].split(",")
+    env = mlflow_server.part(settings).services[0].env
+    assert {"muster.example", "127.0.0.1:5000"} <= set(env["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","))
+    assert not mlflow_server.part(Settings(_env_file=None, home=tmp_path)).services[0].env

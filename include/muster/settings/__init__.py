@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         description="Address that Spark listens on, which has no password. Default: HOST where that is loopback, "
         "else 127.0.0.1.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="Names by which Airflow may be asked, with commas: others are refused. ./muster up adds this "
+        "machine's own, for MLflow and Spark's page too; without it any name may be one.",
+    )
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535, description="The Spark Connect server.")
@@ -109,6 +114,11 @@ class Settings(BaseSettings):
     def mlflow_tracking_uri(self) -> str:
         """The MLflow server that runs and packs go to."""
         return self.mlflow_uri or f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def host_names(self) -> list[str]:
+        """The names of `allowed_hosts`."""
+        return [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
 
     @property
     def exposed(self) -> bool:
