@@ -63,3 +63,20 @@ def test_bucket_and_seed_are_the_same_in_another_process() -> None:
         [sys.executable, "-c", program], env={"PYTHONHASHSEED": "99"}, capture_output=True, text=True, check=True
     )
     assert completed.stdout.split() == [str(groups.bucket("ü,*", 4096)), str(groups.seed("ü,*", 7))]
+
+
+KNOWN = ["ABE,ATL", "ABQ,DEN", "LGA,ORD", "ORD,LAX", "ORD,LGA", "ord,lga"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("Ord,Lga", ["ORD,LGA", "ord,lga"]),
+        ("ord, lax", ["ORD,LAX"]),
+        ('" ORD",LAX', ["ORD,LAX"]),
+        ("abe,alt", ["ABE,ATL"]),
+        ("zzzz", []),
+    ],
+)
+def test_the_nearest_groups_are_near_whatever_case_and_blanks(typed: str, first: list[str]) -> None:
+    assert groups.nearest(typed, KNOWN)[: len(first) or None] == first

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 WILDCARD = "*"
 """Stands in a parent group's name for a key that it pools over; a real value `*` is quoted."""
@@ -31,6 +32,20 @@ def parent_name(keys: Sequence[str], values: Sequence[object], pooled_by: Sequen
 def values(text: str) -> tuple[str, ...]:
     """Return the key values of a group's canonical text."""
     return tuple(next(csv.reader(io.StringIO(text, newline=""), strict=True)))
+
+
+def nearest(text: str, known: Iterable[str], count: int = 5) -> list[str]:
+    """Return the known groups most like what somebody typed, whatever its case and blanks, the most alike first."""
+    typed = _plain(text)
+    plain: dict[str, list[str]] = {}
+    for one in sorted(known):
+        plain.setdefault(_plain(one), []).append(one)
+    alike = difflib.get_close_matches(typed, plain, n=count, cutoff=0.5)
+    return [one for match in alike for one in plain[match]][:count]
+
+
+def _plain(text: str) -> str:
+    return "".join(text.casefold().split())
 
 
 def bucket(text: str, buckets: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -28,7 +27,7 @@ class UnknownGroup(WrongArgument):
 
     def __init__(self, workload: str, group: str, days: DateRange, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(group, names, n=5, cutoff=0.5) or names
+        near = groups.nearest(group, names) or names
         nearest = bounded((f"'{name}'" for name in near), shown=5) or "none"
         super().__init__(
             f"no row of group '{group}' in {workload} from {days.start} up to {days.stop}; "

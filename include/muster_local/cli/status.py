@@ -50,15 +50,27 @@ def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> No
 
 
 def _progress(workloads: list[dict[str, Any]]) -> Any:
+    """Return a line a workload, however many stages and workloads there are."""
     from rich.table import Table
+
+    table = Table("workload", "champion", "last partition", box=None, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for item in workloads:
+        table.add_row(item["workload"], _champion(item["champion"]), _reached(item["partitions"]))
+    return table
+
+
+def _reached(partitions: dict[str, str]) -> str:
+    """Return how far the stages are: `ingest to train 2013-08-26, evaluate to score 2013-08-19`."""
+    from itertools import groupby
 
     from muster.workload.stages import STAGE_NAMES
 
-    table = Table("last partition", *(item["workload"] for item in workloads), box=None, header_style="bold")
-    for stage in STAGE_NAMES:
-        table.add_row(stage, *(item["partitions"].get(stage, "-") for item in workloads))
-    table.add_row("champion", *(_champion(item["champion"]) for item in workloads))
-    return table
+    runs = [(last, list(stages)) for last, stages in groupby(STAGE_NAMES, lambda stage: partitions.get(stage, "-"))]
+    if len(runs) == 1:
+        return runs[0][0]
+    return ", ".join(f"{' to '.join(dict.fromkeys((stages[0], stages[-1])))} {last}" for last, stages in runs)
 
 
 def _champion(text: str | None) -> str:
