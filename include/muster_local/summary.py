@@ -8,6 +8,10 @@ from typing import Any
 
 from rich.table import Table
 
+from muster.context import Context
+from muster.settings import command
+from muster.storage.query import NotWritten, read_rows
+from muster.storage.row_filter import RowFilter
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES
 from muster_local.progress import result
@@ -17,8 +21,13 @@ VERDICTS = ["verdict", "parent", "metric", "candidate_score", "champion_score", 
 """The columns of `decisions` that are summed up."""
 
 
-def summary(store: Store, partition: str) -> Table:
+IN_A_ROW = 3
+"""Partitions after which a group that is trained and held each time is worth a look."""
+
+
+def summary(context: Context, partition: str) -> Table:
     """Return the partition's counts, quality and times as a table of two columns."""
+    store = context.store
     title = f"{store.workload} {partition}"
     shown = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
     ledger = _rows(store, "ledger", partition, ["state", "parent"])
@@ -27,6 +36,9 @@ def summary(store: Store, partition: str) -> Table:
     reports = {stage: report for stage, report in results if report}
     shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
     shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
+    if still_held := held_in_a_row(context, partition):
+        hint = command(f"show {store.workload} decisions --state trained --verdict hold --in-a-row {IN_A_ROW}")
+        shown.add_row("held again", f"{still_held:,} trained, and held {IN_A_ROW} times in a row: {hint}")
     metric = decisions[0]["metric"] if decisions else ""
     for name, values in quality(decisions).items():
         shown.add_row(name, _mean_and_median(metric, values))
@@ -34,6 +46,15 @@ def summary(store: Store, partition: str) -> Table:
     shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
     shown.add_row("MLflow calls", str(sum(report.get("mlflow_calls", 0) for report in reports.values())))
     return shown
+
+
+def held_in_a_row(context: Context, partition: str) -> int:
+    """Return how many groups were trained and held in this partition and in those before it."""
+    wanted = RowFilter(partition, state="trained", verdict="hold", in_a_row=IN_A_ROW)
+    try:
+        return read_rows(context.workload, context.store, "decisions", wanted, limit=0).total
+    except NotWritten:
+        return 0
 
 
 def quality(decisions: list[Row]) -> dict[str, list[float]]:

@@ -17,10 +17,12 @@ import pytest
 from deltalake import write_deltalake
 
 from muster.cli import main
+from muster.context import Context
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.storage.tables import ALIAS_JOURNAL, PREDICTIONS, QUARANTINE, TABLES, features_schema
 from muster.workload.load import load_workload
+from muster_local.summary import held_in_a_row
 
 FLIGHTS = """
 keys: [carrier, origin, dest]
@@ -162,7 +164,7 @@ def test_json_has_null_for_what_is_no_number(show: Show, store: Store) -> None:
 @pytest.mark.usefixtures("predictions")
 def test_table_shows_a_screen_and_says_how_much_more_there_is(show: Show) -> None:
     _, out, _ = show("flights", "predictions")
-    assert out.splitlines()[-1] == "the newest 20 of 60 rows; --limit shows more"
+    assert out.splitlines()[-1] == "the first 20 of 60 rows; --limit shows more"
     assert "partition 2013-06-10" in out.splitlines()[0]
 
 
@@ -203,6 +205,11 @@ def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
         (["flights", "predictions", "--group", ""], "'' is no group of flights"),
         (["flights", "quarantine", "--group", "UA,EWR,ORD"], "belong to no group"),
         (["flights", "predictions", "--limit", "-1"], "--limit"),
+        (["flights", "predictions", "--sort", "rows"], "no column of predictions 'rows'; there is: bucket, "),
+        (["flights", "decisions", "--verdict", "held"], "no verdict 'held'; there is: hold, promote, reject"),
+        (["flights", "predictions", "--state", "failed"], "the rows of 'predictions' have no state"),
+        (["flights", "alias_journal", "--reason", "x"], "the rows of 'alias_journal' have no reason"),
+        (["flights", "quarantine", "--in-a-row", "2"], "have no groups by partition"),
         (["flights"], "Missing argument 'table'"),
     ],
 )
@@ -225,6 +232,7 @@ def test_neither_pandas_nor_spark_is_imported() -> None:
     program = f"""
 import sys
 from muster.cli import main
+from muster.context import Context
 try:
     main(["show", "flights", "predictions"])
 finally:
@@ -232,6 +240,88 @@ finally:
 """
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert completed.stderr == "imported: []"
+
+
+WEEKS = ["2013-06-03", "2013-06-10", "2013-06-17"]
+OUTCOMES = {  # of each week: state, verdict, reason
+    "AA,JFK,LAX": [
+        ("trained", "hold", "only 9 rows"),
+        ("trained", "hold", "only 8 rows"),
+        ("trained", "hold", "No AUC"),
+    ],
+    "AA,JFK,ORD": [
+        ("skipped", "hold", "few rows"),
+        ("trained", "hold", "only 7 rows"),
+        ("trained", "hold", "only 6 rows"),
+    ],
+    "UA,EWR,ORD": [
+        ("trained", "hold", "only 5 rows"),
+        ("failed", "hold", "it failed"),
+        ("trained", "hold", "only 4 rows"),
+    ],
+    "UA,EWR,SFO": [("trained", "promote", "wins"), ("trained", "reject", "loses"), ("trained", "promote", "wins")],
+}
+
+
+@pytest.fixture
+def outcomes(store: Store) -> None:
+    """Three weeks of four groups in ledger and decisions."""
+    for number, week in enumerate(WEEKS):
+        rows = [
+            {"partition": week, "run": f"run-{number}", "group": group, "bucket": 0, "rows": len(reason)}
+            | {"state": state, "verdict": verdict, "reason": reason}
+            for group, weeks in OUTCOMES.items()
+            for state, verdict, reason in [weeks[number]]
+        ]
+        write(store, "ledger", TABLES["ledger"].schema(None), rows)  # type: ignore[arg-type]
+        write(store, "decisions", TABLES["decisions"].schema(None), rows)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("outcomes")
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["decisions", "--verdict", "promote"], ["17 UA,EWR,SFO", "03 UA,EWR,SFO"]),
+        (["ledger", "--state", "failed"], ["10 UA,EWR,ORD"]),
+        (["ledger", "--verdict", "reject"], ["10 UA,EWR,SFO"]),
+        (["decisions", "--state", "skipped"], ["03 AA,JFK,ORD"]),
+        (["decisions", "--reason", "no auc"], ["17 AA,JFK,LAX"]),
+        (["decisions", "--reason", "x%' OR '%"], []),
+        (["decisions", "--prefix", "UA,", "--partition", "2013-06-10"], ["10 UA,EWR,ORD", "10 UA,EWR,SFO"]),
+        (["ledger", "--prefix", "UA,EWR,S", "--state", "trained", "--limit", "1"], ["17 UA,EWR,SFO"]),
+        (
+            ["decisions", "--verdict", "hold", "--partition", "2013-06-17", "--sort", "-rows"],
+            ["17 AA,JFK,ORD", "17 UA,EWR,ORD", "17 AA,JFK,LAX"],
+        ),
+        (
+            ["decisions", "--partition", "2013-06-10", "--sort", "reason"],
+            ["10 UA,EWR,ORD", "10 UA,EWR,SFO", "10 AA,JFK,ORD", "10 AA,JFK,LAX"],
+        ),
+        (["decisions", "--verdict", "hold", "--in-a-row", "3"], ["17 AA,JFK,LAX", "17 AA,JFK,ORD", "17 UA,EWR,ORD"]),
+        (["decisions", "--state", "trained", "--verdict", "hold", "--in-a-row", "3"], ["17 AA,JFK,LAX"]),
+        (
+            ["decisions", "--state", "trained", "--verdict", "hold", "--in-a-row", "2"],
+            ["17 AA,JFK,LAX", "17 AA,JFK,ORD"],
+        ),
+        (
+            ["ledger", "--state", "trained", "--verdict", "hold", "--in-a-row", "2", "--partition", "2013-06-10"],
+            ["10 AA,JFK,LAX"],
+        ),
+        (["decisions", "--verdict", "hold", "--in-a-row", "4"], []),
+    ],
+)
+def test_rows_are_chosen_by_outcome_reason_and_prefix_and_sorted(
+    show: Show, arguments: list[str], shown: list[str]
+) -> None:
+    code, out, _ = show("flights", *arguments, "--format", "json")
+    assert code == 0
+    assert [f"{row['partition'][-2:]} {row['group']}" for row in json.loads(out)] == shown
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_the_summary_of_up_counts_who_is_trained_and_held_again_and_again() -> None:
+    context = Context.named("flights", settings())
+    assert [held_in_a_row(context, week) for week in WEEKS] == [0, 0, 1]
 
 
 WRITES_AND_ENDS = "import sys; from muster.__main__ import run; run(lambda: (print('a line'), sys.exit(0)))"

@@ -17,6 +17,7 @@ from muster.context import Context
 from muster.errors import UnknownName
 from muster.settings import settings
 from muster.storage.query import Rows, read_rows
+from muster.storage.row_filter import RowFilter
 from muster.storage.tables import TABLES
 
 SCREEN_ROWS = 20
@@ -28,6 +29,12 @@ def show(
     table: Annotated[str, typer.Argument(help=f"One of {', '.join(TABLES)}.")],
     partition: Annotated[str | None, typer.Option(help="Only this partition: the first day of its slice.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group: its keys as a CSV row, UA,EWR,ORD.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Only groups that begin with this: UA,")] = None,
+    state: Annotated[str | None, typer.Option(help="Only groups that the run trained, skipped or failed.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="Only groups with this verdict: promote, hold, reject.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows whose reason has this text in it.")] = None,
+    in_a_row: Annotated[int | None, typer.Option(min=1, help="Only groups for which that held so often last.")] = None,
+    sort: Annotated[str | None, typer.Option(help="Sort by this column; -COLUMN: the largest first.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows, the newest first.")] = None,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
@@ -37,7 +44,8 @@ def show(
     context = Context.named(workload, settings())
     if limit is None and format == "table":
         limit = SCREEN_ROWS
-    rows = read_rows(context.workload, context.store, table, partition, group, limit)
+    wanted = RowFilter(partition, group, prefix, state, verdict, reason, in_a_row, sort)
+    rows = read_rows(context.workload, context.store, table, wanted, limit)
     try:
         FORMATS[format](rows, sys.stdout)
         sys.stdout.flush()

@@ -74,4 +74,4 @@ def _fields(row: dict[str, Any]) -> Table:
 def _count(shown: int, total: int) -> str:
     if shown == total:
         return "no rows" if total == 0 else f"{total:,} row{'s' * (total != 1)}"
-    return f"the newest {shown:,} of {total:,} rows; --limit shows more"
+    return f"the first {shown:,} of {total:,} rows; --limit shows more"

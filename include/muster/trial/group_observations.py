@@ -15,7 +15,7 @@ from muster.context import Context
 from muster.errors import WrongArgument, bounded
 from muster.ingest.landed_files import landed_file, read_text
 from muster.ingest.landing import land, landed_days
-from muster.storage.query import NotAGroup
+from muster.storage.row_filter import NotAGroup
 from muster.storage.tables import observations_schema
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.spec import Workload

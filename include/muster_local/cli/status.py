@@ -67,6 +67,7 @@ def _reached(partitions: dict[str, str]) -> str:
 
     from muster.workload.stages import STAGE_NAMES
 
+    runs: list[tuple[str, list[str]]]
     runs = [(last, list(stages)) for last, stages in groupby(STAGE_NAMES, lambda stage: partitions.get(stage, "-"))]
     if len(runs) == 1:
         return runs[0][0]

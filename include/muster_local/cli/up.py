@@ -78,7 +78,7 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
         _run_stages(workload.name, waiting, settings, console)
     for partition in partitions:
         console.print()
-        console.print(summary(store, partition))
+        console.print(summary(context, partition))
 
 
 def _run_stages(workload: str, partitions: list[str], settings: Settings, console: Console) -> None:
