@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import requests
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
 from muster.errors import MusterError
 from muster.mlflow.sign_in import Login
 
 RETRY_SECONDS = 30.0
-"""How long a request is sent again while the server is busy."""
+"""How long a request is sent again while the server is busy; to one whose process lives, for as long as it does."""
 
 
 class AirflowRefused(MusterError):
@@ -78,6 +78,10 @@ class Airflow:
     url: str
     login: Login | None = None
     session: requests.Session = field(default_factory=requests.Session)
+    alive: Callable[[], bool] = lambda: False
+    """Whether its process is known to live: on a busy machine it may not answer for minutes."""
+    on_wait: Callable[[], None] = lambda: None
+    """Called each time that a living one has not answered."""
 
     def __post_init__(self) -> None:
         self.session.trust_env = False
@@ -130,13 +134,19 @@ class Airflow:
     def _request(self, method: str, path: str, **arguments: Any) -> Any:
         """Send a request; retry while the server is busy, a trigger only where it was not accepted."""
         retryable = retry_if_exception(lambda error: _busy(error, repeatable=method != "POST"))
-        attempts = Retrying(
-            retry=retryable, stop=stop_after_delay(RETRY_SECONDS), wait=wait_exponential(0.5, max=5), reraise=True
-        )
+        attempts = Retrying(retry=retryable, stop=self._gives_up, wait=wait_exponential(0.5, max=5), reraise=True)
         try:
             return attempts(self._send, method, path, **arguments)
         except requests.RequestException:
             raise AirflowUnreachable(self.url) from None
+
+    def _gives_up(self, attempt: RetryCallState) -> bool:
+        if (attempt.seconds_since_start or 0.0) < RETRY_SECONDS:
+            return False
+        if not self.alive():
+            return True
+        self.on_wait()
+        return False
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         if "Authorization" not in self.session.headers:

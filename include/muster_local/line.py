@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from muster.errors import MusterError
 from muster.workload.stages import STAGE_NAMES
-from muster_local.airflow_api import Airflow, DagRun
+from muster_local.airflow_api import Airflow, AirflowUnreachable, DagRun
 
 POLL_SECONDS = 1.0
-NEXT_STAGE_SECONDS = 120.0
-"""Seconds within which a successful stage must have started the next."""
+NEXT_STAGE_SECONDS = 600.0
+"""Seconds within which a successful stage must have started the next: on an idle machine it takes two."""
 
-DAGS_READ_SECONDS = 120.0
-"""Seconds within which Airflow must have read the DAG files."""
+DAGS_READ_SECONDS = 600.0
+"""Seconds within which Airflow must have read the DAG files: on an idle machine it takes ten."""
 
 LOG_LINES = 30
 
@@ -60,6 +60,7 @@ class Line:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:
                 raise DagsMissing(missing, errors)
+            self.on_stage("Airflow", "reads the DAGs", None)
             time.sleep(POLL_SECONDS)
         for dag in dags:
             self.airflow.unpause(dag)
@@ -72,7 +73,7 @@ class Line:
         before = self._runs(partition)
         finished = {run.id for run in before.values() if not run.active}
         if len(finished) == len(before):
-            self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
+            self._trigger(partition, finished)
         reporter = _Reporter(self.on_stage)
         while True:
             runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
@@ -83,6 +84,15 @@ class Line:
             if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
             time.sleep(POLL_SECONDS)
+
+    def _trigger(self, partition: str, finished: set[str]) -> None:
+        """Start the first stage; where no answer came, once it is known that nothing was started."""
+        while True:
+            try:
+                return self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
+            except AirflowUnreachable:
+                if any(run.id not in finished for run in self._runs(partition).values()):
+                    return None
 
     def _dag(self, stage: str) -> str:
         return f"{self.workload}.{stage}"
@@ -113,9 +123,12 @@ class Line:
         last = runs[reached[-1]] if reached else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
-        if reporter.seconds_unchanged() < NEXT_STAGE_SECONDS:
+        waiting = next((stage for stage in STAGE_NAMES if stage not in reached), None)
+        if waiting is None:
             return
-        waiting = STAGE_NAMES[STAGE_NAMES.index(reached[-1]) + 1] if reached else STAGE_NAMES[0]
+        if reporter.seconds_unchanged() < NEXT_STAGE_SECONDS:
+            self.on_stage(waiting, "has not started yet", None)
+            return
         raise LineStopped(f"{self._dag(waiting)} did not start within {NEXT_STAGE_SECONDS:.0f} s", [])
 
     def _page(self, run: DagRun) -> str:

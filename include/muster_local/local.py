@@ -71,6 +71,12 @@ def stop(settings: Settings, spare: Collection[str] = ()) -> int:
     return stopped
 
 
+def lives(settings: Settings, service: str) -> bool:
+    """Return whether the process of a service is there, whatever it answers."""
+    record = process.read_record(settings.home.resolve(), service)
+    return record is not None and record.process() is not None
+
+
 @dataclass(frozen=True)
 class ServiceState:
     """The state of a service."""

@@ -82,6 +82,7 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
 
 
 def _run_stages(workload: str, partitions: list[str], settings: Settings, console: Console) -> None:
+    from muster_local import local
     from muster_local.airflow_api import Airflow
     from muster_local.line import Line, LineStopped
     from muster_local.passwords import airflow_login
@@ -96,7 +97,13 @@ def _run_stages(workload: str, partitions: list[str], settings: Settings, consol
             else:
                 spinner.update(f"{stage} {state}")
 
-        line = Line(Airflow(settings.airflow_url, airflow_login(settings)), workload, on_stage)
+        airflow = Airflow(
+            settings.airflow_url,
+            airflow_login(settings),
+            alive=lambda: local.lives(settings, "airflow-api"),
+            on_wait=lambda: on_stage("Airflow", "does not answer yet, though its process lives", None),
+        )
+        line = Line(airflow, workload, on_stage)
         try:
             line.open()
             for partition in partitions:
