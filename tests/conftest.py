@@ -20,7 +20,7 @@ from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
 from muster_local import PROJECT, local
-from tests import tiers
+from tests import reaper, tiers
 from tests.preparation import java_options
 from tests.shared import Shared
 
@@ -28,6 +28,12 @@ for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUS
     del os.environ[_name]  # a developer's own stack is none of the tests'
 
 os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nothing that this run starts outlive it, whichever of its processes is stopped."""
+    if not hasattr(config, "workerinput"):
+        reaper.start()
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,13 @@ Run as `python -I -S die_with_parent.py PARENT COMMAND...` it becomes that comma
 holds for spark-submit's JVM too. Only Linux has it; elsewhere the command just runs.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
 """Of `<linux/prctl.h>`; the signal comes when the parent's thread that started this process ends."""
@@ -19,6 +22,11 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
             sys.exit(128 + signal.SIGTERM)
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return the command that becomes `command`, tied to this process."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from muster import die_with_parent
 from muster_airflow.backends import process
 from muster_airflow.backends.process import RUN_KEY, JobProcess, stop_leftovers
 
@@ -89,7 +90,7 @@ def test_a_job_ends_when_its_task_is_killed_without_warning() -> None:
 
 
 def test_a_job_whose_task_is_gone_before_it_starts_does_not_start(tmp_path: Path) -> None:
-    tied = [sys.executable, "-I", "-S", process.die_with_parent.__file__, str(os.getpid() + 1)]
+    tied = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid() + 1)]
     completed = subprocess.run([*tied, sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
     assert completed.returncode == 128 + 15
     assert not (tmp_path / "ran").exists()

@@ -59,7 +59,9 @@ def _run(command: Sequence[str], env: dict[str, str]) -> int:
     import sys
     from pathlib import Path
 
+    from muster.die_with_parent import tied
     from muster_local import PROJECT
 
     program = str(Path(sys.executable).with_name(command[0]))
-    return subprocess.run([program, *command[1:]], cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment
+    # Tied: none goes on when this command is killed.
+    return subprocess.run(tied([program, *command[1:]]), cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment

@@ -6,13 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import psutil
 
-from muster import die_with_parent
+from muster.die_with_parent import tied
 from muster.processes import runs, wait_until_ended
 from muster_airflow.exceptions import StillAtWork
 
@@ -28,7 +26,7 @@ class JobProcess:
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - no shell, and the arguments are the operator's own
-            [sys.executable, "-I", "-S", str(Path(die_with_parent.__file__)), str(os.getpid()), *arguments],
+            tied(arguments),
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from muster.die_with_parent import tied
 from muster_local.cli import main
 from muster_local.cli.test import SLOWEST, WORKERS
 
@@ -22,7 +23,8 @@ def record_commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Commands
         commands: Commands = []
 
         def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-            commands.append([Path(command[0]).name, *command[1:]])
+            tie = len(tied([]))
+            commands.append([Path(command[tie]).name, *command[tie + 1 :]])
             return subprocess.CompletedProcess(command, 5 if commands[-1][0] == failing else 0)
 
         monkeypatch.setattr(subprocess, "run", run)
