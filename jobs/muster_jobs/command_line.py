@@ -7,17 +7,19 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from muster.context import Context
-from muster.errors import MusterError, UnknownName, WrongArgument
+from muster.errors import UnknownName, WrongArgument
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, muster_errors
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.workload.load import load_workload
+from muster_jobs.failures import in_one_line, known_failure
 from muster_jobs.job import Job
 
 
@@ -41,10 +43,18 @@ def main(
         write_result({"until": spent.until.isoformat(), "why": spent.why}, arguments.result)
         print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line gives the reason
         sys.exit(os.EX_TEMPFAIL)
-    except MusterError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - read by whoever started the job
-        sys.exit(1 if error.retryable else os.EX_DATAERR)
+    except Exception as error:
+        sys.exit(_failed(error))
     write_result({**counts, **measured}, arguments.result)
+
+
+def _failed(error: Exception) -> int:
+    """Print what failed as the log's last line, after a traceback where nobody foresaw it; return the exit code."""
+    known = known_failure(error)
+    if known is None:
+        traceback.print_exception(error)
+    print(f"error: {known or in_one_line(error)}", file=sys.stderr)  # noqa: T201 - read by whoever started the job
+    return 1 if known is None or known.retryable else os.EX_DATAERR
 
 
 def _context(file: Path, partition: str | None) -> Context:

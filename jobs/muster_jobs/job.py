@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from muster.context import Context, PartitionContext
 from muster.mlflow import budget
@@ -20,6 +21,7 @@ from muster.storage.tables import TABLES
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 from muster_jobs.collation import without_collation
+from muster_jobs.failures import is_conflict
 
 if TYPE_CHECKING:  # a job that uses no session does not wait for pyspark
     from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +31,15 @@ TASKS_PER_CORE = 3
 
 BATCH_ROWS = 65_536
 """Rows that a worker hands over at once: of predictions, some 10 MB, whatever the size of a bucket."""
+
+
+CONFLICTS = Retrying(
+    retry=retry_if_exception(is_conflict),
+    stop=stop_after_attempt(8),
+    wait=wait_random_exponential(multiplier=0.5, max=30),
+    reraise=True,
+)
+"""How a write is tried again that only failed because another was quicker: writes of a run replace its own rows."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +114,14 @@ class Job:
         """Replace the rows of `table` for which `where` holds with `rows`, in one Delta commit.
 
         Rows that are here already, one a group, are written from here: 10,000 take 10 ms, and 1.2 s by way of Spark.
+        Where another run came first, or made the table in the same moment, it is written again.
         """
         if isinstance(rows, pa.Table):
-            replace_rows(self.store, table, rows, where)
-            return
+            CONFLICTS(replace_rows, self.store, table, rows, where)
+        else:
+            CONFLICTS(self._replace_on_spark, rows, table, where)
+
+    def _replace_on_spark(self, rows: DataFrame, table: str, where: str) -> None:
         by = TABLES[table].partitioned_by
         writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
         (writer.partitionBy(*by) if by else writer).save(self.store.table(table))

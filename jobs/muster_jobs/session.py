@@ -26,6 +26,9 @@ DEFAULT_PORT = 15002
 CONNECT_TIMEOUT = 15.0
 """Seconds in which a server must accept a connection."""
 
+RETRIES = 6
+"""How often a call is sent again to a server that does not answer: for a minute or so, where Spark's own is ten."""
+
 SHUTDOWN_SECONDS = 3.0
 """Seconds that a job may take to interrupt its work after SIGTERM."""
 
@@ -54,6 +57,8 @@ def connect_session(remote: str, name: str, tag: str) -> SparkSession:
     All processes that ask for one name share one session, and so its warm Python workers. A session that the server
     has closed (idle for too long, or released by someone) never comes back: then the next one of that name is used.
     """
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
     require_server(remote)
     for generation in range(MAX_SESSIONS):
         session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"muster/{name}/{generation}")
@@ -66,6 +71,7 @@ def connect_session(remote: str, name: str, tag: str) -> SparkSession:
             session.client.close()
             continue
         session.addTag(tag)
+        session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES)])
         # Where the server schedules fairly, a workload has a pool of its own: none waits for another's long stage.
         session.conf.set("spark.scheduler.pool", name)
         on_termination(lambda: session.interruptTag(tag))  # noqa: B023 - returns here

@@ -8,9 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake.exceptions import CommitFailedError
 
+from muster.context import Context
 from muster.errors import MusterError
+from muster.models.reader import CorruptManifest
+from muster.settings import Settings
+from muster.storage.store import Store
+from muster.workload.load import load_workload
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 from tests.plugins.airflow_task import declare
@@ -71,9 +78,86 @@ class Later(MusterError):
     retryable = True
 
 
-@pytest.mark.parametrize(("error", "code"), [(MusterError("mend it"), os.EX_DATAERR), (Later("wait"), 1)])
-def test_the_exit_code_tells_what_must_be_mended_from_what_passes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: MusterError, code: int
+class OfSpark(Exception):
+    """Stands for an exception of pyspark: its text is one that Spark Connect sent."""
+
+    __module__ = "pyspark.errors.exceptions.connect"
+
+
+WORKER = """
+  An exception was thrown from the Python worker. Please see the stack trace below.
+[PYTHON_EXCEPTION] An exception was thrown from the Python worker: Traceback (most recent call last):
+  File "/muster/models/reader.py", line 38, in answer
+    raise %s
+%s
+ SQLSTATE: 38000
+
+JVM stacktrace:
+org.apache.spark.api.python.PythonException
+\tat org.apache.spark.api.python.BasePythonRunner.handle(PythonRunner.scala:734)"""
+CORRUPT = "models of group 'A,B' in 'shard' have sha256 ab..., the manifest says cd..."
+CONFLICT = """(io.delta.exceptions.ConcurrentAppendException) [DELTA_CONCURRENT_APPEND] Files were added to it.
+Conflicting commit: {"timestamp":1795714791318}
+
+JVM stacktrace:
+io.delta.exceptions.ConcurrentAppendException
+\tat org.apache.spark.sql.delta.DeltaErrors"""
+
+
+def of_worker(line: str) -> OfSpark:
+    return OfSpark(WORKER % (line, line))
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "code"),
+    [
+        (MusterError("mend it"), "mend it", os.EX_DATAERR),
+        (Later("wait"), "wait", 1),
+        (
+            OSError(28, "No space left on device", "/a/b"),
+            "No space left on device at '/a/b': no table has ",
+            1,
+        ),
+        (of_worker("OSError: [Errno 28] No space left on device: '/a/b'"), "No space left on device at '/a/b': ", 1),
+        (OSError(13, "Permission denied", "/a/b"), "[Errno 13] Permission denied: '/a/b'; see to it, ", 1),
+        (of_worker("FileNotFoundError: [Errno 2] No such file: '/a/b'"), "[Errno 2] No such file: '/a/b'; see to ", 1),
+        (of_worker(f"muster.models.loading.CorruptModel: {CORRUPT}"), CORRUPT, os.EX_DATAERR),
+        (of_worker("muster.mlflow.budget.errors.ServerUnavailable: it sleeps"), "it sleeps", 1),
+        (CorruptManifest("/a", "is cut off"), str(CorruptManifest("/a", "is cut off")), os.EX_DATAERR),
+        (OfSpark(CONFLICT), "others wrote to the same rows or made the table meanwhile, each time; run it again", 1),
+        (OfSpark("<_MultiThreadedRendezvous ... StatusCode.UNAVAILABLE>"), "the Spark server went away, or was ", 1),
+        (OfSpark("[INVALID_HANDLE.SESSION_NOT_FOUND] ..."), "the Spark server went away, or was restarted, ", 1),
+    ],
+)
+def test_what_fails_is_one_line_and_the_exit_code_tells_what_must_be_mended_from_what_passes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    line: str,
+    code: int,
+) -> None:
+    def fail(_: Job) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(declare(tmp_path)), "--partition", "2024-02-05"])
+    monkeypatch.setenv("SPARK_REMOTE", "sc://127.0.0.1:1")  # where nothing listens
+    with pytest.raises(SystemExit) as exit_info:
+        main("fail", fail)
+    [printed] = capsys.readouterr().err.splitlines()
+    assert (exit_info.value.code, printed[: len(f"error: {line}")]) == (code, f"error: {line}")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyError("delay"), "KeyError: 'delay'"),
+        (of_worker("KeyError: 'delay'"), "KeyError: 'delay'"),
+        (OfSpark("[TABLE_OR_VIEW_NOT_FOUND] no\nmore"), "OfSpark: [TABLE_OR_VIEW_NOT_FOUND] no more"),
+    ],
+)
+def test_what_nobody_has_foreseen_has_its_traceback_and_ends_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, line: str
 ) -> None:
     def fail(_: Job) -> dict[str, Any]:
         raise error
@@ -81,4 +165,24 @@ def test_the_exit_code_tells_what_must_be_mended_from_what_passes(
     monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(declare(tmp_path)), "--partition", "2024-02-05"])
     with pytest.raises(SystemExit) as exit_info:
         main("fail", fail)
-    assert (exit_info.value.code, capsys.readouterr().err) == (code, f"error: {error}\n")
+    printed = capsys.readouterr().err.splitlines()
+    assert (exit_info.value.code, printed[0]) == (1, "Traceback (most recent call last):")
+    assert printed[-1] == f"error: {line}"
+
+
+def test_a_write_that_another_came_before_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conflicts = [OfSpark(CONFLICT), CommitFailedError("a concurrent transaction"), None]
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def replace(*_: object) -> None:
+        if error := conflicts.pop(0):
+            raise error
+
+    monkeypatch.setattr("muster_jobs.job.replace_rows", replace)
+    workload = load_workload(declare(tmp_path))
+    job = Job("evaluate", Context(workload, tmp_path, Store(str(tmp_path), "made")), Settings(home=tmp_path), "test")
+    job.replace(pa.table({"partition": ["2024-02-05"]}), "decisions", "partition = '2024-02-05'")
+    assert conflicts == []
+    conflicts += [ValueError("no conflict"), None]
+    with pytest.raises(ValueError, match="no conflict"):
+        job.replace(pa.table({"partition": ["2024-02-05"]}), "decisions", "partition = '2024-02-05'")
