@@ -13,11 +13,13 @@ from mlflow.exceptions import MlflowException
 
 from muster.champions import artifacts
 from muster.champions.errors import ALIAS, AliasMoved
+from muster.champions.in_store import champion_in_store
 from muster.champions.journal import Journal
 from muster.champions.model_artifact import ModelArtifact
 from muster.champions.names import model_name
 from muster.mlflow.budget import BudgetSpent, count
 from muster.mlflow.client import connect
+from muster.models.loading import check, read_bytes
 from muster.promotion import promote
 from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.promote import NotRegistered
@@ -58,6 +60,11 @@ def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grou
         champion = grouped.champion(group)
         assert champion is not None
         assert (champion.version, champion.run, champion.partition) == ("1", run, grouped.first)
+        kept = champion_in_store(grouped.at(grouped.second), group)  # whom `try` judges against, without MLflow
+        assert kept is not None
+        [stored] = kept.manifest.to_pylist()
+        check(read_bytes(kept.folder / stored["shard"], stored["offset"], stored["length"]), champion.digest, group, "")
+        assert (stored["sha256"], kept.version_of(group)) == (champion.digest, "1")
         loaded = mlflow.pyfunc.load_model(f"models:/{name(grouped, group)}@{ALIAS}")
         assert loaded.metadata.signature.inputs.input_names() == ["a", "b", "record"]
         assert loaded.input_example is not None

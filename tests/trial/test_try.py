@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from sklearn.impute import SimpleImputer
@@ -16,9 +17,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
+from muster import groups
+from muster.champions.in_store import PLACE
+from muster.champions.journal import Journal, Move
+from muster.champions.units import Unit
+from muster.champions.versions import takes
 from muster.context import Context
+from muster.features.compute import compute
+from muster.models.build import build_pack
+from muster.training.bucket import run_window, train_bucket
+from muster.training.fit import fit_plan
+from muster.training.outcome_tables import models_rows
+from muster.trial.group_observations import observe
 from muster.trial.landed_rows import GROUP, check_rows, landed_texts
+from muster.workload.functions import function
 from muster.workload.load import load_workload
+from muster.workload.windows import DateRange
 
 ALSO = """algorithms: {
   blind: sklearn.dummy.DummyClassifier,
@@ -78,6 +92,87 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
         trial | {"seconds": 0, "source": "", "training": None, "fits": None} for trial in (from_files, from_table)
     ]
     assert untimed[0] == untimed[1]
+
+
+def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -> None:
+    """Make the group's model of a partition its champion, by the functions of the jobs: in the store and journal."""
+    workload = load_workload(home.folder / "trains.yaml")
+    context = Context(workload, home.folder, home.store).at(partition)
+    windows, root = context.windows, Path(home.store.root, "candidates")
+    observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
+    own = function(workload, home.folder, workload.features.function)
+    features = compute(workload, own, observed.rows, run_window(windows))
+    outcomes = train_bucket(fit_plan(context), features, groups.bucket(group, workload.features.buckets), root)
+    models = models_rows(outcomes, f"run-{partition}", windows, root.name, 0, {"logistic": "mlflow"})
+    unit, evidence = Unit("trains", "trains"), {}
+    digest = models["sha256"][0].as_py()
+    if registry == "pack":
+        winners = pa.table({"group": [group], "algorithm": ["logistic"], "score": [0.9]})
+        digest = build_pack(workload, home.store, windows.partition, models, winners, None).sha256
+    else:
+        [stored] = models.select(PLACE).to_pylist()
+        unit, evidence = Unit("trains", f"trains_{group}", group), {"takes": takes(workload), "loads": []} | stored
+    journal = Journal(home.store)
+    before = journal.of(unit)
+    version = str(len(before) + 1)
+    move = Move(
+        unit,
+        before[-1]["to_version"] if before else None,
+        version,
+        "gate",
+        "t",
+        f"run-{partition}",
+        partition,
+        digest,
+        evidence,
+    )
+    journal.append([move])
+    journal.note_made()
+
+
+@pytest.mark.parametrize("registry", ["pack", "per_group"])
+def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home: Any, registry: str) -> None:
+    home.declare(yaml=lambda yaml: yaml.replace("landing:", f"registry: {registry}\nlanding:"))
+    home.run()  # lands the files
+    champion_of(home, "2024-01-29", "north,1", registry)
+    champion_of(home, "2024-02-05", "north,1", registry)  # of this very partition: nobody's opponent
+    trial = home.tried()
+    rows = landed_rows(home).query("place == 'north' and line == 1").sort_values("at").reset_index(drop=True)
+    rows["label"] = (rows["delay"] > 10).astype(float)
+    day = rows["at"].dt.normalize()
+    rows["before"] = day.map(rows.groupby(day)["label"].mean().shift(1))
+    rows["hour"] = rows["at"].dt.hour.astype(float)
+    train, later = (
+        rows[(rows["at"] >= start) & (rows["at"] < stop)]
+        for start, stop in (("2024-01-08", "2024-01-22"), ("2024-01-29", "2024-02-05"))
+    )
+    columns = ["warm", "hour", "before"]
+    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(train[columns].to_numpy(), train["label"])
+    expected = roc_auc_score(later["label"], model.predict_proba(later[columns].to_numpy())[:, 1])
+    decision = trial["decision"]
+    assert decision["champion_score"] == pytest.approx(expected, abs=1e-12)
+    assert (decision["against"], decision["champion_version"]) == ("champion", "1")
+    assert decision["champion_run"] == "run-2024-01-29"
+    _, out, _ = home.run()
+    assert f" against {expected:.4f}; " in out
+    assert "judged against the champion: version 1, of run run-2024-01-29, as the journal tells" in out
+    _, out, _ = home.run(group="north,2")
+    assert "judged against the baseline: the group has no champion, as the journal tells" in out
+    home.declare(
+        yaml=lambda yaml: yaml.replace("landing:", f"registry: {registry}\nlanding:").replace(
+            "[warm, hour, ", "[hour, warm, "
+        )
+    )
+    assert home.tried()["decision"]["against"] == "baseline"  # its champion takes other features
+
+
+def test_a_champion_whose_pack_is_not_the_registered_one_is_refused(home: Any) -> None:
+    home.run()
+    champion_of(home, "2024-01-29", "north,1")
+    [manifest] = Path(home.store.packs()).glob("champion-*/manifest*")
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    code, _, err = home.run()
+    assert (code, "has sha256" in err, err.count("\n")) == (1, True, 1)
 
 
 def test_neither_spark_nor_airflow_nor_mlflow_is_imported(home: Any) -> None:

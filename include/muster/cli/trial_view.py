@@ -75,11 +75,18 @@ def _decision(row: dict[str, Any]) -> Text:
     text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"]]).append(f": {row['reason']}")
     if row["verdict"] != "hold":
         text.append(f", chosen: {row['algorithm']}")
-        scores = f"{row['candidate_score']:.4f} against {row['baseline_score']:.4f}"
+        opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]
+        scores = f"{row['candidate_score']:.4f} against {opponent:.4f}"
         wins = f"wins on {row['win_rate']:.1%} of {row['resamples']} resamples"
         interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"
         text.append(
             f"\n  {row['metric']} {scores}; {wins}; {interval}; {row['rows']} rows, {row['positives']} positives"
             f"\n  p-value {row['p_value']:.2g} by itself: the more groups a run judges, the smaller it has to be"
         )
-    return text.append(f"\n  judged against the {row['against']}: which champion there is only MLflow knows")
+    version = row.get("champion_version")
+    known = (
+        f"version {version}, of run {row['champion_run']}"
+        if row["against"] == "champion"
+        else "the group has no champion"
+    )
+    return text.append(f"\n  judged against the {row['against']}: {known}, as the journal tells")

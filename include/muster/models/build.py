@@ -119,9 +119,14 @@ def write_pack(
     try:
         rows = _copy(Path(store.root), chosen, part, workload.pack.shard_bytes)
         digest = write_manifest(part, rows, describe(workload, rows, partition, run, carried))
-        return BuiltPack(_publish(part, packs / f"champion-{digest[:12]}", digest), digest, rows.num_rows)
+        return BuiltPack(_publish(part, pack_folder(store, digest), digest), digest, rows.num_rows)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def pack_folder(store: Store, digest: str) -> Path:
+    """Return the folder of the pack whose manifest has this digest."""
+    return Path(store.packs()) / f"champion-{digest[:12]}"
 
 
 def _sweep(packs: Path) -> None:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.champions.artifacts import Artifact
+from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Row, evidence_of
 from muster.champions.model_artifact import ModelArtifact
 from muster.champions.pack_artifact import PackArtifact
 from muster.champions.units import is_pack
-from muster.champions.versions import PARTITION, RUN
+from muster.champions.versions import PARTITION, RUN, takes
 from muster.context import PartitionContext
 from muster.mlflow.client import connect
 from muster.mlflow.runs import add_metrics
@@ -86,8 +87,9 @@ def evidence(
     model = stored_model(artifact)
     [decision] = one.winners
     return {
-        **{name: model[name] for name in ("rows", "positives", "parent", "algorithm")},
+        **{name: model[name] for name in ("rows", "positives", "parent", "algorithm", *PLACE)},
         **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
+        "takes": takes(context.workload),
         **shared,
     }
 

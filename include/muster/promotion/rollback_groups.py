@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from muster.champions.alias import position
 from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched
+from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import last_row_of, promotion_of, version_before
 from muster.champions.model_artifact import fetch
@@ -30,7 +31,7 @@ from muster.promotion.rollback_plan import (
     begun_before,
 )
 
-CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads")
+CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
 """What the journal says of a model, repeated by the move back to it."""
 
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.champions.in_store import champion_in_store
 from muster.context import PartitionContext
 from muster.errors import MusterError
-from muster.evaluation.bucket import judge_bucket
+from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import FeatureFunction, compute
 from muster.training.bucket import run_window, train_bucket
@@ -63,9 +64,10 @@ class Trial:
 def try_group(context: PartitionContext, group: str) -> Trial:
     """Try one group for one partition; nothing is written to the store.
 
-    There is no MLflow to ask for a champion, so the candidate is judged against the declared baseline.
+    The candidate is judged against the champion that the store and its journal tell of: MLflow is not asked.
 
     Raises:
+        BadChampion: when the champion's pack is not the one that was registered.
         OwnCodeFailed: when the workload's feature function raises: with the line.
         WorkloadError: with every problem of the algorithms.
         UnknownGroup, NothingLanded, BadFile: as `observe` does.
@@ -76,8 +78,9 @@ def try_group(context: PartitionContext, group: str) -> Trial:
     observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
     features = _located(own, lambda: compute(workload, own, observed.rows, run_window(windows)))
     checked = _located(own, lambda: check_point_in_time(workload, own, observed.rows, features))
+    champion = champion_in_store(context, group)
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
-        training, fits, decision = _train_and_judge(context, plan, features, Path(scratch))
+        training, fits, decision = _train_and_judge(context, plan, features, Path(scratch), champion)
     failed = {fit["algorithm"] for fit in fits if fit["state"] == "failed"}
     factories = [factory for factory in plan.factories if factory.name in failed]
     failed_at = {
@@ -96,7 +99,7 @@ def _located(own: FeatureFunction, work: Callable[[], T]) -> T:
 
 
 def _train_and_judge(
-    context: PartitionContext, plan: FitPlan, features: pa.Table, root: Path
+    context: PartitionContext, plan: FitPlan, features: pa.Table, root: Path, champion: Incumbents | None
 ) -> tuple[Row, list[Row], Row]:
     """Return the group's row of `ledger`, its fits and its row of `decisions`, from a bucket that holds it alone."""
     workload, windows = context.workload, context.windows
@@ -110,7 +113,7 @@ def _train_and_judge(
     held_out = features.filter(pc.greater_equal(features["date"], windows.evaluate.start))
 
     def judged(candidates: pa.Table) -> Row:
-        decisions = judge_bucket(workload, held_out, ledger, candidates, root, None)
+        decisions = judge_bucket(workload, held_out, ledger, candidates, root, champion)
         decision: Row = control(decisions, workload.gate.false_promotions).to_pylist()[0]
         return decision
 

@@ -1,0 +1,69 @@
+"""The champion of one group as the store and its journal tell of it: MLflow is not asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from muster.champions.errors import BadChampion
+from muster.champions.journal import Journal, Row, evidence_of
+from muster.champions.lineage import last_row_of, newest_ancestor
+from muster.champions.opened import OpenPack
+from muster.champions.units import is_pack
+from muster.champions.versions import takes
+from muster.context import PartitionContext
+from muster.evaluation.bucket import Incumbents
+from muster.models.build import pack_folder
+from muster.models.manifest import MANIFEST, fits
+from muster.models.reader import CorruptManifest, about, read_manifest
+
+PLACE = ("shard", "offset", "length")
+"""Where a group's model is below the store's root: in its row of `models`, and in the evidence of its move."""
+
+
+def champion_in_store(context: PartitionContext, group: str) -> Incumbents | None:
+    """Return whom `evaluate` would judge the group's candidate against, or None where there is no champion.
+
+    By the journal, which knows every move but one made by hand, or one that was begun this moment.
+
+    Raises:
+        BadChampion: when its pack is not the one that was registered.
+    """
+    row = _row(context, None if is_pack(context.workload) else group)
+    if row is None:
+        return None
+    return _of_pack(context, row, group) if row["group"] is None else _of_group(context, row)
+
+
+def _row(context: PartitionContext, group: str | None) -> Row | None:
+    """Return the move that made the champion: of an earlier partition, as in `champions.opened.opponents`."""
+    moves = [row for row in Journal(context.store).rows if row["group"] == group]
+    if not moves:
+        return None
+    version = newest_ancestor(moves, moves[-1]["to_version"], lambda partition: partition < context.partition)
+    return last_row_of(moves, version)
+
+
+def _of_pack(context: PartitionContext, row: Row, group: str) -> Incumbents:
+    digest, version = row["manifest_sha256"], row["to_version"]
+    folder = pack_folder(context.store, digest)
+    try:
+        suits = fits(about(read_manifest(folder, digest)), context.workload)
+        return OpenPack(folder, digest, version, fits=suits).incumbents(pa.array([group]))
+    except CorruptManifest as error:
+        raise BadChampion(version, error) from error
+
+
+def _of_group(context: PartitionContext, row: Row) -> Incumbents | None:
+    """Return the group's own model, where the run that trained it has left it; None where it takes other features."""
+    evidence = evidence_of(row)
+    if evidence.get("takes", takes(context.workload)) != takes(context.workload):
+        return None
+    stored = {"group": row["group"], "origin_run": row["run"], "sha256": row["manifest_sha256"]}
+    stored |= {name: evidence.get(name) for name in PLACE}
+    if stored["shard"] is None:  # journalled before moves said where their models are
+        return None
+    manifest = pa.Table.from_pylist([dict.fromkeys(MANIFEST.names) | stored], MANIFEST)
+    names, versions = tuple(evidence.get("loads", ())), {row["group"]: row["to_version"]}
+    return Incumbents(None, Path(context.store.root), manifest, names, versions)
