@@ -73,7 +73,8 @@ def connect_session(remote: str, name: str, tag: str) -> SparkSession:
         session.addTag(tag)
         session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES)])
         # Where the server schedules fairly, a workload has a pool of its own: none waits for another's long stage.
-        session.conf.set("spark.scheduler.pool", name)
+        with suppress(PySparkException):  # a server that lets nobody choose
+            session.conf.set("spark.scheduler.pool", name)
         on_termination(lambda: session.interruptTag(tag))  # noqa: B023 - returns here
         return session
     raise NoSession(name)

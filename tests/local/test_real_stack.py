@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from muster.settings import Settings
 from muster_local import local, process
@@ -33,6 +34,13 @@ def muster(settings: Settings, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "muster_local", *arguments]
 
 
+def status(url: str, host: str) -> int:
+    """Return how a request is answered that calls this machine by a name, as a browser does."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, headers={"Host": host}, timeout=30).status_code
+
+
 def processes(settings: Settings) -> list[psutil.Process]:
     return [one for _, one in process.processes_of_home(settings.home.resolve())]
 
@@ -42,6 +50,9 @@ def test_all_services_become_healthy_and_down_leaves_nothing_after_a_crash(setti
     states = local.status(settings)
     assert [state.healthy for state in states] == [True] * 6
     assert (settings.home / "airflow" / "secret").stat().st_mode & 0o777 == 0o600
+
+    tokens = {host: status(f"{settings.airflow_url}/auth/token", host) for host in ("localhost", "evil.example:8680")}
+    assert tokens == {"localhost": 201, "evil.example:8680": 400}
 
     began = time.monotonic()
     local.start(settings)

@@ -47,6 +47,10 @@ def main(
         code = _failed(str(error), 2)
     except MusterError as error:
         code = _failed(str(error), 1)
+    except OSError as error:
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        code = _failed(str(error), 1)
     except TyperException as error:
         code = _failed(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):

@@ -36,13 +36,16 @@ def test_an_unknown_workload_is_told_before_anything_starts(capsys: pytest.Captu
     assert capsys.readouterr().err.startswith("error: no workload 'nonsense'; there is: ")
 
 
-def test_an_error_of_ours_has_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [MusterError("mend it"), OSError(28, "No space left on device", "/a/b")])
+def test_an_error_of_ours_or_of_the_system_has_no_traceback(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object) -> None:
-        raise MusterError("the disk is full")
+        raise error
 
     monkeypatch.setattr("muster_local.local.stop", fails)
     assert run("down") == 1
-    assert capsys.readouterr().err == "error: the disk is full\n"
+    assert capsys.readouterr().err == f"error: {error}\n"
 
 
 def test_help_imports_nothing_heavy() -> None:
