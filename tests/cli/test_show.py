@@ -319,6 +319,21 @@ def test_rows_are_chosen_by_outcome_reason_and_prefix_and_sorted(
 
 
 @pytest.mark.usefixtures("outcomes")
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [
+        ("ua, ewr,ord", "ledger has no group 'ua, ewr,ord'; the nearest are: 'UA,EWR,ORD', 'UA,EWR,SFO'"),
+        ("AA,JFK,LAX", ""),  # there is one, though not of this week
+        ("x,y,z", ""),
+    ],
+)
+def test_a_group_that_there_is_not_is_told_its_nearest(show: Show, group: str, told: str) -> None:
+    code, out, err = show("flights", "ledger", "--group", group, "--partition", "2013-06-24", "--format", "json")
+    assert (code, out) == (0, "[]\n")
+    assert err.startswith(told) if told else err == ""
+
+
+@pytest.mark.usefixtures("outcomes")
 def test_the_summary_of_up_counts_who_is_trained_and_held_again_and_again() -> None:
     context = Context.named("flights", settings())
     assert [held_in_a_row(context, week) for week in WEEKS] == [0, 0, 1]

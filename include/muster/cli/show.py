@@ -13,10 +13,12 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from muster import groups
 from muster.context import Context
 from muster.errors import UnknownName
+from muster.printable import cell
 from muster.settings import settings
-from muster.storage.query import Rows, read_rows
+from muster.storage.query import Rows, group_names, read_rows
 from muster.storage.row_filter import RowFilter
 from muster.storage.tables import TABLES
 
@@ -46,11 +48,21 @@ def show(
         limit = SCREEN_ROWS
     wanted = RowFilter(partition, group, prefix, state, verdict, reason, in_a_row, sort)
     rows = read_rows(context.workload, context.store, table, wanted, limit)
+    if group is not None and rows.total == 0:
+        _name_the_nearest(context, table, group)
     try:
         FORMATS[format](rows, sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: `| head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+
+
+def _name_the_nearest(context: Context, table: str, group: str) -> None:
+    """Say on stderr what a group that the table does not have may have meant."""
+    known = group_names(context.store, table)
+    if group not in known and (near := groups.nearest(group, known)):
+        names = ", ".join(f"'{cell(name)}'" for name in near)
+        sys.stderr.write(f"{table} has no group '{cell(group)}'; the nearest are: {names}\n")
 
 
 def _as_table(rows: Rows, out: TextIO) -> None:

@@ -68,6 +68,20 @@ def read_rows(
     return Rows(rows, total)
 
 
+def group_names(store: Store, table: str) -> list[str]:
+    """Return the groups that a table has any row of."""
+    from deltalake import QueryBuilder
+
+    delta = store.open(table)
+    if delta is None:
+        return []
+    query = (
+        QueryBuilder().register("this", delta).execute('SELECT DISTINCT "group" FROM this WHERE "group" IS NOT NULL')
+    )
+    names: list[str] = pa.RecordBatchReader.from_stream(query).read_all()["group"].to_pylist()
+    return names
+
+
 def _without_zone(table: pa.Table) -> pa.Table:
     """Return `table` with plain times: reading one that has a zone makes pyarrow import pandas, a whole second."""
     zoned = [n for n, field in enumerate(table.schema) if pa.types.is_timestamp(field.type) and field.type.tz]
