@@ -2,7 +2,7 @@
 FROM python:3.11.13-slim-bookworm
 
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless tini \
+    && apt-get install --yes --no-install-recommends libgomp1 openjdk-17-jre-headless tini \
     && rm -rf /var/lib/apt/lists/* \
     && ln -s /usr/lib/jvm/java-17-openjdk-* /opt/java \
     && useradd --uid 10001 --create-home muster \

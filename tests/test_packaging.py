@@ -32,6 +32,8 @@ SHARED = {
     "pyspark": "pyspark",
 }
 """Names that several distributions have a part of: whose it is that we ask for, the longest name first."""
+MODELS = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu"}
+"""Libraries that models may be of, and as what the lock has them: xgboost-cpu is xgboost without what GPUs need."""
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +103,19 @@ def test_what_a_package_imports_is_declared(file: Path, package: str) -> None:
 
 
 def test_what_is_declared_is_imported(file: Path) -> None:
-    """But for what holds two others to one version of Spark."""
+    """But for what holds two others to one version of Spark, and the libraries that a workload alone names."""
     names = {canonicalize_name(one.name) for some in requirements(file).values() for one in some}
-    assert names - {name for package in PACKAGES for name in imported(package)} == {"pyspark-client", "delta-spark"}
+    assert names - {name for package in PACKAGES for name in imported(package)} == {
+        "pyspark-client",
+        "delta-spark",
+        *MODELS,
+    }
 
 
 def test_ranges_begin_at_what_the_lock_pins(file: Path) -> None:
     lock = dict(re.findall(r"^([\w.-]+)(?:\[.*?\])?==(\S+)", (PROJECT / "requirements.txt").read_text(), re.MULTILINE))
     for one in (one for some in requirements(file).values() for one in some):
-        pinned = lock[canonicalize_name(one.name)]
+        pinned = lock[MODELS.get(one.name, canonicalize_name(one.name))]
         assert one.specifier.contains(pinned), one
         assert {part.version for part in one.specifier if part.operator in (">=", "==")} == {pinned}
         assert any(part.operator in ("<", "==") for part in one.specifier), one

@@ -56,7 +56,7 @@ def _judge(
 
     def judge(bucket: int) -> pa.Table:
         rows = read_bucket(workload, files.files.get(bucket, []), days, ["label", *workload.features.columns])
-        ledger, models = candidates.ledger.read(bucket), candidates.models.read(bucket)
+        ledger, models = candidates.ledger.read(bucket), candidates.models_of(bucket)
         names = ledger["group"].combine_chunks()
         with champions.open(names.to_pylist()) if champions else nullcontext() as opened:
             incumbents = opened.incumbents(names) if opened else None

@@ -16,7 +16,8 @@ from pyspark import cloudpickle
 from muster.context import PartitionContext
 from muster.features.files import FeatureFiles, list_features
 from muster.mlflow import runs
-from muster.mlflow.candidates import CANDIDATE_TAG
+from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
+from muster.models.vouched import models_digest
 from muster.training import ledger
 from muster.training.bins import balance
 from muster.training.bucket import read_run_rows, run_window, train_bucket
@@ -52,12 +53,14 @@ def run(job: Job) -> dict[str, Any]:
     fitted = fits(outcomes)
     for algorithm, run_id in mlflow_runs.items():
         own_fits = fitted.filter(pc.equal(fitted["algorithm"], algorithm))
-        _close_run(job, run_id, algorithm, name, features.version, ledger_table, own_fits)
+        digest = models_digest(models.filter(pc.equal(models["algorithm"], algorithm)))
+        _close_run(job, run_id, algorithm, name, features.version, ledger_table, own_fits, digest)
     ledger.check_failed(name, ledger_table, workload.max_failed)
     return {
         "run": name,
         "groups": ledger_table.num_rows,
         **ledger.counts(ledger_table),
+        **_row_counts(ledger_table),
         "reasons": ledger.reasons(ledger_table),
         "models": dict(Counter(models["algorithm"].to_pylist())),
         "features_version": features.version,
@@ -82,23 +85,43 @@ def _train_bucket(
 
 
 def _close_run(
-    job: Job, run_id: str, algorithm: str, name: str, version: int, ledger_table: pa.Table, fitted: pa.Table
+    job: Job,
+    run_id: str,
+    algorithm: str,
+    name: str,
+    version: int,
+    ledger_table: pa.Table,
+    fitted: pa.Table,
+    digest: str,
 ) -> None:
-    """Write one algorithm's results to its MLflow run, and tag it as a candidate: the tables hold its models."""
+    """Write one algorithm's results to its MLflow run, and tag it as a candidate: the tables hold its models.
+
+    Their `digest` is of what the executors have returned, not of what is in the store by now.
+    """
     days, workload = job.windows.train, job.workload
     declared = workload.algorithms[algorithm].model_dump_json(exclude_none=True)
     params = {"algorithm": declared[:6000], "seed": workload.seed, "train_from": days.start, "train_to": days.stop}
-    sums = {column: float(pc.sum(ledger_table[column]).as_py()) for column in ("rows", "positives")}
     size = float(pc.sum(fitted["length"]).as_py() or 0)
-    metrics = {"groups": float(ledger_table.num_rows), **ledger.counts(fitted), **sums, "bytes": size}
+    metrics = {
+        "groups": float(ledger_table.num_rows),
+        **ledger.counts(fitted),
+        **_row_counts(ledger_table),
+        "bytes": size,
+    }
     tags = {
         runs.RUN_TAG: name,
         runs.ALGORITHM_TAG: algorithm,
         "muster.partition": job.windows.key,
         "muster.features_version": str(version),
+        MODELS_TAG: digest,
         CANDIDATE_TAG: job.windows.key,
     }
     runs.close_run(run_id, params, metrics, tags)
+
+
+def _row_counts(ledger_table: pa.Table) -> dict[str, int]:
+    """Return the labelled rows of all groups, the rows that their models learnt from, and the positives."""
+    return {column: pc.sum(ledger_table[column]).as_py() or 0 for column in ("rows", "learnt", "positives")}
 
 
 def _below_root(job: Job, folder: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.ensemble import IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from muster.evaluation.bucket import Incumbents
 from muster.evaluation.model_scores import CORRUPT_CHAMPION
 from muster.models.manifest import MANIFEST
+from muster.models.reader import scores
 from muster.storage.tables import DECISIONS, MODELS
 
 
@@ -219,6 +221,22 @@ def test_a_baseline_that_is_no_probability_is_no_opponent_and_has_no_score(bucke
         "the baseline's scores are no probabilities",
     )
     assert (decisions["next"]["verdict"], decisions["next"]["baseline_score"]) == ("promote", None)
+
+
+def test_a_score_that_only_lies_between_0_and_1_is_no_probability(bucket: Any) -> None:
+    with_gate(bucket, metric="log_loss", baseline="prior")
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    forest = IsolationForest(n_estimators=5, random_state=0).fit(values)
+    assert ((scores(forest, values) > 0) & (scores(forest, values) < 1)).all()
+    bucket.add("candidate", forest)
+    bucket.add("champion", bucket.model(1.0), champion=forest)
+    bucket.add("one of two", {"forest": forest, "logistic": bucket.model(1.0)})
+    decisions = bucket.judge()
+    assert {group: decisions[group]["reason"] for group in ("candidate", "champion")} == {
+        "candidate": "the candidate's scores are no probabilities",
+        "champion": "the champion's scores are no probabilities",
+    }
+    assert (decisions["one of two"]["verdict"], decisions["one of two"]["algorithm"]) == ("promote", "logistic")
 
 
 def test_a_disabled_gate_judges_nothing(bucket: Any) -> None:

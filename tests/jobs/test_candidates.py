@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,18 +14,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
 from muster import groups
 from muster.context import PartitionContext
 from muster.errors import MusterError
-from muster.evaluation.candidates import NotTrained
+from muster.evaluation.candidates import NotTrained, read_candidates
 from muster.mlflow import budget, runs
 from muster.mlflow.candidates import CANDIDATE_TAG, clear_tags, tagged_candidates
+from muster.models.vouched import ModelsNotVouched
 from muster.settings import settings
 from muster.storage.store import Store
-from muster.storage.tables import TABLES, features_schema
+from muster.storage.tables import MODELS, TABLES, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import evaluate, train
@@ -158,6 +161,36 @@ def test_the_search_of_a_candidate_is_told_in_mlflow_and_its_choice_in_the_table
     models = line.store.open("models")
     assert models is not None
     assert set(models.to_pyarrow_table()["params"].to_pylist()) <= {'{"n_neighbors": 1}', '{"n_neighbors": 9}'}
+
+
+def test_a_model_that_training_did_not_write_is_not_loaded_whatever_the_table_says(line: Line) -> None:
+    shard = Path(line.store.packs()) / "forged.bin"
+    for judged_before in (False, True):
+        line.run(train, FIRST)
+        if judged_before:  # its tags as a candidate are cleared
+            line.run(evaluate, FIRST)
+        rows = line.store.open("models").to_pyarrow_table().to_pylist()
+        shard.write_bytes(b"forged")
+        forged = {"offset": 0, "length": 6, "sha256": hashlib.sha256(b"forged").hexdigest()}
+        forged["shard"] = shard.relative_to(line.root).as_posix()
+        table = pa.Table.from_pylist([rows[0] | forged, *rows[1:]], MODELS)
+        write_deltalake(line.store.table("models"), table, mode="overwrite", partition_by=["partition"])
+        with pytest.raises(ModelsNotVouched, match=f"{FIRST}: the rows of '{rows[0]['algorithm']}' in 'models'"):
+            line.run(evaluate, FIRST)
+    assert {row["run"] for row in line.decisions()} == {rows[0]["run"]}
+
+
+def test_rows_that_change_between_driver_and_executor_are_refused(line: Line) -> None:
+    line.run(train, FIRST)
+    context = PartitionContext(line.workload, line.root, line.store, partition_windows(line.workload, FIRST))
+    candidates = read_candidates(context, tagged_candidates(line.workload))
+    buckets = [bucket for bucket in (0, 1) if candidates.models_of(bucket).num_rows]
+    assert sum(candidates.models_of(bucket).num_rows for bucket in buckets) == 6
+    (file,) = candidates.models.files
+    rows = pq.read_table(file).to_pylist()
+    pq.write_table(pa.Table.from_pylist([{**row, "offset": 1} for row in rows], pq.read_schema(file)), file)
+    with pytest.raises(ModelsNotVouched):
+        candidates.models_of(buckets[0])
 
 
 def test_training_again_makes_no_other_runs(line: Line) -> None:

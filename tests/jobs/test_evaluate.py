@@ -159,6 +159,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]
     candidates = [TaggedCandidate("m1", PARTITION, run, "logistic") for run in (RUN, "2024-02-05-0000cccc")]
     monkeypatch.setattr(evaluate, "tagged_candidates", lambda workload: candidates)
     monkeypatch.setattr(evaluate, "clear_tags", lambda run_ids: None)
+    monkeypatch.setattr("muster.evaluation.candidates.check_models", lambda *_: None)  # see test_candidates
     return calls
 
 

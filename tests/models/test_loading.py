@@ -9,19 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zstandard
+from lightgbm import LGBMClassifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier
 from sklearn.feature_selection import SelectKBest
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer
+from xgboost import XGBClassifier
 
-from muster.models.loading import CorruptModel, Forbidden, ForbiddenModel, decode, load
+from muster.models.allowed import Forbidden
+from muster.models.loading import CorruptModel, ForbiddenModel, decode, load
 
 MODELS = {
     "calibrated": CalibratedClassifierCV(GaussianNB(), cv=2),
@@ -32,7 +37,14 @@ MODELS = {
     "neighbours in a tree": KNeighborsClassifier(algorithm="kd_tree"),
     "splines and a type": make_pipeline(SplineTransformer(), OneHotEncoder(dtype=np.float32), LogisticRegression()),
     "a scikit-learn function": make_pipeline(SimpleImputer(), SelectKBest(k=1), LogisticRegression()),
+    "boosted trees": HistGradientBoostingClassifier(max_iter=5),
+    "a stack": StackingClassifier([("one", GaussianNB()), ("two", LogisticRegression())], cv=2),
+    "a search for a threshold": FixedThresholdClassifier(LogisticRegression()),
+    "a Gaussian process": GaussianProcessClassifier(RBF() + ConstantKernel()),
+    "LightGBM": LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1),
+    "XGBoost": XGBClassifier(n_estimators=5, n_jobs=1),
 }
+BOOSTERS = ("lightgbm", "xgboost")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -41,7 +53,7 @@ def test_a_model_of_scikit_learn_is_loaded_and_predicts_the_same(name: str) -> N
     random = np.random.default_rng(0)
     features = random.normal(size=(60, 3))
     model = MODELS[name].fit(features, features[:, 0] > 0)
-    loaded = load(pickle.dumps(model, 5))
+    loaded = load(pickle.dumps(model, 5), BOOSTERS)
     np.testing.assert_array_equal(loaded.predict_proba(features), model.predict_proba(features))
 
 
@@ -74,6 +86,11 @@ def _payloads(side_effect: Path) -> dict[str, bytes]:
             "scipy.stats._distn_infrastructure", "rv_continuous", state={"_parse_arg_template": code}
         ),
         "another package": calling("joblib", "load", path),
+        "a file of LightGBM's": calling("lightgbm.basic", "Dataset", path),
+        "a server of XGBoost's": calling("xgboost.tracker", "RabitTracker", 1),
+        "what calls another estimator": calling(
+            "sklearn.linear_model._stochastic_gradient", "_ValidationScoreCallback", 1
+        ),
         "Muster": calling("muster.models.shards", "ShardWriter", path, "x"),
     }
 
@@ -82,7 +99,7 @@ def _payloads(side_effect: Path) -> dict[str, bytes]:
 def test_any_other_name_is_refused_before_it_is_called(name: str, tmp_path: Path) -> None:
     payload = zstandard.compress(_payloads(tmp_path / "owned")[name])
     with pytest.raises(ForbiddenModel, match=r"model of group 'A,X' in shard 's.bin' names '[\w.]+', which "):
-        decode(payload, hashlib.sha256(payload).hexdigest(), "A,X", "s.bin")
+        decode(payload, hashlib.sha256(payload).hexdigest(), "A,X", "s.bin", BOOSTERS)
     assert not (tmp_path / "owned").exists()
 
 

@@ -45,6 +45,8 @@ def _promoted(line: Line, slopes: dict[str, Any]) -> str:
 
 @pytest.fixture
 def uri(served: Line) -> str:
+    rows = [{"group": name, "a": 1.0, "b": 0.25, "record": 0.5} for name in ("A,X", "B,X")]
+    served.features(served.first, rows)
     return _promoted(served, {"A,X": 1.0, "B,X": -2.0})
 
 
@@ -66,6 +68,7 @@ def test_it_says_what_goes_in_and_comes_out_with_an_example(uri: str) -> None:
     assert info.signature.outputs.input_names() == ["score", "origin_run", "fallback"]
     example = mlflow.pyfunc.load_model(uri).input_example
     assert sorted(example["carrier"]) == ["A", "B"]
+    assert example[["a", "b", "record"]].drop_duplicates().to_dict("records") == [{"a": 1, "b": 0.25, "record": 0.5}]
 
 
 def test_a_missing_feature_is_a_clear_error(uri: str) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import zstandard
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression
 
 from muster import groups
 from muster.models import reader
 from muster.models.bundle import CODE
 from muster.models.loading import CorruptModel
-from muster.models.reader import CorruptManifest, Pack, UnknownGroups
+from muster.models.reader import CorruptManifest, Pack, UnknownGroups, scores
 
 Line = Any
 COUNTED: Counter[str] = Counter()
@@ -96,6 +97,33 @@ def test_the_parent_answers_where_declared_and_the_baseline_without_one(line: Li
     assert answer.score == pytest.approx([_sigmoid(5), 0.3])
     assert list(answer.fallback) == ["no model: parent", "no model: baseline"]
     assert list(answer.origin_run) == [pack.origin_run("*,X"), None]
+
+
+@pytest.mark.parametrize("record", [13.5, -0.1])
+def test_a_baseline_that_is_no_share_never_answers_among_probabilities(line: Line, record: float) -> None:
+    line.features(line.first, [{"group": "A,X", "a": 1.0, "b": 0.0, "record": value} for value in (0.5, record, None)])
+    answer = _open(line, {"A,X": 1.0}).answer(["N,X", "N,X"], _features((0, 0, record), (0, 0, 0.5)), _parent)
+    assert list(answer.score) == [0.25, 0.25]
+    assert list(answer.fallback) == ["no model: prior"] * 2
+
+
+def test_a_value_that_is_no_share_is_not_answered_with(line: Line) -> None:
+    answer = _open(line, {"A,X": 1.0}).answer(["N,X", "N,X"], _features((0, 0, 1.5), (0, 0, 0.9)), _parent)
+    assert list(zip(answer.score, answer.fallback, strict=True)) == [
+        (0.25, "no model: prior"),
+        (0.9, "no model: baseline"),
+    ]
+
+
+def test_where_scores_are_no_probabilities_the_models_of_other_groups_answer(line: Line) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    made = {f"G{n},X": IsolationForest(n_estimators=5, random_state=n).fit(rows) for n in range(3)}
+    pack = _open(line, made)
+    answer = pack.answer(["N,X", "G1,X"], _features((9, 9, 0.5), (0, 0, 0.5)), _parent)
+    due = [scores(model, _features((9, 9, 0.5)))[0] for model in made.values()]
+    assert answer.score[0] == np.median(due)
+    assert answer.score[1] == scores(made["G1,X"], _features((0, 0, 0.5)))[0]
+    assert list(answer.fallback) == ["no model: others", None]
 
 
 def test_unknown_groups_are_named_where_the_fallback_is_an_error(line: Line) -> None:

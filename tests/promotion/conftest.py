@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 from sklearn.linear_model import LogisticRegression
@@ -24,9 +25,11 @@ from muster.champions.journal import Journal
 from muster.champions.units import Unit, units
 from muster.champions.versions import RegisteredVersion, current
 from muster.context import Context, PartitionContext
+from muster.mlflow.candidates import MODELS_TAG
 from muster.mlflow.runs import close_run, open_runs
 from muster.models.build import BuiltPack, build_pack
 from muster.models.shards import ShardWriter, encode
+from muster.models.vouched import models_digest
 from muster.promotion.approval import Approval
 from muster.promotion.promote import promote
 from muster.promotion.rollback import plan_rollback, roll_back
@@ -155,7 +158,7 @@ class Line:
         run = f"{partition}-{groups.seed(self.name, len(slopes)):016x}"[:19]
         windows, buckets = partition_windows(self.workload, partition), self.workload.features.buckets
         names = sorted({name for slope in slopes.values() for name in self._algorithms(slope)})
-        run_ids = self._log(run, names, len(slopes)) if logged else dict.fromkeys(names, "none")
+        run_ids = open_runs(self.workload, run, names) if logged else dict.fromkeys(names, "none")
         rows = []
         for bucket in range(buckets):
             mine = [group for group in sorted(slopes) if groups.bucket(group, buckets) == bucket]
@@ -180,14 +183,12 @@ class Line:
                     "mlflow_run_id": run_ids[algorithm],
                 }
                 rows.append(row | {"train_from": windows.train.start, "train_to": windows.train.stop})
-        self._replace("models", pa.Table.from_pylist(rows, MODELS), partition)
+        models = pa.Table.from_pylist(rows, MODELS)
+        self._replace("models", models, partition)
+        for algorithm, run_id in run_ids.items() if logged else ():
+            digest = models_digest(models.filter(pc.field("algorithm") == algorithm))
+            close_run(run_id, {"made": True}, {"groups": len(slopes)}, {MODELS_TAG: digest})
         return run
-
-    def _log(self, run: str, algorithms: Sequence[str], groups: int) -> dict[str, str]:
-        run_ids = open_runs(self.workload, run, algorithms)
-        for run_id in run_ids.values():
-            close_run(run_id, {"made": True}, {"groups": groups}, {})
-        return run_ids
 
     @staticmethod
     def _algorithms(slope: Any) -> dict[str, Any]:
@@ -243,6 +244,8 @@ class Line:
         won = {"algorithm": ["logistic"] * len(slopes), "score": [0.75] * len(slopes)}
         winners = pa.table({"group": list(slopes), **won})
         models = self.store.open("models").to_pyarrow_table(filters=[("partition", "=", partition)])
+        if self.store.open("features") is None:
+            self.features(self.first, [{"group": next(iter(slopes)), "a": 1.0, "b": 0.0, "record": 0.5}])
         return build_pack(self.workload, self.store, date.fromisoformat(partition), models, winners, None)
 
     def _replace(self, table: str, rows: pa.Table, partition: str) -> None:

@@ -51,6 +51,15 @@ def test_a_partition_may_become_empty(store: Store) -> None:
     assert ledger_rows(store) == [(SECOND, "b")]
 
 
+def test_a_column_that_the_table_does_not_have_yet_is_added(store: Store) -> None:
+    replace(store, FIRST, "a")
+    rows = pa.table({"partition": [SECOND], "group": ["b"], "learnt": [7]})
+    replace_rows(store, "ledger", rows, f"partition = '{SECOND}'")
+    replace(store, FIRST, "c")  # a job of the version before
+    table = DeltaTable(store.table("ledger")).to_pyarrow_table().sort_by("partition")
+    assert (table["group"].to_pylist(), table["learnt"].to_pylist()) == (["c", "b"], [None, 7])
+
+
 def test_rows_of_another_partition_are_refused(store: Store) -> None:
     replace(store, FIRST, "a")
     rows = pa.Table.from_pylist([{"partition": SECOND, "group": "b"}], COLUMNS)

@@ -38,14 +38,30 @@ import os
 import threading
 
 import numpy
+from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from tests.training.own import Threshold
 
 
 def logistic(strength=1.0):
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength))
+
+
+def bad_threshold():
+    return make_pipeline(Threshold(), LogisticRegression(C=-1))
+
+
+def boosted():
+    return make_pipeline(StandardScaler(), LGBMClassifier(n_estimators=5, verbose=-1))
+
+
+def stack():
+    return StackingClassifier([("one", GaussianNB()), ("two", LogisticRegression())], cv=2)
 
 
 def not_an_estimator():

@@ -77,9 +77,18 @@ def test_a_random_state_that_is_set_stays(factory: Callable[[Any], EstimatorFact
         (":averaging", """to allow it, declare 'pack: {allowed_imports: ["numpy:average"]}'"""),
         (
             ":shelling",
-            "names 'posix.system', which is of Python's own library: no stored model may name that; leave it",
+            "names 'posix.system', which is of Python's own library: no stored model may; leave it out",
         ),
         (":locked", "cannot be pickled"),
+        ({"lightgbm.LGBMClassifier": {"num_leaves": "many"}}, 'should be of type int, got "many"'),
+        ({"lightgbm.LGBMClassifier": {"n_estimatorz": 3}}, "no parameter 'n_estimatorz'; did you mean 'n_estimators'?"),
+        ({"lightgbm.LGBMClassifier": {"nonsense": 3}}, "Unknown parameter: nonsense"),
+        ({"xgboost.XGBClassifier": {"booster": "no"}}, "Unknown gbm type no"),
+        ({"xgboost.XGBClassifier": {"nonsense": 3}}, '{ "nonsense" } are not used'),
+        ("xgboost.XGBRegressor", "gives no scores"),
+        ({"tests.training.own.Threshold": {"cut": "high"}}, "cut is no number"),
+        ({"tests.training.own.Threshold": {"cuts": 1}}, "has no parameter 'cuts'; it has: cut"),
+        (":bad_threshold", "The 'C' parameter of LogisticRegression must be"),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_fit(
@@ -89,6 +98,34 @@ def test_what_cannot_work_is_refused_before_any_fit(
         factory(estimator)
     assert [path for path, _ in refused.value.problems] == ["algorithms.one.0"]
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"lightgbm.LGBMClassifier": {"verbose": -1, "bagging_fraction": 0.8, "bagging_freq": 1}},
+        {"xgboost.XGBClassifier": {"eta": 0.1}},
+        "tests.training.own.Threshold",
+        {"tests.training.own.Needy": {"needed": 1}},  # whose fit to made rows fails, whatever its parameters
+        ":stack",
+    ],
+)
+def test_estimators_of_other_libraries_and_of_ones_own_are_taken(
+    steps: Any, factory: Callable[[Any], EstimatorFactory]
+) -> None:
+    assert hasattr(factory(steps).create(1), "fit")
+
+
+def test_a_group_is_fitted_on_one_core(declare: Callable[..., Workload], folder: Path) -> None:
+    def jobs(steps: Any) -> Any:
+        workload = declare(algorithms={"one": steps}, pack={"allowed_imports": ["lightgbm"]})
+        (factory,) = estimator_factories(context_of(workload, folder))
+        return {name: value for name, value in factory.create(1).get_params().items() if "n_jobs" in name}
+
+    assert jobs("lightgbm.LGBMClassifier") == {"n_jobs": 1}
+    assert jobs({"xgboost.XGBClassifier": {"n_jobs": 2}}) == {"n_jobs": 2}
+    assert jobs("sklearn.linear_model.LogisticRegression") == {"n_jobs": None}
+    assert jobs(":boosted")["lgbmclassifier__n_jobs"] == 1
 
 
 def test_what_is_declared_may_be_named(declare: Callable[..., Workload], folder: Path) -> None:

@@ -24,6 +24,11 @@ FAMILIES = {
     "a tree": "sklearn.tree.DecisionTreeClassifier",
     "a forest": {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 5}},
     "gradient boosting": {"sklearn.ensemble.HistGradientBoostingClassifier": {"max_iter": 5}},
+    "LightGBM": {"lightgbm.LGBMClassifier": {"n_estimators": 5, "min_child_samples": 5, "verbose": -1}},
+    "XGBoost": {"xgboost.XGBClassifier": {"n_estimators": 5}},
+    "XGBoost's forests in a pipeline": ["sklearn.preprocessing.StandardScaler", "xgboost.XGBRFClassifier"],
+    "a stack": ":stack",
+    "an estimator of one's own": "tests.training.own.Threshold",
     "outliers": {"sklearn.ensemble.IsolationForest": {"n_estimators": 5}},
     "a constant": "sklearn.dummy.DummyClassifier",
     "a pipeline": ["sklearn.impute.SimpleImputer", "sklearn.preprocessing.StandardScaler", ":logistic"],
@@ -56,10 +61,12 @@ def test_the_model_that_is_read_back_scores_positives_higher(
     group_rows: Callable[..., pa.Table],
     tmp_path: Path,
 ) -> None:
-    first = train(make_plan(algorithms={"one": FAMILIES[family]}), bucket, tmp_path)[0]
+    plan = make_plan(algorithms={"one": FAMILIES[family]})
+    first = train(plan, bucket, tmp_path)[0]
     data = read_bytes(tmp_path / first["shard"], first["offset"], first["length"])
     rows = group_rows("a")
-    predicted = scores(decode(data, first["sha256"], "a", ""), np.column_stack([rows["signal"], rows["noise"]]))
+    model = decode(data, first["sha256"], "a", "", plan.allowed_imports)
+    predicted = scores(model, np.column_stack([rows["signal"], rows["noise"]]))
     assert predicted.shape == (60,)
     assert np.isfinite(predicted).all()
     if family not in LABELS_UNUSED:

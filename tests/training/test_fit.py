@@ -202,7 +202,7 @@ def test_an_outlier_detector_needs_no_labels(
     features, _ = data
     outcome = fit_group(make_plan(algorithms={"outliers": OUTLIERS}), "a", features, np.full(60, label))
     assert (outcome.state, outcome.reason) == ("trained", None)
-    assert outcome.rows == np.isfinite(label) * 60
+    assert (outcome.rows, outcome.learnt) == (np.isfinite(label) * 60, 60)
 
 
 def test_an_outlier_detector_learns_from_all_rows_and_a_classifier_from_the_labelled(
@@ -213,7 +213,8 @@ def test_an_outlier_detector_learns_from_all_rows_and_a_classifier_from_the_labe
     labels[1::4] = 0
     plan = make_plan(algorithms={"logistic": PIPELINE, "outliers": OUTLIERS})
     outcome = fit_group(plan, "a", features, labels)
-    assert (outcome.rows, outcome.positives) == (30, 15)
+    assert (outcome.rows, outcome.learnt, outcome.positives) == (30, 60, 15)
+    assert [fit.learnt for fit in outcome.fits] == [30, 60]
     alone = fit_group(make_plan(algorithms={"logistic": PIPELINE}), "a", features[1::2], labels[1::2])
     every = fit_group(make_plan(algorithms={"outliers": OUTLIERS}), "a", features, np.zeros(60))
     assert [fit.model for fit in outcome.fits] == [model_of(alone), model_of(every)]

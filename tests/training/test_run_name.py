@@ -72,3 +72,15 @@ def test_the_own_functions_code_is_part_of_the_name(
     monkeypatch.delitem(sys.modules, PREFIX + "made")
     assert name() != before
     assert name(algorithms={"one": "sklearn.linear_model.LogisticRegression"}) == builtin
+
+
+def test_the_version_of_a_steps_own_library_is_part_of_the_name(
+    name: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = [{"one": "lightgbm.LGBMClassifier"}, {"one": ":logistic"}]
+    before = [name(algorithms=algorithms) for algorithms in declared]
+    monkeypatch.setattr("muster.models.bundle.version", lambda name: "9.9")
+    assert [name(algorithms=algorithms) == same for algorithms, same in zip(declared, before, strict=True)] == [
+        False,
+        True,
+    ]

@@ -136,6 +136,38 @@ def test_an_outlier_detector_is_searched_on_the_rows_that_have_labels(
     assert json.loads(str(fit.params))["max_samples"] in (16, 32)
 
 
+@pytest.mark.parametrize(
+    ("steps", "grid"),
+    [
+        ({"lightgbm.LGBMClassifier": {"n_estimators": 5, "verbose": -1}}, {"num_leaves": [2, 7]}),
+        ({"xgboost.XGBClassifier": {"n_estimators": 5}}, {"max_depth": [1, 3]}),
+        (["sklearn.preprocessing.StandardScaler", "tests.training.own.Threshold"], {"threshold__cut": [-1.0, 0.5]}),
+    ],
+)
+def test_estimators_of_other_libraries_and_of_ones_own_are_searched(
+    steps: Any, grid: Any, search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    fit = search({"steps": steps, "search": {"grid": grid, "folds": 2}}, *data)
+    ((name, values),) = grid.items()
+    assert (fit.state, json.loads(str(fit.params))[name] in values) == ("trained", True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "grid", "problem"),
+    [
+        ("lightgbm.LGBMClassifier", {"boosting_type": ["gbdt", "no"]}, "Unknown boosting type no"),
+        ("xgboost.XGBClassifier", {"learning_rate": [0.1, -1]}, "should be greater equal to 0"),
+        ("tests.training.own.Threshold", {"cut": [0.1, "high"]}, "cut is no number"),
+    ],
+)
+def test_a_value_that_another_library_refuses_is_told_before_any_group(
+    steps: Any, grid: Any, problem: str, declare: Callable[..., Workload], folder: Path
+) -> None:
+    algorithms = {"one": {"steps": steps, "search": {"grid": grid}}}
+    with pytest.raises(WorkloadError, match=problem):
+        estimator_factories(context_of(declare(algorithms=algorithms), folder))
+
+
 def test_the_same_rows_choose_the_same_again(search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
     forest = {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}
     algorithm = {"steps": forest, "search": {"grid": {"max_depth": [2, 5]}}}

@@ -248,6 +248,17 @@ def test_every_algorithm_is_told_with_its_score_and_the_gate_chooses(home: Any) 
     assert f", chosen: {trial['decision']['algorithm']}" in out
 
 
+def test_rows_that_an_outlier_detector_learns_from_are_told_apart_from_the_labelled(home: Any) -> None:
+    unlabelled = 'parts[0].loc[3, "delay"] = np.nan\n        yield day.date(), pd.concat(parts)'
+    home.declare(
+        yaml=lambda yaml: yaml.replace("linear_model.LogisticRegression", "ensemble.IsolationForest"),
+        code=lambda code: code.replace("yield day.date(), pd.concat(parts)", unlabelled),
+    )
+    training = home.tried()["training"]
+    assert training["learnt"] > training["rows"] > 0
+    assert f"trained: {training['learnt']} rows learnt from; {training['rows']} labelled, " in home.run()[1]
+
+
 def test_a_group_of_one_class_is_skipped_and_held(home: Any) -> None:
     trial = home.tried(group="calm,1")
     assert (trial["training"]["state"], trial["training"]["reason"]) == ("skipped", "one class only")

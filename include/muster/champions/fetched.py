@@ -61,7 +61,12 @@ def _stored(champion: RegisteredVersion, folder: Path) -> bytes:
 
 
 def write_pack_of(
-    workload: Workload, models: Sequence[Fetched], moves: Mapping[str, Moves], prior: float, folder: Path
+    workload: Workload,
+    models: Sequence[Fetched],
+    moves: Mapping[str, Moves],
+    prior: float,
+    baseline: str,
+    folder: Path,
 ) -> str:
     """Write fetched models as a pack of one shard into `folder`; return its digest.
 
@@ -78,8 +83,8 @@ def write_pack_of(
             offset += shard.write(stored)
     table = pa.Table.from_pylist(rows, MANIFEST)
     newest = max((model.champion.partition for model in models), default="")
-    description = describe(workload, table, workload.schedule.start, newest, sorted(carried)) | {"prior": prior}
-    return write_manifest(folder, table, description)
+    description = describe(workload, table, workload.schedule.start, newest, sorted(carried), baseline)
+    return write_manifest(folder, table, description | {"prior": prior})
 
 
 def prior(moves: Mapping[str, Moves], partition: str) -> float:

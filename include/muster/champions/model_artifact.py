@@ -15,6 +15,7 @@ from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
 from muster.models.bundle import STORED, save_model
 from muster.models.loading import check, read_bytes
+from muster.storage.store import Store
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ class ModelArtifact:
         to = f"{self.uploads_to}/groups/{self.unit.name.rpartition('.')[2]}-{self.digest[:12]}"
         data = read_bytes(self.root / row["shard"], row["offset"], row["length"])
         check(data, self.digest, str(self.unit.group), row["shard"])
+        store, group = Store(str(self.root), self.workload.name), str(self.unit.group)
         with scratch() as folder:
             file = folder / Path(STORED).name
             file.write_bytes(data)
-            save_model(self.workload, str(self.unit.group), file, self.digest, folder / "bundle")
+            save_model(self.workload, store, group, file, self.digest, folder / "bundle")
             get_artifact_repository(to).log_artifacts(str(folder / "bundle"))  # type: ignore[no-untyped-call]
         return Upload(to)
 

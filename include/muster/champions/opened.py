@@ -20,6 +20,7 @@ from muster.champions.units import Unit, is_pack, units
 from muster.champions.versions import AsOf, RegisteredVersion
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
+from muster.models.feature_rows import answering_baseline
 from muster.models.manifest import allowed_imports_of, fits
 from muster.models.reader import CorruptManifest, Pack, about, read_manifest
 from muster.settings import settings
@@ -124,6 +125,8 @@ class GroupChampions:
     as_of: AsOf
     access: Access
     prior: float
+    baseline: str
+    """What answers without a model, or parent."""
     version: None = None
     fits: bool = True
 
@@ -148,7 +151,7 @@ class GroupChampions:
         return [self.units[group] for group in groups if group in self.moves]
 
     def _opened(self, models: list[Fetched], folder: Path) -> OpenPack:
-        digest = write_pack_of(self.context.workload, models, self.moves, self.prior, folder)
+        digest = write_pack_of(self.context.workload, models, self.moves, self.prior, self.baseline, folder)
         versions = {str(model.champion.unit.group): model.champion.version for model in models}
         return OpenPack(folder, digest, None, versions)
 
@@ -190,7 +193,10 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     as_of = AsOf(key, including, else_current=including and nothing_so_old)
     answering = units(context.workload, moves)
     access = Access.of_driver(settings(), len(moves))
-    return GroupChampions(context, answering, moves, as_of, access, prior(moves, key) if including else 0.0)
+    if not including:  # of the opponents only the models are asked
+        return GroupChampions(context, answering, moves, as_of, access, 0.0, "prior")
+    baseline = answering_baseline(context.workload, context.store)
+    return GroupChampions(context, answering, moves, as_of, access, prior(moves, key), baseline)
 
 
 def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:

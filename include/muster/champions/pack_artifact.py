@@ -74,7 +74,7 @@ class PackArtifact:
             bundle = Path(scratch) / "model"
             place, model_id = model.artifact_location, model.model_id
             described = Model(artifact_path=place, run_id=self.run_id, model_uuid=model_id, model_id=model_id)
-            save_pack(self.workload, self.pack, bundle, described)
+            save_pack(self.workload, self.store, self.pack, bundle, described)
             client.log_model_artifacts(model.model_id, str(bundle))
         client.finalize_logged_model(model.model_id, "READY")
 

@@ -54,7 +54,8 @@ def _point_in_time(check: dict[str, Any]) -> Text:
 
 
 def _training(row: dict[str, Any]) -> Text:
-    detail = f"{row['rows']} rows, {row['positives']} positives" if "rows" in row else row["reason"]
+    counts = "{learnt} rows learnt from; {rows} labelled, {positives} positives"
+    detail = counts.format(**row) if "rows" in row else row["reason"]
     return Text("training: ").append(row["state"], STYLES.get(row["state"], "bold")).append(f": {detail}")
 
 

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from muster import groups
 from muster.evaluation.gate_input import EvaluationRows, GateInput, Row, baseline, baseline_score, rows_by_group
+from muster.evaluation.metrics import METRICS
 from muster.evaluation.model_scores import ScoringFailed, candidate_scores, stored_scores
 from muster.evaluation.verdict import Judgement, hold_reason, judge
 from muster.models.manifest import allowed_imports
@@ -79,13 +80,14 @@ def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: In
         reason = DISABLED
     if reason is not None:
         return Judgement("hold", reason, inputs.against, rows=rows, positives=positives)
+    measure = METRICS[gate.metric]
     try:
         opponent = baseline(workload, inputs.rows, inputs.prior)
         if champion is not None and inputs.incumbent is not None:
             opponent = stored_scores(
-                "champion", champion.folder, inputs.incumbent, inputs.rows.features, champion.allowed_imports
+                "champion", champion.folder, inputs.incumbent, inputs.rows.features, champion.allowed_imports, measure
             )
-        candidates = candidate_scores(root, inputs, allowed_imports(workload))
+        candidates = candidate_scores(root, inputs, allowed_imports(workload), measure)
     except ScoringFailed as failure:
         return Judgement("hold", str(failure), inputs.against, rows=rows, positives=positives)
     seed = groups.seed(inputs.ledger_row["group"], workload.seed)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
-from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate
+from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
+from muster.models.vouched import ModelsNotVouched, check_models, models_digest
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS
 
@@ -51,6 +53,19 @@ class Candidates:
     """The id of the MLflow run of each algorithm with a model, by name."""
     ledger: PartitionRows
     models: PartitionRows
+    vouched: dict[int, str]
+    """The digest of each bucket's rows of `models`, as they were when MLflow's digests were theirs."""
+
+    def models_of(self, bucket: int) -> pa.Table:
+        """Read a bucket's rows of `models` again, on an executor.
+
+        Raises:
+            ModelsNotVouched: when they are others by now.
+        """
+        rows = self.models.read(bucket)
+        if rows.num_rows and models_digest(rows) != self.vouched.get(bucket):
+            raise ModelsNotVouched(self.run, self.models.partition, rows["algorithm"][0].as_py(), "other")
+        return rows
 
 
 def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]) -> Candidates:
@@ -61,8 +76,9 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
     Raises:
         NotTrained: when there is none, when an algorithm's candidate is missing, when ledger and models are not of the
             same run, or when a model was trained on days that it would now be judged on.
+        ModelsNotVouched: when the models are not those that training wrote.
     """
-    workload, store, windows = context.workload, context.store, context.windows
+    workload, store, windows, tagged = context.workload, context.store, context.windows, list(tagged)
     ledger, models = (_partition(store, table, windows.key) for table in ("ledger", "models"))
     ledger_rows, trained = ledger.read(), models.read()
     run = _run(context, ledger_rows)
@@ -76,9 +92,18 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
         problem = f"MLflow has no run of '{run}' tagged '{tag}' for {bounded(sorted(missing))}"
         raise NotTrained(workload.name, windows.key, problem)
     if trained.num_rows == 0:
-        return Candidates(run, None, {}, ledger, models)
+        return Candidates(run, None, {}, ledger, models, {})
+    digests = {item.algorithm: item.models_sha256 for item in tagged if item.run == run}
+    judged_before = {name: run_id for name, run_id in mlflow_runs.items() if name not in digests}
+    check_models(workload.name, windows.key, trained, digests | models_digests(judged_before))
     _check_cutoff(context, trained["train_to"].to_pylist())
-    return Candidates(run, trained["features_version"][0].as_py(), mlflow_runs, ledger, models)
+    version = trained["features_version"][0].as_py()
+    return Candidates(run, version, mlflow_runs, ledger, models, _digests_by_bucket(trained))
+
+
+def _digests_by_bucket(models: pa.Table) -> dict[int, str]:
+    buckets = pc.unique(models["bucket"]).to_pylist()
+    return {bucket: models_digest(models.filter(pc.field("bucket") == bucket)) for bucket in buckets}
 
 
 def judged_candidates(store: Store, partition: str, tagged: Iterable[TaggedCandidate]) -> list[str]:

@@ -114,11 +114,11 @@ def hold_reason(gate: Gate, rows: int, positives: int) -> str | None:
     return "too few rows to judge on" if rows < gate.min_rows else None
 
 
-def unusable_reason(scores: NDArray[np.float64], measure: Measure) -> str | None:
-    """Return what keeps a metric from taking these scores, or None."""
+def unusable_reason(scores: NDArray[np.float64], measure: Measure, probabilities: bool = True) -> str | None:
+    """Return what keeps a metric from taking these scores, or None; `probabilities` tells whether they are meant so."""
     if not np.isfinite(scores).all():
         return "scores are not finite"
-    if measure.of_probabilities and not ((scores >= 0) & (scores <= 1)).all():
+    if measure.of_probabilities and not (probabilities and ((scores >= 0) & (scores <= 1)).all()):
         return "scores are no probabilities"
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from muster.mlflow.budget import muster_errors
@@ -12,6 +12,9 @@ from muster.workload.spec import Workload
 
 CANDIDATE_TAG = "muster.candidate"
 """Its value is the partition. Train sets it when the tables hold the models; evaluate clears it after the decisions."""
+
+MODELS_TAG = "muster.models_sha256"
+"""The digest of an algorithm's rows of `models`: who can write the store alone cannot write this."""
 
 PAGE = 1_000
 
@@ -24,6 +27,8 @@ class TaggedCandidate:
     partition: str
     run: str
     algorithm: str
+    models_sha256: str | None = None
+    """What vouches for its rows of `models`."""
 
 
 @muster_errors()
@@ -46,9 +51,8 @@ def tagged_candidates(workload: Workload) -> list[TaggedCandidate]:
         for item in page:
             tags = item.data.tags
             if {RUN_TAG, ALGORITHM_TAG} <= tags.keys():  # else somebody tagged a run of their own
-                candidates.append(
-                    TaggedCandidate(item.info.run_id, tags[CANDIDATE_TAG], tags[RUN_TAG], tags[ALGORITHM_TAG])
-                )
+                fields = tags[CANDIDATE_TAG], tags[RUN_TAG], tags[ALGORITHM_TAG], tags.get(MODELS_TAG)
+                candidates.append(TaggedCandidate(item.info.run_id, *fields))
         token = page.token
         if not token:
             return candidates
@@ -66,3 +70,10 @@ def clear_tags(run_ids: Iterable[str]) -> None:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
+
+
+@muster_errors()
+def models_digests(run_ids: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what vouches for each algorithm's rows of `models`, by its MLflow run: a call each."""
+    client = connect()
+    return {name: client.get_run(run_id).data.tags.get(MODELS_TAG) for name, run_id in run_ids.items()}

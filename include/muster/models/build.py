@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
+from muster.models.feature_rows import answering_baseline
 from muster.models.loading import CorruptModel, check
 from muster.models.manifest import MANIFEST, allowed_imports_of, describe, write_manifest
 from muster.models.reader import read_manifest
@@ -118,7 +119,8 @@ def write_pack(
     part.mkdir(parents=True)
     try:
         rows = _copy(Path(store.root), chosen, part, workload.pack.shard_bytes)
-        digest = write_manifest(part, rows, describe(workload, rows, partition, run, carried))
+        description = describe(workload, rows, partition, run, carried, answering_baseline(workload, store))
+        digest = write_manifest(part, rows, description)
         return BuiltPack(_publish(part, pack_folder(store, digest), digest), digest, rows.num_rows)
     finally:
         shutil.rmtree(part, ignore_errors=True)

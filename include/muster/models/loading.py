@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
-import pickle
-import sys
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zstandard
 
-ALWAYS = ("numpy", "scipy", "sklearn")
-"""Packages whose classes any model may name, with the exceptions below."""
+# Relative: a logged model brings these modules as another package.
+from .allowed import Forbidden, Names, allowed_names
 
-NAMED = frozenset(
-    {
-        *(("builtins", name) for name in ("bool", "bytearray", "bytes", "complex", "float", "int", "str")),
-        *(("builtins", name) for name in ("dict", "frozenset", "list", "object", "range", "set", "slice", "tuple")),
-        *(("collections", name) for name in ("OrderedDict", "defaultdict", "deque")),
-        ("copyreg", "_reconstructor"),
-        *((f"numpy.{core}.multiarray", name) for core in ("_core", "core") for name in ("_reconstruct", "scalar")),
-        *((f"numpy.{core}.numeric", "_frombuffer") for core in ("_core", "core")),
-        *(("numpy.random._pickle", f"__{made}_ctor") for made in ("bit_generator", "generator", "randomstate")),
-        ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"),
-        *(("numpy.ma.core", name) for name in ("MaskedArray", "_mareconstruct")),
-        *(("numpy", name) for name in ("dtype", "matrix", "ndarray")),
-        ("numpy.ma", "MaskedArray"),
-        ("scipy._lib.array_api_compat.numpy._aliases", "asarray"),
-        *((f"sklearn.neighbors.{tree}", "newObj") for tree in ("_ball_tree", "_kd_tree")),
-        ("sklearn.metrics._dist_metrics", "newObj"),
-        *(("sklearn.cluster._kmeans", f"_kmeans_single_{name}") for name in ("elkan", "lloyd")),
-        *(("sklearn.feature_selection._univariate_selection", name) for name in ("chi2", "f_classif", "f_regression")),
-    }
-)
-"""What is allowed by name: builtin types, and the functions by which numpy's and scikit-learn's objects are rebuilt."""
+PLAIN = frozenset({bool, bytearray, bytes, complex, float, int, range, slice, str, type(None), *np.sctypeDict.values()})
+"""Types that hold nothing."""
 
-NO_MODELS = frozenset({"tests", "testing", "_testing", "conftest", "datasets", "externals", "f2py", "io"})
-"""Parts of a module's name behind which no model is: tests, samples, readers of files. Some run code or write files."""
-
-OF_SCIPY = ("scipy.sparse", "scipy.interpolate")
-"""All of scipy that models hold. Its distributions (`scipy.stats`) execute a text of their state when loaded."""
+RESPONSES = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba"})
+METHOD_NAMES = frozenset({"chain_method", "chain_method_", "response_method", "stack_method", "stack_method_"})
+"""Attributes that name the method to call of another estimator: one of the responses. `fit` could be called else."""
+READS_FILES = frozenset({"file", "filename"})
+"""Values of a vectorizer's `input` by which it opens the files that the data name."""
 
 
 class RefusedModel(Exception):
@@ -68,15 +48,6 @@ class ForbiddenModel(RefusedModel):
             f"the model of group '{group}' in shard '{shard}' {why}; not loaded: the pack was tampered with, or its "
             "workload has to declare that under 'pack: allowed_imports:' and train again"
         )
-
-
-class Forbidden(pickle.UnpicklingError):
-    """Raised while unpickling, by a name that is not allowed; says which, and why not."""
-
-    def __init__(self, module: str, name: str, why: str, declaration: str = "") -> None:
-        self.declaration = declaration
-        """What would allow it under `pack: allowed_imports:`; empty where nothing does."""
-        super().__init__(f"names '{module}.{name}', {why}")
 
 
 def read_bytes(shard: Path, offset: int, length: int) -> bytes:
@@ -114,62 +85,82 @@ def decode(data: bytes, sha256: str, group: str, shard: str, allowed_imports: It
 
 
 def load(pickled: bytes, allowed_imports: Iterable[str] = ()) -> Any:
-    """Unpickle what names only allowed classes and functions.
+    """Unpickle what names only allowed classes and functions, and holds nothing by which scoring runs anything else.
 
     `allowed_imports` adds packages, for their classes (`lightgbm`), and single functions
     (`package.module:function`); never anything of Python's own library.
 
     Raises:
-        Forbidden: at the first other name, before anything is made of it.
+        Forbidden: at the first other name, before anything is made of it; at a class that was changed, which is put
+            right again; or at what `_check_all` refuses.
     """
-    return _unpickler(frozenset(allowed_imports))(io.BytesIO(pickled)).load()
+    names = allowed_names(frozenset(allowed_imports))
+    try:
+        model = names.unpickler(io.BytesIO(pickled)).load()
+    finally:
+        names.check_unchanged()
+    _check_all(model, names)
+    return model
 
 
-@cache
-def _unpickler(allowed_imports: frozenset[str]) -> type[pickle.Unpickler]:
-    """Return an unpickler that looks each name up once: a model has a dozen of them, and a process loads thousands."""
-    known: dict[tuple[str, str], Any] = {}
-    packages = {*ALWAYS, *(name for name in allowed_imports if ":" not in name)} - sys.stdlib_module_names
+def _check_all(model: Any, names: Names) -> None:
+    """Check all that a loaded model holds: what it would call, or read, when it is asked for scores.
 
-    class Restricted(pickle.Unpickler):
-        def find_class(self, module: str, name: str) -> Any:
-            named = known.get((module, name))
-            if named is None:
-                named = _allowed(module, name, packages, allowed_imports, super().find_class)
-                known[module, name] = named
-            return named
-
-    return Restricted
-
-
-def _allowed(
-    module: str, name: str, packages: set[str], allowed_imports: frozenset[str], find: Callable[[str, str], Any]
-) -> Any:
-    """Return what `module` and `name` stand for, imported only where it may be allowed."""
-    if (module, name) in NAMED:
-        return find(module, name)
-    package, *parts = module.split(".")
-    if package in sys.stdlib_module_names:
-        raise Forbidden(module, name, "which is of Python's own library")
-    single = f"{module}:{name}" in allowed_imports
-    if package not in packages and not single:
-        raise Forbidden(module, name, "which is of none of the packages that models may name", package)
-    if NO_MODELS.intersection(parts) and package in ALWAYS:
-        raise Forbidden(module, name, "which is no part of a model")
-    named = find(module, name)
-    defined_in = getattr(named, "__module__", None) or package  # a ufunc has none
-    if defined_in.split(".")[0] != package or "." in name:
-        raise Forbidden(module, name, f"which the package '{package}' does not define itself")
-    if not (single or _is_model_part(package, module, named)):
-        raise Forbidden(module, name, "which is no class that a model is made of", f"{module}:{name}")
-    return named
+    Raises:
+        Forbidden: at a folder of cached results, which are unpickled without any check; at another method's name where
+            that of a response belongs; at a function or class that no model may keep.
+    """
+    seen: dict[int, Any] = {}
+    waiting: list[Any] = [[model]]
+    while waiting:
+        holder = waiting.pop()
+        for held in _parts(holder):
+            if type(held) in PLAIN or id(held) in seen:
+                continue
+            seen[id(held)] = held  # kept, so that no other object gets its id
+            if type(held) in names.classes or not callable(held):
+                waiting.append(held)
+            elif not names.may_be_held(held):
+                what = f"{getattr(held, '__module__', None)}.{getattr(held, '__qualname__', type(held).__name__)}"
+                raise Forbidden(f"holds '{what}' in a {type(holder).__name__}, which no model may keep to call it")
 
 
-def _is_model_part(package: str, module: str, named: Any) -> bool:
-    if isinstance(named, np.ufunc):
-        return True
-    if not isinstance(named, type):
-        return False
-    if package == "numpy":  # not every class: a memmap writes files
-        return issubclass(named, (np.generic, np.dtype, np.random.BitGenerator, np.random.SeedSequence))
-    return package != "scipy" or module.startswith(OF_SCIPY)
+def _parts(holder: Any) -> Iterable[Any]:
+    """Return what an object holds: attributes, items, and what classes written in C keep."""
+    kind = type(holder)
+    if kind is list or kind is tuple:
+        return holder  # type: ignore[no-any-return]
+    if kind is dict:
+        return (*holder, *holder.values())
+    attributes = getattr(holder, "__dict__", None) or {}
+    _check_attributes(kind.__name__, attributes)
+    if isinstance(holder, np.ndarray):
+        objects = holder.view(np.ndarray).ravel().tolist() if holder.dtype.hasobject else []
+        return (*objects, *attributes.values())
+    return (
+        *attributes.values(),
+        *(held for held in gc.get_referents(holder) if held is not kind and held is not attributes),
+    )
+
+
+def _check_attributes(owner: str, attributes: Mapping[str, Any]) -> None:
+    memory = attributes.get("memory")
+    if not (memory is None or isinstance(memory, Number)):
+        raise Forbidden(f"has a {owner} with 'memory' set: what lies there is loaded without any check")
+    if isinstance(attributes.get("input"), str) and attributes["input"] in READS_FILES:
+        raise Forbidden(f"has a {owner} with input '{attributes['input']}': it reads the files that the data name")
+    for name in METHOD_NAMES & attributes.keys():
+        for method in _texts(attributes[name]):
+            if method not in RESPONSES:
+                raise Forbidden(
+                    f"has a {owner} with {name} '{method}', which is none of {', '.join(sorted(RESPONSES))}"
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield a text, or those of a list."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)

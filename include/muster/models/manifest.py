@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from muster.models.loading import ALWAYS
+from muster.models.allowed import ALWAYS
 from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE, about
 from muster.storage.tables import DATE, FLOAT, INT, LONG, STRING
 from muster.workload.spec import Parent, Workload
@@ -57,11 +57,12 @@ def allowed_imports_of(*manifests: pa.Table) -> list[str]:
 
 
 def describe(
-    workload: Workload, rows: pa.Table, partition: date, run: str, carried: Sequence[str] = ()
+    workload: Workload, rows: pa.Table, partition: date, run: str, carried: Sequence[str] = (), baseline: str = "prior"
 ) -> dict[str, Any]:
     """Return what a manifest of `rows` says of its pack; enough to score without the workload's YAML.
 
-    `carried` is what models that come from another pack may name: an earlier workload may have declared other steps.
+    `baseline` is what answers without a model, see `feature_rows.answering_baseline`. `carried` is what models that
+    come from another pack may name: an earlier workload may have declared other steps.
     """
     fallback = workload.pack.fallback
     return {
@@ -72,7 +73,7 @@ def describe(
         "keys": {key: workload.columns[key].type for key in workload.keys},
         "features": list(workload.features.columns),
         "label": workload.label.model_dump(),
-        "baseline": workload.gate.baseline,
+        "baseline": baseline,
         "fallback": "parent" if isinstance(fallback, Parent) else fallback,
         "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
         "prior": _prior(rows),

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +20,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-CODE = ("groups", "loading", "reader")
+CODE = ("groups", "allowed", "loading", "reader")
 """Muster's modules that travel with the model as artifacts, those of them that it needs."""
 
 
@@ -33,6 +37,56 @@ def _modules(artifacts: dict[str, str]) -> dict[str, ModuleType]:
     return {name: importlib.import_module(f"{package}.{name}") for name in files}
 
 
+def _refused(rows: pd.DataFrame | pd.Series, wrong: Sequence[int], what: str) -> MlflowException:
+    """Return the error that names the first rows that are wrong, by their index."""
+    named = ", ".join(str(rows.index[number]) for number in wrong[:10])
+    more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+    return MlflowException(f"row {named}{more}: {what}", INVALID_PARAMETER_VALUE)
+
+
+def _key_values(column: pd.Series, type_: str) -> list[object]:
+    """Return a key's value a row, as the names of groups have it: text, whole numbers, dates.
+
+    Raises:
+        MlflowException: naming the rows without one. No group answers for them: which it would be is not known.
+    """
+    values = [_key_value(value, type_) for value in column.tolist()]
+    if wrong := [number for number, value in enumerate(values) if value is None]:
+        first = column.tolist()[wrong[0]]
+        what = f"the key '{column.name}' is {first!r}; it is a key of every row, of type {type_}"
+        raise _refused(column, wrong, what)
+    return values
+
+
+def _key_value(value: Any, type_: str) -> object | None:
+    """Return a value of a key of that type, or None where it is none."""
+    if type_ == "int":
+        is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+        return int(value) if is_number and np.isfinite(value) and value == int(value) else None
+    if isinstance(value, date) and value is not pd.NaT and type_ == "date":
+        return value.date() if isinstance(value, datetime) else value
+    return str(value) if isinstance(value, str) else None
+
+
+def _matrix(rows: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
+    """Return the features as float64, (rows, features); a missing value is NaN.
+
+    Raises:
+        MlflowException: naming the rows whose value of a feature is no number.
+    """
+    return np.column_stack([_numbers(rows[name]) for name in features])
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(column.dtype):  # bool among them, and pandas' types with missing values
+        return column.to_numpy(np.float64, na_value=np.nan)
+    values = column.tolist()
+    wrong = [n for n, value in enumerate(values) if not (isinstance(value, (Real, Decimal)) or pd.isna(value))]
+    if wrong:
+        raise _refused(column, wrong, f"the feature '{column.name}' is {values[wrong[0]]!r}, which is no number")
+    return np.array([np.nan if pd.isna(value) else float(value) for value in values])
+
+
 class ManyModels:
     """Routes each row to its group's model; models are loaded when first asked for."""
 
@@ -43,7 +97,7 @@ class ManyModels:
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Score rows of keys and features: `score`, the `origin_run` of the model, the `fallback` reason or null."""
-        matrix = rows[self.pack.about["features"]].to_numpy(np.float64)
+        matrix = _matrix(rows, self.pack.about["features"])
         try:
             answers = self.pack.answer(self._names(rows), matrix, self._parent)
         except self._reader.UnknownGroups as error:
@@ -51,7 +105,8 @@ class ManyModels:
         return pd.DataFrame(answers._asdict(), index=rows.index)
 
     def _names(self, rows: pd.DataFrame) -> list[str]:
-        values = list(zip(*(rows[key].tolist() for key in self.pack.about["keys"]), strict=True))
+        keys = self.pack.about["keys"]
+        values = list(zip(*(_key_values(rows[key], type_) for key, type_ in keys.items()), strict=True))
         names = {value: self._groups.name(value) for value in set(values)}
         return [names[value] for value in values]
 
@@ -72,7 +127,7 @@ class OneModel:
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Score rows of features: higher for likelier positives."""
-        scores = self._scores(self._model, rows[self._features].to_numpy(np.float64))
+        scores = self._scores(self._model, _matrix(rows, self._features))
         return pd.DataFrame({"score": scores}, index=rows.index)
 
 

@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from .loading import Forbidden, ForbiddenModel, check, load, read_bytes  # relative: a logged pack is another package
+from .allowed import Forbidden  # relative: a logged pack is another package
+from .loading import ForbiddenModel, check, load, read_bytes
 
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
@@ -24,6 +27,9 @@ ABOUT = b"muster"
 FORMAT = 2
 LIVE_BYTES = 4096
 """What a loaded model takes beyond its pickle, about (measured: 3 kB for a logistic regression, 22 kB for a forest)."""
+
+OTHERS = 9
+"""Models of other groups that answer for one without a model where scores are no probabilities."""
 
 LOADED_TOGETHER = 32
 """Models loaded before the first of them predicts: a third quicker than by turns, which empty the CPU's caches."""
@@ -70,7 +76,7 @@ def scores(model: Any, features: np.ndarray) -> np.ndarray:
     Raises:
         TypeError: when the model offers none of them.
     """
-    if hasattr(model, "predict_proba"):
+    if gives_probabilities(model):
         column = int(np.flatnonzero(model.classes_ == 1)[0])
         return np.asarray(model.predict_proba(features)[:, column], dtype=np.float64)
     if hasattr(model, "score_samples"):
@@ -78,6 +84,11 @@ def scores(model: Any, features: np.ndarray) -> np.ndarray:
     if hasattr(model, "decision_function"):
         return np.asarray(model.decision_function(features), dtype=np.float64)
     raise TypeError(f"a {type(model).__name__} has neither predict_proba, score_samples nor decision_function")
+
+
+def gives_probabilities(model: Any) -> bool:
+    """Tell whether a model's scores are probabilities; others may lie between 0 and 1, too."""
+    return hasattr(model, "predict_proba")
 
 
 def read_manifest(folder: Path, sha256: str) -> pa.Table:
@@ -184,7 +195,8 @@ class Pack:
 
         `features` is (n, features) float64 in the pack's order of columns; `parent_of` gives the name of a group's
         parent, asked only where the fallback is one. Where neither a model nor the baseline's feature has a value, the
-        score is the prior: the share of positives in the pack's training rows.
+        score is the prior: the share of positives in the pack's training rows. Where models give no probabilities,
+        neither is on their scale: the median of what `OTHERS` of them say of the row is.
 
         Raises:
             UnknownGroups: when groups have no model and the fallback is `error`.
@@ -196,7 +208,8 @@ class Pack:
             raise UnknownGroups(missing)
         for start in range(0, len(slices), LOADED_TOGETHER):
             self._answer_some(slices[start : start + LOADED_TOGETHER], features, parent_of, answers)
-        self._fill_baseline(answers, features)
+        if np.isnan(answers.score).any():
+            self._fill(answers, features)
         return answers
 
     def _answer_some(
@@ -226,7 +239,7 @@ class Pack:
             return group, None
         if self.about["fallback"] == "parent" and (parent := parent_of(group)) in self._entries:
             return parent, "no model: parent"
-        return None, "no model: " + ("prior" if self.about["baseline"] == "prior" else "baseline")
+        return None, "no model: baseline"
 
     def _predict(self, group: str, model: Any, features: np.ndarray) -> tuple[np.ndarray, str | None]:
         """Return finite scores, NaN where the model has none, and what its problem was.
@@ -247,15 +260,37 @@ class Pack:
         predicted[~np.isfinite(predicted)] = np.nan
         return predicted, f"model failed: {problem}" if np.isnan(predicted).any() else None
 
-    def _fill_baseline(self, answers: Answers, features: np.ndarray) -> None:
-        score, baseline = answers.score, self.about["baseline"]
-        if baseline != "prior":
-            unanswered = np.isnan(score)
-            score[unanswered] = features[unanswered, self.about["features"].index(baseline)]
-            without = ~np.isfinite(score)
-            score[without] = np.nan
-            answers.fallback[without & (answers.fallback == "no model: baseline")] = "no model: prior"
-        score[np.isnan(score)] = self.about["prior"]
+    def _fill(self, answers: Answers, features: np.ndarray) -> None:
+        unanswered = np.flatnonzero(np.isnan(answers.score))
+        no_model = np.array([str(reason).startswith("no model") for reason in answers.fallback[unanswered]])
+        if self._gives_probabilities():
+            answers.score[unanswered], from_feature = self._baseline(features[unanswered])
+            answers.fallback[unanswered[no_model & ~from_feature]] = "no model: prior"
+        else:
+            answers.score[unanswered] = self._median_of_others(features[unanswered])
+            answers.fallback[unanswered[no_model]] = "no model: others"
+
+    def _gives_probabilities(self) -> bool:
+        """Tell whether the models do, by the first of each algorithm."""
+        algorithms = self.manifest["algorithm"].to_pylist()
+        first = {name: group for name, group in zip(reversed(algorithms), reversed(list(self._entries)), strict=True)}
+        return all(gives_probabilities(self.model(group)) for group in first.values())
+
+    def _baseline(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return a probability a row, and where it is the baseline's feature: elsewhere it is the prior."""
+        prior, name = np.full(len(features), float(self.about["prior"])), self.about["baseline"]
+        if name == "prior":
+            return prior, np.zeros(len(features), bool)
+        values = features[:, self.about["features"].index(name)]
+        from_feature = (values >= 0) & (values <= 1)  # False for NaN
+        return np.where(from_feature, values, prior), from_feature
+
+    def _median_of_others(self, features: np.ndarray) -> np.ndarray:
+        """Return the median of the first models' scores, NaN where none has any: their order is that of a hash."""
+        predicted = [self._predict(group, self.model(group), features)[0] for group in islice(self._entries, OTHERS)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no model has a score
+            return np.asarray(np.nanmedian(predicted, axis=0))
 
 
 def _rows_by_group(groups: Sequence[str] | pa.Array) -> Iterator[tuple[str, np.ndarray]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,13 +18,18 @@ from muster.champions.pack_artifact import PackArtifact
 from muster.champions.units import is_pack
 from muster.champions.versions import PARTITION, RUN, takes
 from muster.context import PartitionContext
+from muster.mlflow.candidates import MODELS_TAG
 from muster.mlflow.client import connect
 from muster.mlflow.runs import add_metrics
 from muster.models.build import build_pack
 from muster.models.manifest import allowed_imports
+from muster.models.vouched import check_models
 from muster.promotion.proposal import Proposal, UnitProposal
 from muster.promotion.unit_tasks import UnitTasks
-from muster.promotion.verdicts import Verdicts, partition_rows, stored_models
+from muster.promotion.verdicts import Verdicts, run_models, stored_models
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 SHOWN = 10
 """Groups of which a result tells why they stay."""
@@ -36,21 +41,31 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
     Raises:
         ModelsMissing: when a winner has no stored model.
         BadSource: when stored bytes are missing or not those of their digest.
+        ModelsNotVouched: when `models` does not hold what training wrote.
     """
+    rows = run_models(context, proposal.verdicts)
+    runs = _check_vouched(context, rows)
     if is_pack(context.workload):
-        return [_pack(context, proposal)]
-    models = stored_models(context, proposal.verdicts)
+        return [_pack(context, proposal, rows)]
+    models = stored_models(context, proposal.verdicts, rows)
     due = [(one.unit, models[str(one.unit.group)]) for one in proposal.due]
-    run_ids = sorted({model["mlflow_run_id"] for _, model in due})
-    uploads = {run_id: str(connect().get_run(run_id).info.artifact_uri) for run_id in run_ids}
+    uploads = {run_id: str(run.info.artifact_uri) for run_id, run in runs.items()}
     workload, root = context.workload, Path(context.store.root)
     return [ModelArtifact(unit, workload, root, model, uploads[model["mlflow_run_id"]]) for unit, model in due]
 
 
-def _pack(context: PartitionContext, proposal: Proposal) -> PackArtifact:
+def _check_vouched(context: PartitionContext, rows: pa.Table) -> Mapping[str, Run]:
+    """Check the rows of `models` that are promoted from; return the MLflow runs that vouch for them, a call each."""
+    run_ids = dict(zip(*(rows[name].to_pylist() for name in ("algorithm", "mlflow_run_id")), strict=True))
+    runs = {name: connect().get_run(run_id) for name, run_id in run_ids.items()}
+    digests = {name: run.data.tags.get(MODELS_TAG) for name, run in runs.items()}
+    check_models(context.workload.name, context.partition, rows, digests)
+    return {run.info.run_id: run for run in runs.values()}
+
+
+def _pack(context: PartitionContext, proposal: Proposal, models: pa.Table) -> PackArtifact:
     """Build the pack of the winners and of the judged champion's other models."""
     [one], verdicts = proposal.due, proposal.verdicts
-    models = partition_rows(context, "models").filter(pc.field("run") == verdicts.run)
     partition = context.windows.partition
     pack = build_pack(context.workload, context.store, partition, models, verdicts.table(), proposal.base.kept)
     tags = {

@@ -17,7 +17,7 @@ from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
 from muster.models.manifest import fits
 from muster.models.reader import about
-from muster.promotion.verdicts import Verdicts, not_judged, stored_models
+from muster.promotion.verdicts import Verdicts, not_judged, run_models, stored_models
 from muster.settings import command
 from muster.workload.spec import Workload
 
@@ -160,7 +160,7 @@ def _base(context: PartitionContext, one: UnitProposal, champion: RegisteredVers
 def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> Proposal:
     """Propose for each winner's own unit, by the journal alone: where the aliases are, promotion itself asks."""
     moves = journal.by_group()
-    models = stored_models(context, verdicts)
+    models = stored_models(context, verdicts, run_models(context, verdicts))
     answering = units(context.workload, [row["group"] for row in verdicts.winners])
     proposals = []
     for row in verdicts.winners:

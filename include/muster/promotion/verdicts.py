@@ -72,14 +72,18 @@ def read_verdicts(context: PartitionContext) -> Verdicts:
     return Verdicts(runs.pop(), counts, winners, frozenset(rows["champion_version"].to_pylist()))
 
 
-def stored_models(context: PartitionContext, verdicts: Verdicts) -> dict[str, Row]:
-    """Return each winner's row of `models`, by group.
+def run_models(context: PartitionContext, verdicts: Verdicts) -> pa.Table:
+    """Return the rows of `models` of the run that was judged."""
+    return partition_rows(context, "models").filter(pc.field("run") == verdicts.run)
+
+
+def stored_models(context: PartitionContext, verdicts: Verdicts, models: pa.Table) -> dict[str, Row]:
+    """Return each winner's row of its run's `models`, by group.
 
     Raises:
         NotJudged: when the run has no model of a winner.
     """
-    rows = partition_rows(context, "models").filter(pc.field("run") == verdicts.run).to_pylist()
-    stored = {(row["group"], row["algorithm"]): row for row in rows}
+    stored = {(row["group"], row["algorithm"]): row for row in models.to_pylist()}
     won = [(row["group"], row["algorithm"]) for row in verdicts.winners]
     if missing := sorted(group for group, algorithm in won if (group, algorithm) not in stored):
         raise not_judged(context, f"its run has no model of {bounded(missing)}")

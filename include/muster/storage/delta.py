@@ -22,4 +22,5 @@ def replace_rows(store: Store, table: str, rows: pa.Table, where: str) -> None:
         mode="overwrite",
         partition_by=list(TABLES[table].partitioned_by) or None,
         predicate=where if store.open(table) else None,
+        schema_mode="merge",  # a column that an earlier version of Muster did not write
     )

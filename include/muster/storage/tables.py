@@ -40,6 +40,7 @@ LEDGER = pa.schema(
         ("positives", LONG),
         ("seconds", FLOAT),
         ("bytes", LONG),  # of the models as stored; 0 without one
+        ("learnt", LONG),  # rows that its models learnt from: an outlier detector needs no label; 0 without one
     ]
 )
 
@@ -56,13 +57,14 @@ MODELS = pa.schema(
         ("offset", LONG),
         ("length", LONG),
         ("sha256", STRING),  # of the stored bytes
-        ("rows", LONG),  # labelled training rows; an outlier detector learns from the others as well
+        ("rows", LONG),  # labelled training rows
         ("positives", LONG),
         ("prior", FLOAT),  # share of positives in those rows: the baseline's constant score; null without a row
         ("train_from", DATE),
         ("train_to", DATE),  # not included
         ("features_version", LONG),  # Delta version of `features` that was read
         ("mlflow_run_id", STRING),
+        ("learnt", LONG),  # rows that it learnt from: an outlier detector needs no label
     ]
 )
 

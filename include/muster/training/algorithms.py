@@ -14,9 +14,11 @@ from sklearn.base import is_outlier_detector
 
 from muster.context import Context
 from muster.errors import WorkloadError, bounded
-from muster.models.loading import Forbidden, load
+from muster.models.allowed import Forbidden
+from muster.models.loading import load
 from muster.models.manifest import allowed_imports
 from muster.training.estimator import EstimatorFactory, StepFactory
+from muster.training.parameters import first_fit, parameter_problem, unknown_parameter
 from muster.training.search import grid_problems
 from muster.workload.algorithm import Algorithm, Step
 from muster.workload.functions import PREFIX, FunctionNotFound, function
@@ -44,7 +46,7 @@ def estimator_factories(context: Context) -> tuple[EstimatorFactory, ...]:
         detects = hasattr(last, "__sklearn_tags__") and is_outlier_detector(last)
         factory = EstimatorFactory(name, steps, algorithm.search, supervised=not detects)
         if algorithm.search is not None:
-            wrong = grid_problems(factory.create(0), algorithm.search)
+            wrong = grid_problems(factory.create(0), algorithm.search, len(workload.features.columns))
             problems += [(f"algorithms.{name}.search.grid.{key}", problem) for key, problem in wrong]
         factories.append(factory)
     if problems:
@@ -77,6 +79,8 @@ def _step_factory(context: Context, step: Step) -> StepFactory:
     for name in step.params:
         if known is not None and name not in known:
             raise _Problem(f"has no parameter '{name}'; it has: {bounded(known) or 'none'}")
+        if known is None and (meant := unknown_parameter(create, name)):
+            raise _Problem(f"has no parameter '{name}'; did you mean '{meant}'?")
     try:
         estimator = create(**step.params)
     except Exception as error:
@@ -84,7 +88,8 @@ def _step_factory(context: Context, step: Step) -> StepFactory:
         raise _Problem(f"cannot be created with {params}: {type(error).__name__}: {error}") from error
     if not hasattr(estimator, "fit"):
         raise _Problem(f"gives a {type(estimator).__name__}, which is no estimator: it has no method 'fit'")
-    return StepFactory(create, dict(step.params), tuple(_unseeded(estimator)))
+    unseeded, unlimited = tuple(_unset(estimator, "random_state")), tuple(_unlimited(estimator))
+    return StepFactory(create, dict(step.params), unseeded, unlimited)
 
 
 def _own_function(context: Context, step: Step) -> Callable[..., Any]:
@@ -116,23 +121,32 @@ def _parameters(create: Callable[..., Any]) -> list[str] | None:
     return None if any(item.kind is item.VAR_KEYWORD for item in parameters) else [item.name for item in parameters]
 
 
-def _unseeded(estimator: Any) -> Iterator[str]:
+def _unset(estimator: Any, name: str) -> Iterator[str]:
+    """Yield the parameters called `name`, its parts' too (`estimator__random_state`), that were left unset."""
     if hasattr(estimator, "get_params"):
-        for name, value in sorted(estimator.get_params().items()):
-            if name.rpartition("__")[2] == "random_state" and value is None:
-                yield name
+        for path, value in sorted(estimator.get_params().items()):
+            if path.rpartition("__")[2] == name and value is None:
+                yield path
+
+
+def _unlimited(estimator: Any) -> Iterator[str]:
+    """Yield the parameters `n_jobs` that were left unset where that means every core: not in scikit-learn's own."""
+    params = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    for path in _unset(estimator, "n_jobs"):
+        owner = params.get(path.rpartition("__")[0], estimator)
+        if not type(owner).__module__.startswith("sklearn."):
+            yield path
 
 
 def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
     """Refuse what would fail every group: wrong values, no scores, bytes that load nowhere else."""
-    estimator = factory(seed=0)
-    try:
-        # Not public, yet the only check of scikit-learn's own that needs no data.
-        getattr(estimator, "_validate_params", lambda: None)()
-    except ValueError as error:
-        raise _Problem(" ".join(str(error).split())) from error
-    if last and not any(hasattr(estimator, name) for name in SCORE_METHODS):
-        raise _Problem(f"gives no scores: it has none of {bounded(SCORE_METHODS)}")
+    columns, estimator = len(workload.features.columns), factory(seed=0)
+    if problem := parameter_problem(factory(seed=0), columns, factory.create):
+        raise _Problem(problem)
+    if last and not _gives_scores(estimator):
+        first_fit(fitted := factory(seed=0), columns)  # some know only then what they can do
+        if not _gives_scores(fitted):
+            raise _Problem(f"gives no scores: it has none of {bounded(SCORE_METHODS)}")
     if not last and not hasattr(estimator, "transform"):
         raise _Problem("is not the last step, yet it has no method 'transform'")
     try:
@@ -149,4 +163,8 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
     except Forbidden as error:
         name = error.declaration
         declare = f"to allow it, declare 'pack: {{allowed_imports: [\"{name}\"]}}'" if name else "leave it out"
-        raise _Problem(f"its estimator {error}: no stored model may name that; {declare}") from error
+        raise _Problem(f"its estimator {error}: no stored model may; {declare}") from error
+
+
+def _gives_scores(estimator: Any) -> bool:
+    return any(hasattr(estimator, name) for name in SCORE_METHODS)

@@ -19,15 +19,17 @@ class StepFactory:
     params: dict[str, Any]
     unseeded: tuple[str, ...] = ()
     """Parameters called `random_state`, its parts' too (`estimator__random_state`), that were left unset."""
+    unlimited: tuple[str, ...] = ()
+    """Parameters called `n_jobs` that were left unset, where that means every core: a group is fitted on one."""
 
     def __call__(self, seed: int) -> Any:
         """Return a new step; what was left unseeded gets `seed`."""
         step = self.create(**self.params)
-        for name in self.unseeded:
+        for name, value in (*((name, seed) for name in self.unseeded), *((name, 1) for name in self.unlimited)):
             if "__" in name:
-                step.set_params(**{name: seed})
+                step.set_params(**{name: value})
             else:  # a parameter is an attribute: twenty times quicker than set_params
-                setattr(step, name, seed)
+                setattr(step, name, value)
         return step
 
 

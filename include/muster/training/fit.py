@@ -122,7 +122,7 @@ def _fit(plan: FitPlan, factory: EstimatorFactory, group: str, rows: Rows, missi
     except (Exception, SystemExit) as error:
         seconds = perf_counter() - started
         return Fit(factory.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
-    return Fit(factory.name, "trained", note, None, perf_counter() - started, params, model)
+    return Fit(factory.name, "trained", note, None, perf_counter() - started, params, model, len(rows.labels))
 
 
 def new_estimator(

@@ -24,6 +24,8 @@ class Fit(NamedTuple):
     """JSON of the parameters that its search chose; null without a search."""
     model: bytes
     """As stored in a shard; empty unless trained."""
+    learnt: int = 0
+    """Rows that the model learnt from: of an outlier detector those without a label too."""
 
 
 class Outcome(NamedTuple):
@@ -33,6 +35,9 @@ class Outcome(NamedTuple):
     reason: str | None
     error_class: str | None
     rows: int
+    """Labelled rows."""
+    learnt: int
+    """Rows that its models learnt from, at most by one of them."""
     positives: int
     seconds: float
     fits: tuple[Fit, ...]
@@ -51,7 +56,9 @@ def group_outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
     reason = fits[0].reason if shared else "; ".join(_fit_reason(fit, state) for fit in fits if fit.reason)
     error_class = next((fit.error_class for fit in fits if fit.error_class), None) if state == "failed" else None
     seconds = sum(fit.seconds for fit in fits)
-    return Outcome(state, bounded_line(reason) if reason else None, error_class, rows, positives, seconds, tuple(fits))
+    shown = bounded_line(reason) if reason else None
+    learnt = max((fit.learnt for fit in fits), default=0)
+    return Outcome(state, shown, error_class, rows, learnt, positives, seconds, tuple(fits))
 
 
 def _fit_reason(fit: Fit, group: State) -> str:

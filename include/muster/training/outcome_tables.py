@@ -25,6 +25,7 @@ FIT = pa.struct(
         ("offset", LONG),
         ("length", LONG),
         ("sha256", STRING),
+        ("learnt", LONG),
     ]
 )
 OUTCOMES = pa.schema(
@@ -36,6 +37,7 @@ OUTCOMES = pa.schema(
         ("reason", STRING),
         ("error_class", STRING),
         ("rows", LONG),
+        ("learnt", LONG),
         ("positives", LONG),
         ("seconds", FLOAT),
         ("bytes", LONG),
@@ -54,7 +56,7 @@ def outcomes_table(
     """Return OUTCOMES, a row a group of the bucket; each outcome comes with where its fits' models were stored."""
     name = shard.name if shard else None
     group_outcomes = [outcome for outcome, _ in outcomes]
-    fields = ("state", "reason", "error_class", "rows", "positives", "seconds")
+    fields = ("state", "reason", "error_class", "rows", "learnt", "positives", "seconds")
     columns = {
         "group": groups,
         "bucket": [bucket] * len(groups),

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from muster.context import PartitionContext
+from muster.models.bundle import requirements
+from muster.models.manifest import allowed_imports
 from muster.workload.functions import function
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
@@ -34,11 +36,16 @@ def run_name(context: PartitionContext, content: str) -> str:
         "days": [windows.train.start, windows.train.stop, windows.partition],
         "min_rows": workload.windows.min_rows,
         "seed": workload.seed,
-        "versions": [sys.version_info[:2], *((name, version(name)) for name in LIBRARIES)],
+        "versions": [sys.version_info[:2], *((name, version(name)) for name in LIBRARIES), *_own_libraries(context)],
         "features": content,
     }
     canonical = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
     return f"{windows.key}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+def _own_libraries(context: PartitionContext) -> list[str]:
+    """Return the distributions of the declared steps, beside scikit-learn's, at their versions."""
+    return requirements(allowed_imports(context.workload), needed=())
 
 
 def _source(context: PartitionContext, reference: str) -> str:

@@ -13,7 +13,8 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from muster.errors import bounded
 from muster.evaluation.metrics import METRICS, value
 from muster.evaluation.verdict import unusable_reason
-from muster.models.reader import scores
+from muster.models.reader import gives_probabilities, scores
+from muster.training.parameters import parameter_problem
 from muster.workload.algorithm import Search
 
 ONE_CLASS = "not searched: one class in every fold"
@@ -30,7 +31,7 @@ class GateScorer:
         """Return the metric over the labelled rows, a loss negated; NaN for scores that the metric cannot take."""
         is_labelled, measure = ~np.isnan(labels), METRICS[self.metric]
         fold_scores = scores(estimator, features[is_labelled])
-        if unusable_reason(fold_scores, measure) is not None:
+        if unusable_reason(fold_scores, measure, gives_probabilities(estimator)) is not None:
             return float("nan")
         return measure.sign * value(measure.prepare(labels[is_labelled], fold_scores), len(fold_scores))
 
@@ -64,8 +65,11 @@ def _has_both_classes(labels: np.ndarray) -> bool:
     return bool((labels == 0).any() and (labels == 1).any())
 
 
-def grid_problems(estimator: Any, search: Search) -> Iterator[tuple[str, str]]:
-    """Yield each parameter that the estimator does not have, or has a value that it refuses, and what is wrong."""
+def grid_problems(estimator: Any, search: Search, columns: int) -> Iterator[tuple[str, str]]:
+    """Yield each parameter that the estimator does not have, or has a value that it refuses, and what is wrong.
+
+    It is an estimator of so many feature `columns`.
+    """
     if not hasattr(estimator, "get_params"):
         for name in search.grid:
             yield name, f"a {type(estimator).__name__} cannot be searched: it has no method 'get_params'"
@@ -78,19 +82,15 @@ def grid_problems(estimator: Any, search: Search) -> Iterator[tuple[str, str]]:
             yield name, f"is no parameter of the algorithm; {hint}"
             continue
         for candidate in values:
-            problem = _rejection(clone(estimator), name, candidate)
+            problem = _rejection(estimator, columns, name, candidate)
             if problem:
                 yield name, problem
                 break
 
 
-def _rejection(estimator: Any, name: str, value: Any) -> str | None:
+def _rejection(estimator: Any, columns: int, name: str, value: Any) -> str | None:
     try:
-        estimator.set_params(**{name: value})
-        for part in (estimator, *estimator.get_params().values()):
-            # Not public, yet the only check of scikit-learn's own that needs no data.
-            if not isinstance(part, type):
-                getattr(part, "_validate_params", lambda: None)()
+        candidate = clone(estimator).set_params(**{name: value})
+        return parameter_problem(candidate, columns, lambda: clone(estimator))
     except Exception as error:
         return " ".join(str(error).split())
-    return None
