@@ -123,7 +123,9 @@ class Journal:
         location = self._store.table("alias_journal")
         with contextlib.suppress(DeltaError):  # another process makes it in the same moment
             DeltaTable.create(location, ALIAS_JOURNAL, mode="ignore")
-        return DeltaTable(location)
+        table = self._store.open("alias_journal")
+        assert table is not None  # noqa: S101 - for the type: it has just been made
+        return table
 
     def note_made(self) -> None:
         """Note in the table's log, without a row, that all moves were made; a later move's note is left alone."""

@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from muster.errors import MusterError
+
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+
+READABLE_FEATURES = frozenset({"timestampNtz"})
+"""What a table's protocol may ask of readers: nothing else is done by whoever reads a table's files."""
+
+
+class UnreadableTable(MusterError):
+    """Raised when a table has a feature that reading its files would pass over: deleted rows would be there again."""
+
+    def __init__(self, location: str, features: Iterable[str]) -> None:
+        table = f"delta.`{location}`"
+        names = sorted(features)
+        cures = "; ".join([*(CURES[name].format(table=table) for name in names if name in CURES)])
+        drops = "; ".join(f"ALTER TABLE {table} DROP FEATURE {name}" for name in names)
+        super().__init__(
+            f"the table '{location}' has {' and '.join(names)}, which Muster does not read: it reads a table's files, "
+            f"and deleted rows would be there, renamed columns empty; take it back in Spark SQL: "
+            f"{f'{cures}; ' if cures else ''}{drops}"
+        )
+
+
+CURES = {
+    "columnMapping": "ALTER TABLE {table} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')",
+    "deletionVectors": "ALTER TABLE {table} SET TBLPROPERTIES ('delta.enableDeletionVectors' = false)",
+    "typeWidening": "ALTER TABLE {table} SET TBLPROPERTIES ('delta.enableTypeWidening' = false)",
+    "v2Checkpoint": "ALTER TABLE {table} SET TBLPROPERTIES ('delta.checkpointPolicy' = 'classic')",
+}
+"""What to set before a feature of that name can be dropped."""
+
+
+def check_readable(table: DeltaTable, location: str) -> None:
+    """Check that a table's rows are those of its files, all of them, under their own names.
+
+    Raises:
+        UnreadableTable: naming the features that say otherwise.
+    """
+    asked = set(table.protocol().reader_features or ())
+    if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+        asked.add("columnMapping")
+    if unreadable := asked - READABLE_FEATURES:
+        raise UnreadableTable(location, unreadable)
 
 
 @dataclass(frozen=True)
@@ -34,11 +78,21 @@ class Store:
         return f"{self.root}/results/{self.workload}/{stage}"
 
     def open(self, name: str, version: int | None = None) -> DeltaTable | None:
-        """Open the Delta table `name` with delta-rs, or return None when nothing was written to it yet."""
+        """Open the Delta table `name` with delta-rs, or return None when nothing was written to it yet.
+
+        The one place where tables are opened outside Spark.
+
+        Raises:
+            UnreadableTable: when its files alone do not say which rows it has, or which columns.
+        """
         from deltalake import DeltaTable
 
         location = self.table(name)
-        return DeltaTable(location, version=version) if DeltaTable.is_deltatable(location) else None
+        if not DeltaTable.is_deltatable(location):
+            return None
+        table = DeltaTable(location, version=version)
+        check_readable(table, location)
+        return table
 
     def days(self, name: str) -> set[date]:
         """Return the days that a table partitioned by `date` holds rows of."""
