@@ -107,7 +107,7 @@ def test_what_cannot_be_meant_ends_with_2(
 
 
 def test_a_long_difference_is_cut_and_counted_and_cannot_steer_the_terminal() -> None:
-    model = {"origin_run": "2024-02-05-0000aaaa", "algorithm": "forest", "score": 0.75}
+    model = {"origin_run": "2024-02-05-0000aaaa", "algorithm": "forest"}
     row = {"group": "\x1b[2J,X", "change": "disappears", "before": model, "after": None, "taken_from": "2"}
     counts = {"changes": 0, "appears": 0, "disappears": 2000, "groups": 1, "taken_from": {"2": 2000}}
     about = {"from_version": "3", "to_version": None, "problem": None, "nothing_to_do": False, "fallback": "baseline"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from muster.mlflow import budget
 from muster.mlflow.client import connect
 from muster.models.build import incumbents
 from muster.promotion import rollback
+from muster.promotion.difference_text import view
 from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
 from tests.promotion.conftest import Killed, dying
@@ -53,11 +56,30 @@ def test_a_look_changes_nothing_and_says_what_would_change(served: Line) -> None
     assert (difference["from_version"], difference["to_version"], difference["groups"]) == ("3", "1", 2)
     assert (difference["changes"], difference["appears"], difference["disappears"]) == (2, 0, 1)
     changed = {change["group"]: change for change in difference["shown"]}
-    model = {"origin_run": runs[1], "origin_partition": served.second, "algorithm": "logistic", "score": 0.75}
+    model = {"origin_run": runs[1], "origin_partition": served.second, "algorithm": "logistic"}
     assert changed["A,X"]["before"] == model
     assert changed["A,X"]["after"]["origin_run"] == runs[0]
     assert (changed["C,X"]["change"], changed["C,X"]["after"]) == ("disappears", None)
     assert difference["fallback"] == "baseline"
+
+
+def test_scores_are_compared_on_the_same_rows_or_not_at_all(served: Line) -> None:
+    runs = three_weeks(served)
+    judged = {"champion_run": runs[0], "candidate_score": 0.75, "champion_score": 0.72, "rows": 40}
+    served.decide(served.second, runs[1], {"A,X": "promote"}, "1", evidence=judged)
+    served.decide(served.third, runs[2], {"B,X": "promote"}, "2", evidence=judged | {"champion_run": "another"})
+    rows = {"metric": "roc_auc", "partition": served.second, "rows": 40}
+    difference = served.plan("1").difference
+    compared = {row["group"]: row["compared"] for row in difference["shown"]}
+    assert compared == {"A,X": {"before": 0.75, "after": 0.72, **rows}, "B,X": None, "C,X": None}
+    view("made", difference, out := StringIO())
+    shown = {line.split()[0]: line for line in out.getvalue().splitlines() if ",X" in line}
+    assert re.search(r"0.75\s+0.72\s+version 1", shown["A,X"])
+    assert "not comparable" in shown["B,X"]
+    assert "of both models on the same rows" in out.getvalue()
+    _roll_back(served, "1")
+    (again,) = [row for row in served.plan("3").difference["shown"] if row["group"] == "A,X"]
+    assert again["compared"] == {"before": 0.72, "after": 0.75, **rows}
 
 
 def test_a_group_goes_back_to_the_model_it_had_and_the_others_stay(served: Line) -> None:

@@ -74,7 +74,7 @@ def test_a_look_tells_each_groups_models_and_moves_nothing(weeks: Line) -> None:
     first, second = difference["shown"]
     assert (first["group"], first["taken_from"], second["group"]) == ("A,X", "2", "B,X")
     assert [first[side]["origin_partition"] for side in ("before", "after")] == [weeks.third, weeks.second]
-    assert (first["after"]["algorithm"], first["after"]["score"]) == ("logistic", 0.75)
+    assert (first["after"]["algorithm"], first["compared"]) == ("logistic", None)
     view("made", difference, out := StringIO())
     assert "made: each of 2 groups goes to the version before its present one\n" in out.getvalue()
     assert "models taken from version 1 (1), version 2 (1)" in out.getvalue()

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 SHOWN = 50
 """Groups that a difference lists; its counts are of all."""
-DESCRIPTION = ("origin_run", "origin_partition", "algorithm", "score")
-"""The columns that describe a group's model before and after, where the manifest has it."""
+DESCRIPTION = ("origin_run", "origin_partition", "algorithm")
+"""The columns that describe a group's model before and after, where the manifest has it. Its score is of its own weeks:
+no two of them can be compared."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Change:
     after: Mapping[str, Any] | None
     taken_from: str
     """The version that says what the group has after."""
+    compared: Mapping[str, Any] | None = None
+    """Both models' scores on the same rows, where the gate has judged the one against the other: see `same_rows`."""
 
 
 def changes(before: pa.Table | None, after: pa.Table, taken_from: Callable[[str], str]) -> list[Change]:

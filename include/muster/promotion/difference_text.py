@@ -27,6 +27,8 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
         console.print("nothing to do: all is as asked already")
         return
     console.print(_groups(difference["shown"]))
+    if any(row.get("compared") for row in difference["shown"]):
+        console.print(Text("scores: of both models on the same rows, as the gate has compared them", style="dim"))
     total = sum(difference[kind] for kind in ("changes", "appears", "disappears"))
     if total > len(difference["shown"]):
         console.print(Text(f"the first {len(difference['shown'])} of {total:,} groups", style="dim"))
@@ -63,11 +65,18 @@ def _groups(shown: list[Mapping[str, Any]]) -> Table:
         before, after = row["before"] or {}, row["after"] or {}
         texts = (
             *(cell(row["group"]), row["change"]),
-            *(_model(before), _model(after), cell(before.get("score")), cell(after.get("score"))),
+            *(_model(before), _model(after), *_scores(row)),
             f"version {row['taken_from']}",
         )
         table.add_row(*(Text(text) for text in texts))
     return table
+
+
+def _scores(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return both models' scores, of the same rows."""
+    if compared := row.get("compared"):
+        return cell(compared["before"]), cell(compared["after"])
+    return ("not comparable", "") if row["change"] == "changes" else ("-", "-")
 
 
 def _model(model: Mapping[str, Any]) -> str:

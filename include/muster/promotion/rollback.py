@@ -22,6 +22,7 @@ from muster.models.build import write_pack
 from muster.promotion.rollback_groups import plan_groups
 from muster.promotion.rollback_pack import plan_pack
 from muster.promotion.rollback_plan import RollbackPlan, Step, Target
+from muster.promotion.same_rows import with_scores
 
 NOT_JOURNALLED = ("shown", "nothing_to_do", "against")
 """What the journal does not repeat of a difference."""
@@ -55,7 +56,8 @@ def plan_rollback(
     """
     asked = {"version": version, "groups": sorted(set(groups))}
     plan = plan_pack if is_pack(context.workload) else plan_groups
-    return plan(context, Journal(context.store), asked, against)
+    planned = plan(context, Journal(context.store), asked, against)
+    return replace(planned, changes=with_scores(context.store, planned.changes))
 
 
 @muster_errors()

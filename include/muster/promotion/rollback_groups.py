@@ -178,7 +178,7 @@ def _described(row: Row | None) -> dict[str, Any] | None:
         return None
     model = evidence_of(row)
     described = {"origin_run": row["run"], "origin_partition": row["partition"]}
-    return described | {name: model[name] for name in ("algorithm", "score") if name in model}
+    return described | {name: model[name] for name in ("algorithm",) if name in model}
 
 
 def _check(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -> None:
