@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,12 @@ def origins(decided: Sequence[pd.DataFrame]) -> dict[str, str]:
         won = decisions[decisions["verdict"] == "promote"]
         run_of |= dict(zip(won["group"], won["run"], strict=True))
     return run_of
+
+
+def prior(origin: Mapping[str, str], of_run: Mapping[str, Week]) -> float:
+    """Return the share of positives in what the champions of groups of their own have learnt from."""
+    learnt = [of_run[run].ledger.loc[group] for group, run in origin.items() if not group.startswith("*")]
+    return float(sum(row["positives"] for row in learnt) / sum(row["rows"] for row in learnt))
 
 
 def answers(weeks: Sequence[Week], decided: Sequence[pd.DataFrame], sample: Sample) -> pd.DataFrame:
@@ -36,11 +42,7 @@ def answers(weeks: Sequence[Week], decided: Sequence[pd.DataFrame], sample: Samp
             scores = of_run[origin[name]].score(name, sample.x[at])
             run: str | None = origin[name]
         else:
-            scores, run, why = (
-                weeks[0].baseline(Sample(sample.rows, sample.x[at], sample.y)),
-                None,
-                "no model: baseline",
-            )
+            scores, run, why = np.full(len(at), prior(origin, of_run)), None, "no model: prior"  # an hour is no share
         expected.iloc[at] = [[score, run, why] for score in scores]
     return expected.astype({"score": float})
 
