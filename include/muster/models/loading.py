@@ -115,7 +115,7 @@ def _check_all(model: Any, names: Names) -> None:
     while waiting:
         holder = waiting.pop()
         for held in _parts(holder):
-            if type(held) in PLAIN or id(held) in seen:
+            if type(held) in PLAIN or id(held) in seen or (type(held) is np.ndarray and not held.dtype.hasobject):
                 continue
             seen[id(held)] = held  # kept, so that no other object gets its id
             if type(held) in names.classes or not callable(held):
