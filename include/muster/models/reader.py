@@ -272,18 +272,15 @@ class Pack:
 
     def _gives_probabilities(self) -> bool:
         """Tell whether the models do, by the first of each algorithm."""
-        algorithms = self.manifest["algorithm"].to_pylist()
-        first = {name: group for name, group in zip(reversed(algorithms), reversed(list(self._entries)), strict=True)}
+        first = dict(zip(reversed(self.manifest["algorithm"].to_pylist()), reversed(self._entries), strict=True))
         return all(gives_probabilities(self.model(group)) for group in first.values())
 
     def _baseline(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a probability a row, and where it is the baseline's feature: elsewhere it is the prior."""
-        prior, name = np.full(len(features), float(self.about["prior"])), self.about["baseline"]
-        if name == "prior":
-            return prior, np.zeros(len(features), bool)
-        values = features[:, self.about["features"].index(name)]
+        name = self.about["baseline"]
+        values = np.full(len(features), np.nan) if name == "prior" else features[:, self.about["features"].index(name)]
         from_feature = (values >= 0) & (values <= 1)  # False for NaN
-        return np.where(from_feature, values, prior), from_feature
+        return np.where(from_feature, values, self.about["prior"]), from_feature
 
     def _median_of_others(self, features: np.ndarray) -> np.ndarray:
         """Return the median of the first models' scores, NaN where none has any: their order is that of a hash."""
