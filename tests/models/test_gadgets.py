@@ -150,6 +150,11 @@ def test_what_a_pickle_sets_of_a_class_is_undone() -> None:
     with pytest.raises(Forbidden, match=r"changes the class 'sklearn._loss.link.LogitLink'"):
         load(named + state + pickle.BUILD + pickle.STOP)
     assert dict(vars(_class("sklearn._loss.link", "LogitLink"))) == before
+    changed = vars(_class("sklearn._loss.link", "LogitLink"))
+    _class("sklearn._loss.link", "LogitLink").seen_elsewhere = 1
+    load(pickle.dumps(_class("sklearn._loss.link", "LogitLink")()))  # what others change is none of a pickle's business
+    assert changed["seen_elsewhere"] == 1
+    del _class("sklearn._loss.link", "LogitLink").seen_elsewhere
     with pytest.raises(TypeError):  # a class with a `__setstate__` of its own
         load(b"csklearn.pipeline\nPipeline\n" + state + pickle.BUILD + pickle.STOP)
 

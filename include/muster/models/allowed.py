@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -89,6 +91,10 @@ class Forbidden(pickle.UnpicklingError):
         super().__init__(what)
 
 
+UNPICKLING = threading.RLock()
+"""Held while a pickle is read: of two at once, one could take what the other has changed for what was there."""
+
+
 class Unused:
     """Stands for a scorer in a fitted search, which keeps one and does not call it to predict."""
 
@@ -112,14 +118,28 @@ class Names:
                 named = known.get((module, name))
                 return look_up(module, name, super().find_class) if named is None else named
 
-        self.unpickler = Restricted
+        self._unpickler = Restricted
+
+    def unpickle(self, pickled: bytes) -> Any:
+        """Return what a pickle gives, made of allowed classes, none of which it has changed.
+
+        Raises:
+            Forbidden: at the first name that is not allowed, before anything is made of it; or at a class of which the
+                pickle has set attributes: those are everybody's, other models' too. It is put right again.
+        """
+        with UNPICKLING:
+            self._as_defined = {known: _attributes(known) for known in self._as_defined}
+            try:
+                return self._unpickler(io.BytesIO(pickled)).load()
+            finally:
+                self._check_unchanged()
 
     def _look_up(self, module: str, name: str, find: Callable[[str, str], Any]) -> Any:
         named = _allowed(module, name, self._packages, self._imports, find)
         if isinstance(named, type):
             self.classes.add(named)
             if not hasattr(named, "__setstate__"):  # else a pickle cannot set what is the class's own
-                self._as_defined[named] = dict(vars(named))
+                self._as_defined[named] = _attributes(named)
         if (module, name) in HELD or f"{module}:{name}" in self._imports:
             self._held[id(named)] = named
         self._known[module, name] = named
@@ -133,15 +153,10 @@ class Names:
             return True
         return str(getattr(held, "__module__", "")).split(".")[0] in self._trusted
 
-    def check_unchanged(self) -> None:
-        """Put classes right of which a pickle has set attributes: they are everybody's, other models' too.
-
-        Raises:
-            Forbidden: naming the first.
-        """
+    def _check_unchanged(self) -> None:
         touched = []
         for changed, defined in self._as_defined.items():
-            now = vars(changed)
+            now = _attributes(changed)
             if len(now) == len(defined) and all(now.get(name) is value for name, value in defined.items()):
                 continue
             for name in now.keys() - defined.keys():
@@ -152,6 +167,11 @@ class Names:
             touched.append(f"'{changed.__module__}.{changed.__qualname__}'")
         if touched:
             raise Forbidden(f"changes the class {touched[0]}")
+
+
+def _attributes(of: type) -> dict[str, Any]:
+    """Return a class's own attributes, but the one that pickling sets in passing."""
+    return {name: value for name, value in vars(of).items() if name != "__slotnames__"}
 
 
 allowed_names = cache(Names)

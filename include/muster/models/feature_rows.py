@@ -25,12 +25,14 @@ def example_rows(workload: Workload, store: Store, names: Sequence[str]) -> pd.D
     if table is None:
         return None
     columns, parts = list(workload.features.columns), []
+    rows = table.to_pyarrow_dataset()
+    if set(columns) - set(rows.schema.names):  # declared since, and not yet written
+        return None
     for name in names:
         of_group = (pc.field("group") == name) & (pc.field("bucket") == groups.bucket(name, workload.features.buckets))
         complete = of_group
         for column in columns:
             complete &= pc.is_finite(pc.field(column))
-        rows = table.to_pyarrow_dataset()
         wanted = rows.head(ROWS_OF_A_GROUP, filter=complete, columns=columns)
         if not wanted.num_rows:
             wanted = rows.head(ROWS_OF_A_GROUP, filter=of_group, columns=columns)

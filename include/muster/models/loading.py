@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Number
 from pathlib import Path
@@ -95,10 +94,7 @@ def load(pickled: bytes, allowed_imports: Iterable[str] = ()) -> Any:
             right again; or at what `_check_all` refuses.
     """
     names = allowed_names(frozenset(allowed_imports))
-    try:
-        model = names.unpickler(io.BytesIO(pickled)).load()
-    finally:
-        names.check_unchanged()
+    model = names.unpickle(pickled)
     _check_all(model, names)
     return model
 
