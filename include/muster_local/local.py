@@ -39,16 +39,13 @@ def start(
         starter = Starter(home, settings.host, env, abort, on_state)
         every = _parts(settings, env)
         running = {service.name for part in every for service in part.services if runs(home, service)}
-        try:
-            _side_by_side([partial(starter.start, part) for part in every if part.name in parts], abort)
-        except BaseException:
-            stop(settings, spare=running)
-            raise
+        tasks = [partial(starter.start, part) for part in every if part.name in parts]
+        _side_by_side(tasks, abort, partial(stop, settings, running))
         return running
 
 
-def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -> None:
-    """Run the tasks in threads; when one fails or this thread is interrupted, abort the others."""
+def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event, undo: Callable[[], object]) -> None:
+    """Run the tasks in threads; when one fails or this thread is interrupted, abort the others and undo all."""
     pool = ThreadPoolExecutor(len(tasks))
     futures = [pool.submit(task) for task in tasks]
     try:
@@ -56,9 +53,13 @@ def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event) -
         for future in futures:
             if future.done():
                 future.result()
-    finally:
+    except BaseException:
         abort.set()
-        pool.shutdown(wait=False)
+        undo()  # what the threads wait for ends too, and so do they
+        pool.shutdown()
+        undo()  # what they began meanwhile
+        raise
+    pool.shutdown()
 
 
 def stop(settings: Settings, spare: Collection[str] = ()) -> int:

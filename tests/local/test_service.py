@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -106,6 +107,32 @@ def test_a_start_that_fails_stops_what_it_started_and_nothing_else(starter: Star
     assert psutil.pid_exists(before)
     assert pid(starter) == before
     assert process.read_record(starter.home, "two") is None
+
+
+def test_what_begins_while_a_start_is_given_up_is_stopped_too(
+    starter: Starter, two_parts: list[Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, begun = threading.Event(), threading.Event()
+    stop = local.stop
+
+    def stop_and_say_so(*arguments: Any, **named: Any) -> int:
+        count = stop(*arguments, **named)
+        stopped.set()
+        return count
+
+    def prepare_slowly() -> None:
+        stopped.wait(10)  # the other part has failed, and what ran is gone
+        process.start("late", [sys.executable, "-c", "import time; time.sleep(60)"], home=starter.home, env=os.environ)
+        begun.set()
+
+    late = replace(two_parts[1].services[0], name="three")
+    two_parts[1] = Part("spark", [replace(late, name="two", command=["false"], healthy=lambda: False)])
+    two_parts.append(Part("airflow", [late], prepare_slowly))
+    monkeypatch.setattr(local, "stop", stop_and_say_so)
+    with pytest.raises(ServiceDied):
+        local.start(Settings(home=starter.home))
+    assert begun.wait(10)
+    assert [name for name, _ in process.processes_of_home(starter.home)] == ["one"]
 
 
 def test_an_up_that_is_stopped_stops_what_it_started_and_nothing_else(
