@@ -96,6 +96,13 @@ def write_journal(line: Any, digest: str) -> None:
     write_deltalake(line.store.table("alias_journal"), rows, mode="overwrite")
 
 
+def write_models(line: Any, changes: dict[str, Any]) -> None:
+    """Change every row of `models`, as who can write the store can."""
+    rows = line.store.open("models").to_pyarrow_table().select(MODELS.names).to_pylist()
+    table = pa.Table.from_pylist([row | changes for row in rows], MODELS)
+    write_deltalake(line.store.table("models"), table, mode="overwrite", partition_by=["partition"])
+
+
 def write_bundle(local: Path, digest: str) -> None:
     """Write another digest into a downloaded MLflow model's own description."""
     file = local / "MLmodel"

@@ -47,6 +47,8 @@ def state(line: Line, *groups: str) -> tuple[Any, ...]:
 
 
 def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grouped: Line) -> None:
+    rows = [{"group": group, "a": 0.5, "b": 2.0, "record": 0.25} for group in ("A,X", "B,X")]
+    grouped.features(grouped.first, rows)
     run = grouped.week(grouped.first, WON, 1.0)
     before = count()
     result = grouped.promote(grouped.first)
@@ -67,7 +69,7 @@ def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grou
         assert (stored["sha256"], kept.version_of(group)) == (champion.digest, "1")
         loaded = mlflow.pyfunc.load_model(f"models:/{name(grouped, group)}@{ALIAS}")
         assert loaded.metadata.signature.inputs.input_names() == ["a", "b", "record"]
-        assert loaded.input_example is not None
+        assert loaded.input_example.to_dict("records") == [{"a": 0.5, "b": 2, "record": 0.25}]
         rows = pd.DataFrame(np.random.default_rng(0).normal(size=(5, 3)), columns=["a", "b", "record"])
         due = grouped.model(1.0).predict_proba(rows.to_numpy())[:, 1]
         np.testing.assert_array_equal(loaded.predict(rows)["score"], due)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from muster.mlflow.client import connect
 from muster.models.build import BadSource
 from muster.models.loading import CorruptModel, ForbiddenModel
 from muster.models.reader import CorruptManifest
+from muster.models.vouched import ModelsNotVouched
 from muster.promotion.rollback import roll_back
 from muster.promotion.rollback_plan import CannotRollBack
 from tests.promotion import history, tampering
@@ -57,6 +59,20 @@ def test_untouched_it_is_used_by_all(served: Line, champion: RegisteredVersion, 
 def test_the_payload_runs_when_it_is_unpickled_without_care(owned: Path) -> None:
     pickle.loads(zstandard.decompress(tampering.payload(owned))).close()
     assert owned.exists()
+
+
+@pytest.mark.parametrize("registry", ["pack", "per_group"])
+def test_a_candidate_that_training_did_not_write_is_not_promoted(served: Line, registry: str, owned: Path) -> None:
+    served.declared |= {"registry": registry}
+    run = served.train(served.first, {"A,X": 1.0})
+    served.decide(served.first, run, {"A,X": "promote"})
+    data, forged = tampering.payload(owned), Path(served.store.packs()) / "forged.bin"
+    forged.write_bytes(data)
+    place = {"shard": forged.relative_to(served.root).as_posix(), "offset": 0, "length": len(data)}
+    tampering.write_models(served, place | {"sha256": hashlib.sha256(data).hexdigest()})
+    with pytest.raises(ModelsNotVouched, match=f"{served.first}: the rows of 'logistic' in 'models'.*train"):
+        served.promote(served.first)
+    assert (served.champion("A,X"), served.moves) == (None, [])
 
 
 SHARD = {
