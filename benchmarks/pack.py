@@ -35,11 +35,12 @@ from muster.champions.versions import RegisteredVersion, current
 from muster.context import Context
 from muster.features.files import list_features
 from muster.mlflow import budget
-from muster.mlflow.candidates import CANDIDATE_TAG, clear_tags, tagged_candidates
+from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG, clear_tags, tagged_candidates
 from muster.mlflow.client import connect
 from muster.mlflow.runs import add_metrics, close_run, open_runs
 from muster.models.build import build_pack
 from muster.models.reader import scores
+from muster.models.vouched import models_digest
 from muster.promotion.promote import promote
 from muster.scoring import score
 from muster.settings import Settings
@@ -75,8 +76,9 @@ def _week(root: Path, size: int) -> Week:
     workload, store, run = workload_of(name), Store(str(root), name), f"{PARTITION}-0123abcd"
     before = budget.count()
     run_id = open_runs(workload, run, workload.algorithms)["logistic"]
-    close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, {CANDIDATE_TAG: PARTITION})
     models = write_models(workload, store, size, run, run_id)
+    tags = {CANDIDATE_TAG: PARTITION, MODELS_TAG: models_digest(models)}
+    close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, tags)
     candidates = tagged_candidates(workload)
     context, unit = Context(workload, root, store).at(PARTITION), Unit(name, name)
     current(unit, Journal(store).rows, store)

@@ -14,7 +14,9 @@ from benchmarks.figures import Figure
 from benchmarks.pack_data import PARTITION, features_of, in_driver, mlflow_of_its_own, workload_of, write_models
 from muster.context import Context
 from muster.mlflow import budget
+from muster.mlflow.candidates import MODELS_TAG
 from muster.mlflow.runs import close_run, open_runs
+from muster.models.vouched import models_digest
 from muster.promotion.promote import promote
 from muster.scoring.score import prepare, score_bucket
 from muster.settings import Settings
@@ -47,8 +49,8 @@ def _week(root: Path, kind: str, size: int) -> dict[str, tuple[int, float]]:
     workload = workload_of(name).model_copy(update={"registry": kind})
     store, run = Store(str(root), name), f"{PARTITION}-0123abcd"
     run_id = open_runs(workload, run, workload.algorithms)["logistic"]
-    close_run(run_id, {"seed": 0}, {"groups": size}, {})
     models = write_models(workload, store, size, run, run_id)
+    close_run(run_id, {"seed": 0}, {"groups": size}, {MODELS_TAG: models_digest(models)})
     verdict = {"partition": PARTITION, "run": run, "verdict": "promote", "candidate_score": 0.7}
     verdict |= {"algorithm": "logistic"}
     decisions = pa.Table.from_pylist([verdict | {"group": group} for group in models["group"].to_pylist()], DECISIONS)
