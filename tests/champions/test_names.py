@@ -10,7 +10,7 @@ import pytest
 
 from muster.champions import names
 from muster.champions.names import NamesMeet, model_name, model_names
-from muster.settings import settings
+from muster.settings import WrongSetting, settings
 
 ALIKE = ["EUR/USD", "EURUSD", "eur/usd", "eur-usd", "EUR_USD", "EUR USD", "EUR,USD", "Eurusd", "EUR//USD", " EUR/USD"]
 STRANGE = [
@@ -50,7 +50,7 @@ def test_below_a_schema_the_name_has_three_parts(schema: str) -> None:
 def test_a_schema_is_a_catalog_and_a_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSTER_MODEL_SCHEMA", "main.prod.more")
     settings.cache_clear()
-    with pytest.raises(ValueError, match="model_schema"):
+    with pytest.raises(WrongSetting, match="MUSTER_MODEL_SCHEMA"):
         settings()
     settings.cache_clear()
 

@@ -10,7 +10,7 @@ import pytest
 
 from muster.die_with_parent import tied
 from muster_local.cli import main
-from muster_local.cli.test import SLOWEST, WORKERS
+from muster_local.cli.test import PREPARATION, SLOWEST, WORKERS
 
 Commands = list[list[str]]
 
@@ -39,7 +39,8 @@ def test_arguments_go_to_pytest_which_runs_in_parallel(record_commands: Callable
     with pytest.raises(SystemExit) as exit_info:
         main(["test", "tests/evaluation", "-m", "not slow", "--maxfail=1"])
     assert exit_info.value.code == 0
-    assert sorted(command[0] for command in commands[:-1]) == ["lint-imports", "mypy", "ruff"]
+    assert sorted(command[0] for command in commands[:-1]) == ["lint-imports", "mypy", "python", "ruff"]
+    assert list(PREPARATION) in commands
     assert commands[-1] == ["pytest", *WORKERS, *SLOWEST, "tests/evaluation", "-m", "not slow", "--maxfail=1"]
 
 
@@ -54,6 +55,7 @@ def test_quick_leaves_out_what_starts_services(record_commands: Callable[[str], 
     commands = record_commands("")
     with pytest.raises(SystemExit):
         main(["test", "--quick", "tests/workload"])
+    assert list(PREPARATION) not in commands
     assert commands[-1] == ["pytest", *WORKERS, *SLOWEST, "-m", "not e2e and not slow and not spark", "tests/workload"]
 
 

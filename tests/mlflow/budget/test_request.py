@@ -130,15 +130,15 @@ def test_no_password_is_told(server: Server) -> None:
     assert "secret" not in str(lost.value)
 
 
-def test_mlflow_itself_puts_the_budget_there(server: Server) -> None:
+@pytest.mark.parametrize(("connects", "counted"), [("connect()", "1"), ("", "0")], ids=["muster", "another program"])
+def test_only_a_process_of_musters_has_the_budget(server: Server, connects: str, counted: str) -> None:
     code = (
-        "import mlflow; from muster.mlflow import budget; "
-        "c = mlflow.MlflowClient('{}'); c.get_run('x'); print(budget.count())"
+        f"import mlflow; from muster.mlflow import budget; from muster.mlflow.client import connect; {connects}; "
+        f"c = mlflow.MlflowClient('{server.uri}'); c.get_run('x'); print(budget.count())"
     )
-    completed = subprocess.run(
-        [sys.executable, "-c", code.format(server.uri)], capture_output=True, text=True, check=False
-    )
-    assert (completed.stdout.strip(), len(server.requests)) == ("1", 1), completed.stderr
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert completed.stdout.strip() == counted, completed.stderr
+    assert server.requests
 
 
 def test_importing_the_budget_imports_no_mlflow() -> None:
