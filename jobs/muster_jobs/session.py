@@ -29,6 +29,9 @@ CONNECT_TIMEOUT = 15.0
 RETRIES = 6
 """How often a call is sent again to a server that does not answer: for a minute or so, where Spark's own is ten."""
 
+MICROSECONDS = "spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS"
+"""Spark's default, INT96, is read as nanoseconds elsewhere: 9999-12-31 becomes 1816-03-29."""
+
 SHUTDOWN_SECONDS = 3.0
 """Seconds that a job may take to interrupt its work after SIGTERM."""
 
@@ -70,6 +73,7 @@ def connect_session(remote: str, name: str, tag: str) -> SparkSession:
                 raise
             session.client.close()
             continue
+        session.conf.set(*MICROSECONDS)
         session.addTag(tag)
         session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES)])
         # Where the server schedules fairly, a workload has a pool of its own: none waits for another's long stage.
@@ -84,7 +88,7 @@ def submitted_session(tag: str) -> SparkSession:
     """Return the session of this application: it ends with its JVM, and this process with that."""
     die_with_parent(os.getppid())
     on_termination(lambda: None)
-    session = SparkSession.builder.appName(tag).getOrCreate()
+    session = SparkSession.builder.appName(tag).config(*MICROSECONDS).getOrCreate()
     session.addTag(tag)
     return session
 
