@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     def _read_json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
 
+    @field_validator("store")
+    @classmethod
+    def _absolute(cls, store: str) -> str:
+        """Make a folder's path absolute: every process reads it as the one that was given it first."""
+        return str(Path(store).expanduser().absolute()) if store and "://" not in store else store
+
     def environment(self) -> dict[str, str]:
         """Return the variables from which another process reads these same settings."""
         values = {**self.model_dump(), "home": self.home.resolve()}
