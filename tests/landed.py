@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+from deltalake import write_deltalake
 
 from muster.context import Context
 from muster.ingest.landed_files import landed_file, read_text
 from muster.ingest.row_checks import check_file, good_rows
+from muster.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,12 @@ def landed_texts(context: Context, days: Iterable[date]) -> pd.DataFrame:
     return pa.Table.from_batches(
         [block.rows for file in files for block in read_text(context.workload, file)]
     ).to_pandas()
+
+
+def land_nothing(store: Store, header: str, days: Iterable[date]) -> None:
+    """Land files without rows, after an ingest of a day long ago."""
+    rows = pa.table({"group": ["a"], "date": [date(2000, 1, 1)]})
+    write_deltalake(store.table("observations"), rows, partition_by=["date"])
+    Path(store.landing()).mkdir(parents=True)
+    for day in days:
+        (Path(store.landing()) / f"{day}.csv.gz").write_bytes(gzip.compress(f"{header}\n".encode()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 from scipy.stats import false_discovery_control
@@ -24,6 +26,7 @@ from muster.context import PartitionContext
 from muster.evaluation.candidates import NotTrained
 from muster.evaluation.decisions import CorruptChampion
 from muster.evaluation.significance import CHANCE_REASONS
+from muster.features.files import NoFeatures
 from muster.mlflow.candidates import TaggedCandidate
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.models.shards import ShardWriter, encode
@@ -34,6 +37,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import evaluate
 from muster_jobs.job import Job
+from tests.landed import land_nothing
 
 DECLARED = {
     "name": "made",
@@ -279,6 +283,16 @@ def test_the_features_are_those_of_the_version_that_was_trained_on(job: LocalJob
     put(job.store, "features", later.set_column(later.schema.get_field_index("signal"), "signal", constant))
     evaluate.run(job)
     assert decisions(job) == before
+
+
+def test_days_on_which_nothing_happened_hold_every_group(job: LocalJob) -> None:
+    shutil.rmtree(job.store.table("features"))
+    put(job.store, "features", features(job.workload).filter(pc.field("partition") < "2024-01-22"))
+    with pytest.raises(NoFeatures, match="run ingest and features first"):
+        evaluate.run(job)
+    land_nothing(job.store, "place,at,delay", job.windows.evaluate.days())
+    evaluate.run(job)
+    assert [(row["group"], row["verdict"]) for row in decisions(job)] == [(group, "hold") for group in sorted(GROUPS)]
 
 
 @pytest.mark.parametrize(("buckets", "cores"), [(1, 1), (4, 3), (64, 2)])

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import yaml
-from deltalake import write_deltalake
 
 from muster.storage.tables import PREDICTIONS
 from muster_local import PROJECT
+from tests.landed import land_nothing
 
 Line = Any
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
@@ -91,17 +89,7 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
     assert _predictions(served).equals(first)
     assert first.num_rows == 123
 
-    nothing_happens(served, served.second)
+    land_nothing(served.store, "carrier,origin,at,delay", served.at(served.second).windows.score.days())
     quiet = _run(served, "score", declared, served.second, SPARK_REMOTE=spark_connect_server)
     assert (quiet["rows"], quiet["model_version"]) == (0, promoted["to_version"])
     assert _predictions(served).equals(first)
-
-
-def nothing_happens(line: Line, partition: str) -> None:
-    """Land files without rows for a slice, after an ingest of another."""
-    rows = pa.table({"group": ["G1,X"], "date": [date.fromisoformat(line.first)]})
-    write_deltalake(line.store.table("observations"), rows, partition_by=["date"])
-    Path(line.store.landing()).mkdir(parents=True)
-    for day in line.at(partition).windows.score.days():
-        file = Path(line.store.landing()) / f"{day}.csv.gz"
-        file.write_bytes(gzip.compress(b"carrier,origin,at,delay\n"))

@@ -24,7 +24,7 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 }
 
 QUARANTINE = pa.schema([("date", DATE), ("file", STRING), ("row", STRING), ("reason", STRING)])
-"""A refused row: `row` is JSON of the text as landed, by column."""
+"""A refused row: `row` is JSON of the text as landed, by column; of a line that is no such row, the line."""
 
 LEDGER = pa.schema(
     [
