@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from muster.scoring.score import count_predictions, prepare, score_bucket
+from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 from muster.training.bins import balance
 from muster_jobs.command_line import main
@@ -14,7 +14,10 @@ from muster_jobs.job import Job
 
 def run(job: Job) -> dict[str, Any]:
     """Score bucket by bucket; the rows go from the executors to the table, not through here."""
-    scoring = prepare(job.context)
+    try:
+        scoring = prepare(job.context)
+    except NoChampionThen as none:
+        return {"skipped": str(none), "rows": 0}
     bins = balance(scoring.costs, job.bins)
     rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")

@@ -171,7 +171,7 @@ def together(*arguments):
     until = time.monotonic() + 120
     while len(list(meeting.iterdir())) < 2 and time.monotonic() < until:
         time.sleep(0.01)
-    append(*arguments)
+    return append(*arguments)
 
 Journal.append = together
 try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from muster.champions import alias
+from muster.champions import alias, artifacts
 from muster.champions.errors import ALIAS, AliasMoved
 from muster.champions.journal import Journal
 from muster.champions.opened import scorers
@@ -63,7 +63,7 @@ def test_what_other_verdicts_have_journalled_is_not_carried_out(
     journalled_only(registry, registry.second, monkeypatch)
     registry.decide(registry.second, run, dict.fromkeys(WON, "reject"), against)
     result = registry.promote(registry.second)
-    assert (result["moved"], result["reason"]) == (False, "no group was promoted")
+    assert (result["moved"], result["reason"]) == (False, "no group was promoted: 0 held, 2 rejected")
     assert [registry.position(group) for group in WON] == ["1", "1"]
 
 
@@ -122,7 +122,8 @@ def test_from_packs_to_a_model_a_group(grouped: Line) -> None:
     grouped.declared |= {"registry": "per_group"}
     grouped.week(grouped.third, {A: "promote"}, 3.0)
     grouped.promote(grouped.third)
-    assert versions(grouped, grouped.second, A) == ["1"]  # none is so old: the present one answers
+    assert scorers(grouped.at(grouped.second)) is None
+    assert versions(grouped, grouped.third, A) == ["1"]
     with pytest.raises(Exception, match="there was no champion before"):
         grouped.plan()
 
@@ -134,7 +135,7 @@ def test_from_a_model_a_group_to_packs(grouped: Line, monkeypatch: pytest.Monkey
     grouped.week(grouped.second, WON, 2.0)
     assert grouped.promote(grouped.second)["to_version"] == "1"
     assert not grouped.journal.pending
-    assert versions(grouped, grouped.first, A) == ["1"]
+    assert versions(grouped, grouped.second, A) == ["1"]
 
 
 def test_a_rollback_of_groups_that_were_moved_since_names_the_workload(grouped: Line) -> None:
@@ -162,7 +163,7 @@ def test_verdicts_that_were_overtaken_while_they_were_registered_move_nothing(
         built = build(*arguments)
         with monkeypatch.context() as patched:
             patched.setattr(promote, "artifacts", build)
-            registry.week(registry.second, WON, 3.0, against)
+            registry.week(registry.second, WON | {C: "reject"}, 3.0, against)  # another run, of one group more
             registry.promote(registry.second)
         return built
 
@@ -174,21 +175,30 @@ def test_verdicts_that_were_overtaken_while_they_were_registered_move_nothing(
     assert len(registry.moves) == len({(move["group"], move["to_version"]) for move in registry.moves})
 
 
-def test_two_that_carry_out_the_same_verdicts_say_the_same(registry: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+MOMENTS = [(promote, "artifacts"), (artifacts, "_create_model"), (Journal, "append")]
+
+
+@pytest.mark.parametrize(("module", "step"), MOMENTS, ids=[step for _, step in MOMENTS])
+def test_two_that_carry_out_the_same_verdicts_say_the_same_and_leave_one_version(
+    registry: Line, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
+) -> None:
     registry.week(registry.first, WON, 1.0)
-    build, results = promote.artifacts, []
+    own, results = getattr(module, step), []
 
     def overtaken(*arguments: Any) -> Any:
-        built = build(*arguments)
-        with monkeypatch.context() as patched:
-            patched.setattr(promote, "artifacts", build)
-            results.append(registry.promote(registry.first))
-        return built
+        if not results:
+            with monkeypatch.context() as patched:
+                patched.setattr(module, step, own)
+                results.append(registry.promote(registry.first))
+        return own(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(promote, "artifacts", overtaken)
+        patched.setattr(module, step, overtaken)
         results.append(registry.promote(registry.first))
     names = ("moved", "reason", "from_version", "to_version", "promoted", "kept", "groups")
     assert results[0]["moved"]
     assert {name: results[0][name] for name in names} == {name: results[1][name] for name in names}
     assert len(registry.moves) == len({(move["group"], move["to_version"]) for move in registry.moves})
+    for group in WON:
+        name = registry.unit(group).name
+        assert len(connect().search_model_versions(f"name = '{name}'")) == 1, name

@@ -6,12 +6,13 @@ Some run on the real MLflow server too: a promotion and a rollback, each as a wh
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from muster.champions import alias
-from muster.champions.errors import ALIAS, AliasMoved, MoveUnderWay
+from muster.champions.errors import ALIAS, AliasGone, AliasMoved, MoveUnderWay
 from muster.champions.journal import Journal
 from muster.champions.opened import opponents
 from muster.errors import UnknownName
@@ -22,7 +23,10 @@ from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack
 from muster.promotion.verdicts import NotJudged, read_verdicts
-from muster.scoring.score import CannotScore, prepare, score_bucket
+from muster.scoring.score import CannotScore, NoChampionThen, prepare, score_bucket
+from muster.settings import settings
+from muster_jobs import score
+from muster_jobs.job import Job
 from tests.promotion.conftest import Killed, Line, dying
 from tests.registry.which import ON_BOTH, ON_REAL
 
@@ -85,6 +89,17 @@ def test_the_next_champion_keeps_the_groups_that_did_not_win(registry: Registry)
     assert registry.slopes(registry.second, A, B, C) == [2.0, 1.0, 1.0]
 
 
+def test_a_slice_older_than_the_first_champion_is_not_scored_by_models_that_have_seen_it(registry: Registry) -> None:
+    registry.week(registry.second, WON, 2.0)
+    registry.promote(registry.second)
+    with pytest.raises(NoChampionThen, match="no champion yet that is as old as the slice; one of a later partition"):
+        registry.slopes(registry.first, A)
+    result = score.run(Job("score", registry.at(registry.first), settings(), "try"))
+    assert (result["rows"], "later partition has learnt from this slice's rows" in result["skipped"]) == (0, True)
+    assert registry.store.open("predictions") is None
+    assert registry.slopes(registry.second, A) == [2.0]
+
+
 def test_a_slice_is_scored_by_the_champion_of_its_own_time(registry: Registry) -> None:
     registry.two_weeks()
     assert registry.slopes(registry.first, A, B, C) == [1.0, 1.0, 1.0]
@@ -102,9 +117,12 @@ def test_candidates_are_judged_against_the_champion_of_before_their_partition(re
 
 @pytest.mark.parametrize("verdict", ["reject", "hold"])
 def test_without_a_winner_nothing_moves(registry: Registry, verdict: str) -> None:
-    registry.week(registry.first, {A: verdict}, 1.0)
+    run = registry.train(registry.first, {A: 1.0})
+    registry.decide(registry.first, run, {A: verdict}, evidence={"reason": "as the gate found"})
     result = registry.promote(registry.first)
-    assert (result["moved"], result["reason"], registry.moves) == (False, "no group was promoted", [])
+    counts = {"reject": "0 held, 1 rejected", "hold": "1 held, 0 rejected"}[verdict]
+    reason = f"no group was promoted: {counts}, most for 'as the gate found'"
+    assert (result["moved"], result["reason"], registry.moves) == (False, reason, [])
     with pytest.raises(CannotScore, match="there is no champion yet"):
         registry.slopes(registry.first, A)
 
@@ -309,6 +327,52 @@ def test_a_move_by_hand_is_written_down_by_a_rollback_to_it(registry: Registry) 
     assert registry.roll_back("1", groups)["moved"]
     assert [(row["from_version"], row["to_version"]) for row in registry.moves][-1] == ("2", "1")
     assert not registry.roll_back("1", groups)["moved"]
+
+
+def _remove(registry: Registry, what: str) -> None:
+    """Remove the alias of A's champion, its version, or all versions, as MLflow's own page does."""
+    name, client = registry.unit(A).name, connect()
+    if what == "alias":
+        client.delete_registered_model_alias(name, ALIAS)
+    for version in {"version": ["2"], "versions": ["2", "1"]}.get(what, []):
+        client.delete_model_version(name, version)
+
+
+@pytest.mark.parametrize("what", ["alias", "version", "versions"])
+def test_a_champion_that_was_removed_by_hand_is_missed_and_comes_back_by_a_rollback(
+    registry: Registry, what: str
+) -> None:
+    registry.two_weeks()
+    registry.slopes(registry.third, A)
+    _remove(registry, what)
+    registry.week(registry.third, {A: "promote", B: "reject"}, 3.0, registry.judged(A=None, B="1"))
+    with pytest.raises(AliasGone, match=rf"by the journal version 2 is: .*rollback {registry.name}"):
+        registry.slopes(registry.third, A)
+    with pytest.raises(AliasGone), nullcontext(opponents(registry.at(registry.third))) as champions:
+        champions.open([A]).__enter__()
+    with pytest.raises((AliasGone, AliasMoved), match="by the journal version 2 is: somebody removed"):
+        registry.promote(registry.third)
+    assert len(registry.moves) == (2 if registry.workload.registry == "pack" else 4)
+    back = None if what == "versions" else "1"
+    groups = [] if registry.workload.registry == "pack" else [A]
+    assert registry.roll_back(back, groups)["from_version"] is None
+    assert registry.slopes(registry.third, A, B, C) == [2.0 if back is None else 1.0, 1.0, 1.0]
+    at = registry.position(A)
+    registry.week(registry.third, {A: "promote", B: "reject"}, 3.0, registry.judged(A=at, B="1"))
+    assert registry.promote(registry.third)["moved"]
+    assert registry.slopes(registry.third, A, B, C) == [3.0, 1.0, 1.0]
+
+
+def test_a_first_promotion_that_is_not_known_to_be_made_leaves_no_champion_to_miss(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.week(registry.first, {A: "promote"}, 1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(promotion, "move_alias", dying(promotion.move_alias, after=False))
+        with pytest.raises(Killed):
+            registry.promote(registry.first)
+    with pytest.raises(CannotScore, match="no champion yet") if registry.workload.registry == "pack" else nullcontext():
+        assert registry.slopes(registry.second, A) == [0.0]
 
 
 def test_what_cannot_be_meant_is_refused(registry: Registry) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import cloudpickle
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from muster.champions import journal
+from muster.champions.journal import Move
+from muster.champions.opened import opponents
 
 Line = Any
 pytestmark = pytest.mark.slow
@@ -63,3 +66,33 @@ def test_a_table_that_refuses_every_commit_ends_the_move(served: Line, monkeypat
         served.promote(served.first)
     assert len(tried) == journal.ATTEMPTS
     assert served.position() is None
+
+
+def test_a_groups_history_is_read_once_a_promotion_and_does_not_travel(
+    grouped: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [f"G{number},X" for number in range(20)]
+    grouped.week(grouped.first, dict.fromkeys(groups, "promote"), 1.0)
+    grouped.promote(grouped.first)
+    unit, run = grouped.unit(groups[0]), grouped.moves[0]["run"]
+    sizes = []
+    for partition, count in ((grouped.second, 0), (grouped.third, 300)):
+        history = [Move(unit, "1", "1", "gate", "x", run, grouped.first, "0" * 64, {"rows": 1})] * count
+        _written(grouped, history)
+        champions = opponents(grouped.at(partition))
+        assert champions is not None
+        sizes.append(len(cloudpickle.dumps(champions)))
+    assert sizes[1] - sizes[0] < 1_000
+    reads: list[Any] = []
+    read = journal._read
+    monkeypatch.setattr(journal, "_read", lambda *what: reads.append(what) or read(*what))
+    grouped.week(grouped.second, {groups[1]: "promote"}, 2.0, {groups[1]: "1"})
+    assert grouped.promote(grouped.second)["promoted"] == 1
+    assert len(reads) == 1
+
+
+def _written(line: Line, moves: list[Move]) -> None:
+    if moves:
+        held = line.journal
+        held.append(moves)
+        held.note_made()

@@ -269,6 +269,21 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line) -> None
     assert counted[1] <= counted[0] <= 50
 
 
+def test_a_pack_comes_back_from_the_store_though_mlflow_has_lost_its_version_and_its_run(served: Line) -> None:
+    promoted(served, served.first, {"A,X": 1.0, "B,X": 1.0}, None)
+    client, run_id = connect(), json.loads(served.moves[0]["evidence"])["mlflow_run_id"]
+    client.delete_model_version(served.name, "1")
+    client.delete_run(run_id)
+    result = _roll_back(served, against="none")
+    assert (result["moved"], result["from_version"], result["to_version"]) == (True, None, "2")
+    assert slopes(served) == {"A,X": 1.0, "B,X": 1.0}
+    assert versions(served)[0].run_id != run_id
+    promoted(served, served.second, {"A,X": 2.0}, "2")
+    assert _roll_back(served)["to_version"] == "2"
+    with pytest.raises(CannotRollBack, match="there was no champion before version 2"):
+        _roll_back(served)
+
+
 def test_a_version_that_was_never_champion_is_no_way_back(served: Line) -> None:
     three_weeks(served)
     client = connect()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,7 +118,7 @@ def test_without_groups_all_that_the_last_promotion_changed_go_back_together(wee
         back(weeks)
 
 
-def test_what_cannot_be_meant_is_said(weeks: Line) -> None:
+def test_what_cannot_be_meant_is_said(weeks: Line, stack_home: Path) -> None:
     for groups in ([], ["A,X", "B,X"]):
         with pytest.raises(WrongArgument, match=f"version '1' goes with exactly one group, not {len(groups)}"):
             look(weeks, "1", groups)
@@ -129,8 +131,10 @@ def test_what_cannot_be_meant_is_said(weeks: Line) -> None:
     connect().set_model_version_tag(name(weeks, "A,X"), "2", MODEL_DIGEST, "0" * 64)
     with pytest.raises(CannotRollBack, match=r"1 groups have no sound version.*'A,X'.*the journal says"):
         back(weeks)
+    place = connect().get_model_version(name(weeks, "A,X"), "2").source
     connect().delete_model_version(name(weeks, "A,X"), "2")
-    with pytest.raises(CannotRollBack, match="version 2 is no longer registered"):
+    shutil.rmtree(next(stack_home.rglob(Path(place).name)))
+    with pytest.raises(CannotRollBack, match=r"version 2 .* is no longer registered, and its files are gone"):
         back(weeks)
     assert (at(weeks), rolled_back(weeks)) == (["3", "2", "1"], [])
 
@@ -207,9 +211,10 @@ def test_an_alias_moved_in_the_very_moment_is_told_and_the_others_are_back(
 ) -> None:
     own = Journal.append
 
-    def meanwhile(*arguments: Any) -> None:
-        own(*arguments)
+    def meanwhile(*arguments: Any) -> Any:
+        rows = own(*arguments)
         connect().delete_registered_model_alias(name(weeks, "A,X"), ALIAS)
+        return rows
 
     with monkeypatch.context() as patched:
         patched.setattr(Journal, "append", meanwhile)

@@ -17,7 +17,6 @@ from muster.evaluation.decisions import CorruptChampion
 from muster.mlflow.client import connect
 from muster.models.build import BadSource
 from muster.models.loading import CorruptModel, ForbiddenModel
-from muster.models.reader import CorruptManifest
 from muster.models.vouched import ModelsNotVouched
 from muster.promotion.rollback import roll_back
 from muster.promotion.rollback_plan import CannotRollBack
@@ -103,7 +102,7 @@ def test_another_pickle_in_a_shard_is_refused(
 MANIFEST = {
     "score": (BadChampion, "champion version 1 cannot be used: the manifest .* has sha256 .* expected was"),
     "evaluate": (BadChampion, "champion version 1 cannot be used: the manifest .* has sha256 .* expected was"),
-    "promote": (CorruptManifest, "has sha256 .* expected was"),
+    "promote": (BadChampion, "champion version 1 cannot be used: the manifest .* has sha256 .* expected was"),
 }
 
 

@@ -109,7 +109,10 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
         digest = build_pack(workload, home.store, windows.partition, models, winners, None).sha256
     else:
         [stored] = models.select(PLACE).to_pylist()
-        unit, evidence = Unit("trains", f"trains_{group}", group), {"takes": takes(workload), "loads": []} | stored
+        unit, evidence = (
+            Unit("trains", f"trains_{group}", group),
+            {"takes": takes(workload.features.columns), "loads": []} | stored,
+        )
     journal = Journal(home.store)
     before = journal.of(unit)
     version = str(len(before) + 1)

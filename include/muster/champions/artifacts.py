@@ -95,6 +95,22 @@ def register(artifact: Artifact) -> RegisteredVersion:
     return described(unit, _ready(client, versions.remove_surplus(version)))
 
 
+@muster_errors()
+def remove_twin(unit: Unit, version: str) -> None:
+    """Remove a version that another one has the same bytes as, and the logged model that it is alone."""
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    try:
+        model_id = client.get_model_version(unit.name, version).model_id
+        client.delete_model_version(unit.name, version)
+        if model_id:
+            client.delete_logged_model(model_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # by an earlier attempt
+            raise
+
+
 def _create_model(client: MlflowClient, artifact: Artifact) -> bool:
     """Create the registered model where there is none; tell whether it is new: then there is no version to look for."""
     from mlflow.exceptions import MlflowException

@@ -12,9 +12,13 @@ from muster.settings import command
 ALIAS = "Champion"
 
 
+NO_VERSION = "none"
+"""Written where a version is named and there is none."""
+
+
 def version_text(version: str | None) -> str:
     """Return a version in words; None is no version."""
-    return "no version" if version is None else f"version {version}"
+    return "no version" if version in (None, NO_VERSION) else f"version {version}"
 
 
 def _look_again(workload: str) -> str:
@@ -91,6 +95,27 @@ class NotVouched(MusterError):
         super().__init__(
             f"version {version} of the registered model '{name}' is not used: {why}; find out who changed it, then "
             f"put the tag right, or roll back to a version of '{journal}'"
+        )
+
+
+class AliasGone(MusterError):
+    """Raised when no version bears the alias, though the journal knows of a champion: somebody removed it."""
+
+    def __init__(self, workload: str, name: str, group: str | None, champion: str) -> None:
+        back = command(f"rollback {workload}" + (f" --group '{group}'" if group else ""))
+        super().__init__(
+            f"no version of the registered model '{name}' is {ALIAS} any more, but by the journal version {champion} "
+            f"is: somebody removed the alias, or that version; '{back}' puts it back, and with --to an earlier one"
+        )
+
+
+class VersionGone(MusterError):
+    """Raised when a version that was champion is neither registered nor to be found among the files."""
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"version {version} of the registered model '{name}' is no longer registered, and its files are gone; "
+            f"roll back to another one"
         )
 
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from muster.champions.access import Access
-from muster.champions.journal import Moves, evidence_of
+from muster.champions.as_of import AsOf
+from muster.champions.journal import Journal, Moves, evidence_of
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
-from muster.champions.versions import AsOf, RegisteredVersion, takes
+from muster.champions.versions import RegisteredVersion, takes
 from muster.context import Context
 from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
@@ -39,7 +40,7 @@ def fetch_champions(
     A champion that takes other features than the workload has now counts as none.
 
     Raises:
-        ForeignVersion, NotVouched: when an alias is at what Muster did not put there.
+        AliasGone, ForeignVersion, NotVouched: when an alias was removed, or is at what Muster did not put there.
     """
     fetched: list[Fetched] = []
     by_group = {str(unit.group): unit for unit in units}
@@ -48,7 +49,7 @@ def fetch_champions(
             for group in access.in_turn(by_group):
                 access.wait_for(group)
                 champion = as_of.champion(by_group[group], moves[group], context.store)
-                if champion is not None and champion.takes == takes(context.workload):
+                if champion is not None and champion.takes == takes(context.workload.features.columns):
                     fetched.append(Fetched(champion, _stored(champion, folder)))
         yield fetched, folder
 
@@ -87,14 +88,17 @@ def write_pack_of(
     return write_manifest(folder, table, description | {"prior": prior})
 
 
-def prior(moves: Mapping[str, Moves], partition: str) -> float:
+def prior(journal: Journal, partition: str) -> float:
     """Return the share of positives in the training rows of all groups' champions, as a pack of them would have it.
 
     Of the champions at `partition`; where none is so old, of today's.
     """
-    then = [[move for move in rows if move["partition"] <= partition] for rows in moves.values()]
-    known: list[Moves] = [rows for rows in then if rows] or list(moves.values())
-    evidence = [evidence_of(rows[-1]) for rows in known]
+    then, today = [], []
+    for group in journal.groups:
+        rows = journal.of_group(group)
+        today.append(evidence_of(rows[-1]))
+        then += [evidence_of(row) for row in [row for row in rows if row["partition"] <= partition][-1:]]
+    evidence = then or today
     own = [item for item in evidence if not item.get("parent")] or evidence
-    rows = sum(item.get("rows") or 0 for item in own)
-    return sum(item.get("positives") or 0 for item in own) / rows if rows else 0.0
+    count = sum(item.get("rows") or 0 for item in own)
+    return sum(item.get("positives") or 0 for item in own) / count if count else 0.0

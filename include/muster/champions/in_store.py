@@ -38,7 +38,7 @@ def champion_in_store(context: PartitionContext, group: str) -> Incumbents | Non
 
 def _row(context: PartitionContext, group: str | None) -> Row | None:
     """Return the move that made the champion: of an earlier partition, as in `champions.opened.opponents`."""
-    moves = [row for row in Journal(context.store).rows if row["group"] == group]
+    moves = Journal(context.store).of_group(group)
     if not moves:
         return None
     version = newest_ancestor(moves, moves[-1]["to_version"], lambda partition: partition < context.partition)
@@ -58,7 +58,8 @@ def _of_pack(context: PartitionContext, row: Row, group: str) -> Incumbents:
 def _of_group(context: PartitionContext, row: Row) -> Incumbents | None:
     """Return the group's own model, where the run that trained it has left it; None where it takes other features."""
     evidence = evidence_of(row)
-    if evidence.get("takes", takes(context.workload)) != takes(context.workload):
+    taken = takes(context.workload.features.columns)
+    if evidence.get("takes", taken) != taken:
         return None
     stored = {"group": row["group"], "origin_run": row["run"], "sha256": row["manifest_sha256"]}
     stored |= {name: evidence.get(name) for name in PLACE}

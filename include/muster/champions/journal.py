@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -28,7 +30,7 @@ ATTEMPTS = 5
 
 Row = Mapping[str, Any]
 Moves = Sequence[Row]
-"""Rows of `alias_journal`, the latest last."""
+"""Rows of `alias_journal`, the latest last; each with `made`: whether it is known that the alias was moved."""
 
 
 class JournalMovedOn(Exception):
@@ -61,33 +63,68 @@ class Move:
 
 
 class Journal:
-    """A workload's journal as it was read."""
+    """A workload's journal as it was read, or some groups' rows of it: in Arrow, a unit's rows made when asked for."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, groups: Collection[str] | None = None, version: int | None = None) -> None:
         self._store = store
-        self._table = store.open("alias_journal")
-        self.rows: list[dict[str, Any]] = [] if self._table is None else _rows(self._table)
+        self._table = store.open("alias_journal", version)
+        self._moves = _read(self._table, groups)
+        self._made_until = _made_until(self._table)
+
+    @property
+    def version(self) -> int | None:
+        """The table's version: another process that reads it reads the same."""
+        return None if self._table is None else self._table.version()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All moves, the latest last."""
+        return self._dicts(self._moves)
+
+    @property
+    def count(self) -> int:
+        """How many moves there are."""
+        return int(self._moves.num_rows)
+
+    @property
+    def last(self) -> Row | None:
+        """The latest move."""
+        return next(iter(self._dicts(self._moves.slice(max(0, self.count - 1)))), None)
 
     @property
     def pending(self) -> Moves:
         """The last moves that were begun and are not known to have been made."""
-        made = 0 if self._table is None else self._table.transaction_version(MADE) or 0
-        return self.rows[made:]
+        return self._dicts(self._moves.filter(pc.field("at") > self._made_until))
 
     def of(self, unit: Unit) -> Moves:
         """Return one unit's own moves."""
-        return [row for row in self.rows if row["group"] == unit.group]
+        return self.of_group(unit.group)
 
-    def by_group(self) -> dict[str, list[Row]]:
-        """Return the moves of groups' own models, by the group: none of a pack that there was at another time."""
-        moves: dict[str, list[Row]] = {}
-        for row in self.rows:
-            if row["group"] is not None:
-                moves.setdefault(row["group"], []).append(row)
-        return moves
+    def of_group(self, group: str | None) -> Moves:
+        """Return the moves of a group's own model; of None those of the pack of all groups."""
+        return self._dicts(self._moves.take(pa.array(self._places.get(group, []), pa.int64())))
 
-    def append(self, moves: Sequence[Move]) -> None:
-        """Write moves down in one commit.
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups with a registered model of their own: none of a pack that there was at another time."""
+        return frozenset(group for group in self._places if group is not None)
+
+    @cached_property
+    def _places(self) -> dict[str | None, list[int]]:
+        places: dict[str | None, list[int]] = {}
+        for place, group in enumerate(self._moves["group"].to_pylist()):
+            places.setdefault(group, []).append(place)
+        return places
+
+    def _dicts(self, moves: pa.Table) -> list[dict[str, Any]]:
+        return [{**row, "made": row["at"] <= self._made_until} for row in moves.to_pylist()]
+
+    def _hold(self, moves: pa.Table) -> None:
+        self._moves = moves
+        self.__dict__.pop("_places", None)
+
+    def append(self, moves: Sequence[Move]) -> list[dict[str, Any]]:
+        """Write moves down in one commit; return their rows.
 
         Raises:
             JournalMovedOn: when another commit has come first since this journal was read.
@@ -95,29 +132,32 @@ class Journal:
         table = self._table
         if table is None:
             table = self._created()
-            if rows := _rows(table):  # another process has just made it, and written to it
-                raise JournalMovedOn(rows[-1])
+            if (first := _read(table)).num_rows:  # another process has just made it, and written to it
+                raise JournalMovedOn(first.slice(first.num_rows - 1).to_pylist()[0])
         at = datetime.now(UTC)
-        if self.rows:  # clocks of two machines differ; the order of the moves is that of the journal
-            at = max(at, self.rows[-1]["at"] + timedelta(microseconds=1))
+        if self.last:  # clocks of two machines differ; the order of the moves is that of the journal
+            at = max(at, self.last["at"] + timedelta(microseconds=1))
         rows = [move.row(at + timedelta(microseconds=number)) for number, move in enumerate(moves)]
-        self._table, self.rows = table, self._commit(table, pa.Table.from_pylist(rows, ALIAS_JOURNAL))
+        added = pa.Table.from_pylist(rows, ALIAS_JOURNAL)
+        self._commit(table, added)
+        self._table = table
+        self._hold(pa.concat_tables([self._moves, added]))
+        return self._dicts(added)
 
-    def _commit(self, table: DeltaTable, added: pa.Table) -> list[dict[str, Any]]:
-        """Append rows in one commit, unless another move has come first; return all rows."""
-        numbered = CommitProperties(app_transactions=[Transaction(MOVES, len(self.rows) + added.num_rows)])
+    def _commit(self, table: DeltaTable, added: pa.Table) -> None:
+        """Append rows in one commit, unless another move has come first: so nothing but them is new."""
+        numbered = CommitProperties(app_transactions=[Transaction(MOVES, self.count + added.num_rows)])
         for attempt in range(ATTEMPTS):
             try:
                 write_deltalake(table, added, mode="append", schema_mode="merge", commit_properties=numbered)
                 break
             except CommitFailedError as error:
                 table.update_incremental()
-                if len(rows := _rows(table)) > len(self.rows):
-                    raise JournalMovedOn(rows[-1]) from error
+                if (now := _read(table)).num_rows > self.count:
+                    raise JournalMovedOn(now.slice(now.num_rows - 1).to_pylist()[0]) from error
                 if attempt + 1 == ATTEMPTS:
                     raise
         table.update_incremental()
-        return _rows(table)
 
     def _created(self) -> DeltaTable:
         location = self._store.table("alias_journal")
@@ -129,15 +169,14 @@ class Journal:
 
     def note_made(self) -> None:
         """Note in the table's log, without a row, that all moves were made; a later move's note is left alone."""
-        if self._table is None:
+        if self._table is None or self.last is None:
             return
-        number = len(self.rows)
         self._table.update_incremental()
-        if (self._table.transaction_version(MADE) or 0) >= number:
-            return
-        noted = CommitProperties(app_transactions=[Transaction(MADE, number)])
-        with contextlib.suppress(CommitFailedError):  # noted by another that finished it, or that went on from it
-            self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=noted)
+        if (self._table.transaction_version(MADE) or 0) < self.count:
+            noted = CommitProperties(app_transactions=[Transaction(MADE, self.count)])
+            with contextlib.suppress(CommitFailedError):  # noted by another that finished it, or that went on from it
+                self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=noted)
+        self._made_until = self.last["at"]
 
 
 def evidence_of(row: Row) -> dict[str, Any]:
@@ -146,6 +185,23 @@ def evidence_of(row: Row) -> dict[str, Any]:
     return evidence
 
 
-def _rows(table: DeltaTable) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pyarrow_table().sort_by("at").to_pylist()
-    return [{"group": None, **row} for row in rows]  # a journal begun before groups had models of their own lacks it
+def _read(table: DeltaTable | None, groups: Collection[str] | None = None) -> pa.Table:
+    """Return the moves, or those of some groups, the latest last."""
+    if table is None:
+        return ALIAS_JOURNAL.empty_table()
+    known = "group" in {field.name for field in table.schema().fields}  # else begun before groups had their own models
+    only = pc.field("group").isin(pa.array(sorted(groups), pa.string())) if groups is not None and known else None
+    moves = table.to_pyarrow_dataset().to_table(filter=only)
+    if not known:
+        moves = moves.append_column("group", pa.nulls(moves.num_rows, pa.string()))
+    return moves.select(ALIAS_JOURNAL.names).cast(ALIAS_JOURNAL).sort_by("at").combine_chunks()
+
+
+def _made_until(table: DeltaTable | None) -> datetime:
+    """Return when the last move was journalled that is known to have been made."""
+    made = 0 if table is None else table.transaction_version(MADE) or 0
+    if table is None or not made:
+        return datetime.min.replace(tzinfo=UTC)
+    at = table.to_pyarrow_table(columns=["at"]).sort_by("at")["at"]
+    until: datetime = at[min(made, len(at)) - 1].as_py()
+    return until

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from muster.champions.journal import Moves, Row, evidence_of
 
+RESTORED = "restored"
+"""What the journal's evidence calls the deleted version that a rollback registered again."""
+
 
 def first_move_to(moves: Moves, version: str | None, before: int | None = None) -> int | None:
     """Return the number of the move (of the first `before`) by which `version` became champion the first time."""
@@ -15,6 +18,12 @@ def first_move_to(moves: Moves, version: str | None, before: int | None = None) 
 def last_row_of(moves: Moves, version: str | None) -> Row | None:
     """Return the latest move to `version`: a registered model that was deleted, and is made anew, counts from 1."""
     return next((row for row in reversed(moves) if row["to_version"] == version), None)
+
+
+def champion_of(moves: Moves) -> str | None:
+    """Return the version that is champion by the moves; None where none is known to have been made."""
+    begun = any(move["made"] or move["from_version"] is not None for move in moves)
+    return str(moves[-1]["to_version"]) if begun else None
 
 
 def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], bool]) -> str | None:
@@ -28,7 +37,7 @@ def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], b
     while version is not None and (number := first_move_to(moves, version, number)) is not None:
         if wanted(moves[number]["partition"]):
             break
-        version = moves[number]["from_version"]
+        version = _came_of(moves[number])
     return version
 
 
@@ -38,8 +47,15 @@ def promotion_of(moves: Moves, version: str | None) -> Row | None:
     while (number := first_move_to(moves, version, number)) is not None:
         if moves[number]["cause"] == "gate":
             return moves[number]
-        version = moves[number]["from_version"]
+        version = _came_of(moves[number])
     return None
+
+
+def _came_of(move: Row) -> str | None:
+    """Return the version that a move's came of: one that was deleted, and registered again, is the same under a new
+    number."""
+    restored: str | None = evidence_of(move).get(RESTORED)
+    return restored or move["from_version"]
 
 
 def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) -> bool:

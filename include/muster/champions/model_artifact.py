@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from muster.champions.artifacts import Upload
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
-from muster.champions.versions import GROUP, MODEL_DIGEST, PARTITION, RUN, TAKES, RegisteredVersion, takes
+from muster.champions.versions import (
+    GROUP,
+    MODEL_DIGEST,
+    PARTITION,
+    RUN,
+    TAKES,
+    RegisteredVersion,
+    place_below,
+    takes,
+)
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
 from muster.models.bundle import STORED, save_model
@@ -55,7 +64,7 @@ class ModelArtifact:
             MODEL_DIGEST: self.digest,
             RUN: self.stored["run"],
             PARTITION: self.stored["partition"],
-            TAKES: takes(self.workload),
+            TAKES: takes(self.workload.features.columns),
             "muster.workload": self.workload.name,
             "muster.algorithm": self.stored["algorithm"],
             "muster.features_version": str(self.stored["features_version"]),
@@ -65,8 +74,7 @@ class ModelArtifact:
         """Upload the model below its run, to a place that its digest names: another attempt writes over it."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        row = self.stored
-        to = f"{self.uploads_to}/groups/{self.unit.name.rpartition('.')[2]}-{self.digest[:12]}"
+        row, to = self.stored, place_below(self.uploads_to, self.unit, self.digest)
         data = read_bytes(self.root / row["shard"], row["offset"], row["length"])
         check(data, self.digest, str(self.unit.group), row["shard"])
         store, group = Store(str(self.root), self.workload.name), str(self.unit.group)

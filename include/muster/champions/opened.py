@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.champions.access import Access
+from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
-from muster.champions.fetched import Fetched, fetch_champions, prior, write_pack_of
-from muster.champions.journal import Journal, Moves
-from muster.champions.units import Unit, is_pack, units
-from muster.champions.versions import AsOf, RegisteredVersion
+from muster.champions.fetched import fetch_champions, prior, write_pack_of
+from muster.champions.journal import Journal
+from muster.champions.units import is_pack, units
+from muster.champions.versions import RegisteredVersion
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.feature_rows import answering_baseline
@@ -120,8 +121,10 @@ class GroupChampions:
     """Each group's champion, asked for and fetched by the executor that needs it."""
 
     context: Context
-    units: Mapping[str | None, Unit]
-    moves: Mapping[str, Moves]
+    groups: frozenset[str]
+    """All that have one."""
+    journal_version: int | None
+    """Whoever opens champions reads their moves, at this version of the journal: it grows with every partition."""
     as_of: AsOf
     access: Access
     prior: float
@@ -137,23 +140,21 @@ class GroupChampions:
 
     @property
     def to_fetch(self) -> Collection[str]:
-        return tuple(self.moves)
+        return self.groups
 
     def without_model(self, groups: Collection[str]) -> list[str]:
-        return sorted(set(groups) - self.moves.keys())
+        return sorted(set(groups) - self.groups)
 
     @contextmanager
     def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
-        with fetch_champions(self.context, self._wanted(groups), self.moves, self.as_of, self.access) as fetched:
-            yield self._opened(*fetched)
-
-    def _wanted(self, groups: Collection[str]) -> list[Unit]:
-        return [self.units[group] for group in groups if group in self.moves]
-
-    def _opened(self, models: list[Fetched], folder: Path) -> OpenPack:
-        digest = write_pack_of(self.context.workload, models, self.moves, self.prior, self.baseline, folder)
-        versions = {str(model.champion.unit.group): model.champion.version for model in models}
-        return OpenPack(folder, digest, None, versions)
+        wanted = self.groups.intersection(groups)
+        journal = Journal(self.context.store, wanted, self.journal_version)
+        answering = units(self.context.workload, wanted)
+        moves = {group: journal.of_group(group) for group in wanted}
+        with fetch_champions(self.context, answering.values(), moves, self.as_of, self.access) as (models, folder):
+            digest = write_pack_of(self.context.workload, models, moves, self.prior, self.baseline, folder)
+            versions = {str(model.champion.unit.group): model.champion.version for model in models}
+            yield OpenPack(folder, digest, None, versions)
 
 
 def opponents(context: PartitionContext) -> Champions | None:
@@ -164,20 +165,19 @@ def opponents(context: PartitionContext) -> Champions | None:
 
     Raises:
         BadChampion: when the pack's manifest is not the one that was registered.
-        ForeignVersion, NotVouched: when the alias is at what Muster did not put there.
+        AliasGone, ForeignVersion, NotVouched: when the alias was removed, or is at what Muster did not put there.
     """
     return _champions(context, including=False)
 
 
 def scorers(context: PartitionContext) -> Champions | None:
-    """Return who scores a partition's slice, or None while there is no champion.
+    """Return who scores a partition's slice, or None where there was no champion at its time.
 
-    That is the champion of the slice's own time: a later partition's was elected on the slice's own rows. So a slice
-    scored again gets the same predictions, until a rollback takes back what made them. Where none is as old as the
-    slice, the present champion answers.
+    That is the champion of the slice's own time: a later partition's has learnt from the slice's own rows, or was
+    judged on them. So a slice scored again gets the same predictions, until a rollback takes back what made them.
 
     Raises:
-        BadChampion, ForeignVersion, NotVouched: as `opponents` does.
+        AliasGone, BadChampion, ForeignVersion, NotVouched: as `opponents` does.
     """
     return _champions(context, including=True)
 
@@ -185,18 +185,18 @@ def scorers(context: PartitionContext) -> Champions | None:
 def _champions(context: PartitionContext, including: bool) -> Champions | None:
     journal, key = Journal(context.store), context.partition
     if is_pack(context.workload):
-        return _pack(context, journal, AsOf(key, including, else_current=including))
-    moves = journal.by_group()
-    if not moves:
+        return _pack(context, journal, AsOf(key, including))
+    if not journal.groups:
         return None
-    nothing_so_old = all(rows[0]["partition"] > key for rows in moves.values())
-    as_of = AsOf(key, including, else_current=including and nothing_so_old)
-    answering = units(context.workload, moves)
-    access = Access.of_driver(settings(), len(moves))
+    units(context.workload, journal.groups)  # two groups' models may not have one name
+    as_of = AsOf(key, including)
+    if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in journal.groups):
+        return None
+    access = Access.of_driver(settings(), len(journal.groups))
     if not including:  # of the opponents only the models are asked
-        return GroupChampions(context, answering, moves, as_of, access, 0.0, "prior")
+        return GroupChampions(context, journal.groups, journal.version, as_of, access, 0.0, "prior")
     baseline = answering_baseline(context.workload, context.store)
-    return GroupChampions(context, answering, moves, as_of, access, prior(moves, key), baseline)
+    return GroupChampions(context, journal.groups, journal.version, as_of, access, prior(journal, key), baseline)
 
 
 def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from muster.champions.alias import at_alias
-from muster.champions.errors import ForeignVersion, NotVouched
-from muster.champions.journal import Moves
-from muster.champions.lineage import last_row_of, newest_ancestor
+from muster.champions.errors import AliasGone, ForeignVersion, NotVouched, VersionGone
+from muster.champions.journal import Moves, Row, evidence_of
+from muster.champions.lineage import champion_of, last_row_of
 from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
+from muster.models.build import pack_folder
 from muster.storage.store import Store
-from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+Found = TypeVar("Found")
 
 RUN, PARTITION, GROUP, TAKES = (f"muster.{name}" for name in ("run", "partition", "group", "takes"))
 """Tags of a version: the run and partition that it came of; of one group's model, whose it is and what it takes."""
@@ -42,6 +45,8 @@ class RegisteredVersion:
     run: str = ""
     takes: str = ""
     """Of one group's model: a digest of the features that it takes. A pack's manifest says so itself."""
+    deleted: bool = False
+    """Whether somebody deleted it from the registry: the journal and the stored files say what it was."""
 
     def folder(self, store: Store) -> Path:
         """Return the pack's folder."""
@@ -53,9 +58,9 @@ def digest_tag(unit: Unit) -> str:
     return MANIFEST_DIGEST if unit.group is None else MODEL_DIGEST
 
 
-def takes(workload: Workload) -> str:
-    """Return a digest of the features that models of this workload take, in their order."""
-    return hashlib.sha256(json.dumps(list(workload.features.columns)).encode()).hexdigest()[:16]
+def takes(features: Iterable[str]) -> str:
+    """Return a digest of the features that a model takes, in their order."""
+    return hashlib.sha256(json.dumps(list(features)).encode()).hexdigest()[:16]
 
 
 def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
@@ -81,12 +86,59 @@ def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
 
 @muster_errors()
 def numbered(unit: Unit, number: str, moves: Moves, store: Store) -> RegisteredVersion:
-    """Return version `number`, which was champion at some time. One call.
+    """Return version `number`, which was champion at some time, whoever deleted it since. One call.
 
     Raises:
         ForeignVersion, NotVouched: as `current` does.
+        VersionGone: when it is deleted, and its files are.
     """
-    return vouched(described(unit, connect().get_model_version(unit.name, number)), moves, store)
+    registered = _where_there(lambda: connect().get_model_version(unit.name, number))
+    if registered is not None:
+        return vouched(described(unit, registered), moves, store)
+    row = last_row_of(moves, number)
+    if row is not None and (
+        was := _deleted_pack(unit, row, store) if unit.group is None else _deleted_model(unit, row)
+    ):
+        return was
+    raise VersionGone(unit.name, number)
+
+
+def _deleted_pack(unit: Unit, row: Row, store: Store) -> RegisteredVersion:
+    """Return the pack of a move: its folder in the store is named by its digest."""
+    digest = row["manifest_sha256"]
+    place = pack_folder(store, digest).relative_to(store.root).as_posix()
+    return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], deleted=True)
+
+
+def _deleted_model(unit: Unit, row: Row) -> RegisteredVersion | None:
+    """Return a group's model of a move: its files are below the MLflow run that trained it. Three calls."""
+    from mlflow.models import get_model_info
+
+    run = _where_there(lambda: connect().get_run(evidence_of(row)["mlflow_run_id"]))
+    digest = row["manifest_sha256"]
+    if run is None or not connect().list_artifacts(run.info.run_id, place_below("", unit, digest).lstrip("/")):
+        return None
+    place = place_below(str(run.info.artifact_uri), unit, digest)
+    signature = get_model_info(place).signature
+    taken = takes(signature.inputs.input_names()) if signature else ""
+    return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], taken, deleted=True)
+
+
+def place_below(uploads: str, unit: Unit, digest: str) -> str:
+    """Return where a group's model is among the artifacts of the MLflow run that trained it."""
+    return f"{uploads}/groups/{unit.name.rpartition('.')[2]}-{digest[:12]}"
+
+
+def _where_there(look: Callable[[], Found]) -> Found | None:
+    """Return what is looked for in MLflow; None where MLflow says that it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return look()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def current(unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
@@ -95,12 +147,17 @@ def current(unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
     What the registry says is compared with the journal: to change a champion unseen, both would have to be written.
 
     Raises:
+        AliasGone: when there is no version behind it, though the journal knows of a champion.
         ForeignVersion: when Muster did not register it.
         NotVouched: when the journal has another digest, or knows of no move to that version.
         MlflowException: when the server does not answer, or answers anything but that there is no such alias.
     """
     registered = at_alias(unit)
-    return None if registered is None else vouched(described(unit, registered), moves, store)
+    if registered is not None:
+        return vouched(described(unit, registered), moves, store)
+    if (champion := champion_of(moves)) is not None:
+        raise AliasGone(unit.workload, unit.name, unit.group, champion)
+    return None
 
 
 def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> RegisteredVersion:
@@ -122,32 +179,3 @@ def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> Registere
     if version.unit.group is None and not version.folder(store).resolve().is_relative_to(Path(store.packs()).resolve()):
         raise refused(f"its tag '{FOLDER}' leads out of the store's packs")
     return version
-
-
-@dataclass(frozen=True)
-class AsOf:
-    """How far back a stage looks for a champion."""
-
-    partition: str
-    including: bool
-    """Whether what was promoted for the partition itself counts."""
-    else_current: bool
-    """Whether the present champion answers where none is so old."""
-
-    def old_enough(self, partition: str) -> bool:
-        """Tell whether a champion of `partition` counts."""
-        return partition < self.partition or (self.including and partition == self.partition)
-
-    def champion(self, unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
-        """Return the champion of that time: the present one, or the youngest that it came of. One or two calls.
-
-        Raises:
-            ForeignVersion, NotVouched: as `current` does.
-        """
-        present = current(unit, moves, store)
-        if present is None or self.old_enough(present.partition):
-            return present
-        before = newest_ancestor(moves, present.version, self.old_enough)
-        if before is None:
-            return present if self.else_current else None
-        return numbered(unit, before, moves, store)

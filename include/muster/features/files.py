@@ -101,6 +101,19 @@ def read_bucket(
     return table.sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
 
 
+def groups_of(workload: Workload, features: FeatureFiles, days: DateRange) -> set[str]:
+    """Return the groups with a row of `days`, none that pool others' rows; read batch by batch, one column."""
+    schema = pa.schema([field for field in features_schema(workload) if field.name in ("group", "date", "parent")])
+    keep = (pc.field("date") >= days.start) & (pc.field("date") < days.stop) & ~pc.field("parent")
+    names: set[str] = set()
+    for files in features.files.values():
+        for batch in ds.dataset(list(files), schema=schema, format="parquet").to_batches(
+            columns=["group"], filter=keep
+        ):
+            names.update(pc.unique(batch.column("group")).to_pylist())
+    return names
+
+
 def group_slices(table: pa.Table) -> list[tuple[str, int, int]]:
     """Return (group, start, stop) of each run of equal groups in a table sorted by group."""
     if table.num_rows == 0:

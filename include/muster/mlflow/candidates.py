@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
-from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
+from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG, find_experiment
 from muster.workload.spec import Workload
 
 CANDIDATE_TAG = "muster.candidate"
@@ -36,18 +36,17 @@ def tagged_candidates(workload: Workload) -> list[TaggedCandidate]:
     """Return every candidate of a workload, of any partition: two calls, one of them a search.
 
     Raises:
+        ExperimentDeleted: when the workload's experiment was deleted.
         MlflowException: when the server does not answer; that is never taken for "no candidate".
     """
     client = connect()
-    experiment = client.get_experiment_by_name(workload.name)
+    experiment = find_experiment(client, workload.name)
     if experiment is None:
         return []
     candidates: list[TaggedCandidate] = []
     token: str | None = None
     while True:
-        page = client.search_runs(
-            [experiment.experiment_id], f"tags.`{CANDIDATE_TAG}` != ''", max_results=PAGE, page_token=token
-        )
+        page = client.search_runs([experiment], f"tags.`{CANDIDATE_TAG}` != ''", max_results=PAGE, page_token=token)
         for item in page:
             tags = item.data.tags
             if {RUN_TAG, ALGORITHM_TAG} <= tags.keys():  # else somebody tagged a run of their own

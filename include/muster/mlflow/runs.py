@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from muster.errors import MusterError
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.budget.create_or_find import CreateOrFind
 from muster.mlflow.client import connect
@@ -21,6 +22,16 @@ RUN_TAG, ALGORITHM_TAG = "muster.run", "muster.algorithm"
 """The tags by which a run is found again when its job is tried twice."""
 
 
+class ExperimentDeleted(MusterError):
+    """Raised when a workload's experiment was deleted: MLflow keeps its name, and takes no runs for it."""
+
+    def __init__(self, name: str, experiment_id: str) -> None:
+        super().__init__(
+            f"the MLflow experiment '{name}' was deleted; restore it with 'mlflow experiments restore "
+            f"--experiment-id {experiment_id}', then run this again"
+        )
+
+
 @muster_errors()
 def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[str, str]:
     """Return the id of the MLflow run of each algorithm of a Muster run: `close_run` writes them.
@@ -32,6 +43,19 @@ def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[s
     experiment = _experiment(client, workload)
     ids = _run_ids(client, experiment, run)
     return {name: ids[name][0] if name in ids else _create_run(client, experiment, run, name) for name in algorithms}
+
+
+@muster_errors()
+def run_is_there(run_id: str) -> bool:
+    """Tell whether a run takes anything still: it is neither deleted nor unknown to this server. One call."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(connect().get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
 
 
 @muster_errors()
@@ -80,20 +104,31 @@ def _metrics(values: Mapping[str, float]) -> list[Metric]:
     return [Metric(name, float(value), now, 0) for name, value in values.items()]
 
 
+def find_experiment(client: MlflowClient, name: str) -> str | None:
+    """Return the id of a workload's experiment; None where there is none yet.
+
+    Raises:
+        ExperimentDeleted: when there was one.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise ExperimentDeleted(name, experiment.experiment_id)
+    return None if experiment is None else str(experiment.experiment_id)
+
+
 def _experiment(client: MlflowClient, workload: Workload) -> str:
     """Return the id of the workload's experiment; the first run creates it."""
     from mlflow.exceptions import MlflowException
 
-    experiment = client.get_experiment_by_name(workload.name)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+    if (experiment := find_experiment(client, workload.name)) is not None:
+        return experiment
     try:
         return str(client.create_experiment(workload.name, tags={"muster.workload": workload.name}))
     except MlflowException as error:
-        created_meanwhile = client.get_experiment_by_name(workload.name)
+        created_meanwhile = find_experiment(client, workload.name)
         if error.error_code != "RESOURCE_ALREADY_EXISTS" or created_meanwhile is None:
             raise
-        return str(created_meanwhile.experiment_id)
+        return created_meanwhile
 
 
 def _run_ids(client: MlflowClient, experiment: str, run: str) -> dict[str, list[str]]:

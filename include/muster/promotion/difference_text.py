@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from muster.champions.errors import version_text
 from muster.printable import cell
 
 GAP = 2
@@ -42,7 +43,7 @@ def _headline(difference: Mapping[str, Any]) -> str:
         return cell(scope, 1_000)
     to = difference["to_version"]
     goal = f"version {to}" if to else "a new version"
-    return f"version {difference['from_version']} -> {goal}"
+    return f"{version_text(difference['from_version'])} -> {goal}"
 
 
 def _counts(difference: Mapping[str, Any]) -> list[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from muster.champions.access import Access
 from muster.champions.alias import AliasMove, check_none_under_way, move_alias, note_made, position
-from muster.champions.artifacts import Artifact, register
-from muster.champions.errors import AliasMoved
+from muster.champions.artifacts import Artifact, register, remove_twin
+from muster.champions.errors import AliasGone, AliasMoved
 from muster.champions.journal import Journal, JournalMovedOn, Move, Row
-from muster.champions.lineage import as_judged
-from muster.champions.units import Unit
+from muster.champions.lineage import as_judged, champion_of
+from muster.champions.units import Unit, is_pack
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.mlflow.budget import muster_errors
@@ -20,10 +20,12 @@ from muster.promotion.approval import Approval, approver
 from muster.promotion.promoted import artifacts, evidence, outcome
 from muster.promotion.proposal import Proposal, UnitProposal, propose
 from muster.promotion.unit_tasks import Over, UnitTasks
-from muster.promotion.verdicts import read_verdicts
+from muster.promotion.verdicts import Verdicts, read_verdicts
 from muster.settings import settings
 
 Result = dict[str, Any]
+ATTEMPTS = 3
+"""How often a promotion is tried that others' moves come before, of other groups or by its own twin."""
 
 
 class NotRegistered(MusterError):
@@ -53,20 +55,20 @@ def promote(context: PartitionContext, who: str, approval: Approval | None, over
         BudgetSpent: when MLflow takes no more calls for now.
         NotRegistered: when MLflow failed for some groups; the others are promoted.
     """
-    journal = Journal(context.store)
     verdicts = read_verdicts(context)
     tasks = UnitTasks(over, Access.of_driver(settings(), len(verdicts.winners)))
     this = _Promotion(context, who, tasks)
-    proposal = propose(context, verdicts, journal)
-    this.finish_begun(proposal, journal)
-    if proposal.nothing is None and proposal.due:
-        this.approved_by = approver(context, proposal, approval)
-        this.carry_out(proposal, journal)
-        if not (this.moved or this.left or this.problems):  # another process has just carried out the same
-            proposal = propose(context, verdicts, Journal(context.store))
+    proposal = this.attempt(verdicts, approval)
     if this.problems:
         raise NotRegistered(context.workload.name, this.problems)
     return outcome(context, proposal, this.rows(proposal), this.left, tasks)
+
+
+class RegisteredAs(NamedTuple):
+    """A version of a unit, and what is registered by it."""
+
+    version: str
+    digest: str
 
 
 @dataclass
@@ -84,15 +86,58 @@ class _Promotion:
         self.problems: dict[str | None, str] = {}
         self.moved: Sequence[Row] = ()
         """The journal's rows of the moves that this call made."""
+        self.registered: dict[str | None, RegisteredAs] = {}
+        """What this call registered, or found registered."""
+
+    def attempt(self, verdicts: Verdicts, approval: Approval | None) -> Proposal:
+        """Carry the verdicts out; where another process moved aliases meanwhile, look again whether all is as judged.
+
+        Raises:
+            AliasMoved: when it is not.
+        """
+        stopped: AliasMoved | None = None
+        for _ in range(ATTEMPTS):
+            journal = Journal(self.context.store)
+            proposal = self._proposed(verdicts, journal, stopped)
+            self.finish_begun(proposal, journal)
+            self._remove_twins(proposal)
+            if proposal.nothing is not None or not proposal.due:
+                return proposal
+            self.approved_by = approver(self.context, proposal, approval)
+            stopped = self.carry_out(proposal, journal)
+            if self.moved or self.problems:
+                return proposal
+        raise stopped or AliasMoved.since_judged(self.context.workload.name, None, None, "by others, again and again")
+
+    def _proposed(self, verdicts: Verdicts, journal: Journal, stopped: AliasMoved | None) -> Proposal:
+        """Return the proposal; after an attempt that was stopped only one of the same verdicts, as they were judged."""
+        if stopped is not None and read_verdicts(self.context).digest != verdicts.digest:
+            raise stopped
+        try:
+            proposal = propose(self.context, verdicts, journal)
+        except AliasMoved:
+            if stopped is None:
+                raise
+            raise stopped from None
+        if stopped is not None and is_pack(self.context.workload) and not proposal.done:
+            raise stopped
+        self.left = {}
+        return proposal
+
+    def _remove_twins(self, proposal: Proposal) -> None:
+        """Remove what this call registered where another process has just carried out the same, by its own version."""
+        for one in proposal.done:
+            mine, row = self.registered.get(one.unit.group), one.carried_out
+            if mine and row and mine.digest == row["manifest_sha256"] and mine.version != row["to_version"]:
+                remove_twin(one.unit, mine.version)
 
     def finish_begun(self, proposal: Proposal, journal: Journal) -> None:
         """Make the moves that an earlier attempt has journalled for these very verdicts, and not made."""
-        pending = {id(row) for row in journal.pending}
         done = [(one.unit, one.carried_out) for one in proposal.done if one.carried_out is not None]
-        self._move([AliasMove.of_row(unit, row) for unit, row in done if id(row) in pending], journal)
+        self._move([AliasMove.of_row(unit, row) for unit, row in done if not row["made"]], journal)
 
-    def carry_out(self, proposal: Proposal, journal: Journal) -> None:
-        """Register the winners, journal the moves, make them.
+    def carry_out(self, proposal: Proposal, journal: Journal) -> AliasMoved | None:
+        """Register the winners, journal the moves, make them; return why none was made, where others came first.
 
         By the journal that the proposal was made by: what was moved since is a reason to look again.
         """
@@ -100,6 +145,11 @@ class _Promotion:
         rows = self.tasks.run(built, _register, ["version", "at"])
         self.problems |= {row["group"]: row["problem"] for row in rows if row["problem"]}
         registered = {row["group"]: row for row in rows if not row["problem"]}
+        self.registered = {
+            item.unit.group: RegisteredAs(registered[item.unit.group]["version"], item.digest)
+            for item in built
+            if item.unit.group in registered
+        }
         by_group = {one.unit.group: one for one in proposal.due}
         check_none_under_way(journal, {by_group[group].unit: row["at"] for group, row in registered.items()})
         moves = [
@@ -108,20 +158,28 @@ class _Promotion:
             if item.unit.group in registered and self._as_judged(by_group[item.unit.group], registered, journal)
         ]
         if moves:
-            self._journal(journal, moves)
-            self.moved = journal.rows[-len(moves) :]
+            try:
+                self.moved = journal.append(moves)
+            except JournalMovedOn as moved_on:
+                unit, judged, last = moves[0].unit, moves[0].from_version, moved_on.last["to_version"]
+                return AliasMoved.since_judged(unit.name, judged, last, "another move came first")
             self._move([AliasMove.of(move) for move in moves], journal)
-        elif self.left and not self.problems:
+        elif self.left:
             group = next(iter(self.left))
-            one = by_group[group]
-            raise AliasMoved.since_judged(one.unit.name, one.judged_against, registered[group]["at"])
+            one, at = by_group[group], registered[group]["at"]
+            return AliasMoved.since_judged(one.unit.name, one.judged_against, at, "" if at else self.left[group])
+        return None
 
     def _as_judged(self, one: UnitProposal, registered: Mapping[str | None, Row], journal: Journal) -> bool:
         """Tell whether a unit's alias is to move; where it is neither there already nor as judged, note why not."""
-        row = registered[one.unit.group]
+        row, moves = registered[one.unit.group], journal.of(one.unit)
         if row["at"] == row["version"]:
             return False
-        if as_judged(journal.of(one.unit), self.context.partition, one.judged_against, row["at"]):
+        if row["at"] is None and (champion := champion_of(moves)):
+            gone = AliasGone(one.unit.workload, one.unit.name, one.unit.group, champion)
+            self.left[one.unit.group] = str(gone)
+            return False
+        if as_judged(moves, self.context.partition, one.judged_against, row["at"]):
             return True
         at, judged = row["at"] or "none", one.judged_against or "none"
         self.left[one.unit.group] = f"the alias is at version {at}, but {judged} was judged"
@@ -139,13 +197,6 @@ class _Promotion:
             manifest_sha256=artifact.digest,
             evidence=evidence(self.context, proposal, one, artifact, self.approved_by),
         )
-
-    def _journal(self, journal: Journal, moves: Sequence[Move]) -> None:
-        try:
-            journal.append(moves)
-        except JournalMovedOn as moved_on:
-            unit, judged, last = moves[0].unit, moves[0].from_version, moved_on.last["to_version"]
-            raise AliasMoved.since_judged(unit.name, judged, last, "another move came first") from moved_on
 
     def _move(self, moves: Sequence[AliasMove], journal: Journal) -> None:
         """Make journalled moves; note them as made, or what went wrong.

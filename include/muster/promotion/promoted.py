@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from muster.champions.artifacts import Artifact
 from muster.champions.in_store import PLACE
-from muster.champions.journal import Journal, Row, evidence_of
+from muster.champions.journal import Row, evidence_of
 from muster.champions.model_artifact import ModelArtifact
 from muster.champions.pack_artifact import PackArtifact
 from muster.champions.units import is_pack
@@ -104,7 +104,7 @@ def evidence(
     return {
         **{name: model[name] for name in ("rows", "positives", "parent", "algorithm", *PLACE)},
         **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
-        "takes": takes(context.workload),
+        "takes": takes(context.workload.features.columns),
         **shared,
     }
 
@@ -123,7 +123,7 @@ def outcome(
     `rows` are the journal's of what was moved for these verdicts; `left` says why aliases stay, by group.
     """
     pack = is_pack(context.workload)
-    counts = _pack_counts(rows) if pack else _group_counts(context, rows)
+    counts = _pack_counts(rows) if pack else _group_counts(proposal, rows)
     run_ids = sorted({evidence_of(row)["mlflow_run_id"] for row in rows})
     for run_id in run_ids:
         version = {"muster.model_version": rows[0]["to_version"]} if pack else {}
@@ -153,8 +153,8 @@ def _pack_counts(rows: Sequence[Row]) -> dict[str, int]:
     return {name: evidence_of(rows[0])[name] for name in names} if rows else dict.fromkeys(names, 0)
 
 
-def _group_counts(context: PartitionContext, rows: Sequence[Row]) -> dict[str, int]:
-    champions = len(Journal(context.store).by_group())
+def _group_counts(proposal: Proposal, rows: Sequence[Row]) -> dict[str, int]:
+    champions = len(proposal.base.groups.union(row["group"] for row in rows))
     return {"promoted": len(rows), "kept": champions - len(rows), "groups": champions}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from muster.champions.errors import AliasMoved
+from muster.champions.errors import AliasMoved, BadChampion
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import as_judged, human_choice, moved_by_human
 from muster.champions.units import Unit, is_pack, units
@@ -16,7 +16,7 @@ from muster.context import PartitionContext
 from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
 from muster.models.manifest import fits
-from muster.models.reader import about
+from muster.models.reader import CorruptManifest, about
 from muster.promotion.verdicts import Verdicts, not_judged, run_models, stored_models
 from muster.settings import command
 from muster.workload.spec import Workload
@@ -31,8 +31,6 @@ class UnitProposal:
     """Their decisions."""
     judged_against: str | None
     """The version that was champion to the gate; None when there was none."""
-    moves: Moves
-    """The unit's own."""
     carried_out: Row | None = None
     """The unit's last move, where it carried out these very verdicts."""
     stays: str | None = None
@@ -107,12 +105,14 @@ def propose(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> 
     Raises:
         NotJudged: when a pack's decisions are about several champions, or a winner has no model.
         AliasMoved: when a pack's decisions are about another version than the champion.
+        BadChampion: when the pack that was judged is missing or corrupt.
         ForeignVersion, NotVouched: when a pack's alias is at what Muster did not put there.
     """
     idle = _idle(context.workload, verdicts)
     if is_pack(context.workload):
         return _of_pack(context, verdicts, journal, idle)
-    return Proposal(verdicts, idle=idle) if idle else _of_groups(context, verdicts, journal)
+    base = Base(journal.groups)
+    return Proposal(verdicts, base=base, idle=idle) if idle else _of_groups(context, verdicts, journal, base)
 
 
 def _idle(workload: Workload, verdicts: Verdicts) -> str | None:
@@ -120,7 +120,7 @@ def _idle(workload: Workload, verdicts: Verdicts) -> str | None:
         return DISABLED
     if workload.gate.mode == "dry_run":
         return f"the gate's mode is dry_run: {len(verdicts.winners)} groups would have been promoted"
-    return None if verdicts.winners else "no group was promoted"
+    return None if verdicts.winners else verdicts.no_winner
 
 
 def _of_pack(context: PartitionContext, verdicts: Verdicts, journal: Journal, idle: str | None) -> Proposal:
@@ -134,73 +134,77 @@ def _of_pack(context: PartitionContext, verdicts: Verdicts, journal: Journal, id
         raise not_judged(context, "decisions are about several champions")
     [judged] = verdicts.champions
     before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
-    one = UnitProposal(unit, verdicts.winners, judged, moves)
     at = champion.version if champion else None
-    one = _judged(context, verdicts, one, before, at, journal, champion)
+    one = _judged(context, verdicts, UnitProposal(unit, verdicts.winners, judged), moves, before, at, champion)
     if not one.due:
         return Proposal(verdicts, [one], champion=champion)
     if not as_judged(moves, context.partition, judged, at):
         raise AliasMoved.since_judged(unit.name, judged, at)
-    return Proposal(verdicts, [one], _base(context, one, champion), champion=champion)
+    return Proposal(verdicts, [one], _base(context, one, moves, champion), champion=champion)
 
 
-def _base(context: PartitionContext, one: UnitProposal, champion: RegisteredVersion | None) -> Base:
+def _base(context: PartitionContext, one: UnitProposal, moves: Moves, champion: RegisteredVersion | None) -> Base:
     """Return the pack that was judged: the champion, or what was champion before this partition's own promotion."""
     if one.judged_against is None:
         return Base()
     if champion is None or champion.version != one.judged_against:
-        champion = numbered(one.unit, one.judged_against, one.moves, context.store)
-    manifest = incumbents(context.store, champion.folder(context.store), champion.digest)
+        champion = numbered(one.unit, one.judged_against, moves, context.store)
+    try:
+        manifest = incumbents(context.store, champion.folder(context.store), champion.digest)
+    except CorruptManifest as error:
+        raise BadChampion(champion.version, error) from error
     groups = frozenset(manifest["group"].to_pylist())
     if fits(about(manifest), context.workload):
         return Base(groups, manifest)
     return Base(groups, dropped=len(groups))
 
 
-def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> Proposal:
+def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, base: Base) -> Proposal:
     """Propose for each winner's own unit, by the journal alone: where the aliases are, promotion itself asks."""
-    moves = journal.by_group()
     models = stored_models(context, verdicts, run_models(context, verdicts))
     answering = units(context.workload, [row["group"] for row in verdicts.winners])
     proposals = []
     for row in verdicts.winners:
-        unit, own = answering[row["group"]], moves.get(row["group"], [])
+        unit = answering[row["group"]]
+        own = journal.of(unit)
         promoted = (verdicts.run, models[row["group"]]["sha256"], "gate")
         before = [move for move in own if (move["run"], move["manifest_sha256"], move["cause"]) == promoted]
-        one = UnitProposal(unit, [row], row["champion_version"], own)
-        proposals.append(_judged(context, verdicts, one, before, own[-1]["to_version"] if own else None, journal))
-    return Proposal(verdicts, proposals, Base(frozenset(moves)))
+        at = own[-1]["to_version"] if own else None
+        proposals.append(
+            _judged(context, verdicts, UnitProposal(unit, [row], row["champion_version"]), own, before, at)
+        )
+    return Proposal(verdicts, proposals, base)
 
 
 def _judged(
     context: PartitionContext,
     verdicts: Verdicts,
     one: UnitProposal,
+    moves: Moves,
     before: Moves,
     at: str | None,
-    journal: Journal,
     champion: RegisteredVersion | None = None,
 ) -> UnitProposal:
     """Return the unit's proposal with what the journal says of it.
 
-    `before` are the moves by which these very verdicts were carried out; `at` is where the alias is, as far as known.
+    `moves` are the unit's own, `before` those by which these very verdicts were carried out; `at` is where the alias
+    is, as far as known.
     """
     if before:
-        return _again(context, one, before[-1], at, journal)
-    partition = champion.partition if champion else one.moves[-1]["partition"] if one.moves else ""
+        return _again(context, one, moves, before[-1], at)
+    partition = champion.partition if champion else moves[-1]["partition"] if moves else ""
     if at is not None and partition > context.partition:
         return replace(one, stays=f"the champion is of a later partition, {partition}")
-    return replace(one, stays=human_choice(one.moves, verdicts.run, context.partition, at))
+    return replace(one, stays=human_choice(moves, verdicts.run, context.partition, at))
 
 
-def _again(context: PartitionContext, one: UnitProposal, row: Row, at: str | None, journal: Journal) -> UnitProposal:
+def _again(context: PartitionContext, one: UnitProposal, moves: Moves, row: Row, at: str | None) -> UnitProposal:
     """Return the proposal of a unit in which these verdicts were carried out before: what was moved since stays."""
     done, version = "these verdicts were carried out before, as version", row["to_version"]
-    if row is not one.moves[-1]:
-        since = moved_by_human(one.moves[one.moves.index(row) + 1 :]) or "the alias was moved"
+    if row is not moves[-1]:
+        since = moved_by_human(moves[moves.index(row) + 1 :]) or "the alias was moved"
         return replace(one, stays=f"{done} {version}, and {since} since")
-    begun = any(row is pending for pending in journal.pending)
-    if at != version and not begun:
+    if at != version and row["made"]:
         write_down = command(f"rollback {context.workload.name} --to {at or version}")
         what = f"'{write_down}' writes it down, '--to {version}' undoes it"
         now = f"the alias is at {at or 'no version'} now, by a hand that the journal does not know"

@@ -8,20 +8,22 @@ from datetime import date
 from typing import Any
 
 from muster.champions.alias import AliasMove, check_none_under_way, move_alias, note_made, position
-from muster.champions.artifacts import register
-from muster.champions.errors import AliasMoved, ConcurrentMove
+from muster.champions.artifacts import Artifact, register
+from muster.champions.errors import NO_VERSION, AliasMoved, ConcurrentMove
 from muster.champions.journal import Journal, JournalMovedOn, Move
+from muster.champions.lineage import RESTORED
 from muster.champions.pack_artifact import PackArtifact
+from muster.champions.restored import RestoredModel
 from muster.champions.units import is_pack
 from muster.champions.versions import PARTITION, RUN
 from muster.context import Context
 from muster.errors import WrongArgument
 from muster.mlflow.budget import muster_errors
-from muster.mlflow.client import connect
+from muster.mlflow.runs import open_runs, run_is_there
 from muster.models.build import write_pack
 from muster.promotion.rollback_groups import plan_groups
 from muster.promotion.rollback_pack import plan_pack
-from muster.promotion.rollback_plan import RollbackPlan, Step, Target
+from muster.promotion.rollback_plan import RollbackPlan, Step
 from muster.promotion.same_rows import with_scores
 
 NOT_JOURNALLED = ("shown", "nothing_to_do", "against")
@@ -102,35 +104,52 @@ def _check_as_seen(context: Context, journal: Journal, plan: RollbackPlan) -> No
     for step in plan.steps:
         if (at := positions[step.unit]) != step.seen:
             raise AliasMoved.since_compared(name, step.unit.name, step.from_version, at)
-    if len(journal.rows) != plan.number:
+    if journal.count != plan.number:
         step = plan.steps[0]
         why = "alias_journal has moves that were not there before"
         raise AliasMoved.since_compared(name, step.unit.name, step.from_version, positions[step.unit], why)
 
 
 def _registered(context: Context, plan: RollbackPlan, step: Step) -> Step:
-    """Return the step with its target registered: long ago, or now where it is a pack of today's and older models."""
+    """Return the step with its target registered: long ago, or now where it is a new pack or was deleted since."""
     target = step.target
-    if target.version is not None or target.manifest is None:
+    if target.version is not None:
         return step
-    workload, partition = context.workload, date.fromisoformat(target.partition)
+    artifact: Artifact = _new_pack(context, plan, step) if step.unit.group is None else _again(context, step)
+    version = register(artifact)
+    return replace(step, target=replace(target, version=version.version, digest=version.digest))
+
+
+def _new_pack(context: Context, plan: RollbackPlan, step: Step) -> PackArtifact:
+    target, workload = step.target, context.workload
+    assert target.manifest is not None  # noqa: S101 - for the type: such a pack is planned by its rows
+    partition = date.fromisoformat(target.partition)
     pack = write_pack(workload, context.store, partition, target.run, target.manifest, target.imports)
     tags = {
         PARTITION: target.partition,
         RUN: target.run,
         "muster.groups": str(pack.groups),
-        "muster.rolled_back_from": str(step.from_version),
+        "muster.rolled_back_from": step.from_version or NO_VERSION,
         "muster.rolled_back": str(len(plan.changes)),
     }
-    run_id = str(connect().get_model_version(step.unit.name, str(step.from_version)).run_id)
-    version = register(PackArtifact(step.unit, workload, context.store, pack, run_id, tags))
-    return replace(step, target=Target(version.version, version.digest, target.run, target.partition))
+    run_id = target.evidence["mlflow_run_id"]
+    if not run_is_there(run_id):
+        run_id = open_runs(workload, target.run, [RESTORED])[RESTORED]
+    return PackArtifact(step.unit, workload, context.store, pack, run_id, tags)
+
+
+def _again(context: Context, step: Step) -> RestoredModel:
+    target = step.target
+    assert target.deleted is not None  # noqa: S101 - for the type: else it has a version
+    run_id, algorithm = target.evidence["mlflow_run_id"], target.evidence["algorithm"]
+    return RestoredModel(context.workload, target.deleted, run_id, algorithm)
 
 
 def _move(context: Context, plan: RollbackPlan, step: Step, who: str, why: str) -> Move:
     known = {name: value for name, value in plan.difference.items() if name not in NOT_JOURNALLED} | {"why": why}
     if step.unit.group is None:
         known |= {"to_version": step.target.version, "named": [change.group for change in plan.changes[:NAMED]]}
+        known |= step.target.evidence
     else:
         del known["from_version"], known["to_version"]
         known |= {"against": plan.against, **step.target.evidence, "model": step.unit.name}

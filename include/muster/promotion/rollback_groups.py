@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from muster.champions.alias import position
-from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched
+from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched, VersionGone
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import last_row_of, promotion_of, version_before
+from muster.champions.lineage import RESTORED, last_row_of, promotion_of, version_before
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
@@ -57,7 +58,7 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
     if version is not None and len(groups) != 1:
         why = f"each group has versions of its own, so version '{version}' goes with exactly one group"
         raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
-    moves = journal.by_group()
+    moves = {group: journal.of_group(group) for group in sorted(journal.groups)}
     if not moves:
         raise CannotRollBack(workload.name, "there is no champion yet")
     if unknown := set(groups) - moves.keys():
@@ -65,15 +66,14 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
     plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
     if against not in (None, plan.against):
         raise AliasMoved.some_since_compared(workload.name)
-    _check(context, moves, plan)
-    return plan
+    return replace(plan, steps=_checked(context, moves, plan))
 
 
 def _begun(
     context: Context, journal: Journal, moves: Mapping[str, Moves], asked: Mapping[str, Any], against: str | None
 ) -> RollbackPlan | None:
     """Return the very rollback that is asked for, where the journal has it as its last."""
-    if not journal.rows or evidence_of(journal.rows[-1]).get("asked") != asked:
+    if journal.last is None or evidence_of(journal.last).get("asked") != asked:
         return None
     same = [row["group"] for row in journal.rows if row["group"] and evidence_of(row).get("asked") == asked]
     answering = units(context.workload, same)
@@ -98,7 +98,7 @@ def _new(context: Context, journal: Journal, moves: Mapping[str, Moves], asked: 
         )
     steps = [_step(answering[group], seen[group], str(to), moves[group]) for group, to in targets.items()]
     steps = [step for step in steps if not step.nothing]
-    digest = hashlib.sha256(json.dumps([len(journal.rows), sorted(seen.items())]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([journal.count, sorted(seen.items())]).encode()).hexdigest()[:16]
     return _plan(journal, moves, asked, steps, digest, scope.text)
 
 
@@ -112,7 +112,7 @@ def _plan(
     begun: bool = False,
 ) -> RollbackPlan:
     changes = [_change(step, moves[str(step.unit.group)]) for step in steps]
-    return RollbackPlan(asked, steps, changes, len(moves), len(journal.rows), against, begun, scope=scope)
+    return RollbackPlan(asked, steps, changes, len(moves), journal.count, against, begun, scope=scope)
 
 
 def _named(asked: Mapping[str, Any]) -> Scope:
@@ -181,34 +181,38 @@ def _described(row: Row | None) -> dict[str, Any] | None:
     return described | {name: model[name] for name in ("algorithm",) if name in model}
 
 
-def _check(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -> None:
-    """Verify every version to go back to: tags by the journal, features by the workload, bytes by the tag."""
+def _checked(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -> list[Step]:
+    """Verify every version to go back to: tags by the journal, features by the workload, bytes by the tag.
+
+    A version that somebody deleted is registered again, where its files are still there.
+    """
+    steps: list[Step] = []
+    problems: dict[str | None, str] = {}
     with scratch() as folder:
-        problems = {
-            step.unit.group: why
-            for step in plan.steps
-            if (why := _problem(context, step, moves[str(step.unit.group)], folder))
-        }
+        for step in plan.steps:
+            try:
+                steps.append(_sound(context, step, moves[str(step.unit.group)], folder))
+            except (ForeignVersion, NotVouched, VersionGone, CorruptModel, _OtherFeatures) as error:
+                problems[step.unit.group] = str(error)
     if problems:
         text = bounded(f"'{group}': {why}" for group, why in problems.items())
         raise CannotRollBack(
             context.workload.name, f"{len(problems)} groups have no sound version to go back to: {text}"
         )
+    return steps
 
 
-def _problem(context: Context, step: Step, moves: Moves, folder: Path) -> str | None:
-    from mlflow.exceptions import MlflowException
+class _OtherFeatures(Exception):
+    """Raised when a version could not be scored with."""
 
-    version = str(step.target.version)
-    try:
-        version_before = numbered(step.unit, version, moves, context.store)
-        if version_before.takes != takes(context.workload):
-            return f"version {version} takes other features than the workload has now"
-        fetch(version_before, folder)
-    except (ForeignVersion, NotVouched, CorruptModel) as error:
-        return str(error)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return f"version {version} is no longer registered, or its files are gone"
-    return None
+
+def _sound(context: Context, step: Step, moves: Moves, folder: Path) -> Step:
+    version, target = str(step.target.version), step.target
+    model = numbered(step.unit, version, moves, context.store)
+    if model.takes != takes(context.workload.features.columns):
+        raise _OtherFeatures(f"version {version} takes other features than the workload has now")
+    fetch(model, folder)
+    if not model.deleted:
+        return step
+    evidence = {**target.evidence, RESTORED: version}
+    return replace(step, target=replace(target, version=None, deleted=model, evidence=evidence))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.champions.alias import position
-from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched
-from muster.champions.journal import Journal, Moves
-from muster.champions.lineage import newest_ancestor, version_before
+from muster.champions.errors import ALIAS, NO_VERSION, AliasMoved, ForeignVersion, NotVouched, version_text
+from muster.champions.journal import Journal, Moves, evidence_of
+from muster.champions.lineage import RESTORED, last_row_of, newest_ancestor, promotion_of, version_before
 from muster.champions.units import Unit, units
 from muster.champions.versions import RegisteredVersion, numbered
 from muster.context import Context
@@ -27,7 +28,6 @@ from muster.promotion.rollback_plan import (
     RollbackPlan,
     Step,
     Target,
-    against_of,
     begun_before,
 )
 
@@ -35,7 +35,8 @@ from muster.promotion.rollback_plan import (
 class _Present(NamedTuple):
     """What a rollback leaves: a version, and its pack where registry and journal agree on it."""
 
-    version: str
+    version: str | None
+    """None where somebody removed the alias, or the version."""
     pack: RegisteredVersion | None
     problem: str | None
     """Why there is no pack to read: a rollback is the remedy for what nobody vouches for, so it is no error."""
@@ -52,11 +53,11 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
     [unit] = units(context.workload, ()).values()
     this = _Planner(context, unit, journal.of(unit))
     seen = position(unit)
-    if seen is None:
+    if not this.moves:
         raise CannotRollBack(context.workload.name, "there is no champion yet")
     begun = begun_before(journal, asked, against, {None: seen})
-    leaves = against_of(begun[0]) if begun else this.leaves(seen, asked)
-    if against not in (None, leaves):
+    leaves = begun[0]["from_version"] if begun else this.leaves(seen, asked)
+    if against not in (None, leaves or NO_VERSION):
         raise AliasMoved.since_compared(context.workload.name, unit.name, against, seen)
     present = this.present(leaves)
     if asked["groups"] and not begun:
@@ -64,7 +65,8 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
     else:
         version = begun[0]["to_version"] if begun else asked["version"] or this.before(leaves)
         step, more = this.whole(present, seen, version)
-    return RollbackPlan(asked, [step], number=len(journal.rows), against=leaves, begun=bool(begun), **more)
+    number, left = journal.count, leaves or NO_VERSION
+    return RollbackPlan(asked, [step], number=number, against=left, begun=bool(begun), **more)
 
 
 class _Planner:
@@ -74,26 +76,28 @@ class _Planner:
         self.context, self.unit, self.moves = context, unit, moves
         self.name = context.workload.name
 
-    def leaves(self, seen: str, asked: Mapping[str, Any]) -> str:
+    def leaves(self, seen: str | None, asked: Mapping[str, Any]) -> str | None:
         """Return the version to roll back from: as seen, unless somebody went there by hand, which is written down."""
-        by_hand = asked == {"version": seen, "groups": []} and self.moves and self.moves[-1]["to_version"] != seen
-        return str(self.moves[-1]["to_version"]) if by_hand else seen
+        last = str(self.moves[-1]["to_version"])
+        return last if seen is not None and asked == {"version": seen, "groups": []} else seen
 
-    def before(self, leaves: str) -> str:
+    def before(self, leaves: str | None) -> str:
         """Return the champion of before the last promotion."""
         before = version_before(self.moves, leaves)
         if before in (None, leaves):
-            why = f"there was no champion before version {leaves}, by the journal; name a version"
+            why = f"there was no champion before {version_text(leaves)}, by the journal; name a version"
             raise CannotRollBack(self.name, why)
         return str(before)
 
-    def present(self, version: str) -> _Present:
+    def present(self, version: str | None) -> _Present:
+        if version is None:
+            return _Present(None, None, f"the alias {ALIAS}, or its version, was removed")
         try:
             return _Present(version, numbered(self.unit, version, self.moves, self.context.store), None)
         except (NotVouched, ForeignVersion) as error:
             return _Present(version, None, str(error))
 
-    def whole(self, present: _Present, seen: str, version: str) -> tuple[Step, dict[str, Any]]:
+    def whole(self, present: _Present, seen: str | None, version: str) -> tuple[Step, dict[str, Any]]:
         """Plan to go back to `version` as it is."""
         target = self.was_champion(version)
         before, problem = None, present.problem
@@ -104,7 +108,10 @@ class _Planner:
             problem = str(error)
         after = self.opened(target, models=target.version != present.version)
         description = about(after)
-        to = Target(target.version, target.digest, description["run"], target.partition)
+        to = Target(target.version, target.digest, description["run"], target.partition, self.logged_under(version))
+        if target.deleted:
+            evidence = {**to.evidence, RESTORED: version}
+            to = replace(to, version=None, evidence=evidence, manifest=after, imports=allowed_imports_of(after))
         return Step(self.unit, seen, present.version, to), {
             "changes": changes(before, after, lambda group: target.version),
             "groups": after.num_rows,
@@ -112,7 +119,9 @@ class _Planner:
             "problem": problem,
         }
 
-    def chosen_groups(self, present: _Present, seen: str, asked: Mapping[str, Any]) -> tuple[Step, dict[str, Any]]:
+    def chosen_groups(
+        self, present: _Present, seen: str | None, asked: Mapping[str, Any]
+    ) -> tuple[Step, dict[str, Any]]:
         """Plan a new pack in which the groups asked for have earlier models, and the others stay as they are."""
         if (champion := present.pack) is None:
             why = f"the other groups' models would stay, and {present.problem}; roll back without groups first"
@@ -133,7 +142,8 @@ class _Planner:
             raise CannotRollBack(self.name, why)
         newest = max(champion.partition, *after["origin_partition"].to_pylist())
         imports = allowed_imports_of(before, *rows)
-        to = Target(None, "", description["run"], newest, manifest=after, imports=imports)
+        evidence = self.logged_under(champion.version)
+        to = Target(None, "", description["run"], newest, evidence, manifest=after, imports=imports)
         more = {"changes": changed, "groups": after.num_rows, "fallback": fallback}
         return Step(self.unit, seen, present.version, to), more
 
@@ -171,17 +181,17 @@ class _Planner:
 
     def was_champion(self, version: str) -> RegisteredVersion:
         """Return a version that was champion at some time."""
-        from mlflow.exceptions import MlflowException
-
         known = {move["to_version"] for move in self.moves}
         if version not in known:
             raise UnknownName("earlier champion: version", version, known)
-        try:
-            return numbered(self.unit, version, self.moves, self.context.store)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            raise CannotRollBack(self.name, f"version {version} is no longer registered") from error
+        return numbered(self.unit, version, self.moves, self.context.store)
+
+    def logged_under(self, version: str) -> dict[str, Any]:
+        """Return the MLflow run that a version's pack is logged under: its own, or of the promotion that it came of."""
+        promotion = last_row_of(self.moves, version) or {}
+        if "mlflow_run_id" not in evidence_of(promotion):  # a rollback of before they were carried on
+            promotion = promotion_of(self.moves, version) or {}
+        return {"mlflow_run_id": evidence_of(promotion)["mlflow_run_id"]}
 
     def opened(self, pack: RegisteredVersion, models: bool = False) -> pa.Table:
         """Return a pack's verified manifest, its shards below the store's root; with `models`, all bytes verified.

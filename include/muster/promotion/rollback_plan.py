@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from muster.champions.errors import NO_VERSION
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.units import Unit
+from muster.champions.versions import RegisteredVersion
 from muster.errors import MusterError, WrongArgument, bounded
 from muster.promotion.difference import Change, counted
 
@@ -34,7 +36,7 @@ class Target:
     """What a unit goes back to."""
 
     version: str | None
-    """None where it is a pack that is still to be registered."""
+    """None where it is still to be registered."""
     digest: str
     run: str
     partition: str
@@ -44,6 +46,8 @@ class Target:
     """The rows of the pack to register, their shards as paths below the store's root."""
     imports: Sequence[str] = ()
     """What that pack's models may name."""
+    deleted: RegisteredVersion | None = None
+    """The version that somebody deleted, and that is registered again."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +128,14 @@ def begun_before(
 
     `positions` are where the aliases are, by group; a rollback that somebody moved on from is not the same any more.
     """
-    last = journal.rows[-1] if journal.rows else None
+    last = journal.last
     if last is None or last["cause"] != "rollback" or evidence_of(last).get("asked") != asked:
         return []
     seen = against_of(last)
     if against not in (None, seen):
         return []
     rows = [row for row in journal.rows if _part_of(row, last)]
-    unmade = any(row is last for row in journal.pending)
+    unmade = not last["made"]
     ends = {row["group"]: {row["to_version"], *([row["from_version"]] if unmade else [])} for row in rows}
     same = all(positions.get(group) in at for group, at in ends.items())
     return rows if same and (unmade or against is not None) else []
@@ -139,10 +143,10 @@ def begun_before(
 
 def against_of(row: Row) -> str:
     """Return what was champion when the rollback of a journal's row was compared."""
-    return str(evidence_of(row).get("against", row["from_version"]))
+    return str(evidence_of(row).get("against", row["from_version"] or NO_VERSION))
 
 
 def _part_of(row: Row, last: Row) -> bool:
-    if row is last or last["group"] is None:
-        return row is last
+    if last["group"] is None:
+        return row == last
     return row["cause"] == "rollback" and evidence_of(row).get("against") == evidence_of(last).get("against")

@@ -36,12 +36,20 @@ class Verdicts:
     """The decisions of the groups to promote."""
     champions: frozenset[str | None]
     """The versions that were champion to the gate."""
+    common: str = ""
+    """The reason that most groups share which did not win."""
 
     @property
     def digest(self) -> str:
         """Tell these verdicts from others: the run whose models they are about, and which won."""
         won = sorted((row["group"], row["algorithm"]) for row in self.winners)
         return hashlib.sha256(json.dumps([self.run, won]).encode()).hexdigest()[:16]
+
+    @property
+    def no_winner(self) -> str:
+        """Why no group is promoted, in words."""
+        counts = f"{self.counts.get('hold', 0):,} held, {self.counts.get('reject', 0):,} rejected"
+        return f"no group was promoted: {counts}" + (f", most for '{self.common}'" if self.common else "")
 
     def table(self) -> pa.Table:
         """Return `group`, `algorithm` and `score` of each model to promote."""
@@ -69,7 +77,9 @@ def read_verdicts(context: PartitionContext) -> Verdicts:
         raise not_judged(context, f"decisions hold {'several values of run' if runs else 'no row of it'}")
     winners = rows.filter(pc.field("verdict") == "promote").to_pylist()
     counts = dict(Counter(rows["verdict"].to_pylist()))
-    return Verdicts(runs.pop(), counts, winners, frozenset(rows["champion_version"].to_pylist()))
+    others = Counter(row["reason"] for row in rows.filter(pc.field("verdict") != "promote").to_pylist())
+    [(common, _)] = others.most_common(1) or [("", 0)]
+    return Verdicts(runs.pop(), counts, winners, frozenset(rows["champion_version"].to_pylist()), common or "")
 
 
 def run_models(context: PartitionContext, verdicts: Verdicts) -> pa.Table:

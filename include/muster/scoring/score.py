@@ -17,7 +17,7 @@ from muster import groups
 from muster.champions.opened import Champions, OpenPack, scorers
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
-from muster.features.files import FeatureFiles, list_features, read_bucket
+from muster.features.files import FeatureFiles, groups_of, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
 from muster.models.reader import Answers
 from muster.storage.store import Store
@@ -34,6 +34,14 @@ class CannotScore(MusterError):
 
     def __init__(self, workload: str, partition: str, why: str) -> None:
         super().__init__(f"{workload} {partition} cannot be scored: {why}")
+
+
+class NoChampionThen(CannotScore):
+    """Raised when a slice has no champion of its time: there is nothing to score it with, and nothing to mend."""
+
+    def __init__(self, workload: str, partition: str) -> None:
+        why = "one of a later partition has learnt from this slice's rows, or was judged on them"
+        super().__init__(workload, partition, f"there is no champion yet that is as old as the slice; {why}")
 
 
 @dataclass(frozen=True)
@@ -59,33 +67,27 @@ def prepare(context: PartitionContext) -> Scoring:
     """Find the champions and the rows to score.
 
     Raises:
-        CannotScore: when there is no champion, when it takes other features, or when groups have no model and the
-            declared fallback is `error`.
+        NoChampionThen: when none was promoted for the slice's partition or an earlier one.
+        CannotScore: when the champion takes other features, or when groups have no model and the declared fallback is
+            `error`.
         NoFeatures: when the slice has no rows, although something happened in it.
         BadChampion, ForeignVersion, NotVouched: as `champions.opened.scorers` does.
     """
     workload, windows = context.workload, context.windows
     champions = scorers(context)
     if champions is None:
-        raise CannotScore(workload.name, windows.key, "there is no champion yet; promote one first")
+        raise NoChampionThen(workload.name, windows.key)
     if not champions.fits:
         why = f"champion version {champions.version} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
     features = list_features(context, windows.score, quiet=quiet(context, windows.score))
     scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
-    if champions.fallback == "error" and (missing := champions.without_model(_groups(scoring))):
+    own = groups_of(workload, features, windows.score) if champions.fallback == "error" else set()
+    if own and (missing := champions.without_model(own)):
         names = bounded(f"'{group}'" for group in missing)
         why = f"{len(missing)} groups have no model and the fallback is 'error': {names}"
         raise CannotScore(workload.name, windows.key, why)
     return scoring
-
-
-def _groups(scoring: Scoring) -> set[str]:
-    names: set[str] = set()
-    for files in scoring.features.files.values():
-        rows = read_bucket(scoring.workload, files, scoring.days, ["group"], parents=False)
-        names.update(rows["group"].unique().to_pylist())
-    return names
 
 
 def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:

@@ -1,0 +1,36 @@
+"""The champion of a partition's own time: the present one, or the youngest that it came of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muster.champions.journal import Moves
+from muster.champions.lineage import newest_ancestor
+from muster.champions.units import Unit
+from muster.champions.versions import RegisteredVersion, current, numbered
+from muster.storage.store import Store
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """How far back a stage looks for a champion."""
+
+    partition: str
+    including: bool
+    """Whether what was promoted for the partition itself counts."""
+
+    def old_enough(self, partition: str) -> bool:
+        """Tell whether a champion of `partition` counts."""
+        return partition < self.partition or (self.including and partition == self.partition)
+
+    def champion(self, unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
+        """Return the champion of that time: the present one, or the youngest that it came of. One or two calls.
+
+        Raises:
+            AliasGone, ForeignVersion, NotVouched, VersionGone: as `current` and `numbered` do.
+        """
+        present = current(unit, moves, store)
+        if present is None or self.old_enough(present.partition):
+            return present
+        before = newest_ancestor(moves, present.version, self.old_enough)
+        return None if before is None else numbered(unit, before, moves, store)

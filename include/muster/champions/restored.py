@@ -1,0 +1,58 @@
+"""The artifact of one group's model whose version somebody deleted: registered once more, its files where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from muster.champions.artifacts import Upload
+from muster.champions.units import Unit
+from muster.champions.versions import GROUP, MODEL_DIGEST, PARTITION, RUN, TAKES, RegisteredVersion
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class RestoredModel:
+    """A group's model to register once more, its files where they were."""
+
+    workload: Workload
+    model: RegisteredVersion
+    run_id: str
+    algorithm: str
+
+    @property
+    def unit(self) -> Unit:
+        return self.model.unit
+
+    @property
+    def digest(self) -> str:
+        return self.model.digest
+
+    @property
+    def description(self) -> str:
+        return f"{self.workload.description} Group {self.unit.group}.".strip()
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return {
+            GROUP: str(self.unit.group),
+            MODEL_DIGEST: self.digest,
+            RUN: self.model.run,
+            PARTITION: self.model.partition,
+            TAKES: self.model.takes,
+            "muster.workload": self.workload.name,
+            "muster.algorithm": self.algorithm,
+            "muster.restored_from": self.model.version,
+        }
+
+    def upload(self, client: MlflowClient) -> Upload:
+        """Upload nothing: the files are there."""
+        return Upload(self.model.place)
+
+    def link(self, client: MlflowClient, version: ModelVersion, upload: Upload) -> None:
+        """Do nothing: the version's page leads to its run."""
