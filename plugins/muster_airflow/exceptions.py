@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from muster.errors import bounded
 
@@ -31,6 +31,10 @@ class JobFailed(AirflowException):
 
 class InputRefused(JobFailed, AirflowFailException):
     """Raised when a job says that only another input can help: the task fails at once, its retries are kept."""
+
+
+class NothingToDo(AirflowSkipException):
+    """Raised when a job says that there is nothing to do for its partition, and why."""
 
 
 class MlflowClosed(Exception):

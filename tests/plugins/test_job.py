@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
@@ -49,6 +49,17 @@ def test_the_job_gets_the_workload_the_partition_and_an_attempt_of_its_own(opera
 def test_the_attempt_names_the_person_who_started_the_run(operator: Any) -> None:
     context = context_of(dag_run=SimpleNamespace(run_id="manual__1", triggering_user_name="ann"))
     assert operator(JOB).execute(context)["arguments"]["--attempt"] == "ann.manual__1.1"
+
+
+def test_a_job_that_had_nothing_to_do_skips_the_task_with_its_reason(
+    operator: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = JOB.replace('"to_version": "7"', '"skipped": "there is no champion yet"')
+    context = context_of()
+    with pytest.raises(AirflowSkipException, match="there is no champion yet"):
+        operator(script).execute(context)
+    assert "[warning  ] there is no champion yet" in capsys.readouterr().out
+    assert not context["outlet_events"]
 
 
 def test_the_result_goes_to_the_asset_event(operator: Any) -> None:

@@ -68,7 +68,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="score",
         writes="predictions",
-        does="Scores the partition's slice with the champion.",
+        does="Scores the partition's slice with the champion of its time; skipped where there was none yet.",
         reads="`features`, the partition's slice; the champions",
         on_failure="`predictions` of the partition are as before. Clear the task.",
     ),

@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator
 from muster.settings import settings
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import comes_from_backfill
-from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition
+from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
 from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.summary import summary
@@ -29,7 +29,8 @@ class JobOperator(BaseOperator):
     """Run a stage's job for one partition of a workload; return what it counted.
 
     While MLflow takes no more calls the task is deferred: it holds no slot, uses up no retry, and runs again when the
-    budget says so. An error that only another input can mend fails the task at once, without retries.
+    budget says so. An error that only another input can mend fails the task at once, without retries. A job whose
+    result says that it `skipped` its work, and why, skips the task: no asset event follows.
 
     :param stage: name of the stage.
     :param workload: path of the workload's YAML file. (templated)
@@ -94,6 +95,9 @@ class JobOperator(BaseOperator):
             self.result = self._attempt(context)
         except MlflowClosed as closed:
             defer(self, context, closed, since, self.max_wait)
+        if why := self.result.get("skipped"):
+            self.log.warning("%s", why)  # Airflow's own line says only that the task was skipped
+            raise NothingToDo(why)
         extra = {**self.result, "backfill": comes_from_backfill(context)}
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
