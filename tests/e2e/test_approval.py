@@ -29,18 +29,19 @@ GROUPS = ("A,X", "B,X", "C,X", "D,X")
 class Promotion:
     """The promote DAG of a workload that asks first."""
 
-    dag = f"{ASKS_FIRST}.promote"
+    dag, judges = f"{ASKS_FIRST}.promote", f"{ASKS_FIRST}.evaluate"
 
     def __init__(self, airflow: Airflow, home: Path) -> None:
         self.airflow = airflow
         self.scheduler_log = log_file(home, "airflow-scheduler")
-        airflow.ask("PATCH", f"/dags/{self.dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
+        for dag in (self.dag, self.judges):
+            airflow.ask("PATCH", f"/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 
-    def start(self, partition: str) -> str:
+    def start(self, partition: str, dag: str = dag) -> str:
         """Start a run and return its path."""
         body = {"logical_date": None, "conf": {}, "partition_key": partition}
-        run = self.airflow.ask("POST", f"/dags/{self.dag}/dagRuns", json=body)
-        return f"/dags/{self.dag}/dagRuns/{run['dag_run_id']}"
+        run = self.airflow.ask("POST", f"/dags/{dag}/dagRuns", json=body)
+        return f"/dags/{dag}/dagRuns/{run['dag_run_id']}"
 
     def reaches(self, run: str, task: str, *states: str) -> Json:
         """Wait until a task is in one of these states."""
@@ -113,7 +114,13 @@ def test_only_an_approval_lets_a_large_change_through(
     run = line.train(line.second, dict.fromkeys(GROUPS, 2.0))
     line.decide(line.second, run, verdicts, against="1", evidence=JUDGED)
     rejected = promotion.start(line.second)
+    promotion.reaches(rejected, "approve", "awaiting_input")
+    later = promotion.start(line.third, promotion.judges)  # which nobody has trained
+    promotion.reaches(later, "evaluate", "deferred")
+    (entry,) = promotion.airflow.get(f"{later}/taskInstances/evaluate/state-store")["task_state_store"]
+    assert entry["value"] == {"why": f"'{promotion.dag}' is at work, or waits for an answer"}
     question = promotion.answer(rejected, "Reject")
+    promotion.reaches(later, "evaluate", "failed")
     assert "75.0% of the champion's 4 groups would change" in question["body"]
     assert question["defaults"] == ["Reject"]
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", question["body"])

@@ -51,6 +51,16 @@ class Task:
     run_id: str = "manual__1"
     task_id: str = "train"
     map_index: int = -1
+    runs: dict[str, int] = field(default_factory=dict)
+    """Active runs of DAGs by name; of a DAG that is not paused."""
+    paused: tuple[str, ...] = ()
+
+    def get_dr_count(self, dag_id: str, states: list[str]) -> int:
+        assert states == ["queued", "running"]
+        return self.runs[dag_id]
+
+    def get_dag(self, dag_id: str) -> Any:
+        return SimpleNamespace(is_paused=dag_id not in self.runs or dag_id in self.paused)
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value

@@ -149,8 +149,13 @@ def _inherited() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
 
 
-def _result_file(call: JobCall) -> Path:
-    """Return a file of this attempt alone, beside the store where that is a folder."""
+def results(workload: str, stage: str) -> Path:
+    """Return the folder of a stage's results: in the store where that is a folder, else in this machine's home."""
     root = settings().store_root
-    store = Store(root if "://" not in root else str(settings().home / "store"), Path(call.workload).stem)
-    return Path(store.results(call.stage)) / f"{'-'.join(filter(None, [call.partition, call.attempt]))}.json"
+    store = Store(root if "://" not in root else str(settings().home / "store"), Path(workload).stem)
+    return Path(store.results(stage))
+
+
+def _result_file(call: JobCall) -> Path:
+    """Return a file of this attempt alone."""
+    return results(call.workload, call.stage) / f"{'-'.join(filter(None, [call.partition, call.attempt]))}.json"

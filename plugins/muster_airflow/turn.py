@@ -1,0 +1,75 @@
+"""A partition is judged in its turn: once the promotion before it has ended, and so against what that has left."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
+
+from muster_airflow.backends.local import results
+from muster_airflow.backfill import comes_from_backfill
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+
+STARTED_WITHIN = timedelta(seconds=60)
+"""Within which Airflow has started the promotion of a partition that was judged."""
+
+PAUSE_BETWEEN = (timedelta(seconds=5), timedelta(minutes=2))
+"""How soon, and how late at most, it is looked again whether the turn has come: after a fifth of the wait so far."""
+
+SHOWN_AS = "waiting_for_turn"
+"""The key under which the task's page, under *Storage*, tells of the wait."""
+
+
+def await_turn(task: BaseOperator, context: Context, workload: str, since: float | None) -> None:
+    """Defer the task, which then goes on in its method `take_turn`, while another partition is being promoted.
+
+    Raises:
+        TaskDeferred: which is how Airflow takes the slot back.
+    """
+    why = _promotion_before(context, workload)
+    if why is None:
+        context["task_state_store"].delete(SHOWN_AS)
+        return
+    since = since or time.time()
+    least, most = PAUSE_BETWEEN
+    pause = min(most, max(least, timedelta(seconds=(time.time() - since) / 5)))
+    context["task_state_store"].set(SHOWN_AS, {"why": why})
+    task.log.warning("Waits for its turn: %s; looks again in %.0f s, no slot is held", why, pause.total_seconds())
+    raise TaskDeferred(trigger=TimeDeltaTrigger(pause), method_name="take_turn", kwargs={"since": since})
+
+
+def _promotion_before(context: Context, workload: str) -> str | None:
+    """Return which promotion comes first; None where none does, or none would: it is paused, or not for a backfill."""
+    dag, ti = f"{Path(workload).stem}.promote", context["ti"]
+    if comes_from_backfill(context) or _is_paused(context, dag):
+        return None
+    if ti.get_dr_count(dag, states=["queued", "running"]):
+        return f"'{dag}' is at work, or waits for an answer"
+    judged = _judged_just_now(workload, str(context.get("partition_key")))
+    return f"'{dag}' is about to promote partition {judged}" if judged else None
+
+
+def _is_paused(context: Context, dag: str) -> bool:
+    """Tell whether nothing is promoted by a DAG: it is paused, or there is none of that name."""
+    try:
+        return bool(context["ti"].get_dag(dag).is_paused)
+    except AirflowRuntimeError:
+        return True
+
+
+def _judged_just_now(workload: str, own: str) -> str | None:
+    """Return the partition that was judged so recently that Airflow may not have begun to promote it."""
+    ended = {file: file.stat().st_mtime for file in results(workload, "evaluate").glob("????-??-??-*.json")}
+    others = {file: at for file, at in ended.items() if not file.name.startswith(own)}
+    last = max(others, key=lambda file: others[file], default=None)
+    if last is None or time.time() - others[last] > STARTED_WITHIN.total_seconds():
+        return None
+    partition = last.name[:10]
+    promoted = results(workload, "promote").glob(f"{partition}-*.json")
+    return None if any(file.stat().st_mtime >= others[last] for file in promoted) else partition

@@ -1,0 +1,79 @@
+"""A partition is judged after the promotion before it, and waits without a slot until that has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from muster_airflow.backends.local import results
+from muster_airflow.operators.evaluate import EvaluateOperator
+from muster_airflow.turn import SHOWN_AS
+from tests.plugins.airflow_task import Task, context_of
+
+JOB = """
+import pathlib, sys
+result = pathlib.Path(sys.argv[sys.argv.index("--result") + 1])
+result.parent.mkdir(parents=True, exist_ok=True)
+result.write_text('{"run": "judged"}')
+"""
+PROMOTE = "made.promote"
+BEFORE = "2024-01-29"
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, home: Path, workload: Path, monkeypatch: pytest.MonkeyPatch) -> EvaluateOperator:
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "https://mlflow.example"}')
+    (tmp_path / "job.py").write_text(JOB, encoding="utf-8")
+    job = str(tmp_path / "job.py")
+    return EvaluateOperator(task_id="evaluate", workload=str(workload), job=job, spark=False)
+
+
+def ended(task: EvaluateOperator, stage: str, seconds_ago: float) -> None:
+    """Leave the result of a stage of the partition before."""
+    file = results(task.workload, stage) / f"{BEFORE}-scheduled__1.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({}))
+    at = time.time() - seconds_ago
+    os.utime(file, (at, at))
+
+
+def test_while_another_partition_is_promoted_it_waits_without_a_slot_and_then_judges(evaluate: Any) -> None:
+    context = context_of(ti=Task(runs={PROMOTE: 1}))
+    with pytest.raises(TaskDeferred) as deferred:
+        evaluate.execute(context)
+    assert context["task_state_store"][SHOWN_AS] == {"why": f"'{PROMOTE}' is at work, or waits for an answer"}
+    context["ti"].runs[PROMOTE] = 0
+    again = getattr(evaluate, deferred.value.method_name)
+    assert again(context, None, **(deferred.value.kwargs or {}))["run"] == "judged"
+    assert SHOWN_AS not in context["task_state_store"]
+
+
+def test_what_was_judged_just_now_is_promoted_first_though_airflow_has_not_begun_it(evaluate: Any) -> None:
+    ended(evaluate, "evaluate", seconds_ago=2)
+    context = context_of(ti=Task(runs={PROMOTE: 0}))
+    with pytest.raises(TaskDeferred):
+        evaluate.execute(context)
+    assert context["task_state_store"][SHOWN_AS] == {"why": f"'{PROMOTE}' is about to promote partition {BEFORE}"}
+    ended(evaluate, "promote", seconds_ago=1)
+    assert evaluate.execute(context)["run"] == "judged"
+
+
+@pytest.mark.parametrize(
+    ("task", "run_id", "judged"),
+    [
+        (Task(runs={PROMOTE: 1}, paused=(PROMOTE,)), "manual__1", 2),
+        (Task(runs={}), "manual__1", 2),
+        (Task(runs={PROMOTE: 1}), "backfill__1", 2),
+        (Task(runs={PROMOTE: 0}), "manual__1", 120),
+    ],
+    ids=["paused", "no such DAG", "a backfill promotes nothing", "it failed, or was rejected"],
+)
+def test_no_promotion_that_will_not_come_is_waited_for(evaluate: Any, task: Task, run_id: str, judged: float) -> None:
+    ended(evaluate, "evaluate", seconds_ago=judged)
+    assert evaluate.execute(context_of(ti=task, run_id=run_id))["run"] == "judged"
