@@ -67,6 +67,9 @@ class RunStore(RefusesTheRest):
     def get_experiment_by_name(self, experiment_name: str) -> Experiment | None:
         return next((item for item in self._experiments.values() if item.name == experiment_name), None)
 
+    def delete_experiment(self, experiment_id: str) -> None:
+        self._experiment(experiment_id)._lifecycle_stage = LifecycleStage.DELETED
+
     def _experiment(self, experiment_id: str) -> Experiment:
         if experiment_id not in self._experiments:
             raise MlflowException(f"No Experiment with id={experiment_id} exists", RESOURCE_DOES_NOT_EXIST)
@@ -76,6 +79,10 @@ class RunStore(RefusesTheRest):
         self, experiment_id: str, user_id: str, start_time: int, tags: Sequence[RunTag], run_name: str
     ) -> Run:
         experiment, run_id = self._experiment(experiment_id), uuid.uuid4().hex
+        if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise MlflowException(
+                f"The experiment {experiment_id} must be in the 'active' state.", INVALID_PARAMETER_VALUE
+            )
         named = {tag.key: tag.value for tag in tags}
         name = named.setdefault(MLFLOW_RUN_NAME, run_name or _generate_random_name())
         info = RunInfo(

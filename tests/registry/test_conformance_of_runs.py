@@ -35,6 +35,15 @@ def test_an_experiment_is_created_once_and_found_by_its_name(client: MlflowClien
     assert (found.experiment_id, found.name, found.tags) == (created, name + odd, {"muster.workload": name})
 
 
+def test_a_deleted_experiment_keeps_its_name_and_takes_no_runs(
+    client: MlflowClient, experiment: str, name: str
+) -> None:
+    client.delete_experiment(experiment)
+    assert client.get_experiment_by_name(name).lifecycle_stage == "deleted"
+    assert code(client.create_experiment, name) == EXISTS
+    assert code(client.create_run, experiment) == INVALID
+
+
 def test_there_is_no_run_without_its_experiment(client: MlflowClient) -> None:
     assert code(client.create_run, "987654321") == MISSING
     assert code(client.get_run, NOBODY) == MISSING

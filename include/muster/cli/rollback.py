@@ -39,11 +39,16 @@ def rollback(
     asking = sys.stdin.isatty() and not yes
     if not (dry_run or asking or (yes and why.strip())):
         raise NotConfirmed
-    from muster.mlflow.budget import muster_errors
+    from muster.mlflow.budget import MlflowRefused, muster_errors
 
     context = Context.named(workload, settings())
-    with muster_errors():
-        _roll_back(context, to, group or [], who, why, dry_run, asking, format)
+    try:
+        with muster_errors():
+            _roll_back(context, to, group or [], who, why, dry_run, asking, format)
+    except Exception as error:
+        if (refused := MlflowRefused.of(error)) is None:
+            raise
+        raise refused from error
 
 
 def _roll_back(

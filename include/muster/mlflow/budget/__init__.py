@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from muster.mlflow.budget.errors import BudgetSpent, ResponseLost, ServerUnavailable, muster_errors
+from muster.mlflow.budget.errors import BudgetSpent, MlflowRefused, ResponseLost, ServerUnavailable, muster_errors
 from muster.mlflow.budget.http_patch import count
 from muster.mlflow.budget.max_wait import mark_spark_process
 from muster.settings import Settings
 
 __all__ = [
     "BudgetSpent",
+    "MlflowRefused",
     "ResponseLost",
     "ServerUnavailable",
     "closure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ContextDecorator
 from datetime import datetime
@@ -36,6 +37,22 @@ class ServerUnavailable(MusterError):
 
     def __init__(self, method: str, url: str, attempts: int, problem: str) -> None:
         super().__init__(f"{method} {url}: {problem}, sent {attempts} times; see that MLflow runs, then run this again")
+
+
+class MlflowRefused(MusterError):
+    """Raised, where nobody expected it, for what MLflow answers to a call: something in it was deleted or changed."""
+
+    retryable = True
+
+    def __init__(self, error: Exception) -> None:
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        super().__init__(f"MLflow refused a call: {first[:500]}; put that right in MLflow, then run this again")
+
+    @classmethod
+    def of(cls, error: Exception) -> MlflowRefused | None:
+        """Return an error of MLflow's client as Muster's; None for any other. Imports nothing."""
+        exceptions = sys.modules.get("mlflow.exceptions")
+        return cls(error) if exceptions and isinstance(error, exceptions.MlflowException) else None
 
 
 class muster_errors(ContextDecorator):

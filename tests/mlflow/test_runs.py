@@ -1,0 +1,42 @@
+"""A workload's experiment and runs in MLflow, and what MLflow refuses: one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from muster.mlflow.candidates import tagged_candidates
+from muster.mlflow.client import connect
+from muster.mlflow.runs import ExperimentDeleted, add_metrics, open_runs
+from muster.settings import settings
+from muster_jobs.command_line import main
+from tests.plugins.airflow_task import PARTITION, declare
+from tests.promotion.conftest import Line
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_deleted_experiment_is_named_with_how_to_restore_it(registry_settings: str, tmp_path: Any) -> None:
+    workload = Line(tmp_path).workload
+    open_runs(workload, "2024-02-05-0000aaaa", ["logistic"])
+    experiment = connect().get_experiment_by_name(workload.name).experiment_id
+    connect().delete_experiment(experiment)
+    again = rf"'{workload.name}' was deleted; restore it with 'mlflow experiments restore --experiment-id {experiment}'"
+    for ask in (lambda: open_runs(workload, "2024-02-12-0000aaaa", ["logistic"]), lambda: tagged_candidates(workload)):
+        with pytest.raises(ExperimentDeleted, match=again):
+            ask()
+
+
+def test_what_mlflow_refuses_ends_a_job_with_one_line(
+    registry_settings: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workload = declare(tmp_path)
+    monkeypatch.setenv("MUSTER_STORE", os.fspath(tmp_path))
+    settings.cache_clear()
+    monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(workload), "--partition", PARTITION])
+    with pytest.raises(SystemExit, match="1"):
+        main("train", lambda job: add_metrics("0" * 32, {"groups": 1.0}) or {})
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: MLflow refused a call: RESOURCE_DOES_NOT_EXIST: Run with id=000")
