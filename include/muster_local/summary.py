@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from typing import Any
 
+import pyarrow.compute as pc
 from rich.table import Table
 
 from muster.context import Context
@@ -42,9 +43,10 @@ def summary(context: Context, partition: str) -> Table:
     metric = decisions[0]["metric"] if decisions else ""
     for name, values in quality(decisions).items():
         shown.add_row(name, _mean_and_median(metric, values))
-    shown.add_row("rows scored", f"{len(_rows(store, 'predictions', partition, ['group'])):,}")
+    scored = f"{_count(store, 'predictions', partition):,}"
+    shown.add_row("rows scored", reports.get("score", {}).get("skipped", scored))
     shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
-    shown.add_row("MLflow calls", str(sum(report.get("mlflow_calls", 0) for report in reports.values())))
+    shown.add_row("MLflow calls", f"{sum(report.get('mlflow_calls', 0) for report in reports.values()):,}")
     return shown
 
 
@@ -90,3 +92,9 @@ def _rows(store: Store, table: str, partition: str, columns: list[str]) -> list[
         return []
     rows: list[Row] = delta.to_pyarrow_table(partitions=[("partition", "=", partition)], columns=columns).to_pylist()
     return rows
+
+
+def _count(store: Store, table: str, partition: str) -> int:
+    """Return how many rows a partition has; they are counted where they are."""
+    delta = store.open(table)
+    return 0 if delta is None else int(delta.to_pyarrow_dataset().count_rows(pc.field("partition") == partition))

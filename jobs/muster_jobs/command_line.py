@@ -38,7 +38,8 @@ def main(
         started = time.monotonic()
         with muster_errors():
             counts = run(job)
-        measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": budget.count()}
+        calls = budget.count() + sum(job.executors_calls)
+        measured = {"seconds": round(time.monotonic() - started, 3), "mlflow_calls": calls}
     except BudgetSpent as spent:
         write_result({"until": spent.until.isoformat(), "why": spent.why}, arguments.result)
         print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line gives the reason

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from muster.context import Context, PartitionContext
@@ -24,10 +25,13 @@ from muster_jobs.collation import without_collation
 from muster_jobs.failures import is_conflict
 
 if TYPE_CHECKING:  # a job that uses no session does not wait for pyspark
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Observation, SparkSession
 
 TASKS_PER_CORE = 3
 """Bins planned for a core: enough that an early end is filled, few enough that starting them costs nothing."""
+
+CALLS = "muster_mlflow_calls"
+"""The column in which executors' work brings back how many MLflow calls it made."""
 
 BATCH_ROWS = 65_536
 """Rows that a worker hands over at once: of predictions, some 10 MB, whatever the size of a bucket."""
@@ -53,6 +57,9 @@ class Job:
     attempt: str
     options: Mapping[str, str] = field(default_factory=dict)
     """What was given as `--option name=value`: only names that the job declares."""
+    executors_calls: list[int] = field(default_factory=list)
+    """MLflow calls that executors made, a number for each piece of work that was dealt out and has ended."""
+    _observed: list[Observation] = field(default_factory=list)
 
     @property
     def workload(self) -> Workload:
@@ -125,28 +132,49 @@ class Job:
         by = TABLES[table].partitioned_by
         writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
         (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
+        while self._observed:
+            self.executors_calls.append(self._observed.pop().get["calls"] or 0)
 
     def over_bins(
         self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
     ) -> pa.Table:
         """Run `function(bucket)` for every bucket, a task a bin, in the order given; return all rows."""
-        return self.frame_over_bins(bins, function, schema).toArrow().cast(schema)
+        rows = self._counted(bins, function, schema).toArrow()
+        self.executors_calls.append(pc.sum(rows[CALLS]).as_py() or 0)
+        return rows.select(schema.names).cast(schema)
 
     def frame_over_bins(
         self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
     ) -> DataFrame:
-        """Plan `over_bins` without running it: rows that are written go from the executors to the table."""
+        """Plan `over_bins` without running it: rows that `replace` writes go from the executors to the table."""
+        from pyspark.sql import Observation
+        from pyspark.sql import functions as F
+
+        counted = self._counted(bins, function, schema)
+        observation = Observation()  # of the kind that the session is of, which is there by now
+        self._observed.append(observation)
+        return counted.observe(observation, F.sum(CALLS).alias("calls")).drop(CALLS)
+
+    def _counted(
+        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+    ) -> DataFrame:
+        """Plan the work, each bucket's MLflow calls in a column beside its first row."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
+        counted = schema.append(pa.field(CALLS, pa.int64()))
         buckets_of_task = [list(buckets) for buckets in bins]
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for number in batch.column(0).to_pylist():
                     for bucket in buckets_of_task[number]:
-                        yield from function(bucket).cast(schema).combine_chunks().to_batches(BATCH_ROWS)
+                        before = budget.count()
+                        rows = function(bucket).cast(schema)
+                        calls = pa.array([budget.count() - before] + [0] * rows.num_rows, pa.int64())
+                        rows = rows.append_column(counted.field(CALLS), calls.slice(0, rows.num_rows))
+                        yield from rows.combine_chunks().to_batches(BATCH_ROWS)
 
         tasks = len(buckets_of_task)
         numbers = self.spark.range(0, tasks, 1, max(tasks, 1))
         strings = [field.name for field in schema if pa.types.is_string(field.type)]
-        return without_collation(numbers.mapInArrow(run, from_arrow_schema(schema)), *strings)
+        return without_collation(numbers.mapInArrow(run, from_arrow_schema(counted)), *strings)

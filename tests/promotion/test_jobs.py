@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import yaml
 
 from muster.storage.tables import PREDICTIONS
 from muster_local import PROJECT
 from tests.landed import land_nothing
+from tests.promotion.history import declare
 
 Line = Any
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
@@ -29,14 +29,12 @@ def registry_server(mlflow_server: str) -> str:
 
 @pytest.fixture
 def declared(served: Line) -> Path:
-    folder = served.root / "workloads"
-    folder.mkdir()
-    text = served.workload.model_dump(mode="json", exclude_unset=True, exclude={"name", "columns"})
-    text |= {"columns": {"carrier": "string", "origin": "string", "at": "timestamp", "delay": "float?"}}
-    path = folder / f"{served.name}.yaml"
-    path.write_text(yaml.safe_dump(text))
-    path.with_suffix(".py").write_text("def features(rows): ...\n")
-    return path
+    return declare(served, served.root / "workloads")
+
+
+@pytest.fixture
+def declared_grouped(grouped: Line) -> Path:
+    return declare(grouped, grouped.root / "workloads")
 
 
 def _run(line: Line, stage: str, declared: Path, partition: str = "", **environment: str) -> dict[str, Any]:
@@ -84,6 +82,7 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
         "fallback": {"no model: baseline": 3},
         "model_version": promoted["to_version"],
     }
+    assert scored["mlflow_calls"] == 1
     first = _predictions(served)
     _run(served, "score", declared, SPARK_REMOTE=spark_connect_server)
     assert _predictions(served).equals(first)
@@ -93,3 +92,14 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
     quiet = _run(served, "score", declared, served.second, SPARK_REMOTE=spark_connect_server)
     assert (quiet["rows"], quiet["model_version"]) == (0, promoted["to_version"])
     assert _predictions(served).equals(first)
+
+def test_the_calls_that_executors_make_are_counted(
+    grouped: Line, declared_grouped: Path, spark_connect_server: str
+) -> None:
+    run = grouped.train(grouped.first, {"A,X": 1.0, "B,X": 1.0})
+    grouped.decide(grouped.first, run, dict.fromkeys(("A,X", "B,X"), "promote"))
+    grouped.features(grouped.first, [{"group": name, "a": 1.0, "b": 0.0, "record": 0.5} for name in ("A,X", "B,X")])
+    promoted = _run(grouped, "promote", declared_grouped, SPARK_REMOTE=spark_connect_server)
+    assert promoted["mlflow_calls"] > promoted["executors_mlflow_calls"] >= 20
+    scored = _run(grouped, "score", declared_grouped, SPARK_REMOTE=spark_connect_server)
+    assert (scored["rows"], scored["mlflow_calls"]) == (2, 2 * 3)
