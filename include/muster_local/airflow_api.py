@@ -101,6 +101,13 @@ class Airflow:
         errors = self._request("GET", "/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
 
+    def paused_by_hand(self, dag: str) -> bool:
+        """Tell whether a DAG is paused that somebody, or an earlier `up`, had let run: a new one begins paused."""
+        if not self._request("GET", f"/dags/{dag}")["is_paused"]:
+            return False
+        changes = self._request("GET", "/eventLogs", params={"dag_id": dag, "event": "patch_dag", "limit": 1})
+        return bool(changes["total_entries"])
+
     def unpause(self, dag: str) -> None:
         """Let a DAG run."""
         self._request("PATCH", f"/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})

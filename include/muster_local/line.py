@@ -21,7 +21,7 @@ LOG_LINES = 30
 
 WAITING_STATES = {
     "up_for_retry": "waiting to retry",
-    "deferred": "waiting for MLflow",
+    "deferred": "waiting, its page says for what",
     "awaiting_input": "waiting for an answer",
 }
 """A task's state -> what is reported of its run, where that says more than the run's own state."""
@@ -33,6 +33,16 @@ class DagsMissing(MusterError):
     def __init__(self, missing: list[str], errors: list[str]) -> None:
         because = f": {'; '.join(errors)}" if errors else ""
         super().__init__(f"Airflow has no DAG {', '.join(missing)}{because}")
+
+
+class DagsPaused(MusterError):
+    """Raised when somebody has paused DAGs that the line needs."""
+
+    def __init__(self, paused: list[str], url: str) -> None:
+        super().__init__(
+            f"somebody has paused {', '.join(paused)}: nothing was started; unpause at {url}/dags what may run again, "
+            f"then run this again"
+        )
 
 
 class LineStopped(MusterError):
@@ -53,7 +63,12 @@ class Line:
     """Called with a stage, its state and its seconds whenever the state changes."""
 
     def open(self) -> None:
-        """Wait until Airflow has read the workload's DAGs and let them run."""
+        """Wait until Airflow has read the workload's DAGs and let them run; what somebody has paused stays so.
+
+        Raises:
+            DagsMissing: when Airflow does not show them.
+            DagsPaused: when somebody has paused any of them.
+        """
         deadline = time.monotonic() + DAGS_READ_SECONDS
         dags = [self._dag(stage) for stage in STAGE_NAMES]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
@@ -62,6 +77,8 @@ class Line:
                 raise DagsMissing(missing, errors)
             self.on_stage("Airflow", "reads the DAGs", None)
             time.sleep(POLL_SECONDS)
+        if paused := [dag for dag in dags if self.airflow.paused_by_hand(dag)]:
+            raise DagsPaused(paused, self.airflow.url)
         for dag in dags:
             self.airflow.unpause(dag)
 
@@ -81,7 +98,7 @@ class Line:
                 if stage in runs:
                     reporter.report(stage, runs[stage], self._state(runs[stage]))
             self._check(runs, reporter)
-            if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":
+            if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":  # or skipped, with its reason
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
             time.sleep(POLL_SECONDS)
 
@@ -107,10 +124,13 @@ class Line:
         return newest
 
     def _state(self, run: DagRun) -> str:
-        """Return a run's state, or its task's where that says more."""
-        if run.state != "running":
+        """Return a run's state, or its tasks' where they say more."""
+        if run.state not in ("running", "success"):
             return run.state
-        states = [WAITING_STATES[task.state] for task in self.airflow.tasks(run) if task.state in WAITING_STATES]
+        tasks = self.airflow.tasks(run)
+        if run.state == "success":
+            return "skipped" if tasks and all(task.state == "skipped" for task in tasks) else run.state
+        states = [WAITING_STATES[task.state] for task in tasks if task.state in WAITING_STATES]
         return states[0] if states else run.state
 
     def _check(self, runs: dict[str, DagRun], reporter: _Reporter) -> None:
@@ -120,7 +140,7 @@ class Line:
         if any(run.active for run in runs.values()):
             return
         reached = [stage for stage in STAGE_NAMES if stage in runs]
-        last = runs[reached[-1]] if reached else None
+        last = runs[reached[-1]] if reached and reached[-1] != STAGE_NAMES[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
         waiting = next((stage for stage in STAGE_NAMES if stage not in reached), None)

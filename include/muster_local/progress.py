@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from muster.champions.journal import Journal
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES, StageName
+
+PUT_OFF = "until"
+"""What the result of an attempt names that MLflow's budget put off."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class Progress:
     workload: str
     partitions: dict[StageName, str]
     """Stage -> the last partition that it finished."""
+    waiting: list[str]
+    """What came to the end of a stage and not of the next, though later than all that did: what to do, for each."""
     champion: str | None
     """The version that the alias `Champion` was last moved to."""
 
@@ -31,21 +38,50 @@ def progress(settings: Settings) -> list[Progress]:
     workloads = []
     for file in workload_files(settings.workloads):
         store = Store(settings.store_root, file.stem)
-        last = {stage: partitions[-1] for stage in STAGE_NAMES if (partitions := finished_partitions(store, stage))}
-        workloads.append(Progress(file.stem, last, champion(store)))
+        last = {stage: partition for stage in STAGE_NAMES if (partition := last_finished(store, stage))}
+        workloads.append(Progress(file.stem, last, waiting(store), champion(store)))
     return workloads
 
 
-def finished_partitions(store: Store, stage: str) -> list[str]:
-    """Return the partitions that a stage has finished, in order."""
+def finished(store: Store, stage: str, partition: str) -> bool:
+    """Tell whether a stage has come to its end for a partition."""
+    return result(store, stage, partition) is not None
+
+
+def last_finished(store: Store, stage: str) -> str | None:
+    """Return the last partition that a stage has finished."""
+    return next((item for item in reversed(_begun(store, stage)) if finished(store, stage, item)), None)
+
+
+def waiting(store: Store) -> list[str]:
+    """Return which partitions have ended a stage and not the next, and what to do.
+
+    Airflow starts a stage when the one before ends, unless its DAG is paused just then; nothing is red, and unpausing
+    it later starts what comes afterwards only. Older partitions than the next stage's last are left out: a backfill is
+    not promoted.
+    """
+    due = []
+    for stage, following in pairwise(STAGE_NAMES):
+        ended, last = _begun(store, stage), last_finished(store, following) or ""
+        for partition in (item for item in ended if item > last and finished(store, stage, item)):
+            dag = f"{store.workload}.{following}"
+            due.append(
+                f"{partition} has ended {stage} and not {following}: if no run of {dag} is at work or red, "
+                f"trigger {dag} with the partition key {partition}"
+            )
+    return due
+
+
+def _begun(store: Store, stage: str) -> list[str]:
     return sorted({file.name[:10] for file in Path(store.results(stage)).glob("????-??-??-*.json")})
 
 
 def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
-    """Return what a stage's last attempt on a partition reported."""
+    """Return what a stage's last attempt on a partition reported that came to its end: one that was put off did not."""
     files = Path(store.results(stage)).glob(f"{partition}-*.json")
-    latest = max(files, key=lambda file: file.stat().st_mtime, default=None)
-    return json.loads(latest.read_text()) if latest else None
+    latest_first = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+    reports: Iterator[dict[str, Any]] = (json.loads(file.read_text()) for file in latest_first)
+    return next((report for report in reports if PUT_OFF not in report), None)
 
 
 def champion(store: Store) -> str | None:

@@ -28,7 +28,7 @@ RUNBOOK = f"""### Roll a champion back
 
 **Afterwards** the next partition is judged against what you went back to. What was rolled back is not promoted again by
 clearing its tasks. **To undo it** roll back to the newer version. To keep the next partition from promoting: pause
-`<workload>.promote`.
+`<workload>.promote`; what is judged meanwhile is not promoted when you unpause it: trigger it with that partition key.
 
 The same from a shell: `{command("rollback WORKLOAD --dry-run")}`.
 """

@@ -10,7 +10,7 @@ import pytest
 from muster.workload.stages import STAGE_NAMES
 from muster_local import line
 from muster_local.airflow_api import AirflowUnreachable, DagRun, TaskInstance
-from muster_local.line import DagsMissing, Line, LineStopped
+from muster_local.line import DagsMissing, DagsPaused, Line, LineStopped
 
 DAY = "2013-06-03"
 
@@ -27,6 +27,8 @@ class Airflow:
     triggered: list[str] = field(default_factory=list)
     lost: list[bool] = field(default_factory=list)
     """Of the next triggers that get no answer: whether they arrived all the same."""
+    paused: tuple[str, ...] = ()
+    unpaused: list[str] = field(default_factory=list)
     looks: int = 0
     url: str = "http://airflow"
 
@@ -36,8 +38,11 @@ class Airflow:
     def import_errors(self) -> list[str]:
         return ["workloads.py: SyntaxError: invalid syntax"]
 
+    def paused_by_hand(self, dag: str) -> bool:
+        return dag in self.paused
+
     def unpause(self, dag: str) -> None:
-        pass
+        self.unpaused.append(dag)
 
     def trigger(self, dag: str, partition: str) -> None:
         arrives = self.lost.pop(0) if (unanswered := bool(self.lost)) else True
@@ -114,6 +119,22 @@ def test_a_stage_that_is_skipped_stops_the_line_with_its_log(follow: Callable[[A
     with pytest.raises(LineStopped, match=r"flights\.promote was skipped, see http://airflow") as stopped:
         follow(Airflow(skipping="promote", reaches=5)).run(DAY)
     assert stopped.value.log == ["no such column: delay"]
+
+
+def test_without_a_champion_nothing_is_scored_and_the_line_has_ended(
+    follow: Callable[[Airflow], Line], updates: list[str]
+) -> None:
+    follow(Airflow(skipping="score")).run(DAY)
+    assert updates[-1] == "score skipped"
+
+
+def test_what_somebody_has_paused_is_named_and_stays_paused(follow: Callable[[Airflow], Line]) -> None:
+    airflow = Airflow(paused=("flights.promote",))
+    with pytest.raises(DagsPaused, match=r"somebody has paused flights\.promote: .* unpause at http://airflow/dags"):
+        follow(airflow).open()
+    assert airflow.unpaused == []
+    follow(Airflow(unpaused=airflow.unpaused)).open()
+    assert airflow.unpaused == [f"flights.{stage}" for stage in STAGE_NAMES]
 
 
 def test_a_stage_that_never_starts_is_named(follow: Callable[[Airflow], Line], updates: list[str]) -> None:

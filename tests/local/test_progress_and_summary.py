@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from muster.storage.store import Store
-from muster_local.progress import finished_partitions, result
+from muster_local.progress import finished, last_finished, result, waiting
 from muster_local.summary import quality
 
 
@@ -26,8 +26,28 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_partition_has_ended_when_a_result_is_there(store: Store) -> None:
-    assert finished_partitions(store, "train") == ["2013-06-03", "2013-06-10"]
-    assert finished_partitions(store, "score") == []
+    assert (last_finished(store, "train"), last_finished(store, "score")) == ("2013-06-10", None)
+    assert [finished(store, "train", partition) for partition in ("2013-06-03", "2013-06-17")] == [True, False]
+
+
+def test_an_attempt_that_mlflows_budget_put_off_has_not_ended(store: Store) -> None:
+    put_off = Path(store.results("train")) / "2013-06-17-aa.json"
+    put_off.write_text(json.dumps({"until": "2013-06-17T10:00:00+00:00", "why": "throttled by the server"}))
+    assert (last_finished(store, "train"), finished(store, "train", "2013-06-17")) == ("2013-06-10", False)
+    put_off.rename(put_off.with_name("2013-06-10-bb.json"))  # a later attempt on a partition that had ended
+    assert result(store, "train", "2013-06-10") == {"attempt": "2013-06-10-aa"}
+
+
+def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) -> None:
+    evaluated = Path(store.results("evaluate"))
+    evaluated.mkdir(parents=True)
+    (evaluated / "2013-06-03-aa.json").write_text("{}")
+    assert waiting(store) == [
+        "2013-06-10 has ended train and not evaluate: if no run of flights.evaluate is at work or red, "
+        "trigger flights.evaluate with the partition key 2013-06-10",
+        "2013-06-03 has ended evaluate and not promote: if no run of flights.promote is at work or red, "
+        "trigger flights.promote with the partition key 2013-06-03",
+    ]
 
 
 def test_the_last_attempt_counts(store: Store) -> None:

@@ -47,6 +47,9 @@ def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> No
     if workloads:
         console.print()
         console.print(_progress(workloads))
+        for item in workloads:
+            for text in item["waiting"]:
+                console.print(f"{item['workload']}: {text}", markup=False)
 
 
 def _progress(workloads: list[dict[str, Any]]) -> Any:

@@ -65,11 +65,11 @@ def _start(settings: Settings, console: Console) -> set[str]:
 def _run(context: Context, partitions: list[str], settings: Settings, console: Console) -> None:
     """Land the files and bring each partition that was not scored yet through the stages, one after the other."""
     from muster.ingest.landing import land
-    from muster_local.progress import finished_partitions
+    from muster_local.progress import finished
     from muster_local.summary import summary
 
     workload, store = context.workload, context.store
-    waiting = [partition for partition in partitions if partition not in finished_partitions(store, "score")]
+    waiting = [partition for partition in partitions if not finished(store, "score", partition)]
     if waiting:
         if workload.landing:
             with console.status(f"Landing the files of {workload.name}"):
@@ -92,6 +92,8 @@ def _run_stages(workload: str, partitions: list[str], settings: Settings, consol
         def on_stage(stage: str, state: str, seconds: float | None) -> None:
             if state == "success":
                 console.print(f"  [green]✓[/] {stage:<9} {seconds or 0:6.1f} s")
+            elif state == "skipped":
+                console.print(f"  [yellow]-[/] {stage:<9} skipped")
             elif state == "failed":
                 console.print(f"  [red]✗[/] {stage}")
             else:
