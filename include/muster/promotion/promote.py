@@ -100,7 +100,7 @@ class _Promotion:
             journal = Journal(self.context.store)
             proposal = self._proposed(verdicts, journal, stopped)
             self.finish_begun(proposal, journal)
-            self._remove_twins(proposal)
+            self._remove_twins(proposal, journal)
             if proposal.nothing is not None or not proposal.due:
                 return proposal
             self.approved_by = approver(self.context, proposal, approval)
@@ -124,11 +124,12 @@ class _Promotion:
         self.left = {}
         return proposal
 
-    def _remove_twins(self, proposal: Proposal) -> None:
+    def _remove_twins(self, proposal: Proposal, journal: Journal) -> None:
         """Remove what this call registered where another process has just carried out the same, by its own version."""
         for one in proposal.done:
             mine, row = self.registered.get(one.unit.group), one.carried_out
-            if mine and row and mine.digest == row["manifest_sha256"] and mine.version != row["to_version"]:
+            known = {move["to_version"] for move in journal.of(one.unit)} if mine else set()
+            if mine and row and mine.digest == row["manifest_sha256"] and mine.version not in known:
                 remove_twin(one.unit, mine.version)
 
     def finish_begun(self, proposal: Proposal, journal: Journal) -> None:
