@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from muster import groups
-from muster.champions import versions
+from muster.champions import as_of
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion
 from muster.context import PartitionContext
@@ -156,7 +156,7 @@ def champion(
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, float]]]:
     """Stand in for MLflow: no champion, the candidate's tag, and the metrics that were logged."""
     calls: list[tuple[str, dict[str, float]]] = []
-    monkeypatch.setattr(versions, "current", lambda *_: None)
+    monkeypatch.setattr(as_of, "current", lambda *_: None)
     monkeypatch.setattr(
         "muster.mlflow.runs.add_metrics", lambda run_id, metrics, tags=None: calls.append((run_id, metrics))
     )
@@ -306,7 +306,7 @@ def test_decisions_do_not_depend_on_the_partitioning(job: LocalJob, tmp_path: Pa
 
 def test_the_champion_is_judged_by_group_name(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     incumbent = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
-    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
+    monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
     result = evaluate.run(job)
     judged = {row["group"]: (row["against"], row["verdict"], row["champion_version"]) for row in decisions(job)}
     assert judged["a"] == ("champion", "promote", "3")
@@ -321,14 +321,15 @@ def test_after_its_own_promotion_a_partition_is_judged_against_the_earlier_champ
 ) -> None:
     """Invariant 2: evaluate run again after promote gives the same decisions."""
     incumbent = champion(job.store, job.workload, {"a": -1.0, "b": 2.0})
-    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
+    monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
     evaluate.run(job)
     before = decisions(job)
     move = {"at": datetime(2024, 2, 5, tzinfo=UTC), "from_version": "3", "to_version": "4", "partition": PARTITION}
+    move |= {"evidence": "{}"}
     put(job.store, "alias_journal", table_of([move], ALIAS_JOURNAL))
     promoted = replace(incumbent, version="4", partition=PARTITION, place="nowhere")
-    monkeypatch.setattr(versions, "current", lambda *_: promoted)
-    monkeypatch.setattr(versions, "numbered", lambda unit, number, *_: {"3": incumbent}[number])
+    monkeypatch.setattr(as_of, "current", lambda *_: promoted)
+    monkeypatch.setattr(as_of, "numbered", lambda unit, number, *_: {"3": incumbent}[number])
     evaluate.run(job)
     assert decisions(job) == before
 
@@ -337,7 +338,7 @@ def test_a_champion_of_other_features_is_no_opponent(job: LocalJob, monkeypatch:
     renamed = job.workload.features.model_copy(update={"columns": ("signal", "another")})
     other = job.workload.model_copy(update={"features": renamed})
     incumbent = champion(job.store, other, {"a": 2.0})
-    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
+    monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
     evaluate.run(job)
     assert {(row["against"], row["champion_version"]) for row in decisions(job)} == {("baseline", "3")}
 
@@ -349,7 +350,7 @@ def test_a_corrupt_champion_stops_the_stage_and_the_decisions_stay_as_they_were(
     before = decisions(job)
     incumbent = champion(job.store, job.workload, {"a": -1.0})
     next(incumbent.folder(job.store).glob("shard-*.bin")).write_bytes(b"garbage")
-    monkeypatch.setattr(versions, "current", lambda *_: incumbent)
+    monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
     with pytest.raises(CorruptChampion, match="'a'"):
         evaluate.run(job)
     assert decisions(job) == before
