@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from muster.errors import MusterError
+from muster.mlflow.budget import MlflowRefused
 
 IN_A_WORKER = re.compile(
     r"Traceback \(most recent call last\):\n(?: [^\n]*\n)+"
@@ -81,6 +82,8 @@ def known_failure(error: Exception) -> MusterError | None:
         return DiskFull(_place(text))
     if is_conflict(error):
         return AlwaysOthersFirst()
+    if (refused := MlflowRefused.of(error)) is not None:
+        return refused
     kind = type(error)
     name, message = _raised_in_a_worker(text) or (f"{kind.__module__}.{kind.__qualname__}", str(error))
     if name.startswith(OWN):

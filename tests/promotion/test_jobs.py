@@ -93,6 +93,7 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
     assert (quiet["rows"], quiet["model_version"]) == (0, promoted["to_version"])
     assert _predictions(served).equals(first)
 
+
 def test_the_calls_that_executors_make_are_counted(
     grouped: Line, declared_grouped: Path, spark_connect_server: str
 ) -> None:
