@@ -44,7 +44,7 @@ def summary(context: Context, partition: str) -> Table:
     for name, values in quality(decisions).items():
         shown.add_row(name, _mean_and_median(metric, values))
     scored = f"{_count(store, 'predictions', partition):,}"
-    shown.add_row("rows scored", reports.get("score", {}).get("skipped", scored))
+    shown.add_row("rows scored", reports.get("score", {}).get("skipped_because", scored))
     shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
     shown.add_row("MLflow calls", f"{sum(report.get('mlflow_calls', 0) for report in reports.values()):,}")
     return shown

@@ -17,7 +17,7 @@ def run(job: Job) -> dict[str, Any]:
     try:
         scoring = prepare(job.context)
     except NoChampionThen as none:
-        return {"skipped": str(none), "rows": 0}
+        return {"skipped_because": str(none), "rows": 0}
     bins = balance(scoring.costs, job.bins)
     rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")

@@ -18,10 +18,11 @@ from tests.plugins.airflow_task import PARTITION, context_of
 
 JOB = """
 import json, os, pathlib, sys
+COUNTS = {"trained": 289, "skipped": 64}
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 result = pathlib.Path(arguments["--result"])
 result.parent.mkdir(parents=True, exist_ok=True)
-result.write_text(json.dumps({"arguments": arguments, "environment": dict(os.environ), "to_version": "7"}))
+result.write_text(json.dumps({"arguments": arguments, "environment": dict(os.environ), "to_version": "7", **COUNTS}))
 """
 OUT = Asset("made.models", uri="muster://made/models")
 
@@ -54,7 +55,7 @@ def test_the_attempt_names_the_person_who_started_the_run(operator: Any) -> None
 def test_a_job_that_had_nothing_to_do_skips_the_task_with_its_reason(
     operator: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = JOB.replace('"to_version": "7"', '"skipped": "there is no champion yet"')
+    script = JOB.replace('"to_version": "7"', '"skipped_because": "there is no champion yet"')
     context = context_of()
     with pytest.raises(AirflowSkipException, match="there is no champion yet"):
         operator(script).execute(context)

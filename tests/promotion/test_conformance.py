@@ -95,7 +95,10 @@ def test_a_slice_older_than_the_first_champion_is_not_scored_by_models_that_have
     with pytest.raises(NoChampionThen, match="no champion yet that is as old as the slice; one of a later partition"):
         registry.slopes(registry.first, A)
     result = score.run(Job("score", registry.at(registry.first), settings(), "try"))
-    assert (result["rows"], "later partition has learnt from this slice's rows" in result["skipped"]) == (0, True)
+    assert (result["rows"], "later partition has learnt from this slice's rows" in result["skipped_because"]) == (
+        0,
+        True,
+    )
     assert registry.store.open("predictions") is None
     assert registry.slopes(registry.second, A) == [2.0]
 

@@ -30,7 +30,7 @@ class JobOperator(BaseOperator):
 
     While MLflow takes no more calls the task is deferred: it holds no slot, uses up no retry, and runs again when the
     budget says so. An error that only another input can mend fails the task at once, without retries. A job whose
-    result says that it `skipped` its work, and why, skips the task: no asset event follows.
+    result has `skipped_because`, the reason why there was no work, skips the task: no asset event follows.
 
     :param stage: name of the stage.
     :param workload: path of the workload's YAML file. (templated)
@@ -95,7 +95,7 @@ class JobOperator(BaseOperator):
             self.result = self._attempt(context)
         except MlflowClosed as closed:
             defer(self, context, closed, since, self.max_wait)
-        if why := self.result.get("skipped"):
+        if why := self.result.get("skipped_because"):
             self.log.warning("%s", why)  # Airflow's own line says only that the task was skipped
             raise NothingToDo(why)
         extra = {**self.result, "backfill": comes_from_backfill(context)}
