@@ -95,4 +95,4 @@ def _written(line: Line, moves: list[Move]) -> None:
     if moves:
         held = line.journal
         held.append(moves)
-        held.note_made()
+        held.note_made([move.unit for move in moves])

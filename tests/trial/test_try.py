@@ -128,7 +128,7 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
         evidence,
     )
     journal.append([move])
-    journal.note_made()
+    journal.note_made([unit])
 
 
 @pytest.mark.parametrize("registry", ["pack", "per_group"])

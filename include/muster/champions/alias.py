@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from muster.champions.errors import ALIAS, MoveUnderWay
 from muster.champions.journal import Journal, Move, Row
-from muster.champions.units import Unit, units
+from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
-from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -96,16 +95,3 @@ def check_none_under_way(journal: Journal, positions: Mapping[Unit, str | None])
         row = pending.get(unit.group)
         if row and row["to_version"] != at and datetime.now(UTC) - row["at"] < UNDER_WAY:
             raise MoveUnderWay(unit.name, row, UNDER_WAY)
-
-
-def note_made(workload: Workload, journal: Journal, moved: Collection[Unit]) -> None:
-    """Note journalled moves as made: those of `moved`, and all before them, whose aliases are asked for.
-
-    The note is of all moves up to a number. Where one of another unit was broken off there is none: it would hide from
-    the next attempt that there is something to finish.
-    """
-    own = {unit.group for unit in moved}
-    others = {row["group"]: row["to_version"] for row in journal.pending if row["group"] not in own}
-    answering = units(workload, [group for group in others if group is not None])
-    if all(position(answering[group]) == to for group, to in others.items() if group in answering):
-        journal.note_made()

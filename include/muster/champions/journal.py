@@ -25,6 +25,9 @@ MOVES = f"alias/{ALIAS}"
 MADE = f"alias/{ALIAS}/made"
 """Delta's application id for the number of the last move that the alias was seen to show. Past that, an alias that
 is elsewhere was moved by somebody; without it, it looks the same as a process that died before it set the alias."""
+UNMADE = "muster.alias.unmade"
+"""The table's property with the numbers of moves before that one that are not known to have been made: one unit's move
+that was broken off does not keep the other units' from being noted."""
 ATTEMPTS = 5
 """How often a commit is tried that fails though no move came first: somebody made, altered or tidied the table."""
 
@@ -69,7 +72,7 @@ class Journal:
         self._store = store
         self._table = store.open("alias_journal", version)
         self._moves = _read(self._table, groups)
-        self._made_until = _made_until(self._table)
+        self._notes = _notes(self._table)
 
     @property
     def version(self) -> int | None:
@@ -93,8 +96,10 @@ class Journal:
 
     @property
     def pending(self) -> Moves:
-        """The last moves that were begun and are not known to have been made."""
-        return self._dicts(self._moves.filter(pc.field("at") > self._made_until))
+        """The moves that were begun, are not known to have been made, and that no move of the same unit ended."""
+        return [
+            row for row in self._dicts(self._moves.filter(pc.field("at") >= self._notes.open_from)) if not row["made"]
+        ]
 
     def of(self, unit: Unit) -> Moves:
         """Return one unit's own moves."""
@@ -117,7 +122,7 @@ class Journal:
         return places
 
     def _dicts(self, moves: pa.Table) -> list[dict[str, Any]]:
-        return [{**row, "made": row["at"] <= self._made_until} for row in moves.to_pylist()]
+        return [{**row, "made": self._notes.made(row["at"])} for row in moves.to_pylist()]
 
     def _hold(self, moves: pa.Table) -> None:
         self._moves = moves
@@ -167,16 +172,30 @@ class Journal:
         assert table is not None  # noqa: S101 - for the type: it has just been made
         return table
 
-    def note_made(self) -> None:
-        """Note in the table's log, without a row, that all moves were made; a later move's note is left alone."""
-        if self._table is None or self.last is None:
-            return
+    def note_made(self, units: Collection[Unit]) -> None:
+        """Note in the table's log, without a row, that the last moves of some units were made, or are settled.
+
+        What others have noted stays. Where no commit is had, the moves are finished once more: they are there already.
+        """
+        settled = {place + 1 for unit in units for place in self._places.get(unit.group, [])}
+        for _ in range(ATTEMPTS if self._table is not None and settled else 0):
+            with contextlib.suppress(CommitFailedError):  # another has noted its own in this moment
+                self._note(settled)
+                break
+        self._notes = _notes(self._table)
+
+    def _note(self, settled: Collection[int]) -> None:
+        assert self._table is not None  # noqa: S101 - for the type: it has moves
         self._table.update_incremental()
-        if (self._table.transaction_version(MADE) or 0) < self.count:
-            noted = CommitProperties(app_transactions=[Transaction(MADE, self.count)])
-            with contextlib.suppress(CommitFailedError):  # noted by another that finished it, or that went on from it
-                self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=noted)
-        self._made_until = self.last["at"]
+        until, unmade = self._table.transaction_version(MADE) or 0, _unmade(self._table)
+        still = unmade.union(range(until + 1, self.count + 1)).difference(settled)
+        noted = CommitProperties(app_transactions=[Transaction(MADE, max(until, self.count))])
+        if still != unmade:
+            numbers = {UNMADE: json.dumps(sorted(still))}
+            self._table.alter.set_table_properties(numbers, raise_if_not_exists=False, commit_properties=noted)
+        elif until < self.count:
+            self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=noted)
+        self._table.update_incremental()
 
 
 def evidence_of(row: Row) -> dict[str, Any]:
@@ -197,11 +216,30 @@ def _read(table: DeltaTable | None, groups: Collection[str] | None = None) -> pa
     return moves.select(ALIAS_JOURNAL.names).cast(ALIAS_JOURNAL).sort_by("at").combine_chunks()
 
 
-def _made_until(table: DeltaTable | None) -> datetime:
-    """Return when the last move was journalled that is known to have been made."""
+@dataclass(frozen=True)
+class _Notes:
+    """Which moves are known to have been made: those up to a time, but for some."""
+
+    until: datetime
+    unmade: frozenset[datetime]
+
+    def made(self, at: datetime) -> bool:
+        return at <= self.until and at not in self.unmade
+
+    @property
+    def open_from(self) -> datetime:
+        """Return a time before which all moves are known to have been made."""
+        return min(self.unmade, default=self.until)
+
+
+def _unmade(table: DeltaTable) -> frozenset[int]:
+    return frozenset(json.loads(table.metadata().configuration.get(UNMADE, "[]")))
+
+
+def _notes(table: DeltaTable | None) -> _Notes:
+    """Return which moves are known to have been made, by when they were journalled."""
     made = 0 if table is None else table.transaction_version(MADE) or 0
     if table is None or not made:
-        return datetime.min.replace(tzinfo=UTC)
-    at = table.to_pyarrow_table(columns=["at"]).sort_by("at")["at"]
-    until: datetime = at[min(made, len(at)) - 1].as_py()
-    return until
+        return _Notes(datetime.min.replace(tzinfo=UTC), frozenset())
+    at = table.to_pyarrow_table(columns=["at"]).sort_by("at")["at"].to_pylist()
+    return _Notes(at[min(made, len(at)) - 1], frozenset(at[number - 1] for number in _unmade(table)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from muster.champions.access import Access
-from muster.champions.alias import AliasMove, check_none_under_way, move_alias, note_made, position
+from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
 from muster.champions.artifacts import Artifact, register, remove_twin
 from muster.champions.errors import AliasGone, AliasMoved
 from muster.champions.journal import Journal, JournalMovedOn, Move, Row
@@ -86,6 +86,8 @@ class _Promotion:
         self.problems: dict[str | None, str] = {}
         self.moved: Sequence[Row] = ()
         """The journal's rows of the moves that this call made."""
+        self.finished = False
+        """Whether this call made moves that an earlier one had journalled."""
         self.registered: dict[str | None, RegisteredAs] = {}
         """What this call registered, or found registered."""
 
@@ -96,7 +98,7 @@ class _Promotion:
             AliasMoved: when it is not.
         """
         stopped: AliasMoved | None = None
-        for _ in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             journal = Journal(self.context.store)
             proposal = self._proposed(verdicts, journal, stopped)
             self.finish_begun(proposal, journal)
@@ -105,9 +107,10 @@ class _Promotion:
                 return proposal
             self.approved_by = approver(self.context, proposal, approval)
             stopped = self.carry_out(proposal, journal)
-            if self.moved or self.problems:
+            if stopped is None or self.problems or (attempt == ATTEMPTS and proposal.done):
                 return proposal
-        raise stopped or AliasMoved.since_judged(self.context.workload.name, None, None, "by others, again and again")
+        assert stopped is not None  # noqa: S101 - for the type: else it has returned
+        raise stopped
 
     def _proposed(self, verdicts: Verdicts, journal: Journal, stopped: AliasMoved | None) -> Proposal:
         """Return the proposal; after an attempt that was stopped only one of the same verdicts, as they were judged."""
@@ -135,7 +138,9 @@ class _Promotion:
     def finish_begun(self, proposal: Proposal, journal: Journal) -> None:
         """Make the moves that an earlier attempt has journalled for these very verdicts, and not made."""
         done = [(one.unit, one.carried_out) for one in proposal.done if one.carried_out is not None]
-        self._move([AliasMove.of_row(unit, row) for unit, row in done if not row["made"]], journal)
+        begun = [AliasMove.of_row(unit, row) for unit, row in done if not row["made"]]
+        self.finished |= bool(begun)
+        self._move(begun, journal)
 
     def carry_out(self, proposal: Proposal, journal: Journal) -> AliasMoved | None:
         """Register the winners, journal the moves, make them; return why none was made, where others came first.
@@ -175,6 +180,7 @@ class _Promotion:
         """Tell whether a unit's alias is to move; where it is neither there already nor as judged, note why not."""
         row, moves = registered[one.unit.group], journal.of(one.unit)
         if row["at"] == row["version"]:
+            self.left[one.unit.group] = f"the alias is at version {row['at']} already, by a hand"
             return False
         if row["at"] is None and (champion := champion_of(moves)):
             gone = AliasGone(one.unit.workload, one.unit.name, one.unit.group, champion)
@@ -215,14 +221,13 @@ class _Promotion:
             unit = moves[0].unit
             raise AliasMoved.since_judged(unit.name, moves[0].from_version, position(unit), left[None])
         self.left |= left
-        if not problems:
-            note_made(self.context.workload, journal, [move.unit for move in moves])
+        journal.note_made([move.unit for move in moves if move.unit.group not in problems])
 
     def rows(self, proposal: Proposal) -> list[Row]:
-        """Return the journal's rows of what these verdicts have moved: now, or all of it before."""
+        """Return the journal's rows of what these verdicts have moved, in all: none where nothing is new of it."""
         done = [one.carried_out for one in proposal.done if one.carried_out is not None]
-        made = [row for row in self.moved if row["group"] not in self.left]
-        return made or ([*done] if len(done) == len(proposal.units) and not self.left else [])
+        rows = [row for row in (*done, *self.moved) if row["group"] not in self.left]
+        return rows if self.moved or self.finished or len(rows) == len(proposal.units) else []
 
 
 def _register(artifact: Artifact) -> dict[str, str | None]:

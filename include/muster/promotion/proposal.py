@@ -95,8 +95,8 @@ class Proposal:
 
     @property
     def changed(self) -> float:
-        """The share of the champion's groups that would change."""
-        return self.base.changed(self.verdicts.winners)
+        """The share of the champion's groups that would change: what an earlier attempt has moved changes no more."""
+        return self.base.changed([row for one in self.due for row in one.winners])
 
 
 def propose(context: PartitionContext, verdicts: Verdicts, journal: Journal) -> Proposal:
@@ -167,13 +167,25 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, 
     for row in verdicts.winners:
         unit = answering[row["group"]]
         own = journal.of(unit)
-        promoted = (verdicts.run, models[row["group"]]["sha256"], "gate")
-        before = [move for move in own if (move["run"], move["manifest_sha256"], move["cause"]) == promoted]
+        before = _promoted_before(own, verdicts.run, context.partition, models[row["group"]]["sha256"])
         at = own[-1]["to_version"] if own else None
         proposals.append(
             _judged(context, verdicts, UnitProposal(unit, [row], row["champion_version"]), own, before, at)
         )
     return Proposal(verdicts, proposals, base)
+
+
+def _promoted_before(moves: Moves, run: str, partition: str, digest: str) -> Moves:
+    """Return the moves by which the gate promoted a partition's very model of a group, whichever run has trained it.
+
+    A run that comes to the same bytes has the same version: it is carried out where that is champion, and where a human
+    took it back, that stays. Where the gate has replaced it by another run's since, it may come back.
+    """
+    promoted = (partition, digest, "gate")
+    before = [move for move in moves if (move["partition"], move["manifest_sha256"], move["cause"]) == promoted]
+    if not before or before[-1]["run"] == run or before[-1] is moves[-1]:
+        return before
+    return before if moved_by_human(moves[moves.index(before[-1]) + 1 :]) else []
 
 
 def _judged(

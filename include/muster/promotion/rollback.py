@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from muster.champions.alias import AliasMove, check_none_under_way, move_alias, note_made, position
+from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
 from muster.champions.artifacts import Artifact, register
 from muster.champions.errors import NO_VERSION, AliasMoved, ConcurrentMove
 from muster.champions.journal import Journal, JournalMovedOn, Move
@@ -89,7 +89,7 @@ def roll_back(context: Context, plan: RollbackPlan, who: str, why: str) -> dict[
         _append(context, journal, [_move(context, plan, step, who.strip(), why.strip()) for step in steps], plan)
     moves = [AliasMove(step.unit, step.from_version, str(step.target.version)) for step in steps]
     left = {move.unit.group: reason for move in moves if (reason := move_alias(move))}
-    note_made(context.workload, journal, [step.unit for step in steps])
+    journal.note_made([step.unit for step in steps])
     if left:
         _raise_left(context, moves, left)
     to = steps[0].target if len(steps) == 1 else None

@@ -30,6 +30,7 @@ from muster.promotion.rollback_plan import (
     Target,
     against_of,
     begun_before,
+    moved_on_from,
 )
 
 CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
@@ -72,14 +73,11 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
 def _begun(
     context: Context, journal: Journal, moves: Mapping[str, Moves], asked: Mapping[str, Any], against: str | None
 ) -> RollbackPlan | None:
-    """Return the very rollback that is asked for, where the journal has it as its last."""
-    if journal.last is None or evidence_of(journal.last).get("asked") != asked:
-        return None
-    same = [row["group"] for row in journal.rows if row["group"] and evidence_of(row).get("asked") == asked]
-    answering = units(context.workload, same)
+    """Return the very rollback that is asked for, where the journal has it and its groups have not moved on."""
+    rows = begun_before(moves.values(), asked, against)
+    answering = units(context.workload, [row["group"] for row in rows])
     positions = {group: position(unit) for group, unit in answering.items()}
-    rows = begun_before(journal, asked, against, positions)
-    if not rows:
+    if not rows or moved_on_from(rows, positions):
         return None
     steps = [Step(answering[row["group"]], positions[row["group"]], row["from_version"], _target(row)) for row in rows]
     return _plan(journal, moves, asked, steps, against_of(rows[0]), evidence_of(rows[0])["scope"], begun=True)

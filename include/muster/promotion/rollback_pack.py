@@ -29,6 +29,7 @@ from muster.promotion.rollback_plan import (
     Step,
     Target,
     begun_before,
+    moved_on_from,
 )
 
 
@@ -55,7 +56,8 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
     seen = position(unit)
     if not this.moves:
         raise CannotRollBack(context.workload.name, "there is no champion yet")
-    begun = begun_before(journal, asked, against, {None: seen})
+    begun = begun_before([this.moves], asked, against)
+    begun = [] if moved_on_from(begun, {None: seen}) else begun
     leaves = begun[0]["from_version"] if begun else this.leaves(seen, asked)
     if against not in (None, leaves or NO_VERSION):
         raise AliasMoved.since_compared(context.workload.name, unit.name, against, seen)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from muster.champions.errors import NO_VERSION
-from muster.champions.journal import Journal, Moves, Row, evidence_of
+from muster.champions.journal import Moves, Row, evidence_of
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion
 from muster.errors import MusterError, WrongArgument, bounded
@@ -121,32 +121,30 @@ class RollbackPlan:
         }
 
 
-def begun_before(
-    journal: Journal, asked: Mapping[str, Any], against: str | None, positions: Mapping[str | None, str | None]
-) -> Moves:
-    """Return the rows of the very rollback that is asked for, where the journal has it as its last: begun, or made.
+def begun_before(moves: Collection[Moves], asked: Mapping[str, Any], against: str | None) -> Moves:
+    """Return the rows of the very rollback that is asked for, begun or made, of units that have not moved on since.
 
-    `positions` are where the aliases are, by group; a rollback that somebody moved on from is not the same any more.
+    `moves` are each unit's own. One that was broken off is ended, whatever other units did meanwhile; one that was made
+    is the same only to who has seen what was champion before it.
     """
-    last = journal.last
-    if last is None or last["cause"] != "rollback" or evidence_of(last).get("asked") != asked:
+    rollbacks = [row for own in moves for row in own if row["cause"] == "rollback"]
+    same = [row for row in rollbacks if evidence_of(row).get("asked") == asked]
+    if not same:
         return []
-    seen = against_of(last)
-    if against not in (None, seen):
-        return []
-    rows = [row for row in journal.rows if _part_of(row, last)]
-    unmade = not last["made"]
-    ends = {row["group"]: {row["to_version"], *([row["from_version"]] if unmade else [])} for row in rows}
-    same = all(positions.get(group) in at for group, at in ends.items())
-    return rows if same and (unmade or against is not None) else []
+    seen = against_of(max(same, key=lambda row: row["at"]))
+    same = [row for row in same if against_of(row) == seen]
+    latest = {own[-1]["group"]: own[-1] for own in moves if own}
+    last = [row for row in same if row is latest[row["group"]]]
+    begun = any(not row["made"] for row in last) or (against is not None and last == same)
+    return last if begun and against in (None, seen) else []
+
+
+def moved_on_from(rows: Moves, positions: Mapping[str | None, str | None]) -> bool:
+    """Tell whether somebody moved an alias on, by hand, from where a rollback's moves begin or end."""
+    ends = {row["group"]: {row["to_version"], *([] if row["made"] else [row["from_version"]])} for row in rows}
+    return any(positions[group] not in at for group, at in ends.items())
 
 
 def against_of(row: Row) -> str:
     """Return what was champion when the rollback of a journal's row was compared."""
     return str(evidence_of(row).get("against", row["from_version"] or NO_VERSION))
-
-
-def _part_of(row: Row, last: Row) -> bool:
-    if last["group"] is None:
-        return row == last
-    return row["cause"] == "rollback" and evidence_of(row).get("against") == evidence_of(last).get("against")
