@@ -128,3 +128,28 @@ def test_candidates_are_judged_against_each_groups_champion_of_before_their_part
     with before.open(groups.to_pylist()) as opened:
         assert opened.incumbents(groups).manifest.num_rows == 0
     assert left_behind(grouped) == []
+
+
+@pytest.mark.parametrize("fallback", ["baseline", "error"])
+def test_champions_that_all_take_other_features_score_nothing(grouped: Line, fallback: str) -> None:
+    two_weeks(grouped)
+    grouped.declared |= {"features": {"columns": ["b", "a", "record"], "buckets": 4}, "pack": {"fallback": fallback}}
+    with pytest.raises(CannotScore, match="takes other keys or features; train, evaluate and promote first"):
+        prepare(grouped.at(grouped.second))
+
+
+def test_with_the_fallback_error_groups_are_named_whose_champion_is_younger_or_takes_other_features(
+    grouped: Line,
+) -> None:
+    two_weeks(grouped)
+    grouped.declared |= {"pack": {"fallback": "error"}}
+    grouped.week(grouped.third, {"M,Y": "promote"}, 1.0)
+    grouped.promote(grouped.third)
+    with pytest.raises(CannotScore, match=r"2 groups have no model .* 'M,Y', 'N,X'"):
+        prepare(grouped.at(grouped.second))
+    grouped.declared |= {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
+    grouped.week("2024-02-26", {"A,X": "promote"}, 1.0, {"A,X": "2"})
+    grouped.promote("2024-02-26")
+    grouped.features("2024-02-26", rows(["A,X", "B,X"]))
+    with pytest.raises(CannotScore, match=r"1 groups have no model .* 'B,X'"):
+        prepare(grouped.at("2024-02-26"))

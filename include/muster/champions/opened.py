@@ -16,9 +16,10 @@ from muster.champions.access import Access
 from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
 from muster.champions.fetched import fetch_champions, prior, write_pack_of
-from muster.champions.journal import Journal
+from muster.champions.journal import Journal, Moves, evidence_of
+from muster.champions.lineage import last_row_of, newest_ancestor
 from muster.champions.units import is_pack, units
-from muster.champions.versions import RegisteredVersion
+from muster.champions.versions import RegisteredVersion, takes
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.feature_rows import answering_baseline
@@ -74,8 +75,8 @@ class Champions(Protocol):
 
     @property
     def fits(self) -> bool:
-        """Whether a pack takes the keys and features that the workload has now; a group's own model that does not is
-        no champion."""
+        """Whether a pack takes the keys and features that the workload has now, or any group's own model does: one that
+        does not is no champion."""
 
     @property
     def fallback(self) -> str:
@@ -86,7 +87,7 @@ class Champions(Protocol):
         """The groups whose models are fetched from MLflow when they are opened."""
 
     def without_model(self, groups: Collection[str]) -> list[str]:
-        """Return those of the groups that have no champion, sorted."""
+        """Return those of the groups that have no champion of the time that takes today's features, sorted."""
 
     def open(self, groups: Collection[str]) -> AbstractContextManager[OpenPack]:
         """Give the champions of some groups for as long as they are used."""
@@ -123,6 +124,8 @@ class GroupChampions:
     context: Context
     groups: frozenset[str]
     """All that have one."""
+    fitting: frozenset[str]
+    """Those whose champion of the time takes the features that the workload has now, by the journal."""
     journal_version: int | None
     """Whoever opens champions reads their moves, at this version of the journal: it grows with every partition."""
     as_of: AsOf
@@ -131,7 +134,10 @@ class GroupChampions:
     baseline: str
     """What answers without a model, or parent."""
     version: None = None
-    fits: bool = True
+
+    @property
+    def fits(self) -> bool:
+        return bool(self.fitting)
 
     @property
     def fallback(self) -> str:
@@ -143,7 +149,7 @@ class GroupChampions:
         return self.groups
 
     def without_model(self, groups: Collection[str]) -> list[str]:
-        return sorted(set(groups) - self.groups)
+        return sorted(set(groups) - self.fitting)
 
     @contextmanager
     def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
@@ -193,10 +199,21 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in journal.groups):
         return None
     access = Access.of_driver(settings(), len(journal.groups))
+    fitting = frozenset(group for group in journal.groups if _takes_todays(context, journal.of_group(group), as_of))
+    held = (context, journal.groups, fitting, journal.version, as_of, access)
     if not including:  # of the opponents only the models are asked
-        return GroupChampions(context, journal.groups, journal.version, as_of, access, 0.0, "prior")
-    baseline = answering_baseline(context.workload, context.store)
-    return GroupChampions(context, journal.groups, journal.version, as_of, access, prior(journal, key), baseline)
+        return GroupChampions(*held, 0.0, "prior")
+    return GroupChampions(*held, prior(journal, key), answering_baseline(context.workload, context.store))
+
+
+def _takes_todays(context: Context, moves: Moves, as_of: AsOf) -> bool:
+    """Tell whether a group's champion of the time takes the features that the workload has now, by its moves.
+
+    What a move does not say, as in a journal of before they did, is no reason against it.
+    """
+    row = last_row_of(moves, newest_ancestor(moves, moves[-1]["to_version"], as_of.old_enough))
+    taken = takes(context.workload.features.columns)
+    return row is not None and evidence_of(row).get("takes", taken) == taken
 
 
 def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:

@@ -78,7 +78,8 @@ def prepare(context: PartitionContext) -> Scoring:
     if champions is None:
         raise NoChampionThen(workload.name, windows.key)
     if not champions.fits:
-        why = f"champion version {champions.version} takes other keys or features; train, evaluate and promote first"
+        who = f"champion version {champions.version}" if champions.version else "each group's champion"
+        why = f"{who} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
     features = list_features(context, windows.score, quiet=quiet(context, windows.score))
     scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
