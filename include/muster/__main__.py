@@ -19,6 +19,9 @@ def run(command_line: Callable[[], None] = main) -> None:
         pass
     except SystemExit as end:
         code = end.code
+        if code is not None and not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+            code = 1
     for stream in (sys.stdout, sys.stderr):
         with suppress(BrokenPipeError):
             stream.flush()

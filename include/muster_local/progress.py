@@ -85,9 +85,11 @@ def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
 
 
 def champion(store: Store) -> str | None:
-    """Return the version that `Champion` points to, by the journal; or how many groups have one of their own."""
+    """Return the version that `Champion` points to, by the journal; or how many groups have one of their own.
+
+    The last move tells which of the two registries the workload has now.
+    """
     moves = [move for move in Journal(store).rows if move["alias"] == "Champion"]
-    groups = {move["group"] for move in moves} - {None}
-    if groups:
-        return f"{len(groups)} groups' own"
-    return moves[-1]["to_version"] if moves else None
+    if not moves or moves[-1]["group"] is None:
+        return moves[-1]["to_version"] if moves else None
+    return f"{len({move['group'] for move in moves} - {None})} groups' own"

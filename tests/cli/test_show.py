@@ -353,3 +353,9 @@ def test_reader_that_stops_early_is_no_error(program: list[str]) -> None:
     reading.stdout.close()
     assert reading.stderr.read() == b""
     assert reading.wait() == 0
+
+
+def test_a_text_to_end_with_is_printed_and_is_a_failure() -> None:
+    program = "from muster.__main__ import run; run(lambda: exit('why it ended'))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "why it ended\n")

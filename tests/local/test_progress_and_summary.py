@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from muster.champions.journal import Journal, Move
+from muster.champions.units import Unit
 from muster.storage.store import Store
-from muster_local.progress import finished, last_finished, result, waiting
+from muster_local.progress import champion, finished, last_finished, result, waiting
 from muster_local.summary import quality
 
 
@@ -66,3 +68,12 @@ def test_quality_before_and_after() -> None:
         "champion before": [0.7, 0.65, 0.5],
         "champion after": [0.8, 0.65, 0.9],
     }
+
+
+def test_the_champion_is_told_as_the_registry_of_the_last_move_has_it(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "made")
+    assert champion(store) is None
+    for group, version, due in (("A", "1", "1 groups' own"), ("B", "1", "2 groups' own"), (None, "3", "3")):
+        unit = Unit("made", "made", group)
+        Journal(store).append([Move(unit, None, version, "gate", "test", "run", "2024-02-05", "0" * 64)])
+        assert champion(store) == due

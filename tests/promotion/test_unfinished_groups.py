@@ -148,3 +148,24 @@ def test_the_attempt_that_ends_it_says_and_logs_what_an_unbroken_one_would(
     assert list(result["stay_why"]) == [A]
     logged = connect().get_run(result["mlflow_run_id"]).data.metrics
     assert (logged["pack_promoted"], logged["pack_kept"]) == (2, 1)
+
+
+def test_an_alias_that_another_moved_right_after_is_read_back_and_left(two: Line) -> None:
+    unit, client = two.unit(A), connect()
+    client.set_registered_model_alias(unit.name, ALIAS, "1")
+    own = client.set_registered_model_alias
+
+    def overtaken(name: str, of: str, version: str) -> None:
+        own(name, of, version)
+        own(name, of, "1")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(client), "set_registered_model_alias", lambda _, *named: overtaken(*named))
+        left = alias.move_alias(alias.AliasMove(unit, "1", "2"))
+    assert (left, two.position(A)) == ("the alias was moved by another right after", "1")
+
+
+def test_where_nothing_is_new_the_groups_are_said_to_be_promoted_before(two: Line) -> None:
+    two.roll_back("1", [A])
+    result = two.promote(two.second)
+    assert (result["moved"], result["stay_why"][B]) == (False, "promoted before")

@@ -62,8 +62,8 @@ STAGES: tuple[Stage, ...] = (
         writes="champion",
         does="Registers the winners (in the next pack beside unchanged incumbents, or each alone), moves the alias.",
         reads="`decisions`, `models`, the champions",
-        on_failure="The alias either moved or did not; `alias_journal` says which. Clearing the task is safe: a pack "
-        "that is registered already is found again, and the alias moves only from the version that was judged.",
+        on_failure="`alias_journal` has each move before it is made; the alias shows whether it was. Clearing is safe: "
+        "what is registered already is found again, and an alias moves only from the version that was judged.",
     ),
     Stage(
         name="score",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class PromoteOperator(JobOperator):
-    """Promote the winners of a partition: make the next champion pack, register it, move the alias.
+    """Promote the winners of a partition: register the next pack, or each winner's own model, and move the aliases.
 
     Refuses what a backfill caused, unless the param `allow_backfill` is set. Where a run would change more than
     `gate.max_changed` of the groups, an approval is needed: who gave it, and the digest of the verdicts it is for.
