@@ -39,3 +39,4 @@ def test_keys_keep_the_order_in_which_they_are_declared(line: Line, tmp_path: Pa
     read = about(read_manifest(tmp_path, sha256))
     assert list(read["keys"]) == ["origin", "carrier"]
     assert fits(read, line.workload)
+    assert not fits(read | {"keys": dict(reversed(read["keys"].items()))}, line.workload)
