@@ -12,10 +12,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from muster.ingest.arrivals import day_facts, deliveries
 from muster.ingest.landed_files import check_files, days_to_ingest, landed_file, landed_schema, read_landed
+from muster.storage.evolution import check_observations
+from muster.storage.provenance import write_facts
 from muster.workload.spec import Workload
 from muster_jobs.collation import without_collation
 from muster_jobs.command_line import main
+from muster_jobs.content import day_contents
 from muster_jobs.job import Job
 from muster_jobs.row_checks import CHECKS
 
@@ -28,7 +32,10 @@ def run(job: Job) -> dict[str, Any]:
     """
     workload = job.workload
     days = days_to_ingest(job.context)
-    check_files(workload, [landed_file(job.store, day) for day in days])
+    check_observations(workload, job.store.open("observations"))
+    files = {day: landed_file(job.store, day) for day in days}
+    delivered = deliveries(files)  # before they are read: what comes meanwhile is another delivery
+    check_files(workload, files.values())
     rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _read_landed_days(job, days)).persist()
     try:
         reasons = {row["reason"]: row["count"] for row in rows.groupBy("reason").count().collect()}
@@ -36,7 +43,10 @@ def run(job: Job) -> dict[str, Any]:
         where = f"date IN ({dates})"
         if reasons.keys() > {None} or set(days) & job.store.days("quarantine"):
             job.replace(_quarantine_rows(rows), "quarantine", where)
-        job.replace(_observation_rows(workload, rows).repartition(job.bins, "date"), "observations", where)
+        observations = _observation_rows(workload, rows)
+        content = day_contents(observations, workload.columns)
+        job.replace(observations.repartition(job.bins, "date"), "observations", where)
+        write_facts(job.store, day_facts(job.store, delivered, content))
     finally:
         rows.unpersist()
     good = reasons.pop(None, 0)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from muster.context import Context, PartitionContext
 from muster.mlflow import budget
 from muster.settings import Settings
-from muster.storage.delta import replace_rows
+from muster.storage.delta import created, replace_rows
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
 from muster.workload.spec import Workload
@@ -107,8 +107,10 @@ class Job:
         if isinstance(rows, pa.Table):
             replace_rows(self.store, table, rows, where)
             return
-        by = TABLES[table].partitioned_by
-        writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        there = created(self.store, table, TABLES[table].schema(self.workload)).schema().fields
+        by, added = TABLES[table].partitioned_by, set(rows.columns) - {field.name for field in there}
+        options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower()}
+        writer = rows.write.format("delta").mode("overwrite").options(**options)
         (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
 
     def over_bins(
