@@ -25,6 +25,8 @@ def summary(store: Store, partition: str) -> Table:
     decisions = _rows(store, "decisions", partition, VERDICTS)
     results = ((stage, result(store, stage, partition)) for stage in STAGE_NAMES)
     reports = {stage: report for stage, report in results if report}
+    if rebuilt := reports.get("features", {}).get("rebuilt"):
+        shown.add_row("slices built again", "; ".join(f"{count}: {why}" for why, count in rebuilt.items()))
     shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
     shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
     metric = decisions[0]["metric"] if decisions else ""

@@ -61,10 +61,9 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
     read = [(F.col("date") >= span.start) & (F.col("date") < span.stop) for span in slices.observed]
     version = {"versionAsOf": str(slices.sources.version)}
     rows = job.spark.read.format("delta").options(**version).load(job.store.table("observations"))
-    rows = rows.where(reduce(or_, read)).select(*_declared(workload, rows), "date")
-    # Not the rows' own group, row_id and bucket: days that were ingested under other keys would tear a group apart.
-    names = {"group": workload.keys, "row_id": workload.unique}
-    rows = rows.withColumns({name: groups.name([F.col(key) for key in keys]) for name, keys in names.items()})
+    rows = rows.where(reduce(or_, read)).select(*_declared(workload, rows), "row_id", "date")
+    # Not the rows' own group and bucket: days that were ingested under other keys would tear a group apart.
+    rows = rows.withColumn("group", groups.name([F.col(key) for key in workload.keys]))
     rows = rows.withColumn("bucket", groups.bucket(F.col("group"), workload.features.buckets))
     computed = rows.groupBy("bucket").applyInArrow(of_bucket, from_arrow_schema(schema))
     return without_collation(computed, "group", PARENT_COLUMN, "row_id")

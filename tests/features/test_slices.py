@@ -180,7 +180,7 @@ def test_comments_and_other_functions_of_the_file_do_not(built: Line, text: str)
 
 DECLARATIONS = {
     "another label": {"label": {"column": "delay", "above": 5}},
-    "other keys": {"unique": ["at"]},
+    "other keys": {"keys": ["at"]},
     "other columns": {"columns": {**DECLARED["columns"], "weather": "string?"}},
     "other features": {"features": {"columns": ["hour"], "lookback": 4}},
     "other buckets": {"features": {"columns": ["hour"], "lookback": 3, "buckets": 3}},

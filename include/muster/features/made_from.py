@@ -75,7 +75,7 @@ class Sources:
         return {
             "format": FORMAT,
             "columns": {name: column.type for name, column in sorted(workload.columns.items())},
-            "keys": {"keys": list(workload.keys), "unique": list(workload.unique), "time": workload.time},
+            "keys": {"keys": list(workload.keys), "time": workload.time},
             "label": workload.label.model_dump(mode="json"),
             "function": code_digest(workload, self.context.folder, features.function)[:16],
             "features": {"columns": list(features.columns), "lookback": features.lookback},

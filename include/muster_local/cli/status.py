@@ -58,6 +58,8 @@ def _progress(workloads: list[dict[str, Any]]) -> Any:
     for stage in STAGE_NAMES:
         table.add_row(stage, *(item["partitions"].get(stage, "-") for item in workloads))
     table.add_row("champion", *(_champion(item["champion"]) for item in workloads))
+    if any(item["out_of_date"] for item in workloads):
+        table.add_row("slices out of date", *(item["out_of_date"] or "-" for item in workloads))
     return table
 
 
