@@ -11,8 +11,11 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from muster.context import Context
+from muster.ingest.migration import migrate
 from muster.storage.evolution import OtherColumns
 from muster.storage.store import Store
+from muster.workload.load import load_workload
 from muster_jobs import features, ingest
 from tests.jobs.conftest import MakeJob
 
@@ -47,6 +50,10 @@ class Days:
         self.folder, self.make_job, self.store = folder, make_job, Store(str(folder), "made")
         (folder / "made.py").write_text(OWN)
         self.declare(DECLARED)
+
+    @property
+    def context(self) -> Context:
+        return Context(load_workload(self.folder / "made.yaml"), self.folder, self.store)
 
     def declare(self, text: str) -> None:
         (self.folder / "made.yaml").write_text(text)
@@ -114,6 +121,10 @@ def test_what_is_landed_or_declared_anew_reaches_all_that_was_made_of_it(make_jo
     with pytest.raises(OtherColumns, match="'courier' is int64 in the table, string declared"):
         days.run(11)
     assert DeltaTable(days.store.table("observations")).version() == before
+    migrate(days.context)
+    _, built = days.run(11)
+    assert built["rows"] == 8
+    assert {row["courier"] for row in days.rows("observations").values()} == {"0", "1"}
 
 
 def _files(store: Store) -> list[dict[str, Any]]:

@@ -49,16 +49,26 @@ def check_observations(workload: Workload, table: DeltaTable | None) -> None:
     """
     if table is None:
         return
+    check_new_columns(workload, table)
     types = column_types(table)
-    for name, column in workload.columns.items():
-        if name not in types and not column.optional:
-            raise RequiredColumn(workload, name)
     changed = [field for field in observations_schema(workload) if types.get(field.name, field.type) != field.type]
     if changed:
         raise OtherColumns(
             workload,
             [f"'{field.name}' is {types[field.name]} in the table, {field.type} declared" for field in changed],
         )
+
+
+def check_new_columns(workload: Workload, table: DeltaTable) -> None:
+    """Check that every column that the table has not yet may be missing.
+
+    Raises:
+        RequiredColumn: for the first that may not.
+    """
+    there = column_types(table)
+    for name, column in workload.columns.items():
+        if name not in there and not column.optional:
+            raise RequiredColumn(workload, name)
 
 
 def column_types(table: DeltaTable) -> dict[str, pa.DataType]:
