@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from muster.workload.functions import FunctionNotFound
@@ -33,9 +33,9 @@ def code_digest(workload: Workload, folder: Path, reference: str) -> str:
         return hashlib.sha256(reference.encode()).hexdigest()
     try:
         used = _used(ast.parse(file.read_bytes()), name)
+        texts = [reference, *(ast.dump(node) for node in used), *_own_modules(used, module)]
     except (OSError, SyntaxError, ValueError) as error:
         raise FunctionNotFound(reference, str(file), str(error)) from error
-    texts = [reference, *(ast.dump(node) for node in used), *_own_modules(used, module)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
@@ -56,40 +56,35 @@ def _own_modules(used: Iterable[ast.AST], module: str) -> list[str]:
 def _used(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return the statements of a module that bind `name` or what those use, in the module's order.
 
-    A statement that binds no name (a call, a loop) may change anything, so it always counts.
+    A statement that does more than to bind names (a call, a loop) may change anything, so it always counts.
     """
-    binds = {id(node): set(_bound(node)) for node in tree.body}
-    wanted, names = {id(node) for node in tree.body if not binds[id(node)] and not _is_text(node)}, {name}
-    grown = True
-    while grown:
-        chosen = {id(node) for node in tree.body if binds[id(node)] & names} | wanted
-        mentioned = {
-            item.id for node in tree.body if id(node) in chosen for item in ast.walk(node) if isinstance(item, ast.Name)
-        }
-        grown = not (chosen <= wanted and mentioned <= names)
-        wanted, names = chosen, names | mentioned
-    return [node for node in tree.body if id(node) in wanted]
+    binds = {number: _bound(statement) for number, statement in enumerate(tree.body)}
+    names, used = {name}, set[int]()
+    while True:
+        chosen = {number for number, bound in binds.items() if bound is None or bound & names}
+        if chosen == used:
+            return [tree.body[number] for number in sorted(used)]
+        used = chosen
+        names |= {item.id for number in used for item in ast.walk(tree.body[number]) if isinstance(item, ast.Name)}
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
-    """Return the names that a statement at the top of a module binds."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield statement.name
-    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in statement.names)
-    else:
-        for item in ast.walk(statement):
-            if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
-                yield item.id
-            elif isinstance(item, (ast.FunctionDef, ast.ClassDef)):
-                yield item.name
-            elif isinstance(item, (ast.Import, ast.ImportFrom)):
-                yield from (alias.asname or alias.name.partition(".")[0] for alias in item.names)
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    """Tell a docstring, and `from __future__`, from what does something."""
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _bound(statement: ast.stmt) -> set[str] | None:
+    """Return the names that a statement at the top of a module binds; None where it does more than that."""
+    match statement:
+        case ast.FunctionDef(decorator_list=[]) | ast.AsyncFunctionDef(decorator_list=[]):
+            return {statement.name}
+        case ast.ClassDef(decorator_list=[]):
+            return {statement.name}
+        case ast.Import() | ast.ImportFrom():
+            return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            plain = all(isinstance(target, ast.Name) for target in targets)
+            return {target.id for target in targets if isinstance(target, ast.Name)} if plain else None
+        case ast.Expr(value=ast.Constant()):  # a text
+            return set()
+        case _:
+            return None
 
 
 def _imported(nodes: Iterable[ast.AST], module: str) -> set[str]:
