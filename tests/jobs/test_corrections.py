@@ -105,9 +105,8 @@ def test_what_is_landed_or_declared_anew_reaches_all_that_was_made_of_it(make_jo
     assert (days.rows()["9-1"]["label"], days.rows()["10-0"]["late_before"]) == (1, 2)
     assert files <= {action["path"] for action in _files(days.store)}  # no slice was touched without need
 
-    days.declare(
-        DECLARED.replace("keys: [depot]", "keys: [depot, courier]").replace("late: ", 'weather: "string?", late: ')
-    )
+    more = DECLARED.replace("keys: [depot]", "keys: [depot, courier]").replace("late: ", 'weather: "string?", late: ')
+    days.declare(more)
     days.land(11, (0, 0), weather="rain")
     _, built = days.run(11)
     assert built["rebuilt"] == {"other columns, other keys": 3}
@@ -116,7 +115,7 @@ def test_what_is_landed_or_declared_anew_reaches_all_that_was_made_of_it(make_jo
     assert {weather[name] for name in ("11-0", "11-1")} == {"rain"}
     assert {weather[name] for name in weather if not name.startswith("11")} == {None}
 
-    days.declare(DECLARED.replace("courier: int", "courier: string"))
+    days.declare(more.replace("courier: int", "courier: string"))
     before = DeltaTable(days.store.table("observations")).version()
     with pytest.raises(OtherColumns, match="'courier' is int64 in the table, string declared"):
         days.run(11)

@@ -41,8 +41,8 @@ def _day_sums(rows: pa.Table) -> Sums:
     """Return day -> the number of its rows and the sum of a 64-bit hash of each: any order adds up to the same."""
     if rows.num_rows == 0:
         return {}
-    frame = rows.to_pandas()
-    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    frame = rows.to_pandas(date_as_object=False, deduplicate_objects=False, categories=["group"])
+    hashes = pd.util.hash_pandas_object(frame, index=False, categorize=False).to_numpy()
     days, place = np.unique(rows["date"].to_numpy(), return_inverse=True)
     sums = np.zeros(len(days), np.uint64)
     np.add.at(sums, place, hashes)  # wraps around

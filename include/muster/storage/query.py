@@ -101,6 +101,8 @@ def _of_partition(workload: Workload, table: str, partition: str | None) -> list
     if partition is None:
         return []
     windows = partition_windows(workload, partition)
+    if table == "provenance":  # of days of the slice, and of the slice
+        return [f'"slice" >= {_text(str(windows.score.start))}', f'"slice" < {_text(str(windows.score.stop))}']
     if TABLES[table].partitioned_by == ("date",):
         return [f"\"date\" >= DATE '{windows.score.start}'", f"\"date\" < DATE '{windows.score.stop}'"]
     return [f'"partition" = {_text(windows.key)}']

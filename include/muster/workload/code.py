@@ -76,7 +76,8 @@ def _bound(statement: ast.stmt) -> set[str] | None:
         case ast.ClassDef(decorator_list=[]):
             return {statement.name}
         case ast.Import() | ast.ImportFrom():
-            return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+            names = {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+            return None if "*" in names else names
         case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             plain = all(isinstance(target, ast.Name) for target in targets)
