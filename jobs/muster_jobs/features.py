@@ -43,7 +43,7 @@ def run(job: Job) -> dict[str, Any]:
     rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
     job.replace(rows, "features", f"partition IN ({replaced})")
     counts, content = _content(job, slices)
-    write_facts(job.store, slice_facts(job.context, slices.sources, slices.first_days, content))
+    write_facts(job.store, slice_facts(slices.sources, slices.first_days, content, counts["features_version"]))
     return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts}
 
 
@@ -106,7 +106,9 @@ def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str]]:
         if file.slice in built:
             files.setdefault(file.bucket, []).append(file.path)
             rows[file.bucket] += file.rows
-    held = job.over_bins(balance(rows, job.bins), lambda bucket: bucket_content(workload, files[bucket]), CONTENT)
+    held = CONTENT.empty_table()
+    if files:
+        held = job.over_bins(balance(rows, job.bins), lambda bucket: bucket_content(workload, files[bucket]), CONTENT)
     counts = {name: pc.sum(held[name]).as_py() or 0 for name in ("rows", "groups", "parents")}
     return {**counts, "features_version": written.version() if written else None}, day_digests(held["days"].to_pylist())
 

@@ -111,6 +111,6 @@ def test_facts_say_what_reading_says_and_then_nothing_is_read(tmp_path: Path, mo
     assert [sum(table[name][0].as_py() for table in tables) for name in ("rows", "groups", "parents")] == [2000, 40, 0]
     whole = day_digests(table["days"][0].as_py() for table in tables)
     firsts = [MONDAY + timedelta(days=days) for days in (0, 7, 14)]
-    write_facts(context.store, slice_facts(context, Sources.now(context), firsts, whole))
+    write_facts(context.store, slice_facts(Sources.now(context), firsts, whole))
     monkeypatch.setattr(content, "bucket_content", None)
     assert content_of(context, 0, DAYS) == read

@@ -99,7 +99,7 @@ class Line:
         table = pa.Table.from_pylist(rows, features_schema(self.workload))
         replace_rows(self.store, "features", table, f"partition IN ({where})")
         if known:
-            write_facts(self.store, slice_facts(self.context, slices.sources, slices.first_days, {}))
+            write_facts(self.store, slice_facts(slices.sources, slices.first_days, {}))
         return names
 
     def built(self) -> list[str]:

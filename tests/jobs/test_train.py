@@ -234,7 +234,7 @@ def test_labels_that_changed_places_give_another_run_with_other_models(make_job:
 def test_features_that_are_out_of_date_are_not_learnt_from(make_job: Callable[..., LocalJob]) -> None:
     job = make_job()
     sources = Sources.now(job.context)
-    write_facts(job.store, slice_facts(job.context, sources, [date(2024, 1, 15)], {}))
+    write_facts(job.store, slice_facts(sources, [date(2024, 1, 15)], {}))
     run = train.run(job)["run"]
     (job.context.folder / "made.py").write_text(f"{OWN_FILE}\n\ndef features(rows):\n    return rows\n")
     with pytest.raises(OutOfDate, match=r"2024-01-15 \(another feature function\); run features for 2024-02-05 again"):

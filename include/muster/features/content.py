@@ -85,10 +85,11 @@ def content_of(context: Context, version: int, days: DateRange) -> dict[str, str
 
 
 def slice_facts(
-    context: Context, sources: Sources, first_days: Iterable[date], content: Mapping[str, str]
+    sources: Sources, first_days: Iterable[date], content: Mapping[str, str], version: int | None = None
 ) -> list[Fact]:
-    """Return what is to be written down about slices that were just built from `sources`, and hold `content`."""
-    files = file_digests(context.store, "features")
+    """Return what is to be written down about slices that were built from `sources` and hold `content` at a version."""
+    context = sources.context
+    files = file_digests(context.store, "features", version)
     facts = []
     for first in first_days:
         days = {day.isoformat() for day in slice_days(context.workload, first).days()} & content.keys()

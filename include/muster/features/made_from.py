@@ -44,12 +44,17 @@ class Sources:
     context: Context
     version: int | None
     """The Delta version of `observations`; None without the table."""
+    declared: Mapping[str, Any]
+    """All that decides a slice's rows but the observations, by the names of `WORDS`."""
 
     @classmethod
     def now(cls, context: Context) -> Sources:
-        """Return the sources as they are now."""
+        """Return the sources as they are now.
+
+        The code is looked at here, before it is loaded: what is changed in between is then out of date, never unseen.
+        """
         table = context.store.open("observations")
-        return cls(context, None if table is None else table.version())
+        return cls(context, None if table is None else table.version(), _declared(context))
 
     @cached_property
     def contents(self) -> dict[date, str]:
@@ -66,24 +71,6 @@ class Sources:
         """The first days of the slices that have observations."""
         return {slice_of(self.context.workload, day) for day in self.contents}
 
-    @cached_property
-    def declared(self) -> dict[str, Any]:
-        """All that decides a slice's rows but the observations, by the names of `WORDS`."""
-        workload = self.context.workload
-        features, schedule, fallback = workload.features, workload.schedule, workload.pack.fallback
-        parents = {"keys": list(fallback.keys), "share": fallback.share} if isinstance(fallback, Parent) else None
-        return {
-            "format": FORMAT,
-            "columns": {name: column.type for name, column in sorted(workload.columns.items())},
-            "keys": {"keys": list(workload.keys), "time": workload.time},
-            "label": workload.label.model_dump(mode="json"),
-            "function": code_digest(workload, self.context.folder, features.function)[:16],
-            "features": {"columns": list(features.columns), "lookback": features.lookback},
-            "schedule": {"every": schedule.every, "phase": schedule.start.toordinal() % schedule.every},
-            "buckets": features.buckets,
-            "parents": parents,
-        }
-
     def of(self, first: date) -> dict[str, Any]:
         """Return what the slice that begins at `first` is made from."""
         days = slice_days(self.context.workload, first)
@@ -94,6 +81,23 @@ class Sources:
     def why_out_of_date(self, first: date, fact: Fact | None) -> str | None:
         """Return why a slice is not what would be made now; None when it is."""
         return "unknown origin" if fact is None else difference(fact.made_from, self.of(first))
+
+
+def _declared(context: Context) -> dict[str, Any]:
+    workload = context.workload
+    features, schedule, fallback = workload.features, workload.schedule, workload.pack.fallback
+    parents = {"keys": list(fallback.keys), "share": fallback.share} if isinstance(fallback, Parent) else None
+    return {
+        "format": FORMAT,
+        "columns": {name: column.type for name, column in sorted(workload.columns.items())},
+        "keys": {"keys": list(workload.keys), "time": workload.time},
+        "label": workload.label.model_dump(mode="json"),
+        "function": code_digest(workload, context.folder, features.function)[:16],
+        "features": {"columns": list(features.columns), "lookback": features.lookback},
+        "schedule": {"every": schedule.every, "phase": schedule.start.toordinal() % schedule.every},
+        "buckets": features.buckets,
+        "parents": parents,
+    }
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
