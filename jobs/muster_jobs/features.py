@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from muster.features.compute import PARENT_COLUMN, compute, row_schema, with_parent_names
 from muster.features.slices import Slices, slices_to_build
+from muster.ingest.quiet_days import quiet
 from muster.workload.functions import PREFIX, function
 from muster.workload.spec import Parent, Workload
 from muster_jobs import groups
@@ -25,7 +26,7 @@ from muster_jobs.job import Job
 
 def run(job: Job) -> dict[str, Any]:
     """Build the partition's own slice, and the earlier slices of its windows that the table has not."""
-    slices = slices_to_build(job.context)
+    slices = slices_to_build(job.context, quiet(job.context, job.windows.score))
     partitions = ", ".join(f"'{first}'" for first in slices.first_days)
     where = f"partition IN ({partitions})"
     rows = (

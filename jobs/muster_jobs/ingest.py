@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from muster.ingest.landed_files import check_files, days_to_ingest, landed_file
+from muster.ingest.landing import SUFFIX
 from muster.ingest.refusals import check_refused
 from muster.ingest.row_checks import check_file, checked_schema
 from muster.storage.tables import observations_schema
@@ -58,7 +59,7 @@ def _check_days(job: Job, days: Sequence[date]) -> DataFrame:
                     yield from check_file(context, day).to_batches(BATCH_ROWS)
 
     checked = job.spark.range(0, tasks, 1, tasks).mapInArrow(check, from_arrow_schema(checked_schema(job.workload)))
-    return without_collation(checked, "file", "row", "reason")
+    return without_collation(checked, "row", "reason")
 
 
 def _reasons_by_day(rows: DataFrame) -> dict[date, Counter[str | None]]:
@@ -69,7 +70,9 @@ def _reasons_by_day(rows: DataFrame) -> dict[date, Counter[str | None]]:
 
 
 def _quarantine_rows(rows: DataFrame) -> DataFrame:
-    return rows.where("reason IS NOT NULL").select(F.col("observation")["date"].alias("date"), "file", "row", "reason")
+    day = F.col("observation")["date"]
+    file = F.concat(day.cast("string"), F.lit(SUFFIX))
+    return rows.where("reason IS NOT NULL").select(day.alias("date"), file.alias("file"), "row", "reason")
 
 
 def _observation_rows(job: Job, rows: DataFrame) -> DataFrame:

@@ -71,6 +71,12 @@ def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:
         slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
 
 
+def test_a_slice_in_which_nothing_happened_is_built_all_the_same(store: Store) -> None:
+    write_observations(store, "2024-01-28")
+    slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS), quiet=True)
+    assert [str(first) for first in slices.first_days] == ["2024-01-22", "2024-01-29"]
+
+
 @pytest.mark.parametrize(
     ("changed", "what"), [({"columns": ("hour", "weekday")}, "columns"), ({"buckets": 15}, "buckets")]
 )

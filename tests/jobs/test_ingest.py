@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from muster import groups
+from muster.features.compute import compute
 from muster.ingest.landed_files import BadFile
 from muster.ingest.refusals import TooManyRefused
 from muster.storage.query import read_rows
 from muster.storage.store import Store
 from muster.storage.tables import observations_schema
-from muster_jobs import ingest
+from muster.workload.functions import function
+from muster_jobs import features, ingest
 from muster_jobs.job import Job
 from tests.jobs.conftest import MakeJob
 from tests.landed import check_days
@@ -38,6 +41,11 @@ algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 1, evaluate: 1}
 schedule: {start: 2024-01-01, every: 1}
 max_refused: 1
+"""
+OWN = """
+def features(rows):
+    open = rows["open"].fillna(False)
+    return (rows["seats"] * 10 // 4 + (~open).astype("Int64")).rename("hour").to_frame()
 """
 COLUMNS = ("place", "line", "at", "seats", "delay", "reason", "until", "built", "open")
 DAY = date(2024, 1, 5)
@@ -65,7 +73,7 @@ NASTY = [
 
 @pytest.fixture
 def yaml(tmp_path: Path) -> Path:
-    (tmp_path / "made.py").write_text("def features(rows): ...\n")
+    (tmp_path / "made.py").write_text(OWN)
     (tmp_path / "made.yaml").write_text(DECLARED)
     return tmp_path / "made.yaml"
 
@@ -159,6 +167,32 @@ def test_the_tables_hold_what_the_checks_give_and_show_reads_it(make_job: MakeJo
     assert {str(day) for day in shown["until"].drop_null().to_pylist()} == {
         *("0001-01-01 00:00:00", "9999-12-31 00:00:00", "2024-01-05 06:00:00.123456")
     }
+
+
+def test_a_feature_is_the_same_whatever_other_groups_the_bucket_holds(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path, buckets=1)
+    put(job.store, [("a", "1", at(6), "2", None, None, None, None, "true"), ("b", "1", at(6)), ("c", "1", at(6), "3")])
+    ingest.run(job)
+    assert features.run(make_job("features", yaml, DAY, tmp_path, buckets=1))["rows"] == 3
+    own = function(job.workload, job.context.folder, "features")
+    observed = check_days(job.context, [DAY]).rows
+    alone = [
+        compute(job.workload, own, observed.filter(pc.equal(observed["group"], group)), job.windows.score)["hour"]
+        for group in ("a,1", "b,1", "c,1")
+    ]
+    assert [row["hour"] for row in table(job, "features")] == [hours[0].as_py() for hours in alone] == [5, None, 8]
+
+
+def test_a_day_on_which_nothing_happened_is_a_green_run_of_no_rows(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    after = DAY + timedelta(days=1)
+    for day, rows in ((DAY, []), (after, [("a", "1", at(6, after), "2")]), (after + timedelta(days=1), [])):
+        put(make_job("ingest", yaml, day, tmp_path).store, rows, day)
+        assert ingest.run(make_job("ingest", yaml, day, tmp_path))["accepted"] == len(rows)
+        assert features.run(make_job("features", yaml, day, tmp_path))["rows"] == len(rows)
 
 
 def test_where_too_many_rows_are_refused_they_are_in_quarantine_and_nothing_else_happens(

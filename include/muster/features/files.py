@@ -43,11 +43,11 @@ class FeatureFiles:
     """A digest of what the files hold, the same when `features` writes equal rows again under other names."""
 
 
-def list_features(context: Context, days: DateRange, version: int | None = None) -> FeatureFiles:
+def list_features(context: Context, days: DateRange, version: int | None = None, quiet: bool = False) -> FeatureFiles:
     """List the files that hold rows of `days`, at `version` (the latest when None).
 
     Raises:
-        NoFeatures: when there are none.
+        NoFeatures: when there are none, although something happened on these days: they are not `quiet`.
     """
     workload, store = context.workload, context.store
     table = store.open("features", version)
@@ -66,7 +66,7 @@ def list_features(context: Context, days: DateRange, version: int | None = None)
         files.setdefault(bucket, []).append(f"{store.table('features')}/{item['path']}")
         rows[bucket] = rows.get(bucket, 0) + int(item["num_records"])
         descriptions.append(_file_summary(item))
-    if not files:
+    if not files and not quiet:
         raise NoFeatures(workload.name, days)
     content = hashlib.sha256("\n".join(sorted(descriptions)).encode()).hexdigest()
     return FeatureFiles(table.version(), files, rows, content)

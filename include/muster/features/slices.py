@@ -44,16 +44,18 @@ class Slices:
     """`days` and the lookback before them."""
 
 
-def slices_to_build(context: PartitionContext) -> Slices:
+def slices_to_build(context: PartitionContext, quiet: bool = False) -> Slices:
     """Return the partition's own slice, and every earlier one of its windows that has observations but no features.
 
+    `quiet`: nothing happened in the own slice, so it has no observations.
+
     Raises:
-        NoObservations: when the own slice has none.
+        NoObservations: when the own slice has none, and is not quiet.
         OtherFeatures: when the table has other columns, or a bucket that is not declared any more.
     """
     workload, store, windows = context.workload, context.store, context.windows
     observed = {slice_of(workload, day) for day in store.days("observations")}
-    if windows.partition not in observed:
+    if windows.partition not in observed and not quiet:
         raise NoObservations(workload.name, context.partition)
     table = store.open("features")
     if table is not None:

@@ -20,7 +20,8 @@ def repeats(workload: Workload, observed: pa.ChunkedArray, reason: pa.ChunkedArr
     `observed` has the columns of `observations`. Rows come in the order of their file: the first is kept.
     """
     row_id = pc.if_else(reason.is_null(), pc.struct_field(observed, "row_id"), pa.scalar(None, pa.string()))
-    numbers = row_id.combine_chunks().dictionary_encode().indices
+    encoded = row_id.dictionary_encode().unify_dictionaries()  # by block: all ids of a day may be too many for one
+    numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()).combine_chunks()
     good = numbers.is_valid().to_numpy(zero_copy_only=False)
     known = numbers.drop_null().to_numpy()
     shared = np.flatnonzero(good)[np.bincount(known)[known] > 1] if len(known) else known

@@ -33,7 +33,7 @@ def checked_schema(workload: Workload) -> pa.Schema:
     first one, and its text as landed.
     """
     observation = pa.struct(list(observations_schema(workload)))
-    return pa.schema([("observation", observation), ("file", STRING), ("row", STRING), ("reason", STRING)])
+    return pa.schema([("observation", observation), ("row", STRING), ("reason", STRING)])
 
 
 def check_file(context: Context, day: date) -> pa.Table:
@@ -42,11 +42,11 @@ def check_file(context: Context, day: date) -> pa.Table:
     Raises:
         BadFile: as `read_text` does.
     """
-    file = landed_file(context.store, day)
-    return check_rows(context.workload, day, file.rsplit("/", 1)[-1], read_text(context.workload, file))
+    workload = context.workload
+    return check_rows(workload, day, read_text(workload, landed_file(context.store, day)))
 
 
-def check_rows(workload: Workload, day: date, file: str, blocks: Iterable[TextBlock]) -> pa.Table:
+def check_rows(workload: Workload, day: date, blocks: Iterable[TextBlock]) -> pa.Table:
     """Return a day's rows as `checked_schema`. A repeated row is looked for among those given."""
     schema = checked_schema(workload)
     texts: list[pa.RecordBatch] = []
@@ -61,8 +61,8 @@ def check_rows(workload: Workload, day: date, file: str, blocks: Iterable[TextBl
     observed = pa.chunked_array(observations, schema.field("observation").type)
     reason = repeats(workload, observed, pa.chunked_array(reasons, STRING))
     rows = _texts_of_refused(texts, reason)
-    checked = pa.table([observed, pa.repeat(pa.scalar(file), len(reason)), rows, reason], schema=schema)
-    return pa.concat_tables([checked, _misfits(workload, day, file, misfits)])
+    checked = pa.table([observed, rows, reason], schema=schema)
+    return pa.concat_tables([checked, _misfits(workload, day, misfits)])
 
 
 def good_rows(workload: Workload, checked: pa.Table) -> pa.Table:
@@ -154,13 +154,10 @@ def _texts_of_refused(texts: Sequence[pa.RecordBatch], reason: pa.ChunkedArray) 
     return pa.chunked_array(chunks, STRING)
 
 
-def _misfits(workload: Workload, day: date, file: str, misfits: Sequence[tuple[str, str]]) -> pa.Table:
+def _misfits(workload: Workload, day: date, misfits: Sequence[tuple[str, str]]) -> pa.Table:
     """Return lines that are no rows of these columns: of an observation they have the day only."""
-    schema = checked_schema(workload)
-    rows = [
-        {"observation": {"date": day}, "file": file, "row": _json(line), "reason": reason} for reason, line in misfits
-    ]
-    return pa.Table.from_pylist(rows, schema)
+    rows = [{"observation": {"date": day}, "row": _json(line), "reason": reason} for reason, line in misfits]
+    return pa.Table.from_pylist(rows, checked_schema(workload))
 
 
 def _json(value: object) -> str:

@@ -44,15 +44,15 @@ def landed_group(context: Context, days: Sequence[date], group: str) -> LandedGr
 
 def _of_day(context: Context, day: date, group: str) -> tuple[pa.Table, set[str]]:
     """Return the group's rows of a day, checked, and the names of all groups in its file."""
-    workload, file = context.workload, landed_file(context.store, day)
+    workload = context.workload
     known: set[str] = set()
     blocks: list[TextBlock] = []
     # Where `unique` names all keys, no other group's row can repeat one of this group's.
     alone = set(workload.keys) <= set(workload.unique)
-    for block in read_text(workload, file):
+    for block in read_text(workload, landed_file(context.store, day)):
         names = group_names(workload, block.rows)
         known |= set(names.unique().drop_null().to_pylist())
         own = block.rows.filter(pc.fill_null(pc.equal(names, group), False)) if alone else block.rows
         blocks.append(TextBlock(own, []))
-    checked = check_rows(workload, day, file.rsplit("/", 1)[-1], blocks)
+    checked = check_rows(workload, day, blocks)
     return checked.filter(pc.equal(pc.struct_field(checked["observation"], "group"), group)), known
