@@ -85,7 +85,8 @@ def put_days(store: Store, *days: date) -> None:
         (gzip.compress(GOOD.encode("utf-16"), mtime=0), "is UTF-16 or UTF-32; write it as UTF-8"),
         (gzip.compress(GOOD.encode("utf-16-le"), mtime=0), "is UTF-16 or UTF-32; write it as UTF-8"),
         ("place,at,delay\n" + "a" * 5_000_000, "has a row of more than 4 MiB"),
-        (gzip.compress(b"place,at,delay\n\xff\xfe,2024-01-15,1\n", mtime=0), "invalid UTF8"),
+        (gzip.compress(b"place,at,delay\n\xff\xfe,2024-01-15,1\n", mtime=0), "holds text that is not UTF-8"),
+        (gzip.compress(b"place,at,delay\n\xfc\n", mtime=0), "holds text that is not UTF-8"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_reason(store: Store, content: bytes | str, problem: str) -> None:

@@ -71,15 +71,15 @@ def split_header(first: Block) -> tuple[list[str], Block]:
         NoRows: when the first row is none, or is not UTF-8.
     """
     content = first.rows.removeprefix(b"\xef\xbb\xbf")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\0")) or b"\0" in content[:100]:
-        raise NoRows("is UTF-16 or UTF-32; write it as UTF-8")
     row = _FIRST_ROW.match(content)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or (row and b"\0" in row.group()):
+        raise NoRows("is UTF-16 or UTF-32; write it as UTF-8")
     if row is None:
         raise NoRows("begins with a header that has a quote which is not closed, or not doubled")
     try:
         names = next(csv.reader(io.StringIO(row.group().decode(), newline="")), [])
     except UnicodeDecodeError as error:
-        raise NoRows(f"has a header that is not UTF-8 ({error.reason})") from error
+        raise NoRows("has a header that is not UTF-8; write it as UTF-8") from error
     return names, replace(first, rows=content[row.end() :])
 
 
