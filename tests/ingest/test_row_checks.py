@@ -7,12 +7,15 @@ import json
 from collections import Counter
 from datetime import date
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from muster.context import Context
+from muster.ingest import csv_rows
+from muster.ingest.landed_files import BadFile
 from muster.ingest.row_checks import check_file, checked_schema, good_rows
 from muster.storage.store import Store
 from muster.trial.landed_rows import landed_group
@@ -40,7 +43,13 @@ WORKLOAD = Workload.model_validate(
         "schedule": {"start": "2024-01-01"},
     }
 )
-DAY = date(2024, 1, 5)
+DAY, NEXT = date(2024, 1, 5), date(2024, 1, 6)
+WHOLE = b"""place,line,at,warm,open,built,seats
+north,1,2024-01-05T06:00:00,1.5,true,2001-02-03,7
+"a ""b"", c",2,2024-01-05T07:00:00,,,,
+"two
+lines",3,2024-01-05T08:00:00,2,,,1
+"""
 LINES = """\
 north,1,2024-01-05T06:00:00,1.5,true,2001-02-03,7
 north,+1,2024-01-05 07:00:00,,,,
@@ -83,8 +92,8 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def put(store: Store, lines: str) -> None:
-    path = Path(store.landing()) / f"{DAY}.csv.gz"
+def put(store: Store, lines: str, day: date = DAY) -> None:
+    path = Path(store.landing()) / f"{day}.csv.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress((",".join(WORKLOAD.columns) + "\n" + lines).encode()))
 
@@ -155,3 +164,35 @@ def test_a_line_that_is_no_row_costs_no_other(store: Store) -> None:
         "a,2024-01-05T06:00:00,1,,,": "row: fewer fields than columns",
     }
     assert {row["observation"]["date"] for row in refused} == {DAY}
+
+
+def test_the_same_id_on_two_days_is_two_observations(store: Store) -> None:
+    workload = WORKLOAD.model_copy(update={"unique": ("place",)})
+    put(store, "north,1,2024-01-05T06:00:00,1,,,\n")
+    put(store, "north,1,2024-01-06T06:00:00,2,,,\n", NEXT)
+    assert landed_group(context(store, workload), [DAY, NEXT], "north,1").refused == {}
+
+
+def test_a_spoilt_file_is_refused_or_read_and_the_size_of_blocks_changes_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(0)
+    spoiling = [b'"', b",", b"\n", b"\r", b"\r\n", b" ", b"\0", b"\xff", b"\xc3\xbc", b'""']
+    file = Path(store.landing()) / f"{DAY}.csv.gz"
+    outcomes = set()
+    for _ in range(100):
+        content = bytearray(WHOLE.replace(b"\n", random.choice([b"\n", b"\r", b"\r\n"])))
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(content))
+            content[at : at + random.randint(0, 3)] = random.choice(spoiling)
+        file.write_bytes(gzip.compress(bytes(content), compresslevel=1))
+        results = set()
+        for size in (2**20, 13):
+            monkeypatch.setattr(csv_rows, "BLOCK_BYTES", size)
+            try:
+                results.add(str(sorted(map(str, check_file(context(store), DAY).to_pylist()))))
+            except BadFile:
+                results.add("refused")
+        assert len(results) == 1, bytes(content)
+        outcomes |= results
+    assert len(outcomes) > 20
