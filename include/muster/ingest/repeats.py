@@ -24,11 +24,12 @@ def repeats(workload: Workload, observed: pa.ChunkedArray, reason: pa.ChunkedArr
     numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()).combine_chunks()
     good = numbers.is_valid().to_numpy(zero_copy_only=False)
     known = numbers.drop_null().to_numpy()
-    shared = np.flatnonzero(good)[np.bincount(known)[known] > 1] if len(known) else known
-    if len(shared) == 0:
+    shared = np.zeros(len(reason), dtype=bool)
+    shared[good] = np.bincount(known)[known] > 1
+    if not shared.any():
         return reason
     alike = defaultdict(list)
-    for number, row in zip(shared.tolist(), observed.take(pa.array(shared)).to_pylist(), strict=True):
+    for number, row in zip(np.flatnonzero(shared).tolist(), observed.filter(shared).to_pylist(), strict=True):
         alike[row["row_id"]].append((number, row))
     differ = f"another row has the same {', '.join(workload.unique)}, not the same values"
     refused: dict[int, str] = {}
