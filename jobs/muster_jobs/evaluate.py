@@ -17,6 +17,7 @@ from muster.evaluation.candidates import Candidates, judged_candidates, read_can
 from muster.evaluation.decisions import reconcile, summary
 from muster.evaluation.significance import control
 from muster.features.files import FeatureFiles, list_features, read_bucket
+from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import clear_tags, tagged_candidates
 from muster.storage.tables import DECISIONS
@@ -33,7 +34,8 @@ def run(job: Job) -> dict[str, Any]:
     tagged = tagged_candidates(job.workload)
     candidates = read_candidates(job.context, tagged)
     champions = opponents(job.context)
-    files = list_features(job.context, job.windows.evaluate, candidates.features_version)
+    days = job.windows.evaluate
+    files = list_features(job.context, days, candidates.features_version, quiet(job.context, days))
     ledger = candidates.ledger.read()
     bins = balance(_costs(ledger, files), job.bins)
     decisions = job.over_bins(bins, _judge(job, candidates, champions, files), DECISIONS)

@@ -19,6 +19,7 @@ from muster.features.compute import PARENT_COLUMN, compute, row_schema, with_par
 from muster.features.content import CONTENT, bucket_content, day_digests, slice_facts
 from muster.features.files import files_of
 from muster.features.slices import Slices, slices_to_build
+from muster.ingest.quiet_days import quiet
 from muster.storage.provenance import write_facts
 from muster.storage.tables import observations_schema
 from muster.training.bins import balance
@@ -32,7 +33,7 @@ from muster_jobs.job import Job
 
 def run(job: Job) -> dict[str, Any]:
     """Build the partition's own slice, and others that are missing or out of date; write down what they are made of."""
-    slices = slices_to_build(job.context)
+    slices = slices_to_build(job.context, quiet(job.context, job.windows.score))
     built, replaced = (", ".join(f"'{first}'" for first in names) for names in (slices.first_days, slices.replaced))
     rows = (
         _with_partition_and_bucket(job.workload, _compute_features(job, slices))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
-from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -13,73 +13,82 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from muster.ingest.arrivals import day_facts, deliveries
-from muster.ingest.landed_files import check_files, days_to_ingest, landed_file, landed_schema, read_landed
+from muster.ingest.landed_files import check_files, days_to_ingest, landed_file
+from muster.ingest.landing import SUFFIX
+from muster.ingest.refusals import check_refused
+from muster.ingest.row_checks import check_file, checked_schema
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import write_facts
-from muster.workload.spec import Workload
+from muster.storage.tables import observations_schema
 from muster_jobs.collation import without_collation
 from muster_jobs.command_line import main
 from muster_jobs.content import day_contents
-from muster_jobs.job import Job
-from muster_jobs.row_checks import CHECKS
+from muster_jobs.job import BATCH_ROWS, Job
 
 
 def run(job: Job) -> dict[str, Any]:
     """Check whole files first, then rows; write `quarantine`, then `observations`, each in one commit.
 
     `observations` comes last: its days show the next run what is ingested, so a crash between the two is repaired by
-    running again.
+    running again. Where too many rows of a day are refused, they are in `quarantine`, and `observations` is as before.
     """
-    workload = job.workload
     days = days_to_ingest(job.context)
-    check_observations(workload, job.store.open("observations"))
+    check_observations(job.workload, job.store.open("observations"))
     files = {day: landed_file(job.store, day) for day in days}
     delivered = deliveries(files)  # before they are read: what comes meanwhile is another delivery
-    check_files(workload, files.values())
-    rows = reduce(lambda frame, check: check(workload, frame), CHECKS, _read_landed_days(job, days)).persist()
+    check_files(job.workload, files.values())
+    rows = _check_days(job, days).persist()
     try:
-        reasons = {row["reason"]: row["count"] for row in rows.groupBy("reason").count().collect()}
+        reasons_by_day = _reasons_by_day(rows)
+        reasons = sum(reasons_by_day.values(), Counter[str | None]())
         dates = ", ".join(f"'{day}'" for day in days)
         where = f"date IN ({dates})"
-        if reasons.keys() > {None} or set(days) & job.store.days("quarantine"):
+        if reasons.keys() - {None} or set(days) & job.store.days("quarantine"):
             job.replace(_quarantine_rows(rows), "quarantine", where)
-        observations = _observation_rows(workload, rows)
-        content = day_contents(observations, workload.columns)
+        check_refused(job.workload, reasons_by_day)
+        observations = _observation_rows(job, rows)
+        content = day_contents(observations, job.workload.columns)
         job.replace(observations.repartition(job.bins, "date"), "observations", where)
         write_facts(job.store, day_facts(job.store, delivered, content))
     finally:
         rows.unpersist()
     good = reasons.pop(None, 0)
-    bad = sum(reasons.values())
-    counts = {"rows": good + bad, "accepted": good, "quarantined": bad}
-    return {"days": len(days), "files": len(days), **counts, "reasons": reasons}
+    counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
+    return {"days": len(days), "files": len(days), **counts, "reasons": dict(reasons)}
 
 
-def _read_landed_days(job: Job, days: Sequence[date]) -> DataFrame:
-    """Read the days' files as text, a task some files."""
+def _check_days(job: Job, days: Sequence[date]) -> DataFrame:
+    """Read and check the days' files, a task some files."""
     context, tasks = job.context, min(job.bins, len(days))
-    schema = landed_schema(context.workload)
     days_of_task = [days[number::tasks] for number in range(tasks)]
 
-    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for day in days_of_task[number]:
-                    yield from read_landed(context, day).to_batches()
+                    yield from check_file(context, day).to_batches(BATCH_ROWS)
 
-    text = job.spark.range(0, tasks, 1, tasks).mapInArrow(read, from_arrow_schema(schema))
-    return without_collation(text, "file")
+    checked = job.spark.range(0, tasks, 1, tasks).mapInArrow(check, from_arrow_schema(checked_schema(job.workload)))
+    return without_collation(checked, "row", "reason")
+
+
+def _reasons_by_day(rows: DataFrame) -> dict[date, Counter[str | None]]:
+    by_day: dict[date, Counter[str | None]] = {}
+    for day, reason, count in rows.groupBy(F.col("observation")["date"], "reason").count().collect():
+        by_day.setdefault(day, Counter())[reason] = count
+    return by_day
 
 
 def _quarantine_rows(rows: DataFrame) -> DataFrame:
-    text = F.to_json("landed", {"ignoreNullFields": "false"})
-    return rows.where("reason IS NOT NULL").select(F.col("day").alias("date"), "file", text.alias("row"), "reason")
+    day = F.col("observation")["date"]
+    file = F.concat(day.cast("string"), F.lit(SUFFIX))
+    return rows.where("reason IS NOT NULL").select(day.alias("date"), file.alias("file"), "row", "reason")
 
 
-def _observation_rows(workload: Workload, rows: DataFrame) -> DataFrame:
-    declared = [F.col("typed")[name].alias(name) for name in workload.columns]
-    good = rows.where("reason IS NULL")
-    return good.select(*declared, "group", "bucket", "row_id", F.col("day").alias("date"))
+def _observation_rows(job: Job, rows: DataFrame) -> DataFrame:
+    schema = observations_schema(job.workload)
+    good = rows.where("reason IS NULL").select(*(F.col("observation")[name].alias(name) for name in schema.names))
+    return without_collation(good, *(field.name for field in schema if pa.types.is_string(field.type)))
 
 
 if __name__ == "__main__":

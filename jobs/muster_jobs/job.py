@@ -133,6 +133,7 @@ class Job:
                     for bucket in buckets_of_task[number]:
                         yield from function(bucket).cast(schema).combine_chunks().to_batches(BATCH_ROWS)
 
-        numbers = self.spark.range(0, len(buckets_of_task), 1, len(buckets_of_task))
+        tasks = len(buckets_of_task)
+        numbers = self.spark.range(0, tasks, 1, max(tasks, 1))
         strings = [field.name for field in schema if pa.types.is_string(field.type)]
         return without_collation(numbers.mapInArrow(run, from_arrow_schema(schema)), *strings)

@@ -26,6 +26,9 @@ DEFAULT_PORT = 15002
 CONNECT_TIMEOUT = 15.0
 """Seconds in which a server must accept a connection."""
 
+MICROSECONDS = "spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS"
+"""Spark's default, INT96, is read as nanoseconds elsewhere: 9999-12-31 becomes 1816-03-29."""
+
 SHUTDOWN_SECONDS = 3.0
 """Seconds that a job may take to interrupt its work after SIGTERM."""
 
@@ -65,6 +68,7 @@ def connect_session(remote: str, name: str, tag: str) -> SparkSession:
                 raise
             session.client.close()
             continue
+        session.conf.set(*MICROSECONDS)
         session.addTag(tag)
         on_termination(lambda: session.interruptTag(tag))  # noqa: B023 - returns here
         return session
@@ -75,7 +79,7 @@ def submitted_session(tag: str) -> SparkSession:
     """Return the session of this application: it ends with its JVM, and this process with that."""
     die_with_parent(os.getppid())
     on_termination(lambda: None)
-    session = SparkSession.builder.appName(tag).getOrCreate()
+    session = SparkSession.builder.appName(tag).config(*MICROSECONDS).getOrCreate()
     session.addTag(tag)
     return session
 

@@ -89,6 +89,36 @@ def test_a_function_that_writes_into_its_rows_changes_no_other_column() -> None:
     assert compute(WORKLOAD, spoil, observations(), ALL).equals(compute(WORKLOAD, hour_and_label, observations(), ALL))
 
 
+def test_a_declared_type_is_one_dtype_whatever_is_missing_and_wherever_the_rows_come_from() -> None:
+    columns = {"whole": "int?", "number": "float?", "truth": "bool?", "day": "date?", "when": "timestamp?"}
+    columns["note"] = "string?"
+    workload = Workload.model_validate({**DECLARED, "columns": DECLARED["columns"] | columns})
+    schema = observations_schema(workload)
+    have = [{"whole": 2**60 + 1, "number": 1.5, "truth": True, "day": date(9999, 12, 31), "note": "x"}, {}]
+    have[0]["when"] = datetime(9999, 12, 31, tzinfo=UTC)
+    seen = []
+
+    def remember(rows: pd.DataFrame) -> pd.DataFrame:
+        seen.append(rows)
+        assert (~rows[["truth"]])["truth"].dtype == "boolean"
+        return hour_and_label(rows)
+
+    rows = [row | more for row in observations().to_pylist()[:1] for more in have]
+    of_table = pa.Table.from_pylist(rows, schema)
+    of_pandas = pa.Table.from_pandas(of_table.to_pandas().iloc[:1], schema=schema, preserve_index=False)
+    tables = [of_table, of_table[:1], of_table[1:], of_table[:0], of_pandas, of_table.drop_columns("bucket")]
+    for table in tables:
+        compute(workload, remember, table, ALL)
+    dtypes = [dict(frame.dtypes.astype(str)) for frame in seen]
+    assert dtypes == [dtypes[0]] * len(tables)
+    assert dtypes[0] == {
+        **{"place": "object", "line": "object", "at": "datetime64[us, UTC]", "delay": "float64", "whole": "Int64"},
+        **{"number": "float64", "truth": "boolean", "day": "datetime64[ms]", "when": "datetime64[us, UTC]"},
+        **{"note": "object", "group": "object", "row_id": "object", "date": "datetime64[ms]", "label": "float64"},
+    }
+    assert (seen[1]["whole"][0], seen[1]["day"][0].year, seen[1]["when"][0].year) == (2**60 + 1, 9999, 9999)
+
+
 def test_infinite_values_are_kept_for_training_to_record() -> None:
     def infinite(rows: pd.DataFrame) -> pd.DataFrame:
         return hour_and_label(rows).assign(hour=np.inf)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
@@ -87,6 +88,19 @@ def test_an_older_version_lists_its_own_files(store: Store) -> None:
 def test_days_without_features_say_what_to_run(store: Store, span: DateRange) -> None:
     with pytest.raises(NoFeatures, match="run ingest and features first"):
         list_features(Context(WORKLOAD, Path(), store), span)
+
+
+def test_days_on_which_nothing_happened_have_no_files(store: Store) -> None:
+    assert list_features(Context(WORKLOAD, Path(), store), days(21, 28), quiet=True).files == {}
+
+
+def test_files_with_times_of_before_are_read_beside_todays(store: Store, tmp_path: Path) -> None:
+    files = [Path(file) for file in list_features(Context(WORKLOAD, Path(), store), days(0, 21)).files[0]]
+    old = pq.read_table(files[0], partitioning=None)
+    today = read(store, days(0, 21), 0)
+    pq.write_table(old, files[0], use_deprecated_int96_timestamps=True)
+    assert pq.read_metadata(files[0]).schema.column(old.schema.names.index("time")).physical_type == "INT96"
+    assert read(store, days(0, 21), 0) == today
 
 
 def test_table_not_yet_written_says_what_to_run(tmp_path: Path) -> None:

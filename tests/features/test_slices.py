@@ -157,6 +157,12 @@ def test_a_slice_that_nothing_was_ingested_of_is_refused(line: Line) -> None:
         line.slices()
 
 
+def test_a_slice_in_which_nothing_happened_is_built_all_the_same(line: Line) -> None:
+    line.ingest("2024-01-28")
+    slices = slices_to_build(line.context.at(PARTITION), quiet=True)
+    assert [str(first) for first in slices.first_days] == ["2024-01-22", "2024-01-29"]
+
+
 CODE = {
     "its own lines": OWN.replace("hour=_hour", "hour=1 + _hour"),
     "what it calls": OWN.replace("dt.hour", "dt.minute"),

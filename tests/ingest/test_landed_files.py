@@ -10,8 +10,17 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from muster.context import Context, PartitionContext
-from muster.ingest.landed_files import BadFile, NoFile, check_files, days_to_ingest, read_landed
+from muster.context import PartitionContext
+from muster.ingest import csv_rows
+from muster.ingest.landed_files import (
+    BadFile,
+    NoFile,
+    check_files,
+    days_to_ingest,
+    has_rows,
+    landed_file,
+    read_text,
+)
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
@@ -65,10 +74,19 @@ def put_days(store: Store, *days: date) -> None:
         ("place,at,lateness,delay,more\n", "has the undeclared lateness, more"),
         ("place,when,delay\n", "lacks at; has the undeclared when"),
         ("place,at,delay,place\n", "has more than once place"),
-        ("place,at,delay\na,2024-01-15,1\na,2024-01-15\n", r"Row #3: Expected 3 columns, got 2"),
-        ("place,at,delay\na,2024-01-15,1,2\n", r"Row #2: Expected 3 columns, got 4"),
-        (gzip.compress(b"place,at,delay\n\xff\xfe,2024-01-15,1\n", mtime=0), "invalid UTF8"),
-        ('place,at,delay\na,2024-01-15,"1\nb,2024-01-15,2\n', "ends within a quoted field"),
+        (
+            "place,at,delay,\na,2024-01-15,1,\n",
+            "with a column without a name, as a comma at its end makes one",
+        ),
+        ("place;at;delay\na;2024-01-15;1\n", "has the undeclared place;at;delay"),
+        ('place,"at,delay', "begins with a header that has a quote"),
+        ("place,at,delay\na,2024-01-15,1\na,2024-01-15", "is cut off within its last row: 'a,2024-01-15'"),
+        ('place,at,delay\na,2024-01-15,1\na,2024-01-15,"1', "is cut off within its last row"),
+        (gzip.compress(GOOD.encode("utf-16"), mtime=0), "is UTF-16 or UTF-32; write it as UTF-8"),
+        (gzip.compress(GOOD.encode("utf-16-le"), mtime=0), "is UTF-16 or UTF-32; write it as UTF-8"),
+        ("place,at,delay\n" + "a" * 5_000_000, "has a row of more than 4 MiB"),
+        (gzip.compress(b"place,at,delay\n\xff\xfe,2024-01-15,1\n", mtime=0), "holds text that is not UTF-8"),
+        (gzip.compress(b"place,at,delay\n\xfc\n", mtime=0), "holds text that is not UTF-8"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_reason(store: Store, content: bytes | str, problem: str) -> None:
@@ -83,27 +101,55 @@ def test_a_changed_header_names_what_is_missing_and_what_is_new(store: Store) ->
         check_files(WORKLOAD, [file])
 
 
+def texts(store: Store) -> list[dict[str, str | None]]:
+    return [row for block in read_text(WORKLOAD, landed_file(store, DAY)) for row in block.rows.to_pylist()]
+
+
 def test_text_is_read_as_it_stands(store: Store) -> None:
     put(store, '\ufeffdelay,place,at\r\n,"../../x, ""ü""\nnext",\r\n1e3,"",2024\r\n')
-    rows = read_landed(Context(WORKLOAD, Path(), store), DAY).to_pylist()
-    assert [row["landed"] for row in rows] == [
+    assert texts(store) == [
         {"place": '../../x, "ü"\nnext', "at": None, "delay": None},
         {"place": "", "at": "2024", "delay": "1e3"},
-    ]
-    assert [(row["day"], row["file"], row["line"]) for row in rows] == [
-        (DAY, "2024-01-15.csv.gz", 1),
-        (DAY, "2024-01-15.csv.gz", 2),
     ]
 
 
 def test_an_empty_field_at_the_files_very_end_is_missing(store: Store) -> None:
     put(store, 'place,at,delay\n"a","2024-01-15",')
-    assert read_landed(Context(WORKLOAD, Path(), store), DAY)["landed"].to_pylist()[0]["delay"] is None
+    assert texts(store)[0]["delay"] is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_end_of_a_line_is_one_and_blocks_of_any_size_give_the_same_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    lines = [
+        "place,at,delay",
+        '"x\r\ny",2024,1',
+        'a,"2""4", ',
+        '12" pipe,,',
+        '"a, b" ,2,3',
+        'bad"ly,"12" pipe",1',
+        "c,,",
+    ]
+    put(store, end.join(lines) + end)
+    whole = texts(store)
+    assert [row["place"] for row in whole] == ["x\r\ny", "a", '12" pipe', "a, b ", "c"]
+    for size in (1, 2, 3, 7, 20):
+        monkeypatch.setattr(csv_rows, "BLOCK_BYTES", size)
+        assert texts(store) == whole
+
+
+def test_a_quoted_field_that_is_never_closed_costs_its_line_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_rows, "LONGEST_ROW", 200)
+    put(store, 'place,at,delay\n"open,2024,1\n' + "b,2024,1\n" * 100)
+    assert [row["place"] for row in texts(store)] == ["b"] * 100
 
 
 def test_a_file_with_a_header_only_has_no_rows(store: Store) -> None:
-    put(store, "place,at,delay\n")
-    assert read_landed(Context(WORKLOAD, Path(), store), DAY).num_rows == 0
+    for content in ("place,at,delay\n", "place,at,delay", "place,at,delay\r\n\r\n"):
+        assert not has_rows(WORKLOAD, put(store, content))
+    assert has_rows(WORKLOAD, put(store, "place,at,delay\na\n"))
 
 
 def test_own_days_are_due_and_landed_days_of_the_windows(store: Store) -> None:

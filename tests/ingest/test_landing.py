@@ -105,3 +105,11 @@ def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:
 def test_a_workload_without_a_landing_function_is_told_so(folder: Path) -> None:
     with pytest.raises(NoLanding, match="declares no 'landing'"):
         land(Context(declared(folder, ""), folder, Store(str(folder / "store"), "made")))
+
+
+def test_only_a_file_that_ingest_reads_counts_as_landed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "made")
+    Path(store.landing()).mkdir(parents=True)
+    for name in ("2024-01-08", "20240109", "2024-W02-3", ".2024-01-11", "2024-01-32", "readme"):
+        (Path(store.landing()) / f"{name}.csv.gz").touch()
+    assert {str(day) for day in landed_days(store)} == {"2024-01-08"}

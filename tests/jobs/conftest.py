@@ -14,6 +14,7 @@ from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.load import load_workload
 from muster_jobs.job import Job
+from muster_jobs.session import MICROSECONDS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,6 +25,7 @@ def spark(spark_connect_server: str) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
     session = SparkSession.builder.remote(spark_connect_server).create()
+    session.conf.set(*MICROSECONDS)
     yield session
     session.stop()
 

@@ -10,30 +10,44 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from muster import groups
+from muster.features.compute import compute
 from muster.ingest.landed_files import BadFile
+from muster.ingest.refusals import TooManyRefused
+from muster.storage.query import read_rows
 from muster.storage.store import Store
 from muster.storage.tables import observations_schema
-from muster_jobs import ingest
+from muster.workload.functions import function
+from muster_jobs import features, ingest
 from muster_jobs.job import Job
 from tests.jobs.conftest import MakeJob
+from tests.landed import check_days
 
 pytestmark = pytest.mark.spark
 
 DECLARED = """
 keys: [place, line]
 time: at
-columns: {place: string, line: string, at: timestamp, seats: "int?", delay: "float? [-60, 600]", reason: "string?"}
+columns:
+  {place: string, line: string, at: timestamp, seats: "int?", delay: "float? [-60, 600]", reason: "string?",
+   until: "timestamp?", built: "date?", open: "bool?"}
 unique: [place, line, at]
 label: {column: delay, above: 15}
 features: {columns: [hour], lookback: 1, buckets: 7}
 algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 1, evaluate: 1}
 schedule: {start: 2024-01-01, every: 1}
+max_refused: 1
 """
-COLUMNS = ("place", "line", "at", "seats", "delay", "reason")
+OWN = """
+def features(rows):
+    open = rows["open"].fillna(False)
+    return (rows["seats"] * 10 // 4 + (~open).astype("Int64")).rename("hour").to_frame()
+"""
+COLUMNS = ("place", "line", "at", "seats", "delay", "reason", "until", "built", "open")
 DAY = date(2024, 1, 5)
 NASTY = [
     "plain",
@@ -59,14 +73,15 @@ NASTY = [
 
 @pytest.fixture
 def yaml(tmp_path: Path) -> Path:
-    (tmp_path / "made.py").write_text("def features(rows): ...\n")
+    (tmp_path / "made.py").write_text(OWN)
     (tmp_path / "made.yaml").write_text(DECLARED)
     return tmp_path / "made.yaml"
 
 
 def put(store: Store, rows: Iterable[Sequence[object]], day: date = DAY) -> None:
-    """Land a day's rows; an empty text is written as `""`, None as an empty field."""
-    lines = [",".join("" if value is None else _quoted(str(value)) for value in row) for row in [COLUMNS, *rows]]
+    """Land a day's rows, of which the last columns may be left out: `""` is the empty text, None an empty field."""
+    whole = [COLUMNS, *([*row, *[None] * (len(COLUMNS) - len(row))] for row in rows)]
+    lines = [",".join("" if value is None else _quoted(str(value)) for value in row) for row in whole]
     path = Path(store.landing()) / f"{day}.csv.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
@@ -126,9 +141,72 @@ def test_each_bad_row_is_quarantined_as_landed_with_its_first_reason(
     for reason, landed in BAD.items():
         row = refused[landed[0]]
         assert (row["reason"], row["file"], row["date"]) == (reason, "2024-01-05.csv.gz", DAY)
-        assert json.loads(row["row"]) == dict(zip(COLUMNS, landed, strict=True))
+        assert json.loads(row["row"]) == dict.fromkeys(COLUMNS) | dict(zip(COLUMNS, landed, strict=False))
     (good,) = table(job, "observations")
     assert (good["place"], good["seats"], good["delay"], good["reason"]) == ("good", 7, -60.0, "of its own")
+
+
+def test_the_tables_hold_what_the_checks_give_and_show_reads_it(make_job: MakeJob, yaml: Path, tmp_path: Path) -> None:
+    """The checks run in Spark's workers: what they give is compared with the same checks run here."""
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    texts = [
+        *(("9223372036854775807", "1e-400"), ("9223372036854775808", None), ("007", "1.5d"), ("1.0", "0x1p3")),
+        *((None, None, "x", text) for text in ("0001-01-01", "9999-12-31", "2024", "2024-01-05T06:00:00.123456789")),
+        *((None, None, "x", text) for text in ("2024-01-05T06:00:00 Europe/Berlin", "20240108T100000", "10000-01-01")),
+        *((None, None, "x", None, text) for text in ("0001-01-01", "9999-12-31", "2024", "10000-01-01", "2024-1-8")),
+        *((None, None, None, None, None, text) for text in ("Y", "0", "maybe")),
+    ]
+    put(job.store, [("a", "1", at(6) + f".{number:02}", *row) for number, row in enumerate(texts)])
+    result = ingest.run(job)
+    expected = check_days(job.context, [DAY])
+    assert (result["accepted"], result["reasons"]) == (expected.rows.num_rows, expected.refused)
+    rows = table(job, "observations")
+    assert rows == sorted(expected.rows.to_pylist(), key=str)
+    assert {row["until"].year for row in rows if row["until"]} == {1, 2024, 9999}
+    shown = read_rows(job.workload, job.store, "observations").table
+    assert {str(day) for day in shown["until"].drop_null().to_pylist()} == {
+        *("0001-01-01 00:00:00", "9999-12-31 00:00:00", "2024-01-05 06:00:00.123456")
+    }
+
+
+def test_a_feature_is_the_same_whatever_other_groups_the_bucket_holds(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    job = make_job("ingest", yaml, DAY, tmp_path, buckets=1)
+    put(job.store, [("a", "1", at(6), "2", None, None, None, None, "true"), ("b", "1", at(6)), ("c", "1", at(6), "3")])
+    ingest.run(job)
+    assert features.run(make_job("features", yaml, DAY, tmp_path, buckets=1))["rows"] == 3
+    own = function(job.workload, job.context.folder, "features")
+    observed = check_days(job.context, [DAY]).rows
+    alone = [
+        compute(job.workload, own, observed.filter(pc.equal(observed["group"], group)), job.windows.score)["hour"]
+        for group in ("a,1", "b,1", "c,1")
+    ]
+    assert [row["hour"] for row in table(job, "features")] == [hours[0].as_py() for hours in alone] == [5, None, 8]
+
+
+def test_a_day_on_which_nothing_happened_is_a_green_run_of_no_rows(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    after = DAY + timedelta(days=1)
+    for day, rows in ((DAY, []), (after, [("a", "1", at(6, after), "2")]), (after + timedelta(days=1), [])):
+        put(make_job("ingest", yaml, day, tmp_path).store, rows, day)
+        assert ingest.run(make_job("ingest", yaml, day, tmp_path))["accepted"] == len(rows)
+        assert features.run(make_job("features", yaml, day, tmp_path))["rows"] == len(rows)
+
+
+def test_where_too_many_rows_are_refused_they_are_in_quarantine_and_nothing_else_happens(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    yaml.write_text(DECLARED.replace("max_refused: 1", ""))
+    put(make_job("ingest", yaml, DAY, tmp_path).store, [("a", "1", "08.01.2024 10:00"), ("b", "1", "08.01.2024 10:00")])
+    with pytest.raises(TooManyRefused, match="2 of 2 rows of 2024-01-05: at: not of type timestamp"):
+        ingest.run(make_job("ingest", yaml, DAY, tmp_path))
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    assert (len(table(job, "quarantine")), job.store.days("observations")) == (2, set())
+    put(job.store, [("a", "1", at(10)), ("b", "1", at(10))])
+    assert ingest.run(job)["accepted"] == 2
+    assert (len(table(job, "observations")), job.store.days("quarantine")) == (2, set())
 
 
 def test_of_identical_rows_one_is_kept_and_of_contradicting_ones_none(

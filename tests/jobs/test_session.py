@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from muster_jobs.session import NoServer, address, connect_session
+from muster_jobs.session import MICROSECONDS, NoServer, address, connect_session
 
 SESSION = uuid.UUID(int=7)
 BLOCKED = """
@@ -96,6 +96,7 @@ def test_a_session_that_the_server_closed_is_replaced(spark_connect_server: str)
     try:
         assert second.session_id != first.session_id
         assert second.range(3).count() == 3
+        assert second.conf.get(MICROSECONDS[0]) == "TIMESTAMP_MICROS"
     finally:  # else this process would wait for the stopped server when it ends
         second.stop()
         first.client.close()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import yaml
+from deltalake import write_deltalake
 
 from muster.storage.tables import PREDICTIONS
 from muster_local import PROJECT
@@ -38,11 +41,15 @@ def declared(served: Line) -> Path:
     return path
 
 
-def _run(line: Line, stage: str, declared: Path, **environment: str) -> dict[str, Any]:
+def _run(line: Line, stage: str, declared: Path, partition: str = "", **environment: str) -> dict[str, Any]:
     command = [sys.executable, str(PROJECT / "jobs" / "muster_jobs" / f"{stage}.py"), "--workload", str(declared)]
     own = {"MUSTER_STORE": str(line.root), "PYTHONPATH": str(PROJECT), **environment}
     done = subprocess.run(
-        [*command, "--partition", line.first], env=os.environ | own, capture_output=True, text=True, check=False
+        [*command, "--partition", partition or line.first],
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -83,3 +90,18 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
     _run(served, "score", declared, SPARK_REMOTE=spark_connect_server)
     assert _predictions(served).equals(first)
     assert first.num_rows == 123
+
+    nothing_happens(served, served.second)
+    quiet = _run(served, "score", declared, served.second, SPARK_REMOTE=spark_connect_server)
+    assert (quiet["rows"], quiet["model_version"]) == (0, promoted["to_version"])
+    assert _predictions(served).equals(first)
+
+
+def nothing_happens(line: Line, partition: str) -> None:
+    """Land files without rows for a slice, after an ingest of another."""
+    rows = pa.table({"group": ["G1,X"], "date": [date.fromisoformat(line.first)]})
+    write_deltalake(line.store.table("observations"), rows, partition_by=["date"])
+    Path(line.store.landing()).mkdir(parents=True)
+    for day in line.at(partition).windows.score.days():
+        file = Path(line.store.landing()) / f"{day}.csv.gz"
+        file.write_bytes(gzip.compress(b"carrier,origin,at,delay\n"))

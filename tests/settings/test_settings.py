@@ -45,6 +45,14 @@ def test_store_may_be_elsewhere_and_has_no_trailing_slash(monkeypatch: pytest.Mo
     assert plain().store_root == "s3://lake/muster"
 
 
+def test_a_folder_that_is_given_from_here_is_the_same_from_everywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUSTER_STORE", "lake/muster")
+    assert plain().store_root == plain().environment()["MUSTER_STORE"] == str(tmp_path / "lake" / "muster")
+
+
 def test_addresses_follow_host_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"HOST": "127.0.0.9", "AIRFLOW_PORT": "1", "MLFLOW_PORT": "2", "SPARK_PORT": "3"}.items():
         monkeypatch.setenv(f"MUSTER_{name}", value)

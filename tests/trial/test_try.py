@@ -17,8 +17,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 from muster.context import Context
-from muster.trial.landed_rows import GROUP, check_rows, landed_texts
 from muster.workload.load import load_workload
+from tests.landed import check_days
 
 ALSO = """algorithms: {
   blind: sklearn.dummy.DummyClassifier,
@@ -67,13 +67,11 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     from_files = home.tried()
     workload = load_workload(home.folder / "trains.yaml")
     days = pd.date_range("2024-01-01", "2024-02-11").date
-    texts = landed_texts(Context(workload, home.folder, home.store), days)
-    good = [check_rows(workload, texts[texts[GROUP] == group]).rows for group in texts[GROUP].unique()]
-    for rows in good:
-        write_deltalake(home.store.table("observations"), rows, mode="append", partition_by=["date"])
+    good = check_days(Context(workload, home.folder, home.store), days).rows
+    write_deltalake(home.store.table("observations"), good, partition_by=["date"])
     from_table = home.tried()
     assert from_files["source"] == "28 landed files"
-    assert from_table["source"] == "observations, version 3"
+    assert from_table["source"] == "observations, version 0"
     untimed = [
         trial | {"seconds": 0, "source": "", "training": None, "fits": None} for trial in (from_files, from_table)
     ]

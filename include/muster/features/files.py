@@ -42,11 +42,11 @@ class FeatureFiles:
     """Rows of a bucket's files: its cost."""
 
 
-def list_features(context: Context, days: DateRange, version: int | None = None) -> FeatureFiles:
+def list_features(context: Context, days: DateRange, version: int | None = None, quiet: bool = False) -> FeatureFiles:
     """List the files that hold rows of `days`, at `version` (the latest when None).
 
     Raises:
-        NoFeatures: when there are none.
+        NoFeatures: when there are none, although something happened on these days: they are not `quiet`.
     """
     workload, store = context.workload, context.store
     table = store.open("features", version)
@@ -57,7 +57,7 @@ def list_features(context: Context, days: DateRange, version: int | None = None)
     for item in files_of(context, table, days):
         files.setdefault(item.bucket, []).append(item.path)
         rows[item.bucket] = rows.get(item.bucket, 0) + item.rows
-    if not files:
+    if not files and not quiet:
         raise NoFeatures(workload.name, days)
     return FeatureFiles(table.version(), files, rows)
 

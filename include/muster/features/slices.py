@@ -68,20 +68,22 @@ class Slices:
     """What they are made from."""
 
 
-def slices_to_build(context: PartitionContext) -> Slices:
+def slices_to_build(context: PartitionContext, quiet: bool = False) -> Slices:
     """Return the partition's own slice, and all that are missing or out of date of those that concern it.
 
     Those are the slices of its windows, and the later ones that look back on it, if they were built before.
 
+    `quiet`: nothing happened in the own slice, so it has no observations.
+
     Raises:
-        NoObservations: when the own slice has none.
+        NoObservations: when the own slice has none, and is not quiet.
         OtherColumns, RequiredColumn: when the observations cannot be read as they are declared.
         OtherFeatures: when the table has other columns.
     """
     workload, store, windows = context.workload, context.store, context.windows
     check_observations(workload, store.open("observations"))
     sources = Sources.now(context)
-    if windows.partition not in sources.observed:
+    if windows.partition not in sources.observed and not quiet:
         raise NoObservations(workload.name, context.partition)
     table = store.open("features")
     if table is not None:

@@ -1,21 +1,21 @@
-"""Landed files: which days are to be ingested, and reading a file whole or not at all."""
+"""Landed files: which days are to be ingested, and reading a file as text, block by block."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from csv import reader
+from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 from pyarrow.fs import FileSystem
 
-from muster.context import Context, PartitionContext
+from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import ingested_days
+from muster.ingest.csv_rows import Block, NoRows, blocks, split_header
 from muster.ingest.landing import SUFFIX, landed_days
 from muster.storage.store import Store
 from muster.workload.spec import Workload
@@ -61,10 +61,19 @@ def landed_file(store: Store, day: date) -> str:
     return f"{store.landing()}/{day}{SUFFIX}"
 
 
-def landed_schema(workload: Workload) -> pa.Schema:
-    """Return the columns that a landed file is read as: `landed` holds its text, by declared column."""
-    text = pa.struct([(name, pa.string()) for name in workload.columns])
-    return pa.schema([("day", pa.date32()), ("file", pa.string()), ("line", pa.int64()), ("landed", text)])
+OPEN_QUOTE = "row: a quote is not closed, or not doubled"
+MORE, FEWER = "row: more fields than columns", "row: fewer fields than columns"
+"""Why a line is no row."""
+
+
+@dataclass(frozen=True)
+class TextBlock:
+    """Rows of a landed file as text."""
+
+    rows: pa.RecordBatch
+    """The declared columns, in the declared order: an empty field is null, `""` the empty text."""
+    misfits: list[tuple[str, str]]
+    """Lines that are no rows of these columns: why, and the line."""
 
 
 def check_files(workload: Workload, files: Iterable[str]) -> None:
@@ -74,77 +83,98 @@ def check_files(workload: Workload, files: Iterable[str]) -> None:
         BadFile: for the first bad file, in the order given.
     """
     with ThreadPoolExecutor() as pool:  # decompressing and parsing run outside Python's lock
-        for _ in pool.map(lambda file: read_text(workload, file).num_rows, files):
+        for _ in pool.map(lambda file: sum(block.rows.num_rows for block in read_text(workload, file)), files):
             pass
 
 
-def read_landed(context: Context, day: date) -> pa.Table:
-    """Return a day's file as `landed_schema`; `line` counts its rows from 1.
+def has_rows(workload: Workload, file: str) -> bool:
+    """Return whether a landed file holds more than its header.
+
+    Raises:
+        BadFile: as `read_text` does.
+    """
+    return any(block.rows.num_rows or block.misfits for block in read_text(workload, file))
+
+
+def read_text(workload: Workload, file: str) -> Iterator[TextBlock]:
+    """Yield a landed file's rows in their order.
 
     Raises:
         BadFile: when it is cut off, empty, not UTF-8, or has other columns than the declared ones.
     """
-    workload, file = context.workload, landed_file(context.store, day)
-    text = read_text(workload, file)
-    names = list(workload.columns)
-    columns = [text[name].combine_chunks() for name in names]
-    rows = {
-        "day": pa.repeat(pa.scalar(day, pa.date32()), text.num_rows),
-        "file": pa.repeat(file.rsplit("/", 1)[-1], text.num_rows),
-        "line": pa.array(np.arange(1, text.num_rows + 1)),
-        "landed": pa.StructArray.from_arrays(columns, names),
-    }
-    return pa.table(rows, schema=landed_schema(workload))
-
-
-def read_text(workload: Workload, file: str) -> pa.Table:
-    """Return a landed file's declared columns as text, an empty field as null and `""` as the empty text.
-
-    Raises:
-        BadFile: as `read_landed` does.
-    """
-    content = _content(file)
-    _check_header(workload, file, content)
+    header: list[str] | None = None
     try:
-        return csv.read_csv(
-            pa.BufferReader(content),
-            # One block, one thread: an error then names the row, and no row is cut at a block's end.
-            csv.ReadOptions(use_threads=False, block_size=len(content) + 1),
-            csv.ParseOptions(newlines_in_values=True),
-            csv.ConvertOptions(
-                column_types=dict.fromkeys(workload.columns, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise BadFile(file, f"does not read as CSV in UTF-8: {str(error)[:200]}") from error
+        for block in _blocks(file):
+            if header is None:
+                header, block = split_header(block)
+                _check_header(workload, file, header)
+            yield _parse(workload, file, header, block)
+    except NoRows as error:
+        raise BadFile(file, str(error)) from error
+    if header is None:
+        _check_header(workload, file, [])
 
 
-def _content(file: str) -> bytes:
+def _blocks(file: str) -> Iterator[Block]:
     filesystem, path = FileSystem.from_uri(file)
     if filesystem.get_file_info(path).size == 0:
         raise BadFile(file, "is empty (0 bytes)")
     try:
         with filesystem.open_input_stream(path, compression="gzip") as stream:
-            # Arrow takes an empty last field for a quoted one where no line's end follows it.
-            return bytes(stream.read()).removesuffix(b"\n") + b"\n"
+            yield from blocks(stream)
     except OSError as error:
         raise BadFile(file, f"is cut off or is not gzip ({error})") from error
 
 
-def _check_header(workload: Workload, file: str, content: bytes) -> None:
-    first = content.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
-    header = Counter(next(reader([first]), []))
-    declared = set(workload.columns)
+def _check_header(workload: Workload, file: str, names: Sequence[str]) -> None:
+    header, declared = Counter(names), set(workload.columns)
+    if "" in header:
+        raise BadFile(file, "has a header with a column without a name, as a comma at its end makes one")
     problems = {
         "lacks": declared - header.keys(),
         "has the undeclared": header.keys() - declared,
         "has more than once": {name for name, times in header.items() if times > 1},
     }
-    differences = [f"{problem} {bounded(sorted(names))}" for problem, names in problems.items() if names]
+    differences = [f"{problem} {bounded(sorted(differing))}" for problem, differing in problems.items() if differing]
     if differences:
         raise BadFile(file, f"has other columns than {workload.name} declares: {'; '.join(differences)}")
-    if content.count(b'"') % 2:
-        raise BadFile(file, "ends within a quoted field")
+
+
+def _parse(workload: Workload, file: str, header: Sequence[str], block: Block) -> TextBlock:
+    """Return a block as text by column; a line with more or fewer fields than the header is a misfit."""
+    misfits = [(OPEN_QUOTE, line.decode(errors="replace")) for line in block.broken]
+
+    def leave_out(row: csv.InvalidRow) -> str:
+        misfits.append((MORE if row.actual_columns > row.expected_columns else FEWER, row.text))
+        return "skip"
+
+    schema = pa.schema([(name, pa.string()) for name in workload.columns])
+    rows = schema.empty_table()
+    if block.rows.strip(b"\r\n"):
+        try:
+            # First, since Arrow drops a misfit that is not UTF-8 without a word.
+            pa.array([block.rows], pa.large_binary()).cast(pa.large_string())
+        except pa.ArrowInvalid as error:
+            raise BadFile(file, "holds text that is not UTF-8; write it as UTF-8") from error
+        try:
+            rows = csv.read_csv(
+                pa.BufferReader(block.rows),
+                # One block, one thread: the rows stay in their order.
+                csv.ReadOptions(use_threads=False, block_size=len(block.rows) + 1, column_names=header),
+                csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
+                csv.ConvertOptions(
+                    column_types=schema,
+                    include_columns=schema.names,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    check_utf8=False,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise BadFile(file, f"does not read as CSV: {str(error)[:200]}") from error
+    unfinished = block.unfinished.decode(errors="replace")
+    if unfinished in [line for _, line in misfits]:
+        raise BadFile(file, f"is cut off within its last row: '{unfinished[:200]}'")
+    batches = rows.combine_chunks().to_batches()  # one, or none of no rows
+    return TextBlock(batches[0] if batches else pa.RecordBatch.from_pylist([], schema), misfits)

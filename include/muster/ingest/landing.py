@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -38,10 +39,10 @@ def landed_days(store: Store) -> set[date]:
     """Return the days that have a file; unfinished and unrelated files do not count."""
     days = set()
     for path in Path(store.landing()).glob(f"*{SUFFIX}"):
-        try:
-            days.add(date.fromisoformat(path.name.removesuffix(SUFFIX)))
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            day = date.fromisoformat(path.name.removesuffix(SUFFIX))
+            if path.name == f"{day}{SUFFIX}":  # `20240108.csv.gz` is a date, too, but no file that ingest reads
+                days.add(day)
     return days
 
 

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
-from muster import groups
 from muster.context import Context
 from muster.errors import MusterError
+from muster.ingest.names import buckets, names, text
 from muster.storage.evolution import check_new_columns, column_types
 from muster.storage.query import NotWritten
 from muster.storage.tables import observations_schema
@@ -97,23 +97,17 @@ def as_declared(workload: Workload, rows: pa.Table, day: date) -> pa.Table:
         except pa.ArrowInvalid as error:
             raise NoSuchValue(workload, name, day, error) from error
     for name, named_by in (("group", workload.keys), ("row_id", workload.unique)):
-        texts = zip(*(_texts(columns[key]).to_pylist() for key in named_by), strict=True)
-        columns[name] = pa.array([groups.name(values) for values in texts], pa.string())
-    buckets = {name: groups.bucket(name, workload.features.buckets) for name in columns["group"].unique().to_pylist()}
-    columns["bucket"] = pa.array([buckets[name] for name in columns["group"].to_pylist()], pa.int32())
+        columns[name] = names([pa.chunked_array(columns[key]).combine_chunks() for key in named_by])
+    columns["bucket"] = buckets(columns["group"], workload.features.buckets)
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
 def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    return _texts(values) if pa.types.is_string(kind) else values.cast(kind)
-
-
-def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return values as they stand in names: times without a zone and without what is zero at their end."""
-    if pa.types.is_timestamp(values.type):
-        plain = values.cast(pa.timestamp("us")).cast(pa.string())  # with six digits of a second
-        return pc.replace_substring_regex(plain, r"\.?0+$", "")
-    return values.cast(pa.string())
+    return (
+        pa.chunked_array([text(chunk) for chunk in values.chunks], kind)
+        if pa.types.is_string(kind)
+        else values.cast(kind)
+    )
 
 
 def _write(filesystem: FileSystem, folder: str, rows: pa.Table, day: date) -> AddAction:

@@ -18,6 +18,7 @@ from muster.champions.opened import Champions, OpenPack, scorers
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, list_features, read_bucket
+from muster.ingest.quiet_days import quiet
 from muster.models.reader import Answers
 from muster.storage.store import Store
 from muster.storage.tables import PREDICTIONS
@@ -60,7 +61,7 @@ def prepare(context: PartitionContext) -> Scoring:
     Raises:
         CannotScore: when there is no champion, when it takes other features, or when groups have no model and the
             declared fallback is `error`.
-        NoFeatures: when the slice has no rows.
+        NoFeatures: when the slice has no rows, although something happened in it.
         BadChampion, ForeignVersion, NotVouched: as `champions.opened.scorers` does.
     """
     workload, windows = context.workload, context.windows
@@ -70,7 +71,7 @@ def prepare(context: PartitionContext) -> Scoring:
     if not champions.fits:
         why = f"champion version {champions.version} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
-    features = list_features(context, windows.score)
+    features = list_features(context, windows.score, quiet=quiet(context, windows.score))
     scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
     if champions.fallback == "error" and (missing := champions.without_model(_groups(scoring))):
         names = bounded(f"'{group}'" for group in missing)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from muster.settings.limits import CallRates, Waiting
@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         pattern=r"^([A-Za-z0-9_]+\.[A-Za-z0-9_]+)?$",
         description="`catalog.schema` of groups' registered models, on Unity Catalog; empty elsewhere.",
     )
+
+    @field_validator("store")
+    @classmethod
+    def _absolute(cls, store: str) -> str:
+        """Make a folder's path absolute: every process reads it as the one that was given it first."""
+        return str(Path(store).expanduser().absolute()) if store and "://" not in store else store
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which another process reads these same settings."""

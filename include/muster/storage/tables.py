@@ -14,7 +14,7 @@ from muster.workload.stages import StageName
 
 STRING, INT, LONG, FLOAT, DATE = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.date32()
 TIMESTAMP = pa.timestamp("us", tz="UTC")
-_ARROW: dict[ColumnType, pa.DataType] = {
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "string": STRING,
     "int": LONG,
     "float": FLOAT,
@@ -129,7 +129,7 @@ PROVENANCE = pa.schema(
 
 def observations_schema(workload: Workload) -> pa.Schema:
     """Return the columns of `observations`: the declared ones, then Muster's own."""
-    declared = [(name, _ARROW[column.type]) for name, column in workload.columns.items()]
+    declared = [(name, ARROW_TYPES[column.type]) for name, column in workload.columns.items()]
     return pa.schema([*declared, ("group", STRING), ("bucket", INT), ("row_id", STRING), ("date", DATE)])
 
 

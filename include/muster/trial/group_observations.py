@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from muster import groups
 from muster.context import Context
 from muster.errors import WrongArgument, bounded
-from muster.ingest.landed_files import landed_file, read_text
+from muster.ingest.landed_files import has_rows, landed_file
 from muster.ingest.landing import land, landed_days
 from muster.storage.query import NotAGroup
 from muster.storage.tables import observations_schema
-from muster.trial.landed_rows import GROUP, check_rows, landed_texts
+from muster.trial.landed_rows import landed_group
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of
 
@@ -117,17 +117,12 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     if not landed and not in_table:
         raise NothingLanded(workload.name, days, store.landing())
     # A day on which nothing happened has a file without rows, and nothing in the table.
-    if in_table and not any(_has_rows(context, day) for day in sorted(landed - in_table)):
+    if in_table and not any(has_rows(workload, landed_file(context.store, day)) for day in sorted(landed - in_table)):
         return _from_table(context, group, days)
-    texts = landed_texts(context, sorted(landed))
-    checked = check_rows(workload, texts[texts[GROUP] == group])
+    checked = landed_group(context, sorted(landed), group)
     if checked.rows.num_rows == 0 and not checked.refused:
-        raise UnknownGroup(workload.name, group, days, texts[GROUP].dropna().unique())
+        raise UnknownGroup(workload.name, group, days, checked.groups)
     return GroupObservations(checked.rows, f"{len(landed)} landed files", checked.refused)
-
-
-def _has_rows(context: Context, day: date) -> bool:
-    return bool(read_text(context.workload, landed_file(context.store, day)).num_rows)
 
 
 def _from_table(context: Context, group: str, days: DateRange) -> GroupObservations:

@@ -124,6 +124,7 @@ class Workload(Section):
         "pack", description="One registered model that holds all groups' models, or one for each promoted group."
     )
     schedule: Schedule
+    max_refused: float = Field(0.5, ge=0, le=1, description="A larger share of refused rows of a day fails ingest.")
     max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails training.")
     retries: int = Field(1, ge=0, le=10)
     seed: int = 0

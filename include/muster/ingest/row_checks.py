@@ -1,0 +1,164 @@
+"""The checks of landed rows, on text by column: what ingest runs in Spark's workers and `muster try` on one group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.context import Context
+from muster.ingest.landed_files import TextBlock, landed_file, read_text
+from muster.ingest.names import buckets, names
+from muster.ingest.repeats import repeats
+from muster.ingest.values import values
+from muster.storage.tables import DATE, STRING, observations_schema
+from muster.workload.column import ColumnType
+from muster.workload.rule import MICROSECONDS
+from muster.workload.spec import Workload
+
+Wrong = Iterator[tuple[str, np.ndarray]]
+"""Reasons to refuse rows, each with the rows that it holds for."""
+
+_EPOCH, _MICROSECONDS_A_DAY = date(1970, 1, 1), 86_400_000_000
+
+
+def checked_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of checked rows.
+
+    `observation` has those of the table, so that no declared name is taken. A good row has no `reason`; another has the
+    first one, and its text as landed.
+    """
+    observation = pa.struct(list(observations_schema(workload)))
+    return pa.schema([("observation", observation), ("row", STRING), ("reason", STRING)])
+
+
+def check_file(context: Context, day: date) -> pa.Table:
+    """Return the rows of a day's landed file as `checked_schema`.
+
+    Raises:
+        BadFile: as `read_text` does.
+    """
+    workload = context.workload
+    return check_rows(workload, day, read_text(workload, landed_file(context.store, day)))
+
+
+def check_rows(workload: Workload, day: date, blocks: Iterable[TextBlock]) -> pa.Table:
+    """Return a day's rows as `checked_schema`. A repeated row is looked for among those given."""
+    schema = checked_schema(workload)
+    texts: list[pa.RecordBatch] = []
+    misfits: list[tuple[str, str]] = []
+    observations, reasons = [], []
+    for block in blocks:
+        typed = {name: values(block.rows[name], column.type) for name, column in workload.columns.items()}
+        texts.append(block.rows)
+        observations.append(_observations(workload, day, typed))
+        reasons.append(_first_reasons(block.rows.num_rows, _reasons(workload, day, block.rows, typed)))
+        misfits += block.misfits
+    observed = pa.chunked_array(observations, schema.field("observation").type)
+    reason = repeats(workload, observed, pa.chunked_array(reasons, STRING))
+    rows = _texts_of_refused(texts, reason)
+    checked = pa.table([observed, rows, reason], schema=schema)
+    return pa.concat_tables([checked, _misfits(workload, day, misfits)])
+
+
+def good_rows(workload: Workload, checked: pa.Table) -> pa.Table:
+    """Return the good ones of checked rows, with the columns of `observations`."""
+    good = checked["observation"].filter(pc.is_null(checked["reason"]))
+    names = observations_schema(workload).names
+    return pa.table([pc.struct_field(good, name) for name in names], schema=observations_schema(workload))
+
+
+def group_names(workload: Workload, texts: pa.RecordBatch) -> pa.Array:
+    """Return each row's group; null where a key does not read as its type."""
+    return names([values(texts[key], workload.columns[key].type) for key in workload.keys])
+
+
+def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array]) -> pa.StructArray:
+    group = names([typed[key] for key in workload.keys])
+    row_id = names([typed[name] for name in workload.unique])
+    bucket = buckets(group, workload.features.buckets)
+    own = [group, bucket, row_id, pa.repeat(pa.scalar(day, DATE), len(group))]
+    return pa.StructArray.from_arrays([*typed.values(), *own], fields=list(observations_schema(workload)))
+
+
+def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> Wrong:
+    """Yield each reason to refuse a row by itself, in the order of the checks: the first one counts."""
+    columns = workload.columns
+    for name, column in columns.items():
+        if not column.optional:
+            yield f"{name}: missing", _mask(texts[name].is_null())
+    for name, column in columns.items():
+        yield f"{name}: not of type {column.type}", _mask(pc.and_(texts[name].is_valid(), typed[name].is_null()))
+    for key in workload.keys:
+        if columns[key].type == "int":
+            padded = pc.match_substring_regex(texts[key], r"^[\x00-\x20]*[+-]?0[0-9]")
+            yield f"{key}: a key with leading zeros; declare it as string", _mask(padded)
+    for name, column in columns.items():
+        with np.errstate(invalid="ignore"):
+            if column.low is not None:
+                yield f"{name}: below {column.low:g}", _comparable(typed[name], column.type) < column.low
+            if column.high is not None:
+                yield f"{name}: above {column.high:g}", _comparable(typed[name], column.type) > column.high
+    # A row of another day would be replaced with another day than its own.
+    midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
+    since = typed[workload.time].cast(pa.int64())
+    within = pc.and_(pc.greater_equal(since, midnight), pc.less(since, midnight + _MICROSECONDS_A_DAY))
+    yield f"{workload.time}: not on the file's day", _mask(pc.invert(within))
+    for name, rule in workload.rules.items():
+        left, right = (_comparable(typed[side], columns[side].type) for side in (rule.left, rule.right))
+        both = _mask(pc.and_(typed[rule.left].is_valid(), typed[rule.right].is_valid()))
+        yield name, both & ~np.asarray(rule.holds(left, right), dtype=bool)
+
+
+def _first_reasons(rows: int, wrong: Wrong) -> pa.Array:
+    numbers = np.full(rows, -1, np.int32)
+    reasons: list[str] = []
+    for reason, refused in wrong:
+        numbers[(numbers < 0) & refused] = len(reasons)
+        reasons.append(reason)
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), reasons).cast(STRING)
+
+
+def _mask(condition: pa.Array) -> np.ndarray:
+    mask: np.ndarray = pc.fill_null(condition, False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _comparable(values: pa.Array, kind: ColumnType) -> np.ndarray:
+    """Return values as rules compare them: numbers as floats, times and dates as floats of microseconds."""
+    unit = 1.0
+    match kind:
+        case "timestamp":
+            values = values.cast(pa.int64())
+        case "date":
+            values, unit = values.cast(pa.int32()), MICROSECONDS["d"]
+        case "string" | "bool":
+            same: np.ndarray = values.to_numpy(zero_copy_only=False)
+            return same
+    floats: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return floats * unit
+
+
+def _texts_of_refused(texts: Sequence[pa.RecordBatch], reason: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the text of each row with a reason, as JSON by column; null for the others."""
+    chunks, at = [], 0
+    for batch in texts:
+        refused = reason.slice(at, batch.num_rows).combine_chunks().is_valid()
+        rows = pa.array([_json(row) for row in batch.filter(refused).to_pylist()], STRING)
+        chunks.append(pc.replace_with_mask(pa.nulls(batch.num_rows, STRING), refused, rows))
+        at += batch.num_rows
+    return pa.chunked_array(chunks, STRING)
+
+
+def _misfits(workload: Workload, day: date, misfits: Sequence[tuple[str, str]]) -> pa.Table:
+    """Return lines that are no rows of these columns: of an observation they have the day only."""
+    rows = [{"observation": {"date": day}, "row": _json(line), "reason": reason} for reason, line in misfits]
+    return pa.Table.from_pylist(rows, checked_schema(workload))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
