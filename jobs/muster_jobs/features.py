@@ -59,9 +59,9 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
         return with_parent_names(workload, compute(workload, own, rows.drop_columns("bucket"), days))
 
     schema = row_schema(workload).append(pa.field(PARENT_COLUMN, pa.string()))
-    read = [(F.col("date") >= span.start) & (F.col("date") < span.stop) for span in slices.observed]
     version = {"versionAsOf": str(slices.sources.version)}
     rows = job.spark.read.format("delta").options(**version).load(job.store.table("observations"))
+    read = [(F.col("date") >= span.start) & (F.col("date") < span.stop) for span in slices.observed]
     rows = rows.where(reduce(or_, read)).select(*_declared(workload, rows), "row_id", "date")
     # Not the rows' own group and bucket: days that were ingested under other keys would tear a group apart.
     rows = rows.withColumn("group", groups.name([F.col(key) for key in workload.keys]))
