@@ -130,7 +130,9 @@ def test_no_password_is_told(server: Server) -> None:
     assert "secret" not in str(lost.value)
 
 
-@pytest.mark.parametrize(("connects", "counted"), [("connect()", "1"), ("", "0")], ids=["muster", "another program"])
+@pytest.mark.parametrize(
+    ("connects", "counted"), [("connect()", "1"), ("pass", "0")], ids=["muster", "another program"]
+)
 def test_only_a_process_of_musters_has_the_budget(server: Server, connects: str, counted: str) -> None:
     code = (
         f"import mlflow; from muster.mlflow import budget; from muster.mlflow.client import connect; {connects}; "
