@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from muster.champions.journal import Journal
+from muster.context import Context, PartitionContext
+from muster.errors import MusterError
+from muster.ingest.left_out import left_out
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES, StageName
+from muster.workload.windows import DateRange
 
 PUT_OFF = "until"
 """What the result of an attempt names that MLflow's budget put off."""
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Progress:
     """What came to the end of a stage and not of the next, though later than all that did: what to do, for each."""
     champion: str | None
     """The version that the alias `Champion` was last moved to."""
+    left_out: list[str]
+    """The partitions before the last ingested one that no ingest has brought."""
+    out_of_date: str | None
+    """How many of the slices that the last features looked at are not what would be made now, and why."""
 
 
 def progress(settings: Settings) -> list[Progress]:
@@ -39,8 +49,35 @@ def progress(settings: Settings) -> list[Progress]:
     for file in workload_files(settings.workloads):
         store = Store(settings.store_root, file.stem)
         last = {stage: partition for stage in STAGE_NAMES if (partition := last_finished(store, stage))}
-        workloads.append(Progress(file.stem, last, waiting(store), champion(store)))
+        workloads.append(
+            Progress(
+                file.stem,
+                last,
+                waiting(store),
+                champion(store),
+                _of_last(last.get("ingest"), file.stem, settings, left_out) or [],
+                _of_last(last.get("features"), file.stem, settings, _out_of_date),
+            )
+        )
     return workloads
+
+
+def _of_last(
+    partition: str | None, workload: str, settings: Settings, ask: Callable[[PartitionContext], Answer]
+) -> Answer | None:
+    """Return what `ask` says of a workload's partition; None without one, or where its YAML or code does not hold."""
+    try:
+        return None if partition is None else ask(Context.named(workload, settings).at(partition))
+    except MusterError:  # Airflow and every stage say so
+        return None
+
+
+def _out_of_date(context: PartitionContext) -> str | None:
+    from muster.features.slices import out_of_date
+
+    windows = context.windows
+    reasons = out_of_date(context, DateRange(windows.history.start, windows.score.stop))
+    return "; ".join(f"{count}: {why}" for why, count in Counter(reasons.values()).items()) or None
 
 
 def finished(store: Store, stage: str, partition: str) -> bool:

@@ -35,6 +35,8 @@ def summary(context: Context, partition: str) -> Table:
     decisions = _rows(store, "decisions", partition, VERDICTS)
     results = ((stage, result(store, stage, partition)) for stage in STAGE_NAMES)
     reports = {stage: report for stage, report in results if report}
+    if rebuilt := reports.get("features", {}).get("rebuilt"):
+        shown.add_row("slices built again", "; ".join(f"{count}: {why}" for why, count in rebuilt.items()))
     shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
     shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
     if still_held := held_in_a_row(context, partition):

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from muster.features.compute import PARENT_COLUMN, compute, row_schema, with_parent_names
+from muster.features.content import CONTENT, bucket_content, day_digests, slice_facts
+from muster.features.files import files_of
 from muster.features.slices import Slices, slices_to_build
 from muster.ingest.quiet_days import quiet
+from muster.storage.provenance import write_facts
+from muster.storage.tables import observations_schema
+from muster.training.bins import balance
 from muster.workload.functions import PREFIX, function
 from muster.workload.spec import Parent, Workload
 from muster_jobs import groups
@@ -25,18 +32,20 @@ from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Build the partition's own slice, and the earlier slices of its windows that the table has not."""
+    """Build the partition's own slice, and others that are missing or out of date; write down what they are made of."""
     slices = slices_to_build(job.context, quiet(job.context, job.windows.score))
-    partitions = ", ".join(f"'{first}'" for first in slices.first_days)
-    where = f"partition IN ({partitions})"
+    built, replaced = (", ".join(f"'{first}'" for first in names) for names in (slices.first_days, slices.replaced))
     rows = (
         _with_partition_and_bucket(job.workload, _compute_features(job, slices))
-        .where(where)
+        .where(f"partition IN ({built})")
         .repartition(job.bins, "bucket")
     )
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
-    job.replace(rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id"), "features", where)
-    return {"slices": len(slices.first_days), **_counts(job.store.open("features"), slices)}
+    rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
+    job.replace(rows, "features", f"partition IN ({replaced})")
+    counts, content = _content(job, slices)
+    write_facts(job.store, slice_facts(slices.sources, slices.first_days, content, counts["features_version"]))
+    return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts}
 
 
 def _compute_features(job: Job, slices: Slices) -> DataFrame:
@@ -50,13 +59,22 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
         return with_parent_names(workload, compute(workload, own, rows.drop_columns("bucket"), days))
 
     schema = row_schema(workload).append(pa.field(PARENT_COLUMN, pa.string()))
-    read = slices.observed
-    rows = job.spark.read.format("delta").load(job.store.table("observations"))
-    rows = rows.where((F.col("date") >= read.start) & (F.col("date") < read.stop))
-    # Not the rows' own bucket: days ingested under another number of buckets would tear a group apart.
+    version = {"versionAsOf": str(slices.sources.version)}
+    rows = job.spark.read.format("delta").options(**version).load(job.store.table("observations"))
+    read = [(F.col("date") >= span.start) & (F.col("date") < span.stop) for span in slices.observed]
+    rows = rows.where(reduce(or_, read)).select(*_declared(workload, rows), "row_id", "date")
+    # Not the rows' own group and bucket: days that were ingested under other keys would tear a group apart.
+    rows = rows.withColumn("group", groups.name([F.col(key) for key in workload.keys]))
     rows = rows.withColumn("bucket", groups.bucket(F.col("group"), workload.features.buckets))
     computed = rows.groupBy("bucket").applyInArrow(of_bucket, from_arrow_schema(schema))
     return without_collation(computed, "group", PARENT_COLUMN, "row_id")
+
+
+def _declared(workload: Workload, rows: DataFrame) -> list[Column]:
+    """Return the declared columns: null where one is so new that no ingest has brought it yet."""
+    fields, there = from_arrow_schema(observations_schema(workload)).fields, set(rows.columns)
+    types = {field.name: field.dataType for field in fields if field.name in workload.columns}
+    return [(F.col(name) if name in there else F.lit(None)).cast(kind).alias(name) for name, kind in types.items()]
 
 
 def _with_partition_and_bucket(workload: Workload, rows: DataFrame) -> DataFrame:
@@ -79,15 +97,26 @@ def _sampled(workload: Workload) -> Column:
     return F.crc32("row_id") < int(share * 2**32)
 
 
-def _counts(written: DeltaTable | None, slices: Slices) -> dict[str, Any]:
-    """Count what was written, from two columns of its files: a Spark job would take longer to start."""
-    if written is None:
-        return {"rows": 0, "groups": 0, "parents": 0, "features_version": None}
-    within = pc.field("partition").isin([str(first) for first in slices.first_days])
-    rows = written.to_pyarrow_dataset().to_table(columns=["group", "parent"], filter=within)
-    parents = rows.group_by(["group", "parent"]).aggregate([])["parent"].to_pylist()
-    counts = {"rows": rows.num_rows, "groups": parents.count(False), "parents": parents.count(True)}
-    return {**counts, "features_version": written.version()}
+def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str]]:
+    """Count what was written, and return day -> the digest of its rows: executors read back what they have written."""
+    workload, written = job.workload, job.store.open("features")
+    built = {first.isoformat() for first in slices.first_days}
+    files: dict[int, list[str]] = {}
+    rows: Counter[int] = Counter()
+    for file in files_of(job.context, written, slices.days) if written else ():
+        if file.slice in built:
+            files.setdefault(file.bucket, []).append(file.path)
+            rows[file.bucket] += file.rows
+    held = CONTENT.empty_table()
+    if files:
+        held = job.over_bins(balance(rows, job.bins), lambda bucket: bucket_content(workload, files[bucket]), CONTENT)
+    counts = {name: pc.sum(held[name]).as_py() or 0 for name in ("rows", "groups", "parents")}
+    return {**counts, "features_version": written.version() if written else None}, day_digests(held["days"].to_pylist())
+
+
+def _rebuilt(job: Job, slices: Slices) -> dict[str, int]:
+    """Return how many slices were built again beside the partition's own, by the reason."""
+    return dict(Counter(why for first, why in slices.reasons.items() if first != job.windows.partition))
 
 
 if __name__ == "__main__":

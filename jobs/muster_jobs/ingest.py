@@ -12,13 +12,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from muster.ingest.arrivals import day_facts, deliveries
 from muster.ingest.landed_files import check_files, days_to_ingest, landed_file
 from muster.ingest.landing import SUFFIX
 from muster.ingest.refusals import check_refused
 from muster.ingest.row_checks import check_file, checked_schema
+from muster.storage.evolution import check_observations
+from muster.storage.provenance import write_facts
 from muster.storage.tables import observations_schema
 from muster_jobs.collation import without_collation
 from muster_jobs.command_line import main
+from muster_jobs.content import day_contents
 from muster_jobs.job import BATCH_ROWS, Job
 
 
@@ -29,7 +33,10 @@ def run(job: Job) -> dict[str, Any]:
     running again. Where too many rows of a day are refused, they are in `quarantine`, and `observations` is as before.
     """
     days = days_to_ingest(job.context)
-    check_files(job.workload, [landed_file(job.store, day) for day in days])
+    check_observations(job.workload, job.store.open("observations"))
+    files = {day: landed_file(job.store, day) for day in days}
+    delivered = deliveries(files)  # before they are read: what comes meanwhile is another delivery
+    check_files(job.workload, files.values())
     rows = _check_days(job, days).persist()
     try:
         reasons_by_day = _reasons_by_day(rows)
@@ -39,7 +46,10 @@ def run(job: Job) -> dict[str, Any]:
         if reasons.keys() - {None} or set(days) & job.store.days("quarantine"):
             job.replace(_quarantine_rows(rows), "quarantine", where)
         check_refused(job.workload, reasons_by_day)
-        job.replace(_observation_rows(job, rows).repartition(job.bins, "date"), "observations", where)
+        observations = _observation_rows(job, rows)
+        content = day_contents(observations, job.workload.columns)
+        job.replace(observations.repartition(job.bins, "date"), "observations", where)
+        write_facts(job.store, day_facts(job.store, delivered, content))
     finally:
         rows.unpersist()
     good = reasons.pop(None, 0)

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from muster.context import Context, PartitionContext
 from muster.mlflow import budget
 from muster.settings import Settings
-from muster.storage.delta import replace_rows
+from muster.storage.delta import created, replace_rows
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
 from muster.workload.spec import Workload
@@ -129,8 +129,10 @@ class Job:
             CONFLICTS(self._replace_on_spark, rows, table, where)
 
     def _replace_on_spark(self, rows: DataFrame, table: str, where: str) -> None:
-        by = TABLES[table].partitioned_by
-        writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        there = created(self.store, table, TABLES[table].schema(self.workload)).schema().fields
+        by, added = TABLES[table].partitioned_by, set(rows.columns) - {field.name for field in there}
+        options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower()}
+        writer = rows.write.format("delta").mode("overwrite").options(**options)
         (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
         while self._observed:
             self.executors_calls.append(self._observed.pop().get["calls"] or 0)

@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from pyspark import cloudpickle
 
 from muster.context import PartitionContext
+from muster.features.content import content_of
 from muster.features.files import FeatureFiles, list_features
+from muster.features.slices import check_up_to_date
 from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
 from muster.models.vouched import models_digest
@@ -34,12 +36,14 @@ def run(job: Job) -> dict[str, Any]:
     """Train, reconcile, write; the ledger is written before too many failures fail the run."""
     workload, windows = job.workload, job.windows
     plan = fit_plan(job.context)
-    features = list_features(job.context, run_window(windows))
-    name = run_name(job.context, features.content)
+    learnt_from = run_window(windows)
+    check_up_to_date(job.context, learnt_from)
+    features = list_features(job.context, learnt_from)
+    name = run_name(job.context, content_of(job.context, features.version, learnt_from))
     folder = Path(job.store.packs()) / name
     outcomes, expected, _ = job.at_once(
         lambda: _train(job, plan, features, folder),
-        lambda: expected_groups(job.store, features.version, run_window(windows)),
+        lambda: expected_groups(job.store, features.version, learnt_from),
         runs.connect,  # importing MLflow takes as long as training hundreds of groups
     )
     ledger_table = ledger_rows(outcomes, name, windows)

@@ -19,6 +19,7 @@ from deltalake import write_deltalake
 from muster.cli import main
 from muster.context import Context
 from muster.settings import settings
+from muster.storage.provenance import Fact, write_facts
 from muster.storage.store import Store
 from muster.storage.tables import ALIAS_JOURNAL, PREDICTIONS, QUARANTINE, TABLES, features_schema
 from muster.workload.load import load_workload
@@ -133,6 +134,13 @@ def test_partition_of_a_table_by_date_means_the_days_of_its_slice(show: Show, st
     write(store, "quarantine", QUARANTINE, rows)
     _, out, _ = show("flights", "quarantine", "--partition", "2013-06-03", "--format", "json")
     assert [row["date"] for row in json.loads(out)] == [f"2013-06-{day:02}" for day in range(9, 2, -1)]
+
+
+def test_provenance_of_a_partition_is_that_of_its_slice_and_of_its_days(show: Show, store: Store) -> None:
+    names = [f"2013-06-{day:02}" for day in (2, 3, 9, 10)]
+    write_facts(store, [Fact("observations", name, "", 0, {}, {}) for name in names])
+    _, out, _ = show("flights", "provenance", "--partition", "2013-06-03", "--format", "json")
+    assert {row["slice"] for row in json.loads(out)} == {"2013-06-03", "2013-06-09"}
 
 
 def test_features_of_a_group_are_found_in_its_bucket(show: Show, store: Store) -> None:

@@ -1,90 +1,323 @@
-"""Which slices of features a partition builds."""
+"""Which slices of features a partition builds, and which are out of date."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 
-from muster.context import PartitionContext
-from muster.features.slices import NoObservations, OtherFeatures, slices_to_build
-from muster.storage.store import Store
-from muster.storage.tables import features_schema
-from muster.workload.spec import Workload
-from muster.workload.windows import DateRange, partition_windows
-
-WORKLOAD = Workload.model_validate(
-    {
-        "name": "made",
-        "keys": ["place"],
-        "time": "at",
-        "columns": {"place": "string", "at": "timestamp", "delay": "float?"},
-        "unique": ["place", "at"],
-        "label": {"column": "delay", "above": 15},
-        "features": {"columns": ["hour"], "lookback": 3},
-        "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
-        "windows": {"train": 14, "evaluate": 7},
-        "schedule": {"start": "2024-01-01"},
-    }
+from muster.context import Context
+from muster.features.content import slice_facts
+from muster.features.slices import (
+    NoObservations,
+    OtherFeatures,
+    OutOfDate,
+    Slices,
+    check_up_to_date,
+    out_of_date,
+    slices_to_build,
 )
-WINDOWS = partition_windows(WORKLOAD, "2024-01-29")
+from muster.ingest.arrivals import day_facts
+from muster.storage.delta import replace_rows
+from muster.storage.evolution import OtherColumns, RequiredColumn
+from muster.storage.provenance import write_facts
+from muster.storage.store import Store
+from muster.storage.tables import features_schema, observations_schema
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange
+
+DECLARED: Mapping[str, Any] = {
+    "name": "made",
+    "keys": ["place"],
+    "time": "at",
+    "columns": {"place": "string", "at": "timestamp", "delay": "float?"},
+    "unique": ["place", "at"],
+    "label": {"column": "delay", "above": 15},
+    "features": {"columns": ["hour"], "lookback": 3},
+    "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
+    "windows": {"train": 14, "evaluate": 7},
+    "schedule": {"start": "2024-01-01"},
+}
+PARTITION = "2024-01-29"
+OWN = """
+import math
+
+SCALE = 2.0
+
+def features(rows):
+    return rows.assign(hour=_hour(rows))[["hour"]]
+
+def _hour(rows):
+    return SCALE * rows["at"].dt.hour
+
+def deliver(landed):
+    return []
+"""
+
+
+class Line:
+    """Ingest and features without their rows' values: what they write down, and which files they leave."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.store = folder, Store(str(folder), "made")
+        self.declare()
+        self.write_code(OWN)
+
+    def declare(self, **changes: Any) -> None:
+        self.workload = Workload.model_validate({**DECLARED, **changes})
+
+    def write_code(self, text: str) -> None:
+        (self.folder / "made.py").write_text(text)
+
+    @property
+    def context(self) -> Context:
+        return Context(self.workload, self.folder, self.store)
+
+    def ingest(self, *days: str, content: str = "1:a", known: bool = True) -> None:
+        """Replace days of `observations`; without `known` as a Muster did that wrote nothing down about them."""
+        for day in days:
+            rows = [{"place": "a", "date": date.fromisoformat(day)}] if content != "0:0" else []
+            table = pa.Table.from_pylist(rows, observations_schema(self.workload))
+            replace_rows(self.store, "observations", table, f"date = '{day}'")
+        if known:
+            brought = dict.fromkeys(map(date.fromisoformat, days), "1 bytes, 1")
+            write_facts(self.store, day_facts(self.store, brought, dict.fromkeys(brought, content)))
+
+    def slices(self, partition: str = PARTITION) -> Slices:
+        return slices_to_build(self.context.at(partition))
+
+    def build(self, partition: str = PARTITION, known: bool = True) -> list[str]:
+        """Build what a partition has to; return the slices."""
+        slices = self.slices(partition)
+        names = [str(first) for first in slices.first_days]
+        rows = [{"group": "a", "partition": name, "bucket": 0} for name in names]
+        where = ", ".join(f"'{name}'" for name in slices.replaced)
+        table = pa.Table.from_pylist(rows, features_schema(self.workload))
+        replace_rows(self.store, "features", table, f"partition IN ({where})")
+        if known:
+            write_facts(self.store, slice_facts(slices.sources, slices.first_days, {}))
+        return names
+
+    def built(self) -> list[str]:
+        table = self.store.open("features")
+        return [] if table is None else sorted(values["partition"] for values in table.partitions())
+
+    def out_of_date(self) -> dict[str, str]:
+        windows = self.context.at(PARTITION).windows
+        reasons = out_of_date(self.context, DateRange(windows.history.start, windows.score.stop))
+        return {str(first): why for first, why in sorted(reasons.items())}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path), "made")
+def line(tmp_path: Path) -> Line:
+    return Line(tmp_path)
 
 
-def write_observations(store: Store, *days: str) -> None:
-    rows = pa.table({"place": ["a"] * len(days), "date": [date.fromisoformat(day) for day in days]})
-    write_deltalake(store.table("observations"), rows, partition_by=["date"])
+WEEKS = ("2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
 
 
-def write_slices(store: Store, *first_days: str) -> None:
-    rows = [{"group": "a", "partition": first, "bucket": 15} for first in first_days]
-    table = pa.Table.from_pylist(rows, features_schema(WORKLOAD))
-    write_deltalake(store.table("features"), table, partition_by=["partition", "bucket"])
+@pytest.fixture
+def built(line: Line) -> Line:
+    """Four slices that the partition looks at, with a day each, built."""
+    line.ingest(*WEEKS)
+    assert line.build() == list(WEEKS)
+    return line
 
 
-def test_the_first_run_builds_every_observed_slice_of_its_windows(store: Store) -> None:
-    write_observations(store, "2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
-    slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+def test_the_first_run_builds_every_observed_slice_of_its_windows(line: Line) -> None:
+    line.ingest("2024-01-03", "2024-01-10", "2024-01-22", "2024-01-31")
+    slices = line.slices()
     assert [str(first) for first in slices.first_days] == ["2024-01-08", "2024-01-22", "2024-01-29"]
     assert slices.days == DateRange(date(2024, 1, 8), date(2024, 2, 5))
-    assert slices.observed == DateRange(date(2024, 1, 5), date(2024, 2, 5))
+    assert slices.observed == [
+        DateRange(date(2024, 1, 5), date(2024, 1, 15)),
+        DateRange(date(2024, 1, 19), date(2024, 2, 5)),
+    ]
 
 
-def test_later_runs_build_their_own_slice_again_and_no_earlier_one(store: Store) -> None:
-    write_observations(store, "2024-01-10", "2024-01-16", "2024-01-22", "2024-01-29")
-    write_slices(store, "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
-    slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
-    assert slices.first_days == [date(2024, 1, 29)]
-    assert slices.observed.start == date(2024, 1, 26)
+def test_later_runs_build_their_own_slice_again_and_no_earlier_one(built: Line) -> None:
+    slices = built.slices()
+    assert (slices.first_days, slices.reasons) == ([date(2024, 1, 29)], {})
+    assert slices.observed == [DateRange(date(2024, 1, 26), date(2024, 2, 5))]
+    assert built.out_of_date() == {}
 
 
-def test_a_slice_that_nothing_was_ingested_of_is_refused(store: Store) -> None:
-    write_observations(store, "2024-01-28")
+def test_days_ingested_again_with_equal_rows_make_nothing_out_of_date(built: Line) -> None:
+    built.ingest(*WEEKS)
+    assert built.slices().reasons == {}
+
+
+def test_a_slice_that_nothing_was_ingested_of_is_refused(line: Line) -> None:
+    line.ingest("2024-01-28")
     with pytest.raises(NoObservations, match="hold no day of the slice from 2024-01-29; run ingest first"):
-        slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+        line.slices()
 
 
-def test_a_slice_in_which_nothing_happened_is_built_all_the_same(store: Store) -> None:
-    write_observations(store, "2024-01-28")
-    slices = slices_to_build(PartitionContext(WORKLOAD, Path(), store, WINDOWS), quiet=True)
+def test_a_slice_in_which_nothing_happened_is_built_all_the_same(line: Line) -> None:
+    line.ingest("2024-01-28")
+    slices = slices_to_build(line.context.at(PARTITION), quiet=True)
     assert [str(first) for first in slices.first_days] == ["2024-01-22", "2024-01-29"]
 
 
-@pytest.mark.parametrize(
-    ("changed", "what"), [({"columns": ("hour", "weekday")}, "columns"), ({"buckets": 15}, "buckets")]
-)
-def test_a_table_of_another_declaration_is_not_mixed_with_this_ones(
-    store: Store, changed: dict[str, object], what: str
+CODE = {
+    "its own lines": OWN.replace("hour=_hour", "hour=1 + _hour"),
+    "what it calls": OWN.replace("dt.hour", "dt.minute"),
+    "a constant that this uses": OWN.replace("2.0", "3.0"),
+}
+
+
+@pytest.mark.parametrize("text", CODE.values(), ids=CODE)
+def test_another_feature_function_makes_all_out_of_date(built: Line, text: str) -> None:
+    built.write_code(text)
+    assert built.out_of_date() == dict.fromkeys(WEEKS, "another feature function")
+    assert built.build() == list(WEEKS)
+    assert built.out_of_date() == {}
+
+
+@pytest.mark.parametrize("text", [OWN.replace("return []", "return 1"), OWN.replace("import math", "# no import")])
+def test_comments_and_other_functions_of_the_file_do_not(built: Line, text: str) -> None:
+    built.write_code(text)
+    assert built.out_of_date() == {}
+
+
+DECLARATIONS = {
+    "another label": {"label": {"column": "delay", "above": 5}},
+    "other keys": {"keys": ["at"]},
+    "other columns": {"columns": {**DECLARED["columns"], "weather": "string?"}},
+    "other features": {"features": {"columns": ["hour"], "lookback": 4}},
+    "other buckets": {"features": {"columns": ["hour"], "lookback": 3, "buckets": 3}},
+    "other parents": {"pack": {"fallback": {"keys": []}}},
+}
+
+
+@pytest.mark.parametrize(("why", "changes"), DECLARATIONS.items(), ids=DECLARATIONS)
+def test_another_declaration_makes_all_out_of_date(built: Line, why: str, changes: dict[str, Any]) -> None:
+    built.declare(**changes)
+    assert built.out_of_date() == dict.fromkeys(WEEKS, why)
+    assert built.slices().reasons == {date.fromisoformat(week): why for week in WEEKS}
+
+
+UNRELATED = {
+    "seed": {"seed": 1},
+    "range": {"columns": {**DECLARED["columns"], "delay": "float? [0, 9]"}},
+    "start": {"schedule": {"start": "2024-01-08"}},
+    "gate": {"gate": {"win_rate": 0.8}},
+}
+
+
+@pytest.mark.parametrize("changes", UNRELATED.values(), ids=UNRELATED)
+def test_what_decides_no_feature_does_not(built: Line, changes: dict[str, Any]) -> None:
+    built.declare(**changes)
+    assert built.out_of_date() == {}
+
+
+LANDED_AGAIN: Mapping[str, Any] = {
+    "a day within": ("2024-01-15", "2024-01-15", ["2024-01-15"]),
+    "a day that the next slice looks back on": ("2024-01-08", "2024-01-13", ["2024-01-08", "2024-01-15"]),
+    "the last day before a lookback": ("2024-01-08", "2024-01-11", ["2024-01-08"]),
+}
+
+
+@pytest.mark.parametrize(("partition", "day", "slices"), LANDED_AGAIN.values(), ids=LANDED_AGAIN)
+def test_other_rows_of_a_day_reach_all_that_was_made_from_them_and_no_more(
+    built: Line, partition: str, day: str, slices: list[str]
 ) -> None:
-    write_observations(store, "2024-01-29")
-    write_slices(store, "2024-01-22")
-    declared = WORKLOAD.model_copy(update={"features": WORKLOAD.features.model_copy(update=changed)})
-    with pytest.raises(OtherFeatures, match=f"has other {what} than are declared now; move '.*features' away"):
-        slices_to_build(PartitionContext(declared, Path(), store, WINDOWS))
+    built.ingest(day, content="2:b")
+    assert built.out_of_date() == dict.fromkeys(slices, f"other rows of {day}")
+    assert built.build(partition) == slices
+    assert built.out_of_date() == {}
+
+
+def test_a_day_that_lost_its_rows_is_another_day(built: Line) -> None:
+    built.ingest("2024-01-15", content="0:0")
+    assert built.build() == ["2024-01-15", "2024-01-29"]
+
+
+def test_a_late_day_of_an_earlier_slice_is_built(line: Line) -> None:
+    line.declare(schedule={"start": "2024-01-08", "every": 2}, windows={"train": 4, "evaluate": 2})
+    line.ingest("2024-01-08", "2024-01-10", "2024-01-11", "2024-01-12", "2024-01-14")
+    assert line.build("2024-01-14") == ["2024-01-08", "2024-01-10", "2024-01-12", "2024-01-14"]
+    line.ingest("2024-01-13", "2024-01-16")
+    assert line.build("2024-01-16") == ["2024-01-12", "2024-01-14", "2024-01-16"]
+
+
+def test_what_another_muster_built_is_built_once_again_and_its_days_are_told_by_their_files(line: Line) -> None:
+    line.ingest(*WEEKS, known=False)
+    line.build(known=False)
+    check_up_to_date(line.context.at(PARTITION), DateRange(date(2024, 1, 8), date(2024, 1, 29)))  # it is taken as it is
+    assert line.slices().reasons == dict.fromkeys(map(date.fromisoformat, WEEKS), "unknown origin")
+    assert line.build() == list(WEEKS)
+    assert line.slices().reasons == {}
+    line.ingest("2024-01-15", known=False)
+    assert line.build() == ["2024-01-15", "2024-01-29"]
+
+
+SCHEDULES: Mapping[str, Any] = {
+    # every: before, now; the slices that stand after the partition of now was built
+    "shorter": (2, 1, "2024-01-12", [f"2024-01-{day:02}" for day in range(8, 14)]),
+    "longer": (1, 2, "2024-01-12", ["2024-01-08", "2024-01-10", "2024-01-12"]),
+    "shorter, begun in the middle of a slice": (3, 2, "2024-01-14", [f"2024-01-{day:02}" for day in (8, 10, 12, 14)]),
+}
+
+
+@pytest.mark.parametrize(("before", "now", "partition", "after"), SCHEDULES.values(), ids=SCHEDULES)
+def test_with_other_slices_every_day_is_there_once(
+    line: Line, before: int, now: int, partition: str, after: list[str]
+) -> None:
+    days = [f"2024-01-{day:02}" for day in range(8, 14)]
+    line.declare(schedule={"start": "2024-01-08", "every": before}, windows={"train": 2, "evaluate": 2})
+    line.ingest(*days)
+    for first in days[::before]:
+        line.build(first)
+    line.declare(schedule={"start": "2024-01-08", "every": now}, windows={"train": 2, "evaluate": 2})
+    if partition not in days:
+        line.ingest(partition)
+    line.build(partition)
+    assert line.built() == after
+    spans = [date.fromisoformat(first) + timedelta(days=n) for first in line.built() for n in range(now)]
+    assert len(spans) == len(set(spans))
+
+
+def test_a_stage_that_learns_refuses_what_is_out_of_date_with_the_reason(built: Line) -> None:
+    days = DateRange(date(2024, 1, 8), date(2024, 1, 29))
+    check_up_to_date(built.context.at(PARTITION), days)
+    built.ingest("2024-01-15", content="2:b")
+    built.ingest("2024-01-29", content="2:b")  # is not learnt from
+    problem = (
+        r"made: features are out of date.*: 2024-01-15 \(other rows of 2024-01-15\); run features for 2024-01-29 ag"
+    )
+    with pytest.raises(OutOfDate, match=problem):
+        check_up_to_date(built.context.at(PARTITION), days)
+
+
+def test_a_table_of_other_columns_is_not_mixed_with_these(built: Line) -> None:
+    built.declare(features={"columns": ["hour", "weekday"]})
+    with pytest.raises(OtherFeatures, match=r"has other columns than are declared now; move '.*features' away"):
+        built.slices()
+
+
+COLUMNS: Mapping[str, tuple[dict[str, str], Callable[..., Any], str]] = {
+    "of another type": (
+        {"place": "int", "at": "timestamp", "delay": "float?"},
+        OtherColumns,
+        r"'place' is string in the table, int64 declared; .* rewritten: .*muster migrate made",
+    ),
+    "new and required": (
+        {**DECLARED["columns"], "weather": "string"},
+        RequiredColumn,
+        r"no value of the new column 'weather'; declare it as one that may be missing: 'string\?'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("columns", "error", "problem"), COLUMNS.values(), ids=COLUMNS)
+def test_observations_that_do_not_read_as_declared_are_refused_with_what_to_do(
+    built: Line, columns: dict[str, str], error: type[Exception], problem: str
+) -> None:
+    built.declare(columns=columns)
+    with pytest.raises(error, match=problem):
+        built.slices()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from muster.context import Context
@@ -186,3 +188,17 @@ def test_a_write_that_another_came_before_is_tried_again(tmp_path: Path, monkeyp
     conflicts += [ValueError("no conflict"), None]
     with pytest.raises(ValueError, match="no conflict"):
         job.replace(pa.table({"partition": ["2024-02-05"]}), "decisions", "partition = '2024-02-05'")
+
+
+def test_many_first_writers_at_once_all_leave_their_rows(tmp_path: Path) -> None:
+    context = Context(load_workload(declare(tmp_path)), tmp_path, Store(str(tmp_path), "made"))
+    job = Job("evaluate", context, Settings(home=tmp_path), "test")
+    days = [f"2024-01-{day:02}" for day in range(1, 7)]
+
+    def replace(day: str) -> None:
+        job.replace(pa.table({"partition": [day], "group": ["a"]}), "decisions", f"partition = '{day}'")
+
+    with ThreadPoolExecutor(len(days)) as pool:
+        list(pool.map(replace, days))
+    rows = DeltaTable(context.store.table("decisions")).to_pyarrow_table()
+    assert sorted(rows["partition"].to_pylist()) == days

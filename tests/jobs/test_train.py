@@ -17,9 +17,13 @@ from sklearn.linear_model import LogisticRegression
 from muster import groups
 from muster.context import PartitionContext
 from muster.errors import WorkloadError
+from muster.features.content import slice_facts
 from muster.features.files import FeatureFiles
+from muster.features.made_from import Sources
+from muster.features.slices import OutOfDate
 from muster.models.loading import decode, read_bytes
 from muster.settings import Settings
+from muster.storage.provenance import write_facts
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
 from muster.training.ledger import LedgerNotReconciled, TooManyFailed
@@ -211,6 +215,34 @@ def test_features_written_again_with_equal_rows_give_the_same_run(make_job: Call
     first = train.run(make_job())
     second = train.run(make_job())
     assert (second["run"], second["features_version"]) == (first["run"], 1)
+
+
+def test_labels_that_changed_places_give_another_run_with_other_models(make_job: Callable[..., LocalJob]) -> None:
+    first, job = train.run(make_job()), make_job()
+    before = {row["group"]: row["sha256"] for row in read(job, "models")}
+    table = job.store.open("features")
+    assert table is not None
+    rows = table.to_pyarrow_table().sort_by([("group", "ascending"), ("time", "ascending")]).to_pandas()
+    own = rows[(rows["group"] == "a") & (rows["date"] >= date(2024, 1, 15))].index
+    pair = [own[rows.loc[own, "label"] == label][0] for label in (0.0, 1.0)]
+    rows.loc[pair, "label"] = [1.0, 0.0]  # the file's rows, bytes and extremes are as they were
+    changed = pa.Table.from_pandas(rows, features_schema(job.workload), preserve_index=False)
+    write_deltalake(table, changed, partition_by=list(TABLES["features"].partitioned_by), mode="overwrite")
+    second = train.run(job)
+    after = {row["group"]: row["sha256"] for row in read(job, "models")}
+    assert second["run"] != first["run"]
+    assert {group for group in TRAINED if before[group] != after[group]} == {"a"}
+
+
+def test_features_that_are_out_of_date_are_not_learnt_from(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    sources = Sources.now(job.context)
+    write_facts(job.store, slice_facts(sources, [date(2024, 1, 15)], {}))
+    run = train.run(job)["run"]
+    (job.context.folder / "made.py").write_text(f"{OWN_FILE}\n\ndef features(rows):\n    return rows\n")
+    with pytest.raises(OutOfDate, match=r"2024-01-15 \(another feature function\); run features for 2024-02-05 again"):
+        train.run(job)
+    assert {row["run"] for row in read(job, "ledger")} == {run}
 
 
 def test_models_and_rows_do_not_depend_on_bins_or_order(make_job: Callable[..., LocalJob]) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from muster.champions.journal import Journal, Move
 from muster.champions.units import Unit
+from muster.settings import Settings
 from muster.storage.store import Store
-from muster_local.progress import champion, finished, last_finished, result, waiting
-from muster_local.summary import quality
+from muster_local.progress import champion, finished, last_finished, progress, result, waiting
+from muster_local.summary import quality, summary
+from tests.features.test_slices import OWN, Line
 
 
 @pytest.fixture
@@ -55,6 +59,51 @@ def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) ->
 def test_the_last_attempt_counts(store: Store) -> None:
     assert result(store, "train", "2013-06-03") == {"attempt": "2013-06-03-bb"}
     assert result(store, "train", "2013-06-17") is None
+
+
+YAML = """
+keys: [place]
+time: at
+columns: {place: string, at: timestamp, delay: "float?"}
+unique: [place, at]
+label: {column: delay, above: 15}
+features: {columns: [hour], lookback: 3}
+algorithms: {logistic: sklearn.linear_model.LogisticRegression}
+windows: {train: 14, evaluate: 7}
+schedule: {start: 2024-01-01, cron: "0 6 * * 1"}
+"""
+
+
+def test_status_and_summary_tell_what_is_out_of_date_and_why(tmp_path: Path) -> None:
+    line, settings = Line(tmp_path), Settings(workloads=tmp_path, store=str(tmp_path))
+    (tmp_path / "made.yaml").write_text(YAML)
+    line.ingest("2024-01-15", "2024-01-22", "2024-01-29")
+    line.build()
+    report = Path(line.store.results("features"), "2024-01-29-aa.json")
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps({"rebuilt": {"another feature function": 2}}))
+    assert progress(settings)[0].out_of_date is None
+    line.ingest("2024-01-22", content="2:b")
+    assert progress(settings)[0].out_of_date == "1: other rows of 2024-01-22"
+    line.write_code(OWN.replace("2.0", "3.0"))
+    both = "another feature function, other rows of 2024-01-22"
+    assert progress(settings)[0].out_of_date == f"2: another feature function; 1: {both}"
+    line.write_code("def features(:")
+    assert progress(settings)[0].out_of_date is None
+    shown = Console(width=100)
+    with shown.capture() as captured:
+        shown.print(summary(line.context, "2024-01-29"))
+    assert re.search("slices built again +2: another feature function", captured.get())
+
+
+def test_what_no_ingest_has_brought_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(YAML)
+    ingested = Path(Line(tmp_path).store.results("ingest"))
+    ingested.mkdir(parents=True)
+    for partition in ("2024-01-08", "2024-01-29"):
+        (ingested / f"{partition}-aa.json").write_text("{}")
+    (come,) = progress(Settings(workloads=tmp_path, store=str(tmp_path)))
+    assert come.left_out == ["2024-01-15", "2024-01-22"]
 
 
 def test_quality_before_and_after() -> None:

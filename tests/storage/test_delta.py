@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from muster.storage import delta
 from muster.storage.delta import replace_rows
 from muster.storage.store import Store
 
@@ -41,7 +43,29 @@ def test_the_rows_of_one_partition_are_replaced_in_one_commit(store: Store) -> N
     replace(store, SECOND, "a")
     replace(store, FIRST, "c")
     assert ledger_rows(store) == [(FIRST, "c"), (SECOND, "a")]
-    assert DeltaTable(store.table("ledger")).version() == 2
+    assert DeltaTable(store.table("ledger")).version() == 3
+
+
+def test_of_two_first_writers_none_replaces_the_others_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def created_late(*arguments: Any) -> DeltaTable:
+        """Let another writer come first, after it was looked whether there is a table."""
+        monkeypatch.setattr(delta, "created", made)
+        replace(store, SECOND, "theirs")
+        return made(*arguments)
+
+    made = delta.created
+    monkeypatch.setattr(delta, "created", created_late)
+    replace(store, FIRST, "ours")
+    assert ledger_rows(store) == [(FIRST, "ours"), (SECOND, "theirs")]
+
+
+def test_a_column_that_is_new_or_missing_is_null_where_it_was_not_written(store: Store) -> None:
+    replace(store, FIRST, "a")
+    rows = pa.table({"partition": [SECOND], "group": ["b"], "seconds": [1.5]})
+    replace_rows(store, "ledger", rows, f"partition = '{SECOND}'")
+    replace(store, FIRST, "c")
+    table = DeltaTable(store.table("ledger")).to_pyarrow_table().to_pylist()
+    assert {row["group"]: row["seconds"] for row in table} == {"b": 1.5, "c": None}
 
 
 def test_a_partition_may_become_empty(store: Store) -> None:

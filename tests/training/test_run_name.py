@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,15 @@ from typing import Any
 import pytest
 
 from muster.training.run_name import run_name
-from muster.workload.functions import PREFIX
 from muster.workload.spec import Workload
 from tests.training.conftest import context_of
 
 
 @pytest.fixture
 def name(declare: Callable[..., Workload], folder: Path) -> Callable[..., str]:
-    def make(content: str = "c", partition: str = "2024-02-05", **changes: Any) -> str:
+    def make(content: str = "3:c", partition: str = "2024-02-05", **changes: Any) -> str:
         workload = declare(**{"algorithms": {"one": ":logistic"}, **changes})
-        return run_name(context_of(workload, folder).at(partition), content)
+        return run_name(context_of(workload, folder).at(partition), {"2024-01-15": content})
 
     return make
 
@@ -33,7 +31,7 @@ def test_a_name_is_the_partition_and_a_digest(name: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"content": "d"},
+        {"content": "3:d"},
         {"seed": 1},
         {"algorithms": {"one": {":logistic": {"strength": 2}}}},
         {"algorithms": {"other": ":logistic"}},
@@ -63,13 +61,10 @@ def test_what_changes_no_model_leaves_the_name(change: dict[str, Any], name: Cal
     assert name(**change) == name()
 
 
-def test_the_own_functions_code_is_part_of_the_name(
-    name: Callable[..., str], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_own_functions_code_is_part_of_the_name(name: Callable[..., str], folder: Path) -> None:
     before, builtin = name(), name(algorithms={"one": "sklearn.linear_model.LogisticRegression"})
     own = folder / "made.py"
     own.write_text(own.read_text().replace("strength=1.0", "strength=2.0"))
-    monkeypatch.delitem(sys.modules, PREFIX + "made")
     assert name() != before
     assert name(algorithms={"one": "sklearn.linear_model.LogisticRegression"}) == builtin
 

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError
 
 from muster.champions.errors import ALIAS
 from muster.champions.units import Unit
+from muster.storage.delta import created
 from muster.storage.store import Store
 from muster.storage.tables import ALIAS_JOURNAL
 
@@ -136,7 +137,7 @@ class Journal:
         """
         table = self._table
         if table is None:
-            table = self._created()
+            table = created(self._store, "alias_journal", ALIAS_JOURNAL)
             if (first := _read(table)).num_rows:  # another process has just made it, and written to it
                 raise JournalMovedOn(first.slice(first.num_rows - 1).to_pylist()[0])
         at = datetime.now(UTC)
@@ -163,14 +164,6 @@ class Journal:
                 if attempt + 1 == ATTEMPTS:
                     raise
         table.update_incremental()
-
-    def _created(self) -> DeltaTable:
-        location = self._store.table("alias_journal")
-        with contextlib.suppress(DeltaError):  # another process makes it in the same moment
-            DeltaTable.create(location, ALIAS_JOURNAL, mode="ignore")
-        table = self._store.open("alias_journal")
-        assert table is not None  # noqa: S101 - for the type: it has just been made
-        return table
 
     def note_made(self, units: Collection[Unit]) -> None:
         """Note in the table's log, without a row, that the last moves of some units were made, or are settled.

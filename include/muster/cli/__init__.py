@@ -15,6 +15,7 @@ COMMANDS = {
     "show": "muster.cli.show:show",
     "rollback": "muster.cli.rollback:rollback",
     "try": "muster.cli.try_group:try_",
+    "migrate": "muster.cli.migrate:migrate",
 }
 """A command's name -> its module and the function in it."""
 

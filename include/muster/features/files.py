@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +17,9 @@ from muster.errors import MusterError
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 
 class NoFeatures(MusterError):
@@ -39,8 +40,6 @@ class FeatureFiles:
     """Absolute paths or URIs, by bucket, in order of their slice."""
     rows: dict[int, int]
     """Rows of a bucket's files: its cost."""
-    content: str = ""
-    """A digest of what the files hold, the same when `features` writes equal rows again under other names."""
 
 
 def list_features(context: Context, days: DateRange, version: int | None = None, quiet: bool = False) -> FeatureFiles:
@@ -53,31 +52,34 @@ def list_features(context: Context, days: DateRange, version: int | None = None,
     table = store.open("features", version)
     if table is None:
         raise NoFeatures(workload.name, days)
-    slice_days = workload.schedule.every
-    added = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     files: dict[int, list[str]] = {}
     rows: dict[int, int] = {}
-    descriptions: list[str] = []
-    for item in sorted(added, key=lambda item: (item["partition.partition"], item["path"])):
-        first = date.fromisoformat(item["partition.partition"])
-        if first >= days.stop or (days.start - first).days >= slice_days:
-            continue
-        bucket = int(item["partition.bucket"])
-        files.setdefault(bucket, []).append(f"{store.table('features')}/{item['path']}")
-        rows[bucket] = rows.get(bucket, 0) + int(item["num_records"])
-        descriptions.append(_file_summary(item))
+    for item in files_of(context, table, days):
+        files.setdefault(item.bucket, []).append(item.path)
+        rows[item.bucket] = rows.get(item.bucket, 0) + item.rows
     if not files and not quiet:
         raise NoFeatures(workload.name, days)
-    content = hashlib.sha256("\n".join(sorted(descriptions)).encode()).hexdigest()
-    return FeatureFiles(table.version(), files, rows, content)
+    return FeatureFiles(table.version(), files, rows)
 
 
-def _file_summary(item: Mapping[str, Any]) -> str:
-    """Return what the Delta log says of a file: its slice, bucket, rows, bytes, and its columns' extremes."""
-    fields = ("partition.", "min.", "max.", "null_count.", "num_records", "size_bytes")
-    return json.dumps(
-        {key: value for key, value in item.items() if key.startswith(fields)}, sort_keys=True, default=str
-    )
+class FeatureFile(NamedTuple):
+    """A file of the table."""
+
+    slice: str
+    bucket: int
+    path: str
+    rows: int
+
+
+def files_of(context: Context, table: DeltaTable, days: DateRange) -> Iterator[FeatureFile]:
+    """Yield the files of the slices that hold rows of `days`, in order of their slice."""
+    folder, every = context.store.table("features"), context.workload.schedule.every
+    added = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    for item in sorted(added, key=lambda item: (item["partition.partition"], item["path"])):
+        first = item["partition.partition"]
+        if days.start - timedelta(days=every) < date.fromisoformat(first) < days.stop:
+            bucket = int(item["partition.bucket"])
+            yield FeatureFile(first, bucket, f"{folder}/{item['path']}", int(item["num_records"]))
 
 
 def read_bucket(

@@ -1,13 +1,17 @@
-"""Which slices of `features` a partition has to build, and from which days."""
+"""Which slices of `features` a partition has to build, from which days, and which are out of date."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from muster.context import PartitionContext
-from muster.errors import MusterError
+from muster.context import Context, PartitionContext
+from muster.errors import MusterError, bounded
+from muster.features.made_from import Sources, slice_days
+from muster.storage.evolution import check_observations
+from muster.storage.provenance import Fact, file_digests, read_facts
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of
@@ -24,12 +28,26 @@ class NoObservations(MusterError):
 
 
 class OtherFeatures(MusterError):
-    """Raised when the table was laid out under another declaration: new slices would not fit the old ones."""
+    """Raised when the table has other columns than are declared: new slices would not fit the old ones."""
 
-    def __init__(self, workload: Workload, differing: str, location: str) -> None:
+    def __init__(self, workload: Workload, location: str) -> None:
         super().__init__(
-            f"{workload.name}: the table of features has other {differing} than are declared now; "
+            f"{workload.name}: the table of features has other columns than are declared now; "
             f"move '{location}' away, then run features again"
+        )
+
+
+class OutOfDate(MusterError):
+    """Raised when a stage would learn from features that are not what would be made now."""
+
+    retryable = True  # features of a later partition may build them again meanwhile
+
+    def __init__(self, context: PartitionContext, reasons: Mapping[date, str]) -> None:
+        name = context.workload.name
+        slices = bounded((f"{first} ({why})" for first, why in sorted(reasons.items())), 3)
+        super().__init__(
+            f"{name}: features are out of date, by the first days of their slices: {slices}; "
+            f"run features for {context.partition} again: clear {name}.features"
         )
 
 
@@ -39,36 +57,131 @@ class Slices:
 
     first_days: list[date]
     """The first day of each slice, in order: the values of `partition`."""
+    replaced: list[str]
+    """Every value of `partition` whose rows give way: also those of slices of another length that lie there."""
     days: DateRange
-    observed: DateRange
-    """`days` and the lookback before them."""
+    observed: list[DateRange]
+    """The days of each run of slices, and the lookback before them."""
+    reasons: Mapping[date, str]
+    """Why slices that the table has are built again, the partition's own left out unless it is out of date."""
+    sources: Sources
+    """What they are made from."""
 
 
 def slices_to_build(context: PartitionContext, quiet: bool = False) -> Slices:
-    """Return the partition's own slice, and every earlier one of its windows that has observations but no features.
+    """Return the partition's own slice, and all that are missing or out of date of those that concern it.
+
+    Those are the slices of its windows, and the later ones that look back on it, if they were built before.
 
     `quiet`: nothing happened in the own slice, so it has no observations.
 
     Raises:
         NoObservations: when the own slice has none, and is not quiet.
-        OtherFeatures: when the table has other columns, or a bucket that is not declared any more.
+        OtherColumns, RequiredColumn: when the observations cannot be read as they are declared.
+        OtherFeatures: when the table has other columns.
     """
     workload, store, windows = context.workload, context.store, context.windows
-    observed = {slice_of(workload, day) for day in store.days("observations")}
-    if windows.partition not in observed and not quiet:
+    check_observations(workload, store.open("observations"))
+    sources = Sources.now(context)
+    if windows.partition not in sources.observed and not quiet:
         raise NoObservations(workload.name, context.partition)
     table = store.open("features")
     if table is not None:
-        _check_layout(workload, table, store.table("features"))
-    built = {date.fromisoformat(values["partition"]) for values in table.partitions()} if table else set()
-    earlier = {day for day in observed if windows.history.start <= day < windows.partition}
-    first_days = [*sorted(earlier - built), windows.partition]
-    days = DateRange(first_days[0], windows.score.stop)
-    return Slices(first_days, days, DateRange(days.start - timedelta(days=workload.features.lookback), days.stop))
+        _check_columns(workload, table, store.table("features"))
+    built = _Built.now(context)
+    looks_back_until = windows.score.stop + timedelta(days=workload.features.lookback)
+    concerned = {day for day in sources.observed | built.firsts if windows.history.start <= day < looks_back_until}
+    wanted = {day for day in concerned if day < windows.partition and day not in built.firsts}
+    reasons = built.out_of_date(sources, concerned)
+    first_days, replaced = built.with_overlapped(sources, wanted | reasons.keys() | {windows.partition})
+    return Slices(
+        first_days=sorted(first_days),
+        replaced=sorted({day.isoformat() for day in first_days | replaced}),
+        days=DateRange(min(first_days), slice_days(workload, max(first_days)).stop),
+        observed=_observed(workload, sorted(first_days)),
+        reasons=reasons,
+        sources=sources,
+    )
 
 
-def _check_layout(workload: Workload, table: DeltaTable, location: str) -> None:
+def out_of_date(context: Context, days: DateRange) -> dict[date, str]:
+    """Return the slices of `days` that are known to be out of date, or were not built, and why.
+
+    Of a slice that another Muster built, nothing is known: it is taken as it is, until features builds it again.
+    """
+    sources, built = Sources.now(context), _Built.now(context)
+    concerned = {day for day in sources.observed | built.firsts if _overlap(slice_days(context.workload, day), days)}
+    missing = {day: "not built" for day in concerned - built.firsts}
+    return {**missing, **built.out_of_date(sources, concerned & built.facts.keys())}
+
+
+def check_up_to_date(context: PartitionContext, days: DateRange) -> None:
+    """Check that no slice of `days` is known to be out of date.
+
+    Raises:
+        OutOfDate: with the slices, and why each is.
+    """
+    if reasons := out_of_date(context, days):
+        raise OutOfDate(context, reasons)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """The slices that the table of features has."""
+
+    firsts: set[date]
+    """The first days of those that are slices of the schedule."""
+    ranges: Mapping[date, DateRange]
+    """By its first day, the days of each: those of the schedule that it was built by."""
+    facts: Mapping[date, Fact]
+
+    @classmethod
+    def now(cls, context: Context) -> _Built:
+        files = file_digests(context.store, "features")
+        facts = {date.fromisoformat(name): fact for name, fact in read_facts(context.store, "features", files).items()}
+        ranges = {day: slice_days(context.workload, day) for day in map(date.fromisoformat, files)}
+        for day, fact in facts.items():
+            every = fact.made_from["schedule"]["every"]
+            ranges[day] = DateRange(day, day + timedelta(days=every))
+        return cls({day for day in ranges if slice_of(context.workload, day) == day}, ranges, facts)
+
+    def out_of_date(self, sources: Sources, concerned: set[date]) -> dict[date, str]:
+        reasons = {day: sources.why_out_of_date(day, self.facts.get(day)) for day in concerned & self.firsts}
+        return {day: why for day, why in sorted(reasons.items()) if why is not None}
+
+    def with_overlapped(self, sources: Sources, first_days: set[date]) -> tuple[set[date], set[date]]:
+        """Return the slices to build and those that give way, so that no day is lost or there twice.
+
+        A slice that was built by another schedule may reach beyond the days that take its place: then its other days
+        are built too.
+        """
+        workload, first_days, overlapped = sources.context.workload, set(first_days), set[date]()
+        while True:
+            days = {day for first in first_days for day in slice_days(workload, first).days()}
+            overlapped = {first for first, span in self.ranges.items() if not days.isdisjoint(span.days())}
+            beyond = {slice_of(workload, day) for first in overlapped for day in self.ranges[first].days()}
+            if (beyond & sources.observed) <= first_days:
+                return first_days, overlapped
+            first_days |= beyond & sources.observed
+
+
+def _observed(workload: Workload, first_days: list[date]) -> list[DateRange]:
+    """Return the days to read, ranges that touch put together."""
+    ranges: list[DateRange] = []
+    for first in first_days:
+        days = slice_days(workload, first)
+        start = days.start - timedelta(days=workload.features.lookback)
+        if ranges and start <= ranges[-1].stop:
+            ranges[-1] = DateRange(ranges[-1].start, days.stop)
+        else:
+            ranges.append(DateRange(start, days.stop))
+    return ranges
+
+
+def _overlap(one: DateRange, other: DateRange) -> bool:
+    return one.start < other.stop and other.start < one.stop
+
+
+def _check_columns(workload: Workload, table: DeltaTable, location: str) -> None:
     if {field.name for field in table.schema().fields} != set(features_schema(workload).names):
-        raise OtherFeatures(workload, "columns", location)
-    if any(int(values["bucket"]) >= workload.features.buckets for values in table.partitions()):
-        raise OtherFeatures(workload, "buckets", location)
+        raise OtherFeatures(workload, location)

@@ -14,6 +14,7 @@ from pyarrow.fs import FileSystem
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
+from muster.ingest.arrivals import ingested_days
 from muster.ingest.csv_rows import Block, NoRows, blocks, split_header
 from muster.ingest.landing import SUFFIX, landed_days
 from muster.storage.store import Store
@@ -40,6 +41,8 @@ class NoFile(MusterError):
 def days_to_ingest(context: PartitionContext) -> list[date]:
     """Return the days of the partition's slice, and the earlier landed days it needs that no ingest has brought yet.
 
+    A file that was delivered again since it was ingested has not been brought either.
+
     Raises:
         NoFile: when a day of the slice has no file. Of earlier days, those that were never delivered are left out.
     """
@@ -49,7 +52,8 @@ def days_to_ingest(context: PartitionContext) -> list[date]:
     if missing:
         raise NoFile(missing, store.landing())
     earlier = DateRange(windows.observed.start, windows.score.start)
-    return [*sorted(landed.intersection(earlier.days()) - store.days("observations")), *own]
+    before = landed.intersection(earlier.days())
+    return [*sorted(before - ingested_days(store, {day: landed_file(store, day) for day in before})), *own]
 
 
 def landed_file(store: Store, day: date) -> str:

@@ -103,7 +103,10 @@ class RowFilter:
         if self.partition is None:
             return
         windows = partition_windows(workload, self.partition)
-        if TABLES[table].partitioned_by == ("date",):
+        if table == "provenance":  # of days of the slice, and of the slice
+            yield f'"slice" >= {_text(str(windows.score.start))}'
+            yield f'"slice" < {_text(str(windows.score.stop))}'
+        elif TABLES[table].partitioned_by == ("date",):
             yield f"\"date\" >= DATE '{windows.score.start}'"
             yield f"\"date\" < DATE '{windows.score.stop}'"
         else:

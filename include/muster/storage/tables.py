@@ -113,6 +113,22 @@ ALIAS_JOURNAL = pa.schema(
 )
 
 
+PROVENANCE = pa.schema(
+    [
+        ("at", TIMESTAMP),
+        ("table", STRING),
+        ("slice", STRING),  # a day of `observations`, the first day of a slice of `features`
+        (
+            "files",
+            STRING,
+        ),  # digest of its files' names: the row is true of these files alone; empty where there is none
+        ("rows", LONG),
+        ("content", STRING),  # JSON: day -> digest of its rows, whatever their order and files
+        ("made_from", STRING),  # JSON: the landed file; of features all that decides them
+    ]
+)
+
+
 def observations_schema(workload: Workload) -> pa.Schema:
     """Return the columns of `observations`: the declared ones, then Muster's own."""
     declared = [(name, ARROW_TYPES[column.type]) for name, column in workload.columns.items()]
@@ -173,6 +189,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             Table("decisions", _fixed(DECISIONS), "evaluate"),
             Table("alias_journal", _fixed(ALIAS_JOURNAL), "promote", (), "at"),
             Table("predictions", _fixed(PREDICTIONS), "score"),
+            Table("provenance", _fixed(PROVENANCE), "ingest", (), "at"),
         )
     }
 )

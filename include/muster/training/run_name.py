@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 from muster.context import PartitionContext
 from muster.models.bundle import requirements
 from muster.models.manifest import allowed_imports
-from muster.workload.functions import function
+from muster.workload.code import code_digest
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
 """Another version of these may give another model of the same data."""
 
 
-def run_name(context: PartitionContext, content: str) -> str:
+def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
     """Return `<partition>-<8 hex digits>` of all that decides the models.
 
     That is: the algorithms with their own code, the feature columns, the windows, the seed, the libraries' versions,
-    and `content`, a digest of the features read. A description, an owner or a gate's threshold changes no model, so no
-    run; nor does its metric, unless a search chooses by it.
+    and `content`, each day's digest of the rows read. A description, an owner or a gate's threshold changes no model,
+    so no run; nor does its metric, unless a search chooses by it.
     """
     workload, windows = context.workload, context.windows
     searched = any(algorithm.search for algorithm in workload.algorithms.values())
@@ -31,7 +30,9 @@ def run_name(context: PartitionContext, content: str) -> str:
         "workload": workload.name,
         "algorithms": {name: algorithm.model_dump(mode="json") for name, algorithm in workload.algorithms.items()},
         "metric": workload.gate.metric if searched else None,
-        "code": sorted({_source(context, step.name) for step in workload.steps if ":" in step.name}),
+        "code": {
+            step.name: code_digest(workload, context.folder, step.name) for step in workload.steps if ":" in step.name
+        },
         "columns": workload.features.columns,
         "days": [windows.train.start, windows.train.stop, windows.partition],
         "min_rows": workload.windows.min_rows,
@@ -46,9 +47,3 @@ def run_name(context: PartitionContext, content: str) -> str:
 def _own_libraries(context: PartitionContext) -> list[str]:
     """Return the distributions of the declared steps, beside scikit-learn's, at their versions."""
     return requirements(allowed_imports(context.workload), needed=())
-
-
-def _source(context: PartitionContext, reference: str) -> str:
-    """Return the text of the file that defines a function of one's own, what else it calls there included."""
-    file = inspect.getsourcefile(inspect.unwrap(function(context.workload, context.folder, reference)))
-    return Path(file).read_text(encoding="utf-8") if file else reference

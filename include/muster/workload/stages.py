@@ -36,7 +36,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="features",
         writes="features",
-        does="Computes the features of each slice, from earlier days only, by hash bucket of the group.",
+        does="Computes the features of each slice, from earlier days only, by hash bucket of the group: of the "
+        "partition's own, and of earlier ones that are missing or out of date.",
         reads="`observations`",
         on_failure="An error of the workload's own feature function is in the log with the group. "
         f"Try it without Spark: `{command('try')}`. Correct it, then clear the task.",
@@ -48,7 +49,8 @@ STAGES: tuple[Stage, ...] = (
         does="Fits one model a group; `ledger` says how each group ended: trained, skipped or failed, and why.",
         reads="`features`, the training window",
         on_failure="A group that fails is recorded and fails nothing. The run fails when too many do, or when the "
-        "counts do not add up: look into `ledger`, then clear the task.",
+        "counts do not add up: look into `ledger`, then clear the task. Where features are out of date it names them, "
+        "and why: clear features instead.",
     ),
     Stage(
         name="evaluate",

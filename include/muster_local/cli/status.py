@@ -48,8 +48,20 @@ def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> No
         console.print()
         console.print(_progress(workloads))
         for item in workloads:
-            for text in item["waiting"]:
+            for text in _remarks(item):
                 console.print(f"{item['workload']}: {text}", markup=False)
+
+
+def _remarks(item: dict[str, Any]) -> list[str]:
+    """Return what a workload's line does not hold: what waits, what was never brought, what is out of date."""
+    from muster.errors import bounded
+
+    remarks = list(item["waiting"])
+    if item["left_out"]:
+        remarks.append(f"never ingested: {bounded(item['left_out'], 5)}")
+    if item["out_of_date"]:
+        remarks.append(f"slices out of date: {item['out_of_date']}")
+    return remarks
 
 
 def _progress(workloads: list[dict[str, Any]]) -> Any:

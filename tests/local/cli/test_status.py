@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from muster.workload.stages import STAGE_NAMES
-from muster_local.cli.status import _progress
+from muster_local.cli.status import _progress, _remarks
 
 BEHIND = dict.fromkeys(STAGE_NAMES[:3], "2013-08-26") | dict.fromkeys(STAGE_NAMES[3:], "2013-08-19")
 
@@ -30,3 +30,13 @@ def test_each_workload_is_a_line_that_80_columns_hold(count: int) -> None:
         "flight_delays_8 version 12 ingest 2024-02-08, features to score -",
         "flight_delays_9 version 12 -",
     ]
+
+
+def test_what_a_workloads_line_does_not_hold_is_a_line_each() -> None:
+    item = {"waiting": ["2024-02-05 has ended train"], "left_out": ["2024-01-15"], "out_of_date": "2: other keys"}
+    assert _remarks(item) == [
+        "2024-02-05 has ended train",
+        "never ingested: 2024-01-15",
+        "slices out of date: 2: other keys",
+    ]
+    assert _remarks({"waiting": [], "left_out": [], "out_of_date": None}) == []

@@ -1,0 +1,100 @@
+"""What rows of features hold, day by day: a digest that knows neither their order nor their files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from muster.context import Context
+from muster.features.compute import row_schema
+from muster.features.files import files_of
+from muster.features.made_from import Sources, slice_days
+from muster.storage.provenance import Fact, file_digests, read_facts
+from muster.workload.spec import Workload
+from muster.workload.windows import DateRange
+
+CONTENT = pa.schema([("rows", pa.int64()), ("groups", pa.int64()), ("parents", pa.int64()), ("days", pa.string())])
+"""What a bucket's files hold: `days` is JSON, day -> [rows, the sum of their hashes]."""
+
+Sums = Mapping[str, Sequence[int]]
+
+
+def bucket_content(workload: Workload, files: Sequence[str]) -> pa.Table:
+    """Return a row of `CONTENT` for a bucket's files."""
+    rows = ds.dataset(list(files), schema=row_schema(workload), format="parquet").to_table()
+    parents = rows.group_by(["group", "parent"]).aggregate([])["parent"]
+    counts = {"rows": rows.num_rows, "groups": pc.sum(pc.invert(parents)), "parents": pc.sum(parents)}
+    columns = {name: [pa.scalar(value).as_py() or 0] for name, value in counts.items()}
+    return pa.table({**columns, "days": [json.dumps(_day_sums(rows))]}, schema=CONTENT)
+
+
+def _day_sums(rows: pa.Table) -> Sums:
+    """Return day -> the number of its rows and the sum of a 64-bit hash of each: any order adds up to the same."""
+    if rows.num_rows == 0:
+        return {}
+    frame = rows.to_pandas(date_as_object=False, deduplicate_objects=False, categories=["group"])
+    hashes = pd.util.hash_pandas_object(frame, index=False, categorize=False).to_numpy()
+    days, place = np.unique(rows["date"].to_numpy(), return_inverse=True)
+    sums = np.zeros(len(days), np.uint64)
+    np.add.at(sums, place, hashes)  # wraps around
+    return {str(day): [int(n), int(total)] for day, n, total in zip(days, np.bincount(place), sums, strict=True)}
+
+
+def day_digests(buckets: Iterable[str]) -> dict[str, str]:
+    """Return day -> digest from the `days` of all buckets: the same however many there are."""
+    counts, sums = Counter[str](), Counter[str]()
+    for text in buckets:
+        for day, (rows, total) in json.loads(text).items():
+            counts[day] += rows
+            sums[day] += total
+    return {day: f"{counts[day]}:{sums[day] % 2**64:016x}" for day in sorted(counts)}
+
+
+def content_of(context: Context, version: int, days: DateRange) -> dict[str, str]:
+    """Return day -> digest of the rows of `days` at a Delta version of `features`.
+
+    The facts that were written down with the slices say it. Slices without one, that another Muster or somebody else
+    wrote, are read here, file by file.
+    """
+    store, workload = context.store, context.workload
+    table = store.open("features", version)
+    if table is None:
+        return {}
+    facts = read_facts(store, "features", file_digests(store, "features", version))
+    files = list(files_of(context, table, days))
+    content = {
+        day: digest
+        for name in {file.slice for file in files} & facts.keys()
+        for day, digest in facts[name].content.items()
+    }
+    with ThreadPoolExecutor() as pool:
+        unknown = pool.map(
+            lambda path: bucket_content(workload, [path]), (f.path for f in files if f.slice not in facts)
+        )
+    content |= day_digests(held["days"][0].as_py() for held in unknown)
+    return {day: digest for day, digest in sorted(content.items()) if days.start <= date.fromisoformat(day) < days.stop}
+
+
+def slice_facts(
+    sources: Sources, first_days: Iterable[date], content: Mapping[str, str], version: int | None = None
+) -> list[Fact]:
+    """Return what is to be written down about slices that were built from `sources` and hold `content` at a version."""
+    context = sources.context
+    files = file_digests(context.store, "features", version)
+    facts = []
+    for first in first_days:
+        days = {day.isoformat() for day in slice_days(context.workload, first).days()} & content.keys()
+        held = {day: content[day] for day in sorted(days)}
+        rows = sum(int(digest.partition(":")[0]) for digest in held.values())
+        key = first.isoformat()
+        facts.append(Fact("features", key, files.get(key, ""), rows, held, sources.of(first)))
+    return facts

@@ -1,0 +1,110 @@
+"""What a slice of features is made from: written down with it, and compared with what it would be made from now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+from muster.context import Context
+from muster.errors import bounded
+from muster.storage.provenance import Fact, file_digests, read_facts
+from muster.workload.code import code_digest
+from muster.workload.spec import Parent, Workload
+from muster.workload.windows import DateRange, slice_of
+
+FORMAT = 1
+"""Counted up when another Muster makes other rows of the same observations."""
+
+WORDS = {
+    "format": "another version of Muster",
+    "columns": "other columns",
+    "keys": "other keys",
+    "label": "another label",
+    "function": "another feature function",
+    "features": "other features",
+    "schedule": "another schedule",
+    "buckets": "other buckets",
+    "parents": "other parents",
+}
+"""Why a slice is out of date, by what has changed of its declaration."""
+
+
+def slice_days(workload: Workload, first: date) -> DateRange:
+    """Return the days of the slice that begins at `first`."""
+    return DateRange(first, first + timedelta(days=workload.schedule.every))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What slices of features are made from at one moment: a workload's declaration and code, a table's version."""
+
+    context: Context
+    version: int | None
+    """The Delta version of `observations`; None without the table."""
+    declared: Mapping[str, Any]
+    """All that decides a slice's rows but the observations, by the names of `WORDS`."""
+
+    @classmethod
+    def now(cls, context: Context) -> Sources:
+        """Return the sources as they are now.
+
+        The code is looked at here, before it is loaded: what is changed in between is then out of date, never unseen.
+        """
+        table = context.store.open("observations")
+        return cls(context, None if table is None else table.version(), _declared(context))
+
+    @cached_property
+    def contents(self) -> dict[date, str]:
+        """Each observed day's content: by the fact that ingest wrote down, else by its files' names."""
+        if self.version is None:
+            return {}
+        files = file_digests(self.context.store, "observations", self.version)
+        facts = read_facts(self.context.store, "observations", files)
+        by_fact = {day: fact.content[day] for day, fact in facts.items() if day in fact.content}
+        return {date.fromisoformat(day): by_fact.get(day, f"files {digest}") for day, digest in files.items()}
+
+    @cached_property
+    def observed(self) -> set[date]:
+        """The first days of the slices that have observations."""
+        return {slice_of(self.context.workload, day) for day in self.contents}
+
+    def of(self, first: date) -> dict[str, Any]:
+        """Return what the slice that begins at `first` is made from."""
+        days = slice_days(self.context.workload, first)
+        read = DateRange(days.start - timedelta(days=self.context.workload.features.lookback), days.stop)
+        content = {day.isoformat(): self.contents[day] for day in read.days() if day in self.contents}
+        return {**self.declared, "days": content}
+
+    def why_out_of_date(self, first: date, fact: Fact | None) -> str | None:
+        """Return why a slice is not what would be made now; None when it is."""
+        return "unknown origin" if fact is None else difference(fact.made_from, self.of(first))
+
+
+def _declared(context: Context) -> dict[str, Any]:
+    workload = context.workload
+    features, schedule, fallback = workload.features, workload.schedule, workload.pack.fallback
+    parents = {"keys": list(fallback.keys), "share": fallback.share} if isinstance(fallback, Parent) else None
+    return {
+        "format": FORMAT,
+        "columns": {name: column.type for name, column in sorted(workload.columns.items())},
+        "keys": {"keys": list(workload.keys), "time": workload.time},
+        "label": workload.label.model_dump(mode="json"),
+        "function": code_digest(workload, context.folder, features.function)[:16],
+        "features": {"columns": list(features.columns), "lookback": features.lookback},
+        "schedule": {"every": schedule.every, "phase": schedule.start.toordinal() % schedule.every},
+        "buckets": features.buckets,
+        "parents": parents,
+    }
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return in words what a slice was made from that is another now; None without any."""
+    reasons = [words for name, words in WORDS.items() if before.get(name) != now[name]]
+    then, today = before.get("days", {}), now["days"]
+    days = sorted(day for day in then.keys() | today.keys() if then.get(day) != today.get(day))
+    if days:
+        reasons.append(f"other rows of {bounded(days, 3)}")
+    return ", ".join(reasons) or None

@@ -1,0 +1,76 @@
+"""A table's columns against those that are declared now: what is added by itself, and what is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from muster.errors import MusterError, bounded
+from muster.settings import command
+from muster.storage.tables import observations_schema
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+class OtherColumns(MusterError):
+    """Raised when the rows of `observations` cannot be read as they are declared now."""
+
+    def __init__(self, workload: Workload, problems: list[str]) -> None:
+        super().__init__(
+            f"{workload.name}: the rows in 'observations' are not as the columns are declared now: "
+            f"{bounded(problems, 5)}; declare them as before, or have the rows rewritten: "
+            f"{command('migrate')} {workload.name}"
+        )
+
+
+class RequiredColumn(MusterError):
+    """Raised when a column is added that must have a value: the rows of before have none."""
+
+    def __init__(self, workload: Workload, name: str) -> None:
+        kind = workload.columns[name].type
+        super().__init__(
+            f"{workload.name}: the rows in 'observations' have no value of the new column '{name}'; "
+            f"declare it as one that may be missing: '{kind}?'"
+        )
+
+
+def check_observations(workload: Workload, table: DeltaTable | None) -> None:
+    """Check that the table takes rows of the declared columns, and that its rows can be read as them.
+
+    A column that may be missing can be new: the rows of before have no value of it. One that is no longer declared
+    stays in the table.
+
+    Raises:
+        RequiredColumn: when a new column must have a value.
+        OtherColumns: when a column has another type.
+    """
+    if table is None:
+        return
+    check_new_columns(workload, table)
+    types = column_types(table)
+    changed = [field for field in observations_schema(workload) if types.get(field.name, field.type) != field.type]
+    if changed:
+        raise OtherColumns(
+            workload,
+            [f"'{field.name}' is {types[field.name]} in the table, {field.type} declared" for field in changed],
+        )
+
+
+def check_new_columns(workload: Workload, table: DeltaTable) -> None:
+    """Check that every column that the table has not yet may be missing.
+
+    Raises:
+        RequiredColumn: for the first that may not.
+    """
+    there = column_types(table)
+    for name, column in workload.columns.items():
+        if name not in there and not column.optional:
+            raise RequiredColumn(workload, name)
+
+
+def column_types(table: DeltaTable) -> dict[str, pa.DataType]:
+    """Return the columns of a Delta table with their Arrow types."""
+    return {field.name: field.type for field in pa.schema(table.schema().to_arrow())}

@@ -1,0 +1,88 @@
+"""What the slices of a derived table were made from, and what they hold: facts about files, never changed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muster.storage.delta import created
+from muster.storage.store import Store
+from muster.storage.tables import PROVENANCE, TABLES
+
+MAX_FILES = 64
+"""Files of the table beyond which the next writer puts them together: each job adds one."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What one slice of a table holds, and what it was made from: true of these files alone."""
+
+    table: str
+    slice: str
+    """A day of `observations`, the first day of a slice of `features`: what its table is divided by first."""
+    files: str
+    """A digest of the files' names: rows written again, by whomever, have other names. Empty where there is no row."""
+    rows: int
+    content: Mapping[str, str]
+    """Day -> a digest of its rows, whatever their order and files."""
+    made_from: Mapping[str, Any]
+
+
+def file_digests(store: Store, table: str, version: int | None = None) -> dict[str, str]:
+    """Return slice -> the digest of its files' names, at a Delta version (the latest when None)."""
+    delta = store.open(table, version)
+    if delta is None:
+        return {}
+    by = f"partition.{TABLES[table].partitioned_by[0]}"
+    names: dict[str, list[str]] = {}
+    for action in pa.table(delta.get_add_actions(flatten=True)).select([by, "path"]).to_pylist():
+        names.setdefault(str(action[by]), []).append(action["path"])
+    return {name: hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()[:16] for name, paths in names.items()}
+
+
+def read_facts(store: Store, table: str, files: Mapping[str, str]) -> dict[str, Fact]:
+    """Return slice -> the fact that was written down about its `files`, a digest by slice; those without are left out.
+
+    A slice that has a fact and is not among `files` is known to hold no row. A job that died between its rows and its
+    facts, and rows that somebody else wrote, leave files without a fact: none of other files is ever taken for theirs.
+    """
+    delta = store.open("provenance")
+    if delta is None:
+        return {}
+    rows = delta.to_pyarrow_dataset().to_table(filter=pc.field("table") == table)
+    facts = {}
+    for row in rows.sort_by("at").to_pylist():
+        if row["files"] == files.get(row["slice"], ""):
+            contents = {name: json.loads(row[name]) for name in ("content", "made_from")}
+            facts[row["slice"]] = Fact(table, row["slice"], row["files"], row["rows"], **contents)
+    return facts
+
+
+def write_facts(store: Store, facts: Iterable[Fact]) -> None:
+    """Write facts down, in one commit that no other can contradict: rows are added, none is replaced."""
+    from deltalake import write_deltalake
+    from deltalake.exceptions import CommitFailedError
+
+    at = datetime.now(UTC)
+    rows = [
+        {**vars(fact), "at": at, **{name: _json(getattr(fact, name)) for name in ("content", "made_from")}}
+        for fact in facts
+    ]
+    delta = created(store, "provenance", PROVENANCE)
+    write_deltalake(delta, pa.Table.from_pylist(rows, PROVENANCE), mode="append")
+    delta.update_incremental()
+    if len(delta.file_uris()) > MAX_FILES:
+        with contextlib.suppress(CommitFailedError):  # another is just doing the same
+            delta.optimize.compact()
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,65 @@
+"""Which landed days are read again: those that are another delivery than the one that was ingested."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from muster.ingest.arrivals import day_facts, deliveries, ingested_days
+from muster.storage.delta import replace_rows
+from muster.storage.provenance import write_facts
+from muster.storage.store import Store
+
+KNOWN, UNKNOWN, EMPTY, NEW = (date(2024, 1, day) for day in (8, 9, 10, 11))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Four landed days: one ingested, one by another Muster, one without rows, one not at all."""
+    store = Store(str(tmp_path), "made")
+    files = landed(store)
+    for day, file in files.items():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(f"{day}")
+    for day in (KNOWN, UNKNOWN):
+        write_day(store, day)
+    write_facts(store, day_facts(store, deliveries({day: files[day] for day in (KNOWN, EMPTY)}), {KNOWN: "1:a"}))
+    return store
+
+
+def landed(store: Store) -> dict[date, str]:
+    return {day: f"{store.landing()}/{day}.csv.gz" for day in (KNOWN, UNKNOWN, EMPTY, NEW)}
+
+
+def write_day(store: Store, day: date) -> None:
+    rows = pa.table({"id": ["a"], "date": pa.array([day], pa.date32())})
+    replace_rows(store, "observations", rows, f"date = '{day}'")
+
+
+def test_days_that_were_ingested_as_they_are_or_are_of_unknown_origin_are_not_read_again(store: Store) -> None:
+    assert ingested_days(store, landed(store)) == {KNOWN, UNKNOWN, EMPTY}
+    assert ingested_days(store, {NEW: landed(store)[NEW]}) == set()
+
+
+@pytest.mark.parametrize("day", [KNOWN, EMPTY])
+def test_another_size_or_time_is_another_delivery(store: Store, day: date) -> None:
+    file = Path(landed(store)[day])
+    at = file.stat().st_mtime_ns
+    file.write_text("something longer")
+    os.utime(file, ns=(at, at))
+    assert day not in ingested_days(store, landed(store))
+    file.write_text(f"{day}")
+    os.utime(file, ns=(at, at))
+    assert day in ingested_days(store, landed(store))
+    os.utime(file, ns=(at, at + 1_000))
+    assert day not in ingested_days(store, landed(store))
+
+
+def test_a_day_that_somebody_else_wrote_since_is_of_unknown_origin(store: Store) -> None:
+    write_day(store, KNOWN)
+    os.utime(landed(store)[KNOWN], ns=(1, 1))
+    assert KNOWN in ingested_days(store, landed(store))
