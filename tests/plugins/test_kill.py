@@ -25,7 +25,7 @@ def test_a_task_that_ends_early_leaves_no_work(line: Line, number: signal.Signal
     line.until(line.beating)
     task.send_signal(number)
     line.until(line.ends, seconds=15)
-    assert task.wait(10) != 0
+    assert task.wait(30) != 0  # `cancel` alone may take twelve
 
 
 def test_a_retry_stops_what_an_earlier_attempt_left(line: Line) -> None:
