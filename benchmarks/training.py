@@ -69,6 +69,7 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as root, _remote(settings):
         store = Store(root, WORKLOAD.name)
         context = PartitionContext(WORKLOAD, Path(root), store, WINDOWS)
+        (Path(root) / f"{WORKLOAD.name}.py").write_text("def features(rows): ...\n")  # what they would be made by
         _write_features(store, count)
         job = Job("train", context, settings.model_copy(update={"store": root}), "bench")
         files = list_features(context, WINDOWS.train)

@@ -85,6 +85,7 @@ class Line:
         workload = self.workload
         windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
         here = settings().model_copy(update={"store": str(self.root)})
+        (self.root / f"{self.name}.py").write_text("def features(rows): ...\n")
         result: dict[str, Any] = stage.run(
             LocalJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
         )
