@@ -12,16 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from muster import groups
 from muster.features.compute import compute
+from muster.ingest.names import names
 from muster.storage.store import Store
-from muster.storage.tables import features_schema, observations_schema
+from muster.storage.tables import ARROW_TYPES, features_schema, observations_schema
+from muster.workload.column import ColumnType
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 from muster_jobs import features
+from muster_jobs import groups as spark_groups
 from muster_jobs.job import Job
 from tests.jobs.conftest import MakeJob
 
@@ -96,6 +101,27 @@ def write_observations(root: Path, yaml: Path, buckets: int = 3) -> Path:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, yaml: Path) -> Path:
     return write_observations(tmp_path_factory.mktemp("store"), yaml)
+
+
+KEYS: dict[ColumnType, list[object]] = {
+    "string": ["a", "", "*", 'a"b', "a,b", " a", "a\u2003", "ü\n"],
+    "int": [7, -7, 0, 10**7, 2**62],
+    "float": [1.0, 0.1, 1e7, 1e16, 1e-4, -2.5, 123456789.125, 1e300],
+    "bool": [True, False],
+    "date": [date(2024, 1, 8), date(1, 1, 1), date(9999, 12, 31)],
+    "timestamp": [datetime(2024, 1, 8, 10, 0, 0, part, tzinfo=UTC) for part in (0, 120_000, 1)],
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_groups_have_the_names_that_ingest_gave_them(spark: SparkSession, kind: ColumnType) -> None:
+    keys = pa.table({"key": pa.array(KEYS[kind], ARROW_TYPES[kind])})
+    named = (
+        spark.createDataFrame(keys)
+        .select(spark_groups.name([F.col("key"), F.col("key")]).alias("group"))
+        .toArrow()["group"]
+    )
+    assert named.to_pylist() == names([keys["key"], keys["key"]]).to_pylist()
 
 
 def table(job: Job) -> pd.DataFrame:
