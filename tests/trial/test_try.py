@@ -55,20 +55,24 @@ def test_on_a_fresh_home_it_lands_the_files_and_judges_the_group(home: Any) -> N
     assert "judged against the baseline" in out
 
 
-def test_the_figures_equal_an_independent_computation(home: Any) -> None:
-    trial = home.tried()
+def independently(home: Any, start: str, stop: str) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    """Return the rows that a model learns from and those it is judged on, and its score, by pandas and scikit-learn."""
     rows = landed_rows(home).query("place == 'north' and line == 1").sort_values("at").reset_index(drop=True)
     rows["label"] = (rows["delay"] > 10).astype(float)
     day = rows["at"].dt.normalize()
     rows["before"] = day.map(rows.groupby(day)["label"].mean().shift(1))
     rows["hour"] = rows["at"].dt.hour.astype(float)
     train, later = (
-        rows[(rows["at"] >= start) & (rows["at"] < stop)]
-        for start, stop in (("2024-01-15", "2024-01-29"), ("2024-01-29", "2024-02-05"))
+        rows[(rows["at"] >= first) & (rows["at"] < end)] for first, end in ((start, stop), ("2024-01-29", "2024-02-05"))
     )
     columns = ["warm", "hour", "before"]
     model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(train[columns].to_numpy(), train["label"])
-    expected = roc_auc_score(later["label"], model.predict_proba(later[columns].to_numpy())[:, 1])
+    return train, later, roc_auc_score(later["label"], model.predict_proba(later[columns].to_numpy())[:, 1])
+
+
+def test_the_figures_equal_an_independent_computation(home: Any) -> None:
+    trial = home.tried()
+    train, later, expected = independently(home, "2024-01-15", "2024-01-29")
     assert trial["decision"]["candidate_score"] == pytest.approx(expected, abs=1e-12)
     assert trial["decision"]["baseline_score"] == pytest.approx(roc_auc_score(later["label"], later["hour"]), abs=1e-12)
     assert (trial["windows"]["train"]["rows"], trial["windows"]["evaluate"]["rows"]) == (14 * 16, 7 * 16)
@@ -138,18 +142,7 @@ def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home:
     champion_of(home, "2024-01-29", "north,1", registry)
     champion_of(home, "2024-02-05", "north,1", registry)  # of this very partition: nobody's opponent
     trial = home.tried()
-    rows = landed_rows(home).query("place == 'north' and line == 1").sort_values("at").reset_index(drop=True)
-    rows["label"] = (rows["delay"] > 10).astype(float)
-    day = rows["at"].dt.normalize()
-    rows["before"] = day.map(rows.groupby(day)["label"].mean().shift(1))
-    rows["hour"] = rows["at"].dt.hour.astype(float)
-    train, later = (
-        rows[(rows["at"] >= start) & (rows["at"] < stop)]
-        for start, stop in (("2024-01-08", "2024-01-22"), ("2024-01-29", "2024-02-05"))
-    )
-    columns = ["warm", "hour", "before"]
-    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(train[columns].to_numpy(), train["label"])
-    expected = roc_auc_score(later["label"], model.predict_proba(later[columns].to_numpy())[:, 1])
+    expected = independently(home, "2024-01-08", "2024-01-22")[2]
     decision = trial["decision"]
     assert decision["champion_score"] == pytest.approx(expected, abs=1e-12)
     assert (decision["against"], decision["champion_version"]) == ("champion", "1")
