@@ -7,7 +7,7 @@ from pathlib import Path
 
 from muster.settings import Settings
 from muster.storage.store import Store
-from muster.workload.load import find_workload
+from muster.workload.load import find_workload, load_workload
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows, partition_windows
 
@@ -31,6 +31,16 @@ class Context:
         """
         workload = find_workload(name, settings.workloads)
         return cls(workload, settings.workloads, Store(settings.store_root, workload.name))
+
+    @classmethod
+    def of_file(cls, file: Path, settings: Settings) -> Context:
+        """Return the context of the workload that `file` declares.
+
+        Raises:
+            WorkloadError: when it does not hold.
+        """
+        workload = load_workload(file)
+        return cls(workload, file.parent, Store(settings.store_root, workload.name))
 
     def at(self, partition: str) -> PartitionContext:
         """Return the context of one partition.

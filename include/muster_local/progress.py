@@ -15,6 +15,7 @@ from muster.context import Context, PartitionContext
 from muster.errors import MusterError
 from muster.ingest.left_out import left_out
 from muster.settings import Settings
+from muster.storage.results import partition_of, result_files
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES, StageName
 from muster.workload.windows import DateRange
@@ -110,12 +111,12 @@ def waiting(store: Store) -> list[str]:
 
 
 def _begun(store: Store, stage: str) -> list[str]:
-    return sorted({file.name[:10] for file in Path(store.results(stage)).glob("????-??-??-*.json")})
+    return sorted({partition_of(file) for file in result_files(Path(store.results(stage)))})
 
 
 def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
     """Return what a stage's last attempt on a partition reported that came to its end: one that was put off did not."""
-    files = Path(store.results(stage)).glob(f"{partition}-*.json")
+    files = result_files(Path(store.results(stage)), partition)
     latest_first = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
     reports: Iterator[dict[str, Any]] = (json.loads(file.read_text()) for file in latest_first)
     return next((report for report in reports if PUT_OFF not in report), None)

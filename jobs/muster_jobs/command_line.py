@@ -17,8 +17,6 @@ from muster.errors import UnknownName, WrongArgument
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, muster_errors
 from muster.settings import settings
-from muster.storage.store import Store
-from muster.workload.load import load_workload
 from muster_jobs.failures import in_one_line, known_failure
 from muster_jobs.job import Job
 
@@ -59,8 +57,7 @@ def _failed(error: Exception) -> int:
 
 
 def _context(file: Path, partition: str | None) -> Context:
-    workload = load_workload(file)
-    context = Context(workload, file.parent, Store(settings().store_root, workload.name))
+    context = Context.of_file(file, settings())
     return context if partition is None else context.at(partition)
 
 

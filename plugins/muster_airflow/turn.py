@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
+from muster.storage.results import partition_of, result_files
 from muster_airflow.backends.local import results
 from muster_airflow.backfill import comes_from_backfill
 
@@ -65,11 +66,11 @@ def _is_paused(context: Context, dag: str) -> bool:
 
 def _judged_just_now(workload: str, own: str) -> str | None:
     """Return the partition that was judged so recently that Airflow may not have begun to promote it."""
-    ended = {file: file.stat().st_mtime for file in results(workload, "evaluate").glob("????-??-??-*.json")}
+    ended = {file: file.stat().st_mtime for file in result_files(results(workload, "evaluate"))}
     others = {file: at for file, at in ended.items() if not file.name.startswith(own)}
     last = max(others, key=lambda file: others[file], default=None)
     if last is None or time.time() - others[last] > STARTED_WITHIN.total_seconds():
         return None
-    partition = last.name[:10]
-    promoted = results(workload, "promote").glob(f"{partition}-*.json")
+    partition = partition_of(last)
+    promoted = result_files(results(workload, "promote"), partition)
     return None if any(file.stat().st_mtime >= others[last] for file in promoted) else partition

@@ -138,7 +138,7 @@ def test_partition_of_a_table_by_date_means_the_days_of_its_slice(show: Show, st
 
 def test_provenance_of_a_partition_is_that_of_its_slice_and_of_its_days(show: Show, store: Store) -> None:
     names = [f"2013-06-{day:02}" for day in (2, 3, 9, 10)]
-    write_facts(store, [Fact("observations", name, "", 0, {}, {}) for name in names])
+    write_facts(store, [Fact("observations", name, "", {}, {}) for name in names])
     _, out, _ = show("flights", "provenance", "--partition", "2013-06-03", "--format", "json")
     assert {row["slice"] for row in json.loads(out)} == {"2013-06-03", "2013-06-09"}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
 from muster.champions.journal import Journal, Row, evidence_of
 from muster.champions.lineage import last_row_of, newest_ancestor
@@ -41,7 +42,7 @@ def _row(context: PartitionContext, group: str | None) -> Row | None:
     moves = Journal(context.store).of_group(group)
     if not moves:
         return None
-    version = newest_ancestor(moves, moves[-1]["to_version"], lambda partition: partition < context.partition)
+    version = newest_ancestor(moves, moves[-1]["to_version"], AsOf(context.partition, including=False).old_enough)
     return last_row_of(moves, version)
 
 

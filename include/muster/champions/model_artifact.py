@@ -32,6 +32,24 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
+def description_of(workload: Workload, unit: Unit) -> str:
+    """Return the description of a group's registered model."""
+    return f"{workload.description} Group {unit.group}.".strip()
+
+
+def tags_of(unit: Unit, digest: str, run: str, partition: str, taken: str, algorithm: str) -> dict[str, str]:
+    """Return the tags of a version of a group's model, by which `versions.described` knows it again."""
+    return {
+        GROUP: str(unit.group),
+        MODEL_DIGEST: digest,
+        RUN: run,
+        PARTITION: partition,
+        TAKES: taken,
+        "muster.workload": unit.workload,
+        "muster.algorithm": algorithm,
+    }
+
+
 @dataclass(frozen=True)
 class ModelArtifact:
     """A group's model to register."""
@@ -55,19 +73,14 @@ class ModelArtifact:
 
     @property
     def description(self) -> str:
-        return f"{self.workload.description} Group {self.unit.group}.".strip()
+        return description_of(self.workload, self.unit)
 
     @property
     def tags(self) -> Mapping[str, str]:
+        row, taken = self.stored, takes(self.workload.features.columns)
         return {
-            GROUP: str(self.unit.group),
-            MODEL_DIGEST: self.digest,
-            RUN: self.stored["run"],
-            PARTITION: self.stored["partition"],
-            TAKES: takes(self.workload.features.columns),
-            "muster.workload": self.workload.name,
-            "muster.algorithm": self.stored["algorithm"],
-            "muster.features_version": str(self.stored["features_version"]),
+            **tags_of(self.unit, self.digest, row["run"], row["partition"], taken, row["algorithm"]),
+            "muster.features_version": str(row["features_version"]),
         }
 
     def upload(self, client: MlflowClient) -> Upload:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from muster.champions.artifacts import Upload
+from muster.champions.model_artifact import description_of, tags_of
 from muster.champions.units import Unit
-from muster.champions.versions import GROUP, MODEL_DIGEST, PARTITION, RUN, TAKES, RegisteredVersion
+from muster.champions.versions import RegisteredVersion
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -35,20 +36,13 @@ class RestoredModel:
 
     @property
     def description(self) -> str:
-        return f"{self.workload.description} Group {self.unit.group}.".strip()
+        return description_of(self.workload, self.unit)
 
     @property
     def tags(self) -> Mapping[str, str]:
-        return {
-            GROUP: str(self.unit.group),
-            MODEL_DIGEST: self.digest,
-            RUN: self.model.run,
-            PARTITION: self.model.partition,
-            TAKES: self.model.takes,
-            "muster.workload": self.workload.name,
-            "muster.algorithm": self.algorithm,
-            "muster.restored_from": self.model.version,
-        }
+        was = self.model
+        tags = tags_of(was.unit, was.digest, was.run, was.partition, was.takes, self.algorithm)
+        return {**tags, "muster.restored_from": was.version}
 
     def upload(self, client: MlflowClient) -> Upload:
         """Upload nothing: the files are there."""

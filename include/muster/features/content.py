@@ -18,7 +18,7 @@ from muster.context import Context
 from muster.features.compute import row_schema
 from muster.features.files import files_of
 from muster.features.made_from import Sources, slice_days
-from muster.storage.provenance import Fact, file_digests, read_facts
+from muster.storage.provenance import Fact, content_digest, file_digests, read_facts
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 
@@ -56,7 +56,7 @@ def day_digests(buckets: Iterable[str]) -> dict[str, str]:
         for day, (rows, total) in json.loads(text).items():
             counts[day] += rows
             sums[day] += total
-    return {day: f"{counts[day]}:{sums[day] % 2**64:016x}" for day in sorted(counts)}
+    return {day: content_digest(counts[day], sums[day]) for day in sorted(counts)}
 
 
 def content_of(context: Context, version: int, days: DateRange) -> dict[str, str]:
@@ -94,7 +94,6 @@ def slice_facts(
     for first in first_days:
         days = {day.isoformat() for day in slice_days(context.workload, first).days()} & content.keys()
         held = {day: content[day] for day in sorted(days)}
-        rows = sum(int(digest.partition(":")[0]) for digest in held.values())
         key = first.isoformat()
-        facts.append(Fact("features", key, files.get(key, ""), rows, held, sources.of(first)))
+        facts.append(Fact("features", key, files.get(key, ""), held, sources.of(first)))
     return facts

@@ -7,7 +7,7 @@ from datetime import date
 
 from pyarrow.fs import FileSystem
 
-from muster.storage.provenance import Fact, file_digests, read_facts
+from muster.storage.provenance import NO_ROWS, Fact, file_digests, read_facts
 from muster.storage.store import Store
 
 
@@ -38,7 +38,6 @@ def day_facts(store: Store, delivered: Mapping[date, str], content: Mapping[date
     files = file_digests(store, "observations")
     facts = []
     for day, delivery in delivered.items():
-        name, digest = day.isoformat(), content.get(day, "0:0")
-        rows = int(digest.partition(":")[0])
-        facts.append(Fact("observations", name, files.get(name, ""), rows, {name: digest}, {"delivery": delivery}))
+        name, digest = day.isoformat(), content.get(day, NO_ROWS)
+        facts.append(Fact("observations", name, files.get(name, ""), {name: digest}, {"delivery": delivery}))
     return facts

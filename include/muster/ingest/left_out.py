@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from muster.context import PartitionContext
+from muster.storage.results import partition_of, result_files
 
 
 def left_out(context: PartitionContext) -> list[str]:
@@ -16,8 +17,8 @@ def left_out(context: PartitionContext) -> list[str]:
     schedule, store = context.workload.schedule, context.store
     if schedule.cron is None:
         return []
-    results = Path(store.results("ingest")).glob("????-??-??-*.json")
-    ingested = {name for file in results if (name := file.name[:10]) < context.partition}
+    ended = {partition_of(file) for file in result_files(Path(store.results("ingest")))}
+    ingested = {partition for partition in ended if partition < context.partition}
     if not ingested:
         return []
     first = date.fromisoformat(min(ingested))

@@ -30,10 +30,23 @@ class Fact:
     """A day of `observations`, the first day of a slice of `features`: what its table is divided by first."""
     files: str
     """A digest of the files' names: rows written again, by whomever, have other names. Empty where there is no row."""
-    rows: int
     content: Mapping[str, str]
-    """Day -> a digest of its rows, whatever their order and files."""
+    """Day -> the `content_digest` of its rows, whatever their order and files."""
     made_from: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the slice holds: each day's digest begins with its own number."""
+        return sum(int(digest.partition(":")[0]) for digest in self.content.values())
+
+
+NO_ROWS = "0:0"
+"""The content of a day that has none."""
+
+
+def content_digest(rows: int, total: int) -> str:
+    """Return the digest of rows by their number and the sum of a 64-bit hash of each: any order adds up to the same."""
+    return f"{rows}:{total % 2**64:016x}"
 
 
 def file_digests(store: Store, table: str, version: int | None = None) -> dict[str, str]:
@@ -62,7 +75,7 @@ def read_facts(store: Store, table: str, files: Mapping[str, str]) -> dict[str, 
     for row in rows.sort_by("at").to_pylist():
         if row["files"] == files.get(row["slice"], ""):
             contents = {name: json.loads(row[name]) for name in ("content", "made_from")}
-            facts[row["slice"]] = Fact(table, row["slice"], row["files"], row["rows"], **contents)
+            facts[row["slice"]] = Fact(table, row["slice"], row["files"], **contents)
     return facts
 
 
@@ -73,7 +86,11 @@ def write_facts(store: Store, facts: Iterable[Fact]) -> None:
 
     at = datetime.now(UTC)
     rows = [
-        {**vars(fact), "at": at, **{name: _json(getattr(fact, name)) for name in ("content", "made_from")}}
+        {
+            **vars(fact),
+            **{"rows": fact.rows, "at": at},
+            **{name: _json(getattr(fact, name)) for name in ("content", "made_from")},
+        }
         for fact in facts
     ]
     delta = created(store, "provenance", PROVENANCE)

@@ -39,10 +39,6 @@ class IngestOperator(JobOperator):
     def _left_out(self, context: Context) -> list[str]:
         from muster.context import Context as WorkloadContext  # not while DAGs are parsed
         from muster.ingest.left_out import left_out
-        from muster.storage.store import Store
-        from muster.workload.load import load_workload
 
-        path = Path(self.workload)
-        workload = load_workload(path)
-        named = WorkloadContext(workload, path.parent, Store(settings().store_root, workload.name))
-        return left_out(named.at(str(self.partition_of(context))))
+        of_workload = WorkloadContext.of_file(Path(self.workload), settings())
+        return left_out(of_workload.at(str(self.partition_of(context))))
