@@ -113,7 +113,7 @@ class Line:
     def champion(self, group: str | None = None) -> RegisteredVersion | None:
         """Return the version behind the alias, vouched for."""
         unit = self.unit(group)
-        return current(unit, self.journal.of(unit), self.store)
+        return current(unit, self.journal, self.store)
 
     def position(self, group: str | None = None) -> str | None:
         """Return the number of the version behind the alias, whoever put it there."""

@@ -12,6 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from muster.champions import alias, artifacts, pack_artifact
+from muster.champions.as_of import AsOf
 from muster.champions.errors import AliasMoved, ForeignVersion, MoveUnderWay
 from muster.champions.journal import Journal
 from muster.mlflow import budget
@@ -201,6 +202,16 @@ def test_a_reader_never_sees_half_a_pack(served: Line) -> None:
     assert not wrong
     assert all(len(state) == 2 for state in seen)
     assert len(seen) >= 2
+
+
+def test_a_champion_of_after_the_journal_was_read_is_no_move_by_hand(served: Line) -> None:
+    journal, unit = served.journal, served.unit()
+    for partition, slope, before in ((served.first, 1.0, None), (served.second, 2.0, "1")):
+        _week(served, partition, WON, slope, before)
+        _promote(served, partition)
+        champion = AsOf(partition, including=True).champion(unit, journal, served.store)
+        assert (champion.version, champion.partition) == (served.champion().version, partition)
+    assert AsOf(served.second, including=False).champion(unit, journal, served.store).version == "1"
 
 
 def test_another_version_than_the_judged_one_is_refused(served: Line) -> None:

@@ -130,6 +130,19 @@ def test_candidates_are_judged_against_each_groups_champion_of_before_their_part
     assert left_behind(grouped) == []
 
 
+def test_a_champion_promoted_after_the_stage_began_is_opened(grouped: Line) -> None:
+    grouped.week(grouped.first, dict.fromkeys(SLOPES, "promote"), 1.0)
+    grouped.promote(grouped.first)
+    begun = opponents(grouped.at(grouped.third))
+    grouped.week(grouped.second, {"A,X": "promote"}, 2.0, {"A,X": "1"})
+    grouped.promote(grouped.second)
+    groups = pa.array(["A,X", "B,X"])
+    assert begun is not None
+    with begun.open(groups.to_pylist()) as opened:
+        incumbents = opened.incumbents(groups)
+        assert {group: incumbents.version_of(group) for group in groups.to_pylist()} == {"A,X": "2", "B,X": "1"}
+
+
 @pytest.mark.parametrize("fallback", ["baseline", "error"])
 def test_champions_that_all_take_other_features_score_nothing(grouped: Line, fallback: str) -> None:
     two_weeks(grouped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muster.champions.journal import Moves
+from muster.champions.journal import Journal
 from muster.champions.lineage import newest_ancestor
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion, current, numbered
@@ -23,14 +23,15 @@ class AsOf:
         """Tell whether a champion of `partition` counts."""
         return partition < self.partition or (self.including and partition == self.partition)
 
-    def champion(self, unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
+    def champion(self, unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | None:
         """Return the champion of that time: the present one, or the youngest that it came of. One or two calls.
 
         Raises:
             AliasGone, ForeignVersion, NotVouched, VersionGone: as `current` and `numbered` do.
         """
-        present = current(unit, moves, store)
+        present = current(unit, journal, store)
         if present is None or self.old_enough(present.partition):
             return present
+        moves = journal.of(unit)
         before = newest_ancestor(moves, present.version, self.old_enough)
         return None if before is None else numbered(unit, before, moves, store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from muster.champions.access import Access
 from muster.champions.as_of import AsOf
-from muster.champions.journal import Journal, Moves, evidence_of
+from muster.champions.journal import Journal, evidence_of
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
@@ -33,7 +33,7 @@ class Fetched(NamedTuple):
 
 @contextmanager
 def fetch_champions(
-    context: Context, units: Collection[Unit], moves: Mapping[str, Moves], as_of: AsOf, access: Access
+    context: Context, units: Collection[Unit], journal: Journal, as_of: AsOf, access: Access
 ) -> Iterator[tuple[list[Fetched], Path]]:
     """Fetch what counts for each unit, in its own moment; give it with a folder that is gone when the block ends.
 
@@ -48,7 +48,7 @@ def fetch_champions(
         with access():
             for group in access.in_turn(by_group):
                 access.wait_for(group)
-                champion = as_of.champion(by_group[group], moves[group], context.store)
+                champion = as_of.champion(by_group[group], journal, context.store)
                 if champion is not None and champion.takes == takes(context.workload.features.columns):
                     fetched.append(Fetched(champion, _stored(champion, folder)))
         yield fetched, folder
@@ -64,7 +64,7 @@ def _stored(champion: RegisteredVersion, folder: Path) -> bytes:
 def write_pack_of(
     workload: Workload,
     models: Sequence[Fetched],
-    moves: Mapping[str, Moves],
+    journal: Journal,
     prior: float,
     baseline: str,
     folder: Path,
@@ -74,7 +74,7 @@ def write_pack_of(
     What they may name is what the journal says of them: an earlier workload may have declared other steps.
     """
     groups = [str(model.champion.unit.group) for model in models]
-    carried = {name for group in groups for move in moves[group] for name in evidence_of(move)["loads"]}
+    carried = {name for group in groups for move in journal.of_group(group) for name in evidence_of(move)["loads"]}
     offset, rows = 0, []
     with (folder / SHARD.format(0)).open("wb") as shard:
         for champion, stored in sorted(models, key=lambda model: str(model.champion.unit.group)):

@@ -70,10 +70,24 @@ class Journal:
     """A workload's journal as it was read, or some groups' rows of it: in Arrow, a unit's rows made when asked for."""
 
     def __init__(self, store: Store, groups: Collection[str] | None = None, version: int | None = None) -> None:
-        self._store = store
-        self._table = store.open("alias_journal", version)
-        self._moves = _read(self._table, groups)
-        self._notes = _notes(self._table)
+        self._store, self._groups = store, groups
+        self._load(store.open("alias_journal", version))
+
+    def _load(self, table: DeltaTable | None) -> None:
+        self._table = table
+        self._hold(_read(table, self._groups))
+        self._notes = _notes(table)
+
+    def moves_to(self, unit: Unit, version: str) -> Moves:
+        """Return a unit's own moves; where none is to `version`, the journal is read again first.
+
+        For whoever saw the alias there after reading the journal: a move is written down before it is made.
+        """
+        moves = self.of(unit)
+        if not any(move["to_version"] == version for move in moves):
+            self._load(self._store.open("alias_journal"))
+            moves = self.of(unit)
+        return moves
 
     @property
     def version(self) -> int | None:

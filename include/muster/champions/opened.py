@@ -156,9 +156,8 @@ class GroupChampions:
         wanted = self.groups.intersection(groups)
         journal = Journal(self.context.store, wanted, self.journal_version)
         answering = units(self.context.workload, wanted)
-        moves = {group: journal.of_group(group) for group in wanted}
-        with fetch_champions(self.context, answering.values(), moves, self.as_of, self.access) as (models, folder):
-            digest = write_pack_of(self.context.workload, models, moves, self.prior, self.baseline, folder)
+        with fetch_champions(self.context, answering.values(), journal, self.as_of, self.access) as (models, folder):
+            digest = write_pack_of(self.context.workload, models, journal, self.prior, self.baseline, folder)
             versions = {str(model.champion.unit.group): model.champion.version for model in models}
             yield OpenPack(folder, digest, None, versions)
 
@@ -218,7 +217,7 @@ def _takes_todays(context: Context, moves: Moves, as_of: AsOf) -> bool:
 
 def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:
     [unit] = units(context.workload, ()).values()
-    champion = as_of.champion(unit, journal.of(unit), context.store)
+    champion = as_of.champion(unit, journal, context.store)
     if champion is None:
         return None
     try:

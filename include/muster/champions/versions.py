@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from muster.champions.alias import at_alias
 from muster.champions.errors import AliasGone, ForeignVersion, NotVouched, VersionGone
-from muster.champions.journal import Moves, Row, evidence_of
+from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import champion_of, last_row_of
 from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
@@ -141,10 +141,11 @@ def _where_there(look: Callable[[], Found]) -> Found | None:
         return None
 
 
-def current(unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
+def current(unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | None:
     """Return the version behind the alias, or None where none was promoted yet. One call.
 
     What the registry says is compared with the journal: to change a champion unseen, both would have to be written.
+    The journal is read again where the alias was moved since: then it is as new as what is returned.
 
     Raises:
         AliasGone: when there is no version behind it, though the journal knows of a champion.
@@ -154,8 +155,9 @@ def current(unit: Unit, moves: Moves, store: Store) -> RegisteredVersion | None:
     """
     registered = at_alias(unit)
     if registered is not None:
-        return vouched(described(unit, registered), moves, store)
-    if (champion := champion_of(moves)) is not None:
+        version = described(unit, registered)
+        return vouched(version, journal.moves_to(unit, version.version), store)
+    if (champion := champion_of(journal.of(unit))) is not None:
         raise AliasGone(unit.workload, unit.name, unit.group, champion)
     return None
 

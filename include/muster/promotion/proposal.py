@@ -126,8 +126,8 @@ def _idle(workload: Workload, verdicts: Verdicts) -> str | None:
 def _of_pack(context: PartitionContext, verdicts: Verdicts, journal: Journal, idle: str | None) -> Proposal:
     """Propose for the one unit of all groups, in the light of where its alias is."""
     [unit] = units(context.workload, ()).values()
+    champion = current(unit, journal, context.store)
     moves = journal.of(unit)
-    champion = current(unit, moves, context.store)
     if idle is not None:
         return Proposal(verdicts, idle=idle, champion=champion)
     if len(verdicts.champions) != 1:
