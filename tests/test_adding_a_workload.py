@@ -103,6 +103,13 @@ def test_examples_model_learns_what_is_in_its_data(parcels: Workload, folder: Pa
     assert roc_auc_score(y[later], fitted.predict_proba(x[later])[:, 1]) > 0.6
 
 
+def test_examples_baseline_is_no_worse_than_chance(parcels: Workload, folder: Path, observations: pa.Table) -> None:
+    rows = featured(parcels, folder, observations, DateRange(date(2024, 1, 1), date(2024, 4, 1)))
+    scores = {group: roc_auc_score(own["label"], own[parcels.gate.baseline]) for group, own in rows.groupby("group")}
+    assert min(scores.values()) > 0.45
+    assert min(scores["north,b"], scores["south,b"]) > 0.6
+
+
 def test_examples_features_know_nothing_of_the_day_itself(
     parcels: Workload, folder: Path, observations: pa.Table
 ) -> None:

@@ -95,7 +95,7 @@ class Line:
         while True:
             runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
             for stage in STAGE_NAMES:
-                if stage in runs:
+                if stage in runs and not reporter.ended(stage, runs[stage]):
                     reporter.report(stage, runs[stage], self._state(runs[stage]))
             self._check(runs, reporter)
             if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":  # or skipped, with its reason
@@ -176,6 +176,10 @@ class _Reporter:
             self.states[stage] = state
             self.changed = time.monotonic()
             self.on_stage(stage, state, run.seconds)
+
+    def ended(self, stage: str, run: DagRun) -> bool:
+        """Tell whether a run's end is reported already: Airflow need not be asked for its tasks again."""
+        return run.state == "success" and self.states.get(stage) in ("success", "skipped")
 
     def seconds_unchanged(self) -> float:
         return time.monotonic() - self.changed

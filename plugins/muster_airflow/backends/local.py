@@ -45,7 +45,8 @@ class _Running:
     process: JobProcess
     result: Path
     cleanup: ExitStack
-    written: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    written: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
+    """Its lines, then None: whoever waits for a line need not wait for one that will not come."""
     last: list[str] = field(default_factory=list)
     finished: threading.Event = field(default_factory=threading.Event)
     code: int = 0
@@ -54,13 +55,15 @@ class _Running:
         """Pass on what the process writes until it ends."""
         self.code = self.process.stream(self.written.put)
         self.finished.set()
+        self.written.put(None)
 
     def lines(self) -> Iterator[str]:
         """Yield the lines that are there; wait a moment for the first."""
         try:
-            yield self.written.get(timeout=0 if self.finished.is_set() else POLL)
-            while True:
-                yield self.written.get_nowait()
+            line = self.written.get(timeout=0 if self.finished.is_set() else POLL)
+            while line is not None:
+                yield line
+                line = self.written.get_nowait()
         except queue.Empty:
             return
 
