@@ -29,6 +29,9 @@ for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUS
 
 os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 
+for _name in ("IPython", "dbruntime"):  # MLflow looks for them at each call: 4 ms under pytest
+    sys.modules.setdefault(_name, None)  # type: ignore[arg-type] - None: it is not there, without a search
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let nothing that this run starts outlive it, whichever of its processes is stopped."""
@@ -95,7 +98,7 @@ GROUPS = {
 }
 """Fixture -> the group of all tests that use it, unless a mark of their own says another; others by `_made_once`."""
 
-LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "sign_on")
+LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "bench", "sign_on")
 """The groups in the order in which workers take them; then come other slow tests, then the quick ones."""
 
 

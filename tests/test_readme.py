@@ -63,10 +63,16 @@ def test_command_that_needs_no_stack_runs_on_an_empty_home(arguments: list[str],
 @pytest.mark.slow
 def test_commands_run_from_top_to_bottom_on_a_stack(running_stack: RunningStack, fx_spread_up: str) -> None:
     for arguments in commands(README):
-        if arguments[0] == "bench":
-            run([*arguments, "--quick"], running_stack.settings, timeout=900)
-        elif arguments[0] not in {"test", "down"}:  # the one is running this; the other would stop what others test
+        if arguments[0] not in {"test", "down", "bench"}:  # one is running this; one would stop what others test
             assert run(arguments, running_stack.settings, timeout=1800) != ""
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.xdist_group("bench")
+def test_benchmarks_run_on_a_stack(running_stack: RunningStack) -> None:
+    [arguments] = [arguments for arguments in commands(README) if arguments[0] == "bench"]
+    run([*arguments, "--quick"], running_stack.settings, timeout=900)
 
 
 @pytest.mark.e2e

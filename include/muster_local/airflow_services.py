@@ -79,7 +79,7 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
         # Until a task whose process was killed is tried again, and its DAG takes another partition; 300 unless set.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 90,
         # Without it a cleared task that had succeeded turns green without running.
