@@ -109,6 +109,7 @@ def features_of(workload: Workload, names: Sequence[str], rows: int) -> pa.Table
     columns = {
         "group": row_groups,
         "parent": [False] * rows,
+        "feature_error": [None] * rows,
         "row_id": [f"{number:08}" for number in range(rows)],
         "time": [at] * rows,
         "date": [at.date()] * rows,

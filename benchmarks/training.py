@@ -141,6 +141,7 @@ def _write_features(store: Store, count: int) -> None:
     columns = {
         "group": pa.DictionaryArray.from_arrays(owner, names),
         "parent": np.zeros(rows, dtype=bool),
+        "feature_error": pa.nulls(rows),
         "row_id": pa.array(np.arange(rows)).cast(pa.string()),
         "time": pa.array(times).cast(pa.timestamp("us", "UTC")),
         "date": times.astype("datetime64[D]"),
@@ -149,7 +150,8 @@ def _write_features(store: Store, count: int) -> None:
         "partition": slices[seconds // (7 * 86_400)],
         "bucket": buckets[owner],
     }
-    table = pa.table(columns).cast(features_schema(WORKLOAD))
+    schema = features_schema(WORKLOAD)
+    table = pa.table(columns).select(schema.names).cast(schema)
     write_deltalake(store.table("features"), table, partition_by=list(TABLES["features"].partitioned_by))
 
 

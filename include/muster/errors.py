@@ -9,11 +9,29 @@ MAX_ITEMS = 10
 """How many items of a list an error message shows before it counts the rest."""
 
 
+MAX_REASON_LENGTH = 300
+"""Characters of a reason that a table keeps."""
+
+
 def bounded(items: Iterable[object], shown: int = MAX_ITEMS) -> str:
     """Join `items` with commas, cut after `shown` with a count of the rest."""
     texts = [str(item) for item in items]
     rest = len(texts) - shown
     return ", ".join(texts[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error's message as one bounded line of valid Unicode."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(no message: it raises as well)"
+    return bounded_line(text.encode(errors="replace").decode() or "(no message)")
+
+
+def bounded_line(text: str) -> str:
+    """Return the text, cut where it is too long for a reason."""
+    return text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 3] + "..."
 
 
 class MusterError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from functools import reduce
@@ -15,13 +16,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from muster.features.compute import PARENT_COLUMN, compute, row_schema, with_parent_names
+from muster.features.compute import PARENT_COLUMN, row_schema, with_parent_names
 from muster.features.content import CONTENT, bucket_content, day_digests, slice_facts
+from muster.features.each_group import check_failed, compute_each
 from muster.features.files import files_of
 from muster.features.slices import Slices, slices_to_build
 from muster.ingest.quiet_days import quiet
 from muster.storage.provenance import write_facts
-from muster.storage.tables import observations_schema
+from muster.storage.tables import FEATURE_ERROR, observations_schema
 from muster.training.bins import balance
 from muster.workload.functions import PREFIX, function
 from muster.workload.spec import Parent, Workload
@@ -43,9 +45,12 @@ def run(job: Job) -> dict[str, Any]:
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
     rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
     job.replace(rows, "features", f"partition IN ({replaced})")
-    counts, content = _content(job, slices)
+    counts, content, errors = _content(job, slices)
+    for group, error in sorted(errors.items()):
+        print(f"features of '{group}' failed: {error}", file=sys.stderr)  # noqa: T201 - the job's log
+    check_failed(job.workload, errors, counts["groups"])  # before the slices are taken for up to date
     write_facts(job.store, slice_facts(slices.sources, slices.first_days, content, counts["features_version"]))
-    return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts}
+    return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts, "failed": len(errors)}
 
 
 def _compute_features(job: Job, slices: Slices) -> DataFrame:
@@ -56,7 +61,7 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
         cloudpickle.register_pickle_by_value(sys.modules[own.__module__])
 
     def of_bucket(rows: pa.Table) -> pa.Table:
-        return with_parent_names(workload, compute(workload, own, rows.drop_columns("bucket"), days))
+        return with_parent_names(workload, compute_each(workload, own, rows.drop_columns("bucket"), days))
 
     schema = row_schema(workload).append(pa.field(PARENT_COLUMN, pa.string()))
     version = {"versionAsOf": str(slices.sources.version)}
@@ -67,7 +72,7 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
     rows = rows.withColumn("group", groups.name([F.col(key) for key in workload.keys]))
     rows = rows.withColumn("bucket", groups.bucket(F.col("group"), workload.features.buckets))
     computed = rows.groupBy("bucket").applyInArrow(of_bucket, from_arrow_schema(schema))
-    return without_collation(computed, "group", PARENT_COLUMN, "row_id")
+    return without_collation(computed, "group", PARENT_COLUMN, "row_id", FEATURE_ERROR)
 
 
 def _declared(workload: Workload, rows: DataFrame) -> list[Column]:
@@ -80,7 +85,8 @@ def _declared(workload: Workload, rows: DataFrame) -> list[Column]:
 def _with_partition_and_bucket(workload: Workload, rows: DataFrame) -> DataFrame:
     """Add a copy of the rows that a parent samples, under its name; then every row's partition and bucket."""
     slice_days, start = workload.schedule.every, F.lit(workload.schedule.start)
-    sampled = F.when(_sampled(workload), F.array(F.lit(False), F.lit(True))).otherwise(F.array(F.lit(False)))
+    pooled = _sampled(workload) & F.col(FEATURE_ERROR).isNull()  # without features there is nothing to learn from
+    sampled = F.when(pooled, F.array(F.lit(False), F.lit(True))).otherwise(F.array(F.lit(False)))
     rows = rows.withColumn("parent", F.explode(sampled))
     rows = rows.withColumn("group", F.when(F.col("parent"), F.col(PARENT_COLUMN)).otherwise(F.col("group"))).drop(
         PARENT_COLUMN
@@ -97,8 +103,11 @@ def _sampled(workload: Workload) -> Column:
     return F.crc32("row_id") < int(share * 2**32)
 
 
-def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str]]:
-    """Count what was written, and return day -> the digest of its rows: executors read back what they have written."""
+def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """Return counts of what was written, day -> the digest of its rows, and group -> the error of the function.
+
+    Executors read back what they have written.
+    """
     workload, written = job.workload, job.store.open("features")
     built = {first.isoformat() for first in slices.first_days}
     files: dict[int, list[str]] = {}
@@ -111,7 +120,9 @@ def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str]]:
     if files:
         held = job.over_bins(balance(rows, job.bins), lambda bucket: bucket_content(workload, files[bucket]), CONTENT)
     counts = {name: pc.sum(held[name]).as_py() or 0 for name in ("rows", "groups", "parents")}
-    return {**counts, "features_version": written.version() if written else None}, day_digests(held["days"].to_pylist())
+    errors = {group: error for text in held["errors"].to_pylist() for group, error in json.loads(text).items()}
+    counts["features_version"] = written.version() if written else None
+    return counts, day_digests(held["days"].to_pylist()), errors
 
 
 def _rebuilt(job: Job, slices: Slices) -> dict[str, int]:

@@ -66,6 +66,7 @@ class Bucket:
         values = {
             "group": [group] * rows,
             "parent": [False] * rows,
+            "feature_error": [None] * rows,
             "row_id": [f"{group}-{number}" for number in range(rows)],
             "time": [datetime(2024, 1, 30, tzinfo=UTC)] * rows,
             "date": [date(2024, 1, 30)] * rows,

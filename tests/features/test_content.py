@@ -37,6 +37,7 @@ def rows(buckets: int) -> pd.DataFrame:
         {
             "group": names,
             "parent": False,
+            "feature_error": None,
             "row_id": [f"r{number}" for number in range(count)],
             "time": pd.to_datetime(day, utc=True),
             "date": day,

@@ -102,6 +102,7 @@ class Line:
             columns = {
                 "group": [group] * len(when),
                 "parent": [False] * len(when),
+                "feature_error": [None] * len(when),
                 "row_id": [f"{group}-{number}" for number in range(len(when))],
                 "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in when],
                 "date": when,

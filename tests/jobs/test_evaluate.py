@@ -99,6 +99,7 @@ def features(declared: Workload) -> pa.Table:
         columns = {
             "group": [group] * rows,
             "parent": [False] * rows,
+            "feature_error": [None] * rows,
             "row_id": [f"{group}-{number}" for number in range(rows)],
             "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in when],
             "date": when,

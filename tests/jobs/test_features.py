@@ -189,6 +189,26 @@ def test_the_same_partition_again_gives_the_same_rows_and_builds_its_own_slice_o
     assert result["features_version"] == delta_table.version()
 
 
+def test_an_error_for_one_group_leaves_the_others_and_their_parents_as_they_are(
+    make_job: MakeJob, tmp_path: Path, built_job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising = 'def features(rows):\n    if "b,1" in set(rows["group"]):\n        raise ValueError("scale of b,1")\n'
+    (tmp_path / "made.py").write_text(OWN.replace("def features(rows):\n", raising))
+    (tmp_path / "made.yaml").write_text(DECLARED)
+    job = make_job("features", tmp_path / "made.yaml", PARTITION, write_observations(tmp_path, tmp_path / "made.yaml"))
+    result = features.run(job)
+    theirs, ours = table(job), table(built_job)
+    assert (result["failed"], result["groups"], result["rows"]) == (1, len(GROUPS), len(theirs))
+    assert "features of 'b,1' failed: ValueError: scale of b,1\n" in capsys.readouterr().err
+    failed = theirs["feature_error"].notna()
+    assert set(theirs.loc[failed, "group"]) == {"b,1"}
+    row_ids = set(ours.loc[ours["group"] == "b,1", "row_id"])
+    pd.testing.assert_frame_equal(
+        theirs[~failed].reset_index(drop=True), ours[~ours["row_id"].isin(row_ids)].reset_index(drop=True)
+    )
+    assert set(theirs.loc[failed, "row_id"]) == row_ids
+
+
 def test_buckets_and_the_order_of_partitions_change_no_row(
     make_job: MakeJob, yaml: Path, tmp_path: Path, built_job: Job
 ) -> None:

@@ -97,6 +97,7 @@ def rows_of(workload: Workload, group: str) -> pa.Table:
     columns = {
         "group": [group] * len(days),
         "parent": [False] * len(days),
+        "feature_error": [None] * len(days),
         "row_id": [f"{group}-{number:03d}" for number in range(len(days))],
         "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days],
         "date": days,

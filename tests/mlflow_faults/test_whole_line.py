@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,10 +29,10 @@ from muster.storage.store import Store
 from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
-from muster_local import PROJECT
 from tests.mlflow_faults.conftest import GENEROUS, Processes
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy
+from tests.mlflow_faults.stage_process import run_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
 
@@ -72,6 +70,7 @@ def features(workload: Workload) -> pa.Table:
         columns = {
             "group": [group] * len(days),
             "parent": [False] * len(days),
+            "feature_error": [None] * len(days),
             "row_id": [f"{group}-{number:04}" for number in range(len(days))],
             "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days],
             "date": days,
@@ -117,20 +116,17 @@ class Weeks:
     def _stage(self, stage: str, partition: str) -> None:
         """Run a stage as Airflow does: again at `until` after code 75, again after another retryable failure."""
         result = self.folder / "results" / f"{stage}-{partition}.json"
-        command = [sys.executable, str(PROJECT / "jobs" / "muster_jobs" / f"{stage}.py"), "--workload", str(self.yaml)]
+        arguments = ["--workload", str(self.yaml), "--partition", partition, "--result", str(result)]
+        output = self.folder / "output.txt"
         for _ in range(MOST_ATTEMPTS):
-            arguments = [*command, "--partition", partition, "--result", str(result)]
-            completed = subprocess.run(
-                arguments, env=self.environment, capture_output=True, text=True, check=False, timeout=240
-            )
-            self.ends.append(completed.returncode)
-            if completed.returncode == 0:
+            self.ends.append(run_stage(stage, arguments, self.environment, output))
+            if self.ends[-1] == 0:
                 return
-            assert completed.returncode in (1, os.EX_TEMPFAIL), completed.stderr
-            if completed.returncode == os.EX_TEMPFAIL:
+            assert self.ends[-1] in (1, os.EX_TEMPFAIL), output.read_text()
+            if self.ends[-1] == os.EX_TEMPFAIL:
                 until = datetime.fromisoformat(json.loads(result.read_text())["until"])
                 time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
-        raise AssertionError(f"{stage} {partition} did not come through:\n{completed.stderr}")
+        raise AssertionError(f"{stage} {partition} did not come through:\n{output.read_text()}")
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Return all rows that the stages wrote, without what tells the time or MLflow's own ids."""

@@ -75,6 +75,17 @@ def test_only_the_models_of_the_bucket_are_loaded(line: Line) -> None:
         assert set(pack.reader(line.workload.pack.cache_bytes)._loaded) == mine != set(KNOWN)
 
 
+def test_a_row_without_features_has_a_reason_for_a_score(line: Line) -> None:
+    known = _rows(["A,X", "B,X", "N,X"])
+    failed = {**known[1], "a": None, "record": None, "feature_error": "KeyError: 'kg'"}
+    line.features(line.first, [known[0], failed, known[2]])
+    rows = _score(line, _scoring(line, line.first, KNOWN)).to_pylist()
+    assert [row["fallback"] for row in rows] == [None, "no features", "no model: baseline"]
+    assert np.isnan(rows[1]["score"])
+    assert rows[1]["origin_run"] is None
+    assert np.isfinite([rows[0]["score"], rows[2]["score"]]).all()
+
+
 def test_counts_who_answered(line: Line) -> None:
     line.features(line.first, _rows(["A,X", "A,X", "B,X", "N,X", "M,Y"]))
     write_deltalake(line.store.table("predictions"), _score(line, _scoring(line, line.first, KNOWN)))

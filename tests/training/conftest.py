@@ -131,6 +131,7 @@ def group_rows() -> Callable[..., pa.Table]:
         defaults = {
             "group": [group] * rows,
             "parent": [False] * rows,
+            "feature_error": [None] * rows,
             "row_id": [f"{group}-{number:05d}" for number in range(rows)],
             "time": [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in when],
             "date": when,

@@ -45,6 +45,7 @@ BROKEN = {
     "infinite": {"noise": [np.inf] + [0.0] * 59},
     "all unknown": {"signal": [None] * 60, "noise": [None] * 60},
     "odd label": {"label": [2.0, 0.0] * 30},
+    "no features": {"signal": [None] * 60, "feature_error": [None] * 59 + ["KeyError: 'kg'"]},
 }
 ENDS = {
     "too few rows": ("skipped", "too few labelled rows", None),
@@ -53,6 +54,7 @@ ENDS = {
     "infinite": ("failed", "infinite values in noise", "InfiniteValues"),
     "all unknown": ("failed", None, "ValueError"),
     "odd label": ("failed", "the label 2 is neither 0 nor 1", "NotALabel"),
+    "no features": ("failed", "the feature function raised KeyError: 'kg'", "FeatureFunctionFailed"),
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from muster.training.outcome import MAX_REASON_LENGTH, Fit, group_outcome, reason_of
+from muster.errors import MAX_REASON_LENGTH, reason_of
+from muster.training.outcome import Fit, group_outcome
 
 
 def trained(name: str, note: str | None = None) -> Fit:

@@ -11,7 +11,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from muster import groups
 from muster.errors import MusterError, bounded
-from muster.storage.tables import features_schema, observations_schema
+from muster.storage.tables import FEATURE_ERROR, features_schema, observations_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
@@ -51,6 +51,7 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
             "date": observed["date"],
             "label": observed["label"],
             **values,
+            FEATURE_ERROR: None,
         }
     )[within]
     return pa.Table.from_pandas(features, schema=row_schema(workload), preserve_index=False)

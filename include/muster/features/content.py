@@ -16,14 +16,25 @@ import pyarrow.dataset as ds
 
 from muster.context import Context
 from muster.features.compute import row_schema
+from muster.features.each_group import feature_errors
 from muster.features.files import files_of
 from muster.features.made_from import Sources, slice_days
 from muster.storage.provenance import Fact, content_digest, file_digests, read_facts
+from muster.storage.tables import FEATURE_ERROR
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 
-CONTENT = pa.schema([("rows", pa.int64()), ("groups", pa.int64()), ("parents", pa.int64()), ("days", pa.string())])
-"""What a bucket's files hold: `days` is JSON, day -> [rows, the sum of their hashes]."""
+CONTENT = pa.schema(
+    [
+        ("rows", pa.int64()),
+        ("groups", pa.int64()),
+        ("parents", pa.int64()),
+        ("days", pa.string()),
+        ("errors", pa.string()),
+    ]
+)
+"""What a bucket's files hold. In JSON, `days`: day -> [rows, the sum of their hashes]; `errors`: group -> the error of
+the feature function."""
 
 Sums = Mapping[str, Sequence[int]]
 
@@ -34,13 +45,16 @@ def bucket_content(workload: Workload, files: Sequence[str]) -> pa.Table:
     parents = rows.group_by(["group", "parent"]).aggregate([])["parent"]
     counts = {"rows": rows.num_rows, "groups": pc.sum(pc.invert(parents)), "parents": pc.sum(parents)}
     columns = {name: [pa.scalar(value).as_py() or 0] for name, value in counts.items()}
-    return pa.table({**columns, "days": [json.dumps(_day_sums(rows))]}, schema=CONTENT)
+    texts = {"days": [json.dumps(_day_sums(rows))], "errors": [json.dumps(feature_errors(rows))]}
+    return pa.table({**columns, **texts}, schema=CONTENT)
 
 
 def _day_sums(rows: pa.Table) -> Sums:
     """Return day -> the number of its rows and the sum of a 64-bit hash of each: any order adds up to the same."""
     if rows.num_rows == 0:
         return {}
+    if rows[FEATURE_ERROR].null_count == rows.num_rows:  # as from before there was this column
+        rows = rows.drop_columns(FEATURE_ERROR)
     frame = rows.to_pandas(date_as_object=False, deduplicate_objects=False, categories=["group"])
     hashes = pd.util.hash_pandas_object(frame, index=False, categorize=False).to_numpy()
     days, place = np.unique(rows["date"].to_numpy(), return_inverse=True)

@@ -19,14 +19,18 @@ from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, groups_of, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
-from muster.models.reader import Answers
+from muster.models.reader import Answers, Pack, no_answers
 from muster.storage.store import Store
-from muster.storage.tables import PREDICTIONS
+from muster.storage.tables import FEATURE_ERROR, PREDICTIONS
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
 ROWS_OF_A_FETCH = 20_000
 """What fetching and loading a group's model costs, in rows scored: three calls to MLflow, some 0.1 s."""
+
+
+NO_FEATURES = "no features"
+"""Why a row has no score: the workload's feature function failed for its group."""
 
 
 class CannotScore(MusterError):
@@ -94,15 +98,27 @@ def prepare(context: PartitionContext) -> Scoring:
 def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
     """Return PREDICTIONS of one bucket's rows, sorted by group and time; only models that answer are loaded."""
     workload, columns = scoring.workload, list(scoring.workload.features.columns)
-    rows = read_bucket(workload, scoring.features.files.get(bucket, []), scoring.days, columns, parents=False)
+    files = scoring.features.files.get(bucket, [])
+    rows = read_bucket(workload, files, scoring.days, [*columns, FEATURE_ERROR], parents=False)
     own = rows["group"].unique().to_pylist()
     parents = {group: parent for group in own if (parent := _parent(workload, group))}
     with scoring.champions.open(sorted({*own, *parents.values()})) as opened:
         pack = opened.reader(workload.pack.cache_bytes)
-        matrix = np.column_stack([rows[name].to_numpy() for name in columns]).astype(np.float64, copy=False)
-        answers = pack.answer(rows["group"].combine_chunks(), matrix, partial(parent_in, pack.about))
+        answers = _answers(pack, rows, columns)
     versions = _versions(opened, rows["group"].to_pylist(), parents, answers)
     return _predictions(scoring, bucket, rows, answers, versions)
+
+
+def _answers(pack: Pack, rows: pa.Table, columns: Sequence[str]) -> Answers:
+    """Return the pack's answers; a row that has no features has no score."""
+    answers = no_answers(rows.num_rows, NO_FEATURES)
+    known = np.flatnonzero(pc.is_null(rows[FEATURE_ERROR]))
+    asked = rows.take(known)
+    matrix = np.column_stack([asked[name].to_numpy() for name in columns]).astype(np.float64, copy=False)
+    given = pack.answer(asked["group"].combine_chunks(), matrix, partial(parent_in, pack.about))
+    for values, of_known in zip(answers, given, strict=True):
+        values[known] = of_known
+    return answers
 
 
 def _parent(workload: Workload, group: str) -> str | None:

@@ -23,6 +23,9 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "timestamp": TIMESTAMP,
 }
 
+FEATURE_ERROR = "feature_error"
+"""The column of `features` that says why a row has none."""
+
 QUARANTINE = pa.schema([("date", DATE), ("file", STRING), ("row", STRING), ("reason", STRING)])
 """A refused row: `row` is JSON of the text as landed, by column; of a line that is no such row, the line."""
 
@@ -136,10 +139,12 @@ def observations_schema(workload: Workload) -> pa.Schema:
 
 
 def features_schema(workload: Workload) -> pa.Schema:
-    """Return the columns of `features`; `label` is null where the outcome is unknown."""
+    """Return the columns of `features`; `label` is null where the outcome is unknown, and `feature_error` is where the
+    features are unknown because the workload's function failed for the group."""
     own = [("group", STRING), ("parent", pa.bool_()), ("row_id", STRING), ("time", TIMESTAMP), ("date", DATE)]
     features = [(name, FLOAT) for name in workload.features.columns]
-    return pa.schema([*own, ("label", FLOAT), *features, ("partition", STRING), ("bucket", INT)])
+    stored = [("partition", STRING), ("bucket", INT)]
+    return pa.schema([*own, ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
 
 
 PREDICTIONS = pa.schema(

@@ -13,8 +13,10 @@ import pyarrow.dataset as ds
 from threadpoolctl import threadpool_limits
 
 from muster.context import PartitionContext
+from muster.features.each_group import feature_errors
 from muster.features.files import group_slices, read_bucket
 from muster.models.shards import ShardWriter
+from muster.storage.tables import FEATURE_ERROR
 from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome_tables import outcomes_table
 from muster.workload.windows import DateRange, PartitionWindows
@@ -32,27 +34,28 @@ def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
         present.update(fragment.physical_schema.names)
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
-    return read_bucket(workload, files, run_window(context.windows), ["group", "parent", "date", "label", *columns])
+    own = ["group", "parent", "date", "label", FEATURE_ERROR]
+    return read_bucket(workload, files, run_window(context.windows), [*own, *columns])
 
 
 def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
     """Fit group after group with every algorithm, on one thread; return an OUTCOMES row for each.
 
-    Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown) and the plan's columns.
-    Only rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to
-    `<folder>/<bucket>-<sha256>.bin`.
+    Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown), `feature_error` (a group
+    with one has failed) and the plan's columns. Only rows of the plan's training days are learnt from, those without a
+    label by outlier detectors. The models go to `<folder>/<bucket>-<sha256>.bin`.
     """
     learnt = _is_learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]
     features, labels = _features_and_labels(plan, rows.filter(pa.array(learnt)), missing)
     before = np.concatenate([[0], np.cumsum(learnt)]).tolist()
-    slices = group_slices(rows)
+    slices, errors = group_slices(rows), feature_errors(rows)
     outcomes = []
     with ShardWriter(folder, str(bucket)) as shard, threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of groups that do not converge would fill the logs
         for group, start, stop in slices:
             part = slice(before[start], before[stop])
-            outcome = fit_group(plan, group, features[part], labels[part], missing)
+            outcome = fit_group(plan, group, features[part], labels[part], missing, errors.get(group))
             outcomes.append((outcome, [shard.add(fit.model) if fit.model else None for fit in outcome.fits]))
     parents = rows["parent"].take(pa.array([start for _, start, _ in slices], pa.int64()))
     return outcomes_table(bucket, [group for group, _, _ in slices], parents, outcomes, shard.path)

@@ -13,13 +13,13 @@ import zstandard
 
 from muster import groups
 from muster.context import PartitionContext
-from muster.errors import bounded
+from muster.errors import bounded, reason_of
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
 from muster.models.shards import encode
 from muster.training.algorithms import estimator_factories
 from muster.training.estimator import EstimatorFactory
-from muster.training.outcome import Fit, Outcome, group_outcome, reason_of
+from muster.training.outcome import Fit, Outcome, group_outcome
 from muster.training.search import best_params
 from muster.workload.windows import DateRange
 
@@ -33,6 +33,13 @@ class InfiniteValues(ValueError):
 
     def __init__(self, columns: Iterable[str]) -> None:
         super().__init__(f"infinite values in {bounded(columns)}")
+
+
+class FeatureFunctionFailed(ValueError):
+    """Raised for a group that the workload's feature function failed for: some of its rows have no features."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(f"the feature function raised {error}")
 
 
 class MissingColumn(LookupError):
@@ -89,26 +96,42 @@ def fit_plan(context: PartitionContext) -> FitPlan:
 
 
 def fit_group(
-    plan: FitPlan, group: str, features: np.ndarray, labels: np.ndarray, missing: Sequence[str] = ()
+    plan: FitPlan,
+    group: str,
+    features: np.ndarray,
+    labels: np.ndarray,
+    missing: Sequence[str] = (),
+    feature_error: str | None = None,
 ) -> Outcome:
     """Fit the group's models, one an algorithm, on its training rows.
 
     Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1, NaN for
-    unknown; in order of time. `missing` are columns of the plan that its data does not have. A classifier learns from
-    the labelled rows, an outlier detector from all. Raises nothing: every error is the outcome `failed`.
+    unknown; in order of time. `missing` are columns of the plan that its data does not have, `feature_error` is what
+    the feature function raised for the group. A classifier learns from the labelled rows, an outlier detector from all.
+    Raises nothing: every error is the outcome `failed`.
     """
     is_labelled = ~np.isnan(labels)
     all_rows = Rows(features, labels)
     labelled = all_rows if is_labelled.all() else Rows(features[is_labelled], labels[is_labelled])
     fits = [
-        _fit(plan, factory, group, labelled if factory.supervised else all_rows, missing) for factory in plan.factories
+        _fit(plan, factory, group, labelled if factory.supervised else all_rows, missing, feature_error)
+        for factory in plan.factories
     ]
     return group_outcome(fits, len(labelled.labels), int(np.count_nonzero(labels == 1)))
 
 
-def _fit(plan: FitPlan, factory: EstimatorFactory, group: str, rows: Rows, missing: Sequence[str]) -> Fit:
+def _fit(
+    plan: FitPlan,
+    factory: EstimatorFactory,
+    group: str,
+    rows: Rows,
+    missing: Sequence[str],
+    feature_error: str | None,
+) -> Fit:
     started = perf_counter()
     try:
+        if feature_error is not None:
+            raise FeatureFunctionFailed(feature_error)
         _check(plan, factory, rows, missing)
         skipped = _skip_reason(plan, factory, rows)
         if skipped:

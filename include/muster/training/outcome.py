@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-State = Literal["trained", "skipped", "failed"]
+from muster.errors import bounded_line
 
-MAX_REASON_LENGTH = 300
-"""Characters of a reason that the ledger keeps."""
+State = Literal["trained", "skipped", "failed"]
 
 
 class Fit(NamedTuple):
@@ -69,17 +68,3 @@ def _fit_reason(fit: Fit, group: State) -> str:
         return f"{fit.algorithm} skipped: {fit.reason}"
     message = "" if group == "trained" else f": {fit.reason}"
     return f"{fit.algorithm} failed: {fit.error_class}{message}"
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an error's message as one bounded line of valid Unicode."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = "(no message: it raises as well)"
-    return bounded_line(text.encode(errors="replace").decode() or "(no message)")
-
-
-def bounded_line(text: str) -> str:
-    """Return the text, cut where it is too long for a reason."""
-    return text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 3] + "..."

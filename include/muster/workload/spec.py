@@ -12,7 +12,7 @@ from muster.workload.column import Column, parse_column
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 
-RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition"})
+RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition", "feature_error"})
 """Columns that Muster itself writes."""
 
 _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
