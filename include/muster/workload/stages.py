@@ -39,9 +39,8 @@ STAGES: tuple[Stage, ...] = (
         does="Computes the features of each slice, from earlier days only, by hash bucket of the group: of the "
         "partition's own, and of earlier ones that are missing or out of date.",
         reads="`observations`",
-        on_failure="A group that the feature function fails for is in the log, with the error, and fails nothing; the stage "
-        f"fails where too many do. "
-        f"Try it without Spark: `{command('try')}`. Correct it, then clear the task.",
+        on_failure="A group that the feature function fails for is in the log with its error, and fails nothing unless "
+        f"too many do. Try it without Spark: `{command('try')}`. Correct it, then clear the task.",
         mlflow=False,
     ),
     Stage(
