@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,7 @@ class DagRun:
     queued_at: datetime | None = None
     began_at: datetime | None = None
     ended_at: datetime | None = None
+    partition: str | None = None
 
     @property
     def active(self) -> bool:
@@ -69,6 +70,8 @@ class TaskInstance:
     state: str | None
     tries: int
     map_index: int
+    dag: str = ""
+    run: str = ""
 
 
 @dataclass
@@ -82,6 +85,10 @@ class Airflow:
     """Whether its process is known to live: on a busy machine it may not answer for minutes."""
     on_wait: Callable[[], None] = lambda: None
     """Called each time that a living one has not answered."""
+    timeout: float = 30.0
+    """Seconds within which it must answer a request."""
+    patience: float | None = None
+    """Seconds for which a request is sent again; None: `RETRY_SECONDS`."""
 
     def __post_init__(self) -> None:
         self.session.trust_env = False
@@ -98,8 +105,12 @@ class Airflow:
 
     def import_errors(self) -> list[str]:
         """Return why DAG files could not be read, one last line each."""
+        return [f"{file}: {lines[-1]}" for file, lines in self.import_error_lines()]
+
+    def import_error_lines(self) -> list[tuple[str, list[str]]]:
+        """Return each DAG file that could not be read, and the lines that say why."""
         errors = self._request("GET", "/importErrors")["import_errors"]
-        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
+        return [(error["filename"], error["stack_trace"].strip().splitlines() or [""]) for error in errors]
 
     def paused_by_hand(self, dag: str) -> bool:
         """Tell whether a DAG is paused that somebody, or an earlier `up`, had let run: a new one begins paused."""
@@ -107,6 +118,11 @@ class Airflow:
             return False
         changes = self._request("GET", "/eventLogs", params={"dag_id": dag, "event": "patch_dag", "limit": 1})
         return bool(changes["total_entries"])
+
+    def paused(self) -> set[str]:
+        """Return the DAGs that are paused, a hundred at most."""
+        dags = self._request("GET", "/dags", params={"paused": True, "limit": 100})["dags"]
+        return {dag["dag_id"] for dag in dags}
 
     def unpause(self, dag: str) -> None:
         """Let a DAG run."""
@@ -121,16 +137,51 @@ class Airflow:
     def runs(self, partition: str) -> Iterator[DagRun]:
         """Yield the runs of all DAGs for a partition, the newest first."""
         params = {"partition_key_prefix_pattern": partition, "order_by": "-id", "limit": 100}
+        for run in self._runs(params):
+            if run.partition == partition:
+                yield run
+
+    def runs_in(self, *states: str) -> list[DagRun]:
+        """Return the newest runs of all DAGs that are in these states, those at work before those that are queued."""
+        return self._runs({"state": states, "order_by": ["-state", "-id"], "limit": 100})
+
+    def _runs(self, params: Mapping[str, Any]) -> list[DagRun]:
         runs = self._request("GET", "/dags/~/dagRuns", params=params)["dag_runs"]
-        for run in runs:
-            if run["partition_key"] == partition:
-                times = (_timestamp(run[name]) for name in ("queued_at", "start_date", "end_date"))
-                yield DagRun(run["dag_id"], run["dag_run_id"], run["state"], run["duration"], *times)
+        return [
+            DagRun(
+                run["dag_id"],
+                run["dag_run_id"],
+                run["state"],
+                run["duration"],
+                _timestamp(run["queued_at"]),
+                _timestamp(run["start_date"]),
+                _timestamp(run["end_date"]),
+                run["partition_key"],
+            )
+            for run in runs
+        ]
+
+    def tasks_in(self, *states: str) -> list[TaskInstance]:
+        """Return the task instances of all runs that are in these states."""
+        params = {"state": states, "order_by": "-start_date", "limit": 100}
+        return self._tasks("/dags/~/dagRuns/~/taskInstances", params)
 
     def tasks(self, run: DagRun) -> list[TaskInstance]:
         """Return the task instances of a run."""
-        items = self._request("GET", f"/dags/{run.dag}/dagRuns/{run.id}/taskInstances")["task_instances"]
-        return [TaskInstance(item["task_id"], item["state"], item["try_number"], item["map_index"]) for item in items]
+        return self._tasks(f"/dags/{run.dag}/dagRuns/{run.id}/taskInstances", {})
+
+    def _tasks(self, path: str, params: Mapping[str, Any]) -> list[TaskInstance]:
+        tasks = []
+        for item in self._request("GET", path, params=params)["task_instances"]:
+            what = (item["task_id"], item["state"], item["try_number"], item["map_index"])
+            tasks.append(TaskInstance(*what, item["dag_id"], item["dag_run_id"]))
+        return tasks
+
+    def storage(self, task: TaskInstance) -> dict[str, Any]:
+        """Return what stands on a task's page under *Storage*."""
+        path = f"/dags/{task.dag}/dagRuns/{task.run}/taskInstances/{task.task}/state-store"
+        items = self._request("GET", path, params={"map_index": task.map_index})["task_state_store"]
+        return {item["key"]: item["value"] for item in items}
 
     def log(self, run: DagRun, task: TaskInstance) -> list[str]:
         """Return the lines of a task's last try."""
@@ -148,7 +199,8 @@ class Airflow:
             raise AirflowUnreachable(self.url) from None
 
     def _gives_up(self, attempt: RetryCallState) -> bool:
-        if (attempt.seconds_since_start or 0.0) < RETRY_SECONDS:
+        patience = RETRY_SECONDS if self.patience is None else self.patience
+        if (attempt.seconds_since_start or 0.0) < patience:
             return False
         if not self.alive():
             return True
@@ -158,7 +210,7 @@ class Airflow:
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         if "Authorization" not in self.session.headers:
             self.session.headers["Authorization"] = f"Bearer {self._token()}"
-        response = self.session.request(method, f"{self.url}/api/v2{path}", timeout=30, **arguments)
+        response = self.session.request(method, f"{self.url}/api/v2{path}", timeout=self.timeout, **arguments)
         if response.status_code == 401:
             del self.session.headers["Authorization"]
         if not response.ok:
@@ -168,10 +220,10 @@ class Airflow:
     def _token(self) -> str:
         address = f"{self.url}/auth/token"
         if self.login is None:
-            response = self.session.get(address, timeout=30)
+            response = self.session.get(address, timeout=self.timeout)
         else:
             credentials = {"username": self.login.user, "password": self.login.password}
-            response = self.session.post(address, json=credentials, timeout=30)
+            response = self.session.post(address, json=credentials, timeout=self.timeout)
         if response.status_code in (401, 403):
             raise SignInRefused(self.url, self.login)
         if not response.ok:

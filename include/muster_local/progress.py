@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 from muster.champions.journal import Journal
 from muster.context import Context, PartitionContext
-from muster.errors import MusterError
+from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
+from muster.printable import number
 from muster.settings import Settings
 from muster.storage.results import partition_of, result_files
 from muster.storage.store import Store
+from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
 from muster.workload.windows import DateRange
 
@@ -26,41 +28,99 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A partition that has ended a stage, and not the next one since."""
+
+    workload: str
+    partition: str
+    stage: str
+    following: str
+    again: bool
+    """Whether the next one had ended before: what it left is of an earlier result."""
+
+    def __str__(self) -> str:
+        dag = f"{self.workload}.{self.following}"
+        if self.again:
+            what = f"has ended {self.stage} again after {self.following}, whose result is of before"
+        else:
+            what = f"has ended {self.stage} and not {self.following}"
+        return (
+            f"{self.partition} {what}: if no run of {dag} is at work or red, "
+            f"trigger {dag} with the partition key {self.partition}"
+        )
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a workload has come."""
 
     workload: str
+    file: str
+    """The name of its YAML file."""
     partitions: dict[StageName, str]
     """Stage -> the last partition that it finished."""
-    waiting: list[str]
-    """What came to the end of a stage and not of the next, though later than all that did: what to do, for each."""
+    waiting: list[Waiting]
+    """What came to the end of a stage and not of the next, though no earlier than all that did."""
     champion: str | None
     """The version that the alias `Champion` was last moved to."""
     left_out: list[str]
     """The partitions before the last ingested one that no ingest has brought."""
     out_of_date: str | None
     """How many of the slices that the last features looked at are not what would be made now, and why."""
+    refused: str | None = None
+    """The first problem of its YAML, which has no DAGs then, and how to see all."""
+    unreadable: str | None = None
+    """Why what it left in the store cannot be read."""
+
+    @property
+    def scored(self) -> str | None:
+        """The last scored partition."""
+        return self.partitions.get("score")
+
+    @property
+    def judged_since(self) -> bool:
+        """Whether the predictions of the last scored partition are of before what it came to since."""
+        return any(item.again and item.partition == self.scored for item in self.waiting)
 
 
 def progress(settings: Settings) -> list[Progress]:
     """Return how far every declared workload has come."""
-    from muster.workload.load import workload_files
+    return [_progress(file, settings) for file in declared_files(settings.workloads)]
 
-    workloads = []
-    for file in workload_files(settings.workloads):
-        store = Store(settings.store_root, file.stem)
-        last = {stage: partition for stage in STAGE_NAMES if (partition := last_finished(store, stage))}
-        workloads.append(
-            Progress(
-                file.stem,
-                last,
-                waiting(store),
-                champion(store),
-                _of_last(last.get("ingest"), file.stem, settings, left_out) or [],
-                _of_last(last.get("features"), file.stem, settings, _out_of_date),
-            )
-        )
-    return workloads
+
+def _progress(file: Path, settings: Settings) -> Progress:
+    """Return how far the workload of a file has come; what is wrong with one hides no other."""
+    refused = _refused(file)
+    try:
+        return replace(_read(file, settings), refused=refused)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        return Progress(file.stem, file.name, {}, [], None, [], None, refused, why)
+
+
+def _read(file: Path, settings: Settings) -> Progress:
+    name, store = file.stem, Store(settings.store_root, file.stem)
+    last = {stage: partition for stage in STAGE_NAMES if (partition := last_finished(store, stage))}
+    return Progress(
+        name,
+        file.name,
+        last,
+        waiting(store),
+        champion(store),
+        _of_last(last.get("ingest"), name, settings, left_out) or [],
+        _of_last(last.get("features"), name, settings, _out_of_date),
+    )
+
+
+def _refused(file: Path) -> str | None:
+    """Return the first problem of a workload's file, as Airflow's DAGs are checked."""
+    try:
+        load_workload(file)
+    except WorkloadError as error:
+        (where, problem), *others = error.problems
+        more = f" (and {len(others)} more)" if others else ""
+        return f"{file.name}: {where}: {problem}{more}"
+    return None
 
 
 def _of_last(
@@ -91,22 +151,21 @@ def last_finished(store: Store, stage: str) -> str | None:
     return next((item for item in reversed(_begun(store, stage)) if finished(store, stage, item)), None)
 
 
-def waiting(store: Store) -> list[str]:
-    """Return which partitions have ended a stage and not the next, and what to do.
+def waiting(store: Store) -> list[Waiting]:
+    """Return which partitions have ended a stage and not the next one since.
 
     Airflow starts a stage when the one before ends, unless its DAG is paused just then; nothing is red, and unpausing
-    it later starts what comes afterwards only. Older partitions than the next stage's last are left out: a backfill is
-    not promoted.
+    it later starts what comes afterwards only. A stage that was run again, and whose next one waits for an answer say,
+    leaves that with what was right before. Older partitions than the next stage's last are left out: a backfill is not
+    promoted.
     """
     due = []
     for stage, following in pairwise(STAGE_NAMES):
-        ended, last = _begun(store, stage), last_finished(store, following) or ""
-        for partition in (item for item in ended if item > last and finished(store, stage, item)):
-            dag = f"{store.workload}.{following}"
-            due.append(
-                f"{partition} has ended {stage} and not {following}: if no run of {dag} is at work or red, "
-                f"trigger {dag} with the partition key {partition}"
-            )
+        last = last_finished(store, following) or ""
+        for partition in (item for item in _begun(store, stage) if item >= last):
+            ended, next_ended = (ended_at(store, name, partition) for name in (stage, following))
+            if ended is not None and (next_ended is None or next_ended < ended):
+                due.append(Waiting(store.workload, partition, stage, following, again=next_ended is not None))
     return due
 
 
@@ -116,10 +175,21 @@ def _begun(store: Store, stage: str) -> list[str]:
 
 def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
     """Return what a stage's last attempt on a partition reported that came to its end: one that was put off did not."""
-    files = result_files(Path(store.results(stage)), partition)
-    latest_first = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
-    reports: Iterator[dict[str, Any]] = (json.loads(file.read_text()) for file in latest_first)
-    return next((report for report in reports if PUT_OFF not in report), None)
+    return (_ended(store, stage, partition) or (None, 0.0))[0]
+
+
+def ended_at(store: Store, stage: str, partition: str) -> float | None:
+    """Return when the last attempt that came to its end did so, in seconds since the epoch."""
+    return (_ended(store, stage, partition) or (None, None))[1]
+
+
+def _ended(store: Store, stage: str, partition: str) -> tuple[dict[str, Any], float] | None:
+    dated = [(file.stat().st_mtime, file) for file in result_files(Path(store.results(stage)), partition)]
+    for at, file in sorted(dated, reverse=True):
+        report: dict[str, Any] = json.loads(file.read_text())
+        if PUT_OFF not in report:
+            return report, at
+    return None
 
 
 def champion(store: Store) -> str | None:
@@ -130,4 +200,5 @@ def champion(store: Store) -> str | None:
     moves = [move for move in Journal(store).rows if move["alias"] == "Champion"]
     if not moves or moves[-1]["group"] is None:
         return moves[-1]["to_version"] if moves else None
-    return f"{len({move['group'] for move in moves} - {None})} groups' own"
+    own = number(len({move["group"] for move in moves} - {None}), "group")
+    return f"{own}'{'' if own.endswith('s') else 's'} own"

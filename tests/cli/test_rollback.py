@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -50,16 +51,22 @@ def test_a_look_then_the_rollback_then_its_undoing(line: Line, capsys: pytest.Ca
     look = muster(line.name, "--dry-run")
     assert look.returncode == 0, look.stderr
     assert look.stdout.startswith(f"{line.name}: version 3 -> version 2\n")
-    assert "\n1 groups change, 0 appear, 1 disappear" in look.stdout
+    assert "\n1 group changes, 0 appear, 1 disappears; 2 after" in look.stdout
     assert len(line.moves) == 3
 
     _, output = here(capsys, line.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
     answer = json.loads(output)
     assert (answer["from_version"], answer["result"]["to_version"], answer["result"]["who"]) == ("3", "2", "ann")
+    changed = {row["group"]: row["change"] for row in answer["rows"]}
+    assert changed == {"B,X": "changes", "C,X": "disappears"}
 
     _, undo_output = here(capsys, line.name, "--to", "3", "--yes", "--why", "it was the weather")
     assert f"Champion of {line.name} is version 3 now" in undo_output
     assert slopes(line) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
+    _, printed = here(capsys, line.name, "--to", "2", "--dry-run", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert {row["group"]: row["change"] for row in rows} == changed
+    assert rows[0]["run_before"].startswith(line.third)
     code, again = here(capsys, line.name, "--to", "3", "--yes", "--why", "once more")
     assert (code, "nothing to do" in again) == (0, True)
     assert here(capsys, line.name, "--to", "9", "--dry-run")[0] == 2
@@ -92,14 +99,20 @@ def test_a_server_that_does_not_answer_is_named(line: Line) -> None:
     [
         (["flight_delays"], "there is no terminal to ask on"),
         (["flight_delays", "--yes"], "--why TEXT"),
-        (["flight_delays", "--dry-run", "--format", "xml"], "no format 'xml'; there is: json, table"),
+        (["flight_delays", "--dry-run", "--format", "xml"], "no format 'xml'; there is: csv, json, table"),
         (["nowhere", "--dry-run"], "no workload 'nowhere'"),
     ],
 )
-def test_what_cannot_be_meant_ends_with_2(
-    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stdin", [io.StringIO(), None], ids=["a pipe", "closed"])
+def test_what_cannot_be_meant_ends_with_2_before_anything_is_read(
+    arguments: list[str],
+    problem: str,
+    stdin: io.StringIO | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdin", stdin)
+    monkeypatch.setattr("muster.promotion.rollback.plan_rollback", lambda *_: pytest.fail("computed"))
     with pytest.raises(SystemExit) as exit_info:
         main(["rollback", *arguments])
     assert exit_info.value.code == 2
@@ -120,3 +133,40 @@ def test_a_long_difference_is_cut_and_counted_and_cannot_steer_the_terminal() ->
     assert "the fallback 'baseline' answers" in printed
     assert "2024-02-05-0000aaaa forest" in printed
     assert "the first 1 of 2,000 groups" in printed
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def seen_at_80_columns(monkeypatch: pytest.MonkeyPatch, groups: list[str], score: float) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")  # no colours between the words
+    model = {"origin_run": "2024-02-05-0000aaaa", "algorithm": "gradient_boosting"}
+    compared = {"before": score, "after": score + 1e-6}
+    change = {"change": "changes", "before": model, "after": model, "taken_from": "2", "compared": compared}
+    shown = [{"group": group, **change} for group in groups]
+    counts = {"changes": len(groups), "appears": 1, "disappears": 0, "groups": 9, "taken_from": {"2": len(groups)}}
+    about = {"from_version": "3", "to_version": "2", "problem": None, "nothing_to_do": False, "fallback": "baseline"}
+    view("parcels", {**about, **counts, "shown": shown}, out := Terminal())
+    return out.getvalue()
+
+
+def test_at_80_columns_no_group_and_no_number_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogoch"
+    groups = [f'"{place}, {town}",Kent' for place in ("St. Ives", "St. Just")] + ["JFK,LAX"]
+    printed = seen_at_80_columns(monkeypatch, groups, -0.812345)
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in printed
+    names = "".join(line[:31].replace(" ", "") for line in lines)
+    assert all(group.replace(" ", "") in names for group in groups)
+    assert printed.count("-0.812345") == 3
+    assert "too narrow for run before, run after: --format csv has all" in printed
+    assert "3 groups change, 1 appears, 0 disappear; 9 after" in printed
+
+
+def test_short_groups_leave_the_other_columns_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = next(line for line in seen_at_80_columns(monkeypatch, ["A,X"], 0.75).splitlines() if line.startswith("A,X"))
+    assert row.split() == ["A,X", "changes", "0.75", "0.750001", "version", "2"]

@@ -17,9 +17,11 @@ import pytest
 from deltalake import write_deltalake
 
 from muster.cli import main
+from muster.cli.table_view import view
 from muster.context import Context
 from muster.settings import settings
 from muster.storage.provenance import Fact, write_facts
+from muster.storage.query import Rows
 from muster.storage.store import Store
 from muster.storage.tables import ALIAS_JOURNAL, PREDICTIONS, QUARANTINE, TABLES, features_schema
 from muster.workload.load import load_workload
@@ -183,14 +185,12 @@ def test_group_names_are_neither_markup_nor_control_codes(show: Show) -> None:
     assert "\x1b" not in out
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
-    from muster.cli.table_view import view
-    from muster.storage.query import Rows
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     columns = {f"column_{n}": [f"value {n} {row}" * 3 for row in range(3)] for n in range(8)}
     out = Terminal()
     view(Rows(pa.Table.from_pydict(columns), 3), out)
@@ -198,6 +198,16 @@ def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
     assert "too narrow for" in out.getvalue()
     assert "column_7" in out.getvalue()
     assert all(len(line) <= 80 for line in lines if "value" in line)
+
+
+def test_long_groups_are_folded_so_that_no_two_rows_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    groups = [f"{'Saint-Remy-en-Bouzemont-Saint-Genest-et-Isson-' * 2}{number}" for number in (1, 2)]
+    table = pa.table({"group": groups, "score": [0.25, 0.75]})
+    view(Rows(table, 2), out := Terminal())
+    shown = "".join(line.split("  ")[0].strip() for line in out.getvalue().splitlines())
+    assert all(group in shown for group in groups)
+    assert "0.25" in out.getvalue()
 
 
 @pytest.mark.usefixtures("predictions")
@@ -240,6 +250,7 @@ def test_neither_pandas_nor_spark_is_imported() -> None:
     program = f"""
 import sys
 from muster.cli import main
+from muster.cli.table_view import view
 from muster.context import Context
 try:
     main(["show", "flights", "predictions"])

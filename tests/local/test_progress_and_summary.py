@@ -48,7 +48,7 @@ def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) ->
     evaluated = Path(store.results("evaluate"))
     evaluated.mkdir(parents=True)
     (evaluated / "2013-06-03-aa.json").write_text("{}")
-    assert waiting(store) == [
+    assert [str(item) for item in waiting(store)] == [
         "2013-06-10 has ended train and not evaluate: if no run of flights.evaluate is at work or red, "
         "trigger flights.evaluate with the partition key 2013-06-10",
         "2013-06-03 has ended evaluate and not promote: if no run of flights.promote is at work or red, "
@@ -122,7 +122,7 @@ def test_quality_before_and_after() -> None:
 def test_the_champion_is_told_as_the_registry_of_the_last_move_has_it(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "made")
     assert champion(store) is None
-    for group, version, due in (("A", "1", "1 groups' own"), ("B", "1", "2 groups' own"), (None, "3", "3")):
+    for group, version, due in (("A", "1", "1 group's own"), ("B", "1", "2 groups' own"), (None, "3", "3")):
         unit = Unit("made", "made", group)
         Journal(store).append([Move(unit, None, version, "gate", "test", "run", "2024-02-05", "0" * 64)])
         assert champion(store) == due

@@ -129,7 +129,7 @@ def test_going_back_twice_goes_further_back_each_time(served: Line) -> None:
     assert [_roll_back(served)["to_version"] for _ in range(2)] == ["2", "1"]
     with pytest.raises(CannotRollBack, match="there was no champion before version 1"):
         _roll_back(served)
-    with pytest.raises(CannotRollBack, match=r"before the models of 1 groups: A,X; name a version"):
+    with pytest.raises(CannotRollBack, match=r"before the models of 1 group: A,X; name a version"):
         _roll_back(served, groups=["A,X"])
 
 

@@ -129,7 +129,7 @@ def test_what_cannot_be_meant_is_said(weeks: Line, stack_home: Path) -> None:
     with pytest.raises(MissingActorOrReason, match="'why'"):
         rollback.roll_back(weeks.context, look(weeks), "ann", " ")
     connect().set_model_version_tag(name(weeks, "A,X"), "2", MODEL_DIGEST, "0" * 64)
-    with pytest.raises(CannotRollBack, match=r"1 groups have no sound version.*'A,X'.*the journal says"):
+    with pytest.raises(CannotRollBack, match=r"1 group without a sound version.*'A,X'.*the journal says"):
         back(weeks)
     place = connect().get_model_version(name(weeks, "A,X"), "2").source
     connect().delete_model_version(name(weeks, "A,X"), "2")

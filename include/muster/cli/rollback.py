@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from muster.cli.records import one_line, write_csv, write_json
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument
 from muster.settings import settings
 
-FORMATS = ("table", "json")
+if TYPE_CHECKING:
+    from muster.promotion.rollback_plan import RollbackPlan
+
+FORMATS = ("table", "csv", "json")
+COLUMNS = (
+    *("group", "change", "taken_from", "metric", "score_before", "score_after"),
+    *("run_before", "algorithm_before", "run_after", "algorithm_after"),
+)
+"""What csv and json tell of each group that changes."""
 
 
 class NotConfirmed(WrongArgument):
-    """Raised when there is no terminal on which to confirm the rollback."""
+    """Raised, before anything is read, when the rollback is not confirmed and nobody can be asked."""
 
-    def __init__(self) -> None:
-        super().__init__("there is no terminal to ask on; look with --dry-run, then add --yes and --why TEXT")
+    def __init__(self, terminal: bool) -> None:
+        problem = "--yes goes with a reason" if terminal else "there is no terminal to ask on"
+        super().__init__(f"{problem}; look with --dry-run, then add --yes and --why TEXT")
 
 
 def rollback(
@@ -31,14 +41,16 @@ def rollback(
     why: Annotated[str, typer.Option(help="Why, for the journal. Asked for on a terminal.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
     """Go back to an earlier champion: the whole pack, or chosen groups to the models they had. No Spark, no Airflow."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    asking = sys.stdin.isatty() and not yes
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    asking = terminal and not yes
     if not (dry_run or asking or (yes and why.strip())):
-        raise NotConfirmed
+        raise NotConfirmed(terminal)
+    who = who or ("" if dry_run else _user())
     from muster.mlflow.budget import MlflowRefused, muster_errors
 
     context = Context.named(workload, settings())
@@ -61,15 +73,34 @@ def _roll_back(
     difference, result = plan.difference, None
     if format == "table":
         view(context.workload.name, difference, sys.stdout)
+    elif format == "csv":
+        write_csv(COLUMNS, _rows(plan), sys.stdout)
     if not (dry_run or plan.nothing):
         if asking:
             why = why or typer.prompt("Why", err=True)
             typer.confirm("Move the champion?", abort=True, err=True)
-        result = roll_back(context, plan, who or _user(), why)
+        result = roll_back(context, plan, who, why)
     if format == "json":
-        typer.echo(json.dumps({**difference, "result": result}, indent=1))
+        head = {name: value for name, value in difference.items() if name != "shown"}
+        _write_json({**head, "result": result}, _rows(plan), sys.stdout)
     elif result:
-        typer.echo(f"{result['now']} now, by {result['who']}.")
+        typer.echo(f"{result['now']} now, by {result['who']}.", err=format == "csv")
+
+
+def _rows(plan: RollbackPlan) -> Iterator[dict[str, Any]]:
+    """Yield a flat row for every group that changes, however many a terminal shows."""
+    for change in plan.changes:
+        before, after, compared = change.before or {}, change.after or {}, change.compared or {}
+        scores = (compared.get(name) for name in ("metric", "before", "after"))
+        models = (model.get(name) for model in (before, after) for name in ("origin_run", "algorithm"))
+        yield dict(zip(COLUMNS, (change.group, change.change, change.taken_from, *scores, *models), strict=True))
+
+
+def _write_json(report: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+    """Write one object: what the rollback is about, and its groups as `rows`, an object a line."""
+    out.write(f'{one_line(report)[:-1]}, "rows": ')
+    write_json(rows, out)
+    out.write("}\n")
 
 
 def _user() -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import os
 import sys
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from muster import groups
+from muster.cli.records import write_csv, write_json
 from muster.context import Context
 from muster.errors import UnknownName
 from muster.printable import cell
@@ -72,30 +69,11 @@ def _as_table(rows: Rows, out: TextIO) -> None:
 
 
 def _as_csv(rows: Rows, out: TextIO) -> None:
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows.table.column_names)
-    writer.writerows([_plain(value) for value in record.values()] for record in rows.records())
+    write_csv(rows.table.column_names, rows.records(), out)
 
 
 def _as_json(rows: Rows, out: TextIO) -> None:
-    """Write one array, an object a line."""
-    separator = "[\n"
-    for record in rows.records():
-        values = {name: _plain(value) for name, value in record.items()}
-        out.write(separator + json.dumps(values, ensure_ascii=False, allow_nan=False))
-        separator = ",\n"
-    out.write("[]\n" if separator == "[\n" else "\n]\n")
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` as text where JSON has no such type: ISO 8601 dates and times, null for a NaN."""
-    if isinstance(value, datetime):
-        return f"{value.isoformat()}Z"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
+    write_json(rows.records(), out)
 
 
 FORMATS: dict[str, Callable[[Rows, TextIO], None]] = {"table": _as_table, "csv": _as_csv, "json": _as_json}

@@ -5,16 +5,13 @@ from __future__ import annotations
 import shutil
 from typing import Any, TextIO
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from muster.printable import cell
+from muster.columns import GAP, print_columns
+from muster.printable import FOLDED, cell
 from muster.storage.query import Rows
-
-GAP = 2
-"""Cells between two columns."""
 
 
 def view(rows: Rows, out: TextIO) -> None:
@@ -35,31 +32,14 @@ def _print_columns(console: Console, columns: dict[str, list[Any]]) -> None:
     common = [f"{name} {cell(value)}" for name, value in shared.items() if value is not None]
     if common:
         console.print(Text("  ".join(common), style="dim"))
-    texts = {name: [cell(value) for value in values] for name, values in columns.items() if name not in shared}
-    shown, hidden = _fitting(texts, console.width)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for name in shown:
-        right = any(isinstance(value, (int, float)) for value in columns[name])
-        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    for row in zip(*(texts[name] for name in shown), strict=True):
-        table.add_row(*(Text(text) for text in row))
-    console.print(table)
-    if hidden:
-        console.print(Text(f"too narrow for {', '.join(hidden)}: --format csv has all", style="dim"))
-
-
-def _fitting(texts: dict[str, list[str]], width: int) -> tuple[list[str], list[str]]:
-    """Divide columns into those that fit side by side, in order, and those that do not; the first is always shown."""
-    shown: list[str] = []
-    hidden: list[str] = []
-    for name, cells in texts.items():
-        needed = max(cell_len(text) for text in (name, *cells)) + GAP
-        if shown and needed > width:
-            hidden.append(name)
-        else:
-            shown.append(name)
-            width -= needed
-    return shown, hidden
+    folded = "group" if "group" in columns and "group" not in shared else None
+    texts = {
+        name: [cell(value, *([FOLDED] if name == folded else [])) for value in values]
+        for name, values in columns.items()
+        if name not in shared
+    }
+    numbers = {name for name in texts if any(isinstance(value, (int, float)) for value in columns[name])}
+    print_columns(console, texts, numbers, folded)
 
 
 def _fields(row: dict[str, Any]) -> Table:
@@ -67,7 +47,7 @@ def _fields(row: dict[str, Any]) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(name), Text(cell(value, max_width=10_000)))
+        table.add_row(Text(name), Text(cell(value, FOLDED)))
     return table
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from muster.champions.errors import version_text
-from muster.printable import cell
+from muster.columns import print_columns
+from muster.printable import FOLDED, cell, number
 
-GAP = 2
-"""Cells between two columns."""
+COLUMNS = ("group", "change", "score before", "score after", "taken from", "run before", "run after")
 
 
 def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
@@ -27,12 +26,12 @@ def view(workload: str, difference: Mapping[str, Any], out: TextIO) -> None:
     if difference["nothing_to_do"]:
         console.print("nothing to do: all is as asked already")
         return
-    console.print(_groups(difference["shown"]))
+    print_columns(console, _columns(difference["shown"]), right=COLUMNS[2:4], folded="group")
     if any(row.get("compared") for row in difference["shown"]):
         console.print(Text("scores: of both models on the same rows, as the gate has compared them", style="dim"))
     total = sum(difference[kind] for kind in ("changes", "appears", "disappears"))
     if total > len(difference["shown"]):
-        console.print(Text(f"the first {len(difference['shown'])} of {total:,} groups", style="dim"))
+        console.print(Text(f"the first {len(difference['shown'])} of {number(total, 'group')}", style="dim"))
     for line in _counts(difference):  # last: it is what a terminal or a log still shows
         console.print(Text(line))
 
@@ -49,7 +48,10 @@ def _headline(difference: Mapping[str, Any]) -> str:
 def _counts(difference: Mapping[str, Any]) -> list[str]:
     """Return the counts as lines."""
     changes, appears, disappears = (difference[kind] for kind in ("changes", "appears", "disappears"))
-    lines = [f"{changes:,} groups change, {appears:,} appear, {disappears:,} disappear; {difference['groups']:,} after"]
+    lines = [
+        f"{number(changes, 'group')} {_verb('change', changes)}, {appears:,} {_verb('appear', appears)}, "
+        f"{disappears:,} {_verb('disappear', disappears)}; {difference['groups']:,} after"
+    ]
     taken = ", ".join(f"version {version} ({count:,})" for version, count in difference["taken_from"].items())
     if difference["to_version"] is None:
         lines.append(f"models taken from {taken}")
@@ -58,19 +60,22 @@ def _counts(difference: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _groups(shown: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for name in ("group", "", "run before", "run after", "score before", "after", "taken from"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if "score" in name else "left")
+def _verb(verb: str, count: int) -> str:
+    return f"{verb}s" if count == 1 else verb
+
+
+def _columns(shown: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the texts of each column, those that matter most at night first: a narrow terminal holds no more."""
+    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
     for row in shown:
-        before, after = row["before"] or {}, row["after"] or {}
         texts = (
-            *(cell(row["group"]), row["change"]),
-            *(_model(before), _model(after), *_scores(row)),
+            *(cell(row["group"], FOLDED), row["change"], *_scores(row)),
             f"version {row['taken_from']}",
+            *(_model(row[side] or {}) for side in ("before", "after")),
         )
-        table.add_row(*(Text(text) for text in texts))
-    return table
+        for name, text in zip(COLUMNS, texts, strict=True):
+            columns[name].append(text)
+    return columns
 
 
 def _scores(row: Mapping[str, Any]) -> tuple[str, str]:

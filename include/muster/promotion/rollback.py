@@ -21,6 +21,7 @@ from muster.errors import WrongArgument
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.runs import open_runs, run_is_there
 from muster.models.build import write_pack
+from muster.printable import number
 from muster.promotion.rollback_groups import plan_groups
 from muster.promotion.rollback_pack import plan_pack
 from muster.promotion.rollback_plan import RollbackPlan, Step
@@ -178,4 +179,4 @@ def _in_words(context: Context, steps: Collection[Step]) -> str:
     name, one = context.workload.name, next(iter(steps))
     if one.unit.group is None:
         return f"Champion of {name} is version {one.target.version}"
-    return f"{len(steps)} groups of {name} have earlier champions"
+    return f"{number(len(steps), 'group')} of {name} {'has' if len(steps) == 1 else 'have'} earlier champions"

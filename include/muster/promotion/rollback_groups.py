@@ -21,6 +21,7 @@ from muster.champions.versions import numbered, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
 from muster.models.loading import CorruptModel
+from muster.printable import number
 from muster.promotion.difference import Change
 from muster.promotion.rollback_plan import (
     CannotRollBack,
@@ -90,7 +91,7 @@ def _new(context: Context, journal: Journal, moves: Mapping[str, Moves], asked: 
     seen = {group: position(answering[group]) for group in scope.groups}
     targets = {group: _version(context, moves[group], group, seen[group], asked, together) for group in scope.groups}
     if first := sorted(group for group, to in targets.items() if to is None):
-        why = f"there was no champion before the present one of {len(first)} groups: {bounded(first)}"
+        why = f"there was no champion before the present one of {number(len(first), 'group')}: {bounded(first)}"
         raise CannotRollBack(
             context.workload.name, f"{why}; leave them out, or name one group and a version of its own"
         )
@@ -134,7 +135,8 @@ def last_promotion(workload: str, moves: Mapping[str, Moves]) -> Scope:
     partition = max(changed.values(), key=lambda row: row["at"])["partition"]
     groups = sorted(group for group, row in changed.items() if row["partition"] == partition)
     new = sorted(group for group, row in made.items() if row["partition"] == partition and group not in changed)
-    text = f"{len(groups)} groups that the promotion of {partition} changed go back together"
+    back = "goes back" if len(groups) == 1 else "go back together"
+    text = f"{number(len(groups), 'group')} that the promotion of {partition} changed {back}"
     return Scope(groups, text + (f"; {len(new)} that had no champion before it stay: {bounded(new)}" if new else ""))
 
 
@@ -195,7 +197,7 @@ def _checked(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -
     if problems:
         text = bounded(f"'{group}': {why}" for group, why in problems.items())
         raise CannotRollBack(
-            context.workload.name, f"{len(problems)} groups have no sound version to go back to: {text}"
+            context.workload.name, f"{number(len(problems), 'group')} without a sound version to go back to: {text}"
         )
     return steps
 

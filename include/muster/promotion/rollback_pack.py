@@ -21,6 +21,7 @@ from muster.errors import UnknownName, bounded
 from muster.models.build import BadSource, incumbents, read_models
 from muster.models.manifest import allowed_imports_of, fits
 from muster.models.reader import CorruptManifest, about
+from muster.printable import number
 from muster.promotion.difference import changes
 from muster.promotion.rollback_plan import (
     CannotRollBack,
@@ -162,7 +163,8 @@ class _Planner:
             raise NoSuchGroups(unknown, f"version {champion.version}")
         by = {key: newest_ancestor(self.moves, champion.version, key.__gt__) for key in {today[g] for g in groups}}
         if first := sorted(group for group in groups if by[today[group]] in (None, champion.version)):
-            why = f"there was no champion before the models of {len(first)} groups: {bounded(first)}; name a version"
+            models = f"the models of {number(len(first), 'group')}: {bounded(first)}"
+            why = f"there was no champion before {models}; name a version"
             raise CannotRollBack(self.name, why)
         return {group: str(by[today[group]]) for group in groups}
 

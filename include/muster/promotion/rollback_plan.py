@@ -13,6 +13,7 @@ from muster.champions.journal import Moves, Row, evidence_of
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion
 from muster.errors import MusterError, WrongArgument, bounded
+from muster.printable import number
 from muster.promotion.difference import Change, counted
 
 
@@ -28,7 +29,8 @@ class NoSuchGroups(WrongArgument):
 
     def __init__(self, groups: Collection[str], where: str) -> None:
         names = bounded(f"'{group}'" for group in sorted(groups))
-        super().__init__(f"{len(groups)} groups have no model in {where}: {names}; write them as the tables do")
+        have = f"{number(len(groups), 'group')} {'has' if len(groups) == 1 else 'have'}"
+        super().__init__(f"{have} no model in {where}: {names}; write them as the tables do")
 
 
 @dataclass(frozen=True)

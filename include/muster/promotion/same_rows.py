@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from muster.promotion.difference import SHOWN, Change
+from muster.promotion.difference import Change
 from muster.storage.store import Store
 
 COLUMNS = ("partition", "group", "run", "champion_run", "metric", "rows", "candidate_score", "champion_score")
 
 
 def with_scores(store: Store, changed: Sequence[Change]) -> list[Change]:
-    """Return the changes, the first of them with the scores of both models where the gate has compared them.
+    """Return the changes with the scores of both models where the gate has compared them.
 
     The gate has when the one was the candidate and the other the champion; else the two are not comparable.
     """
-    shown = changed[:SHOWN]
-    judged = _judged(store, {run for change in shown for run in _runs(change)})
-    return [*(replace(change, compared=_compared(change, judged)) for change in shown), *changed[SHOWN:]]
+    judged = _judged(store, {run for change in changed for run in _runs(change)})
+    return [replace(change, compared=_compared(change, judged)) for change in changed]
 
 
 def _runs(change: Change) -> list[str]:

@@ -1,41 +1,67 @@
-"""`./muster status`: what runs, and how far each workload has come."""
+"""`./muster status`: what runs, how far each workload has come, and what an operator must know of it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from muster_local.open_runs import AirflowState
+    from muster_local.progress import Progress, Waiting
+
+MAX_LINES = 3
+"""Lines of one kind below the table, for one workload."""
+
 
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the services of this home and each workload's last partitions and champion."""
+    """Show the services of this home, each workload's champion and last scored partition, and what is red or waits."""
     from dataclasses import asdict
     from json import dumps
 
     from muster.settings import settings
-    from muster.workload.load import NoWorkloadFolder
+    from muster.workload.load import NoWorkloadFolder, declared_files
     from muster_local import local
+    from muster_local.open_runs import airflow_state
     from muster_local.progress import progress
 
     services = [asdict(state) for state in local.status(settings())]
     try:
-        workloads = [asdict(workload) for workload in progress(settings())]
+        workloads = progress(settings())
     except NoWorkloadFolder:
         if not json:
-            _show(services, [])  # what runs does not depend on it
+            _show_services(services)  # what runs does not depend on it
         raise
+    airflow = airflow_state(settings(), declared_files(settings().workloads))
     if json:
-        report = {"home": str(settings().home.resolve()), "services": services, "workloads": workloads}
-        typer.echo(dumps(report, indent=2))
+        about = {"home": str(settings().home.resolve()), "services": services}
+        workloads_told = [as_dict(workload, airflow) for workload in workloads]
+        airflow_told = {"problem": airflow.problem, "import_errors": airflow.import_errors}
+        typer.echo(dumps({**about, "workloads": workloads_told, "airflow": airflow_told}, indent=2, default=str))
     else:
-        _show(services, workloads)
+        _show_services(services)
+        show_workloads(workloads, airflow)
 
 
-def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> None:
+def as_dict(workload: Progress, airflow: AirflowState) -> dict[str, Any]:
+    """Return all that is known of a workload."""
+    from dataclasses import asdict
+
+    return {
+        **asdict(workload),
+        "waiting": [str(item) for item in _waiting(workload, airflow)],
+        "refused": _refused(workload, airflow),
+        "judged_since": workload.judged_since,
+        "runs": [asdict(run) for run in airflow.runs.get(workload.workload, [])],
+    }
+
+
+def _show_services(services: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
     table = Table("service", "state", "pid", "memory", "url", box=None, header_style="bold")
     for service in services:
         state = "stopped" if service["pid"] is None else "healthy" if service["healthy"] else "[red]not healthy[/]"
@@ -43,50 +69,93 @@ def _show(services: list[dict[str, Any]], workloads: list[dict[str, Any]]) -> No
         table.add_row(
             service["title"], state, str(service["pid"] or ""), memory, service["url"] if service["pid"] else ""
         )
-    console.print(table)
+    Console().print(table)
+
+
+def show_workloads(workloads: list[Progress], airflow: AirflowState) -> None:
+    """Print a row a workload, however many there are, and below what a row does not hold."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from muster.printable import FOLDED, cell
+
+    console = Console(highlight=False)
+    lines = [airflow.problem] if airflow.problem else []
+    lines += [f"Airflow cannot read {error}" for error in airflow.import_errors[:MAX_LINES]]
+    for workload in workloads:
+        lines += [f"{workload.workload}: {line}" for line in remarks(workload, airflow)]
+    console.print()
     if workloads:
+        console.print(_table(workloads, airflow))
         console.print()
-        console.print(_progress(workloads))
-        for item in workloads:
-            for text in _remarks(item):
-                console.print(f"{item['workload']}: {text}", markup=False)
+    for line in lines:
+        console.print(Text(cell(line, FOLDED)))
 
 
-def _remarks(item: dict[str, Any]) -> list[str]:
-    """Return what a workload's line does not hold: what waits, what was never brought, what is out of date."""
-    from muster.errors import bounded
-
-    remarks = list(item["waiting"])
-    if item["left_out"]:
-        remarks.append(f"never ingested: {bounded(item['left_out'], 5)}")
-    if item["out_of_date"]:
-        remarks.append(f"slices out of date: {item['out_of_date']}")
-    return remarks
-
-
-def _progress(workloads: list[dict[str, Any]]) -> Any:
-    """Return a line a workload, however many stages and workloads there are."""
+def _table(workloads: list[Progress], airflow: AirflowState) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("workload", "champion", "last partition", box=None, header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
-    for item in workloads:
-        table.add_row(item["workload"], _champion(item["champion"]), _reached(item["partitions"]))
+    table = Table(box=None, header_style="bold")
+    for name in ("workload", "champion", "last scored", "now"):
+        table.add_column(name, overflow="fold")
+    for workload in workloads:
+        scored = f"{workload.scored or '-'}{' (old)' if workload.judged_since else ''}"
+        texts = (workload.workload, _champion(workload.champion), scored, now(workload, airflow))
+        table.add_row(*(Text(text) for text in texts))
     return table
 
 
-def _reached(partitions: dict[str, str]) -> str:
-    """Return how far the stages are: `ingest to train 2013-08-26, evaluate to score 2013-08-19`."""
-    from itertools import groupby
+def now(workload: Progress, airflow: AirflowState) -> str:
+    """Return in a few words what is most urgent."""
+    if _refused(workload, airflow):
+        return "YAML refused"
+    if workload.unreadable:
+        return "not readable"
+    if runs := airflow.runs.get(workload.workload):
+        return runs[0].short
+    if waiting := _waiting(workload, airflow):
+        return f"{waiting[0].following} not started"
+    return "not known" if airflow.problem else "idle"
 
-    from muster.workload.stages import STAGE_NAMES
 
-    runs: list[tuple[str, list[str]]]
-    runs = [(last, list(stages)) for last, stages in groupby(STAGE_NAMES, lambda stage: partitions.get(stage, "-"))]
-    if len(runs) == 1:
-        return runs[0][0]
-    return ", ".join(f"{' to '.join(dict.fromkeys((stages[0], stages[-1])))} {last}" for last, stages in runs)
+def remarks(workload: Progress, airflow: AirflowState) -> list[str]:
+    """Return what a workload's row does not hold: what is red or waits, what was never brought, what is out of date."""
+    from muster.errors import bounded
+    from muster.settings import command
+
+    lines = []
+    if problem := _refused(workload, airflow):
+        every = command(f"try {workload.workload} --group ANY")
+        lines.append(f"its YAML is refused, so nothing of it runs; {problem}; all problems: {every}")
+    if workload.unreadable:
+        lines.append(f"what it left in the store cannot be read: {workload.unreadable}")
+    lines += _first([run.text() for run in airflow.runs.get(workload.workload, [])], "runs")
+    lines += _first([str(item) for item in _waiting(workload, airflow)], "partitions")
+    if workload.left_out:
+        lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
+    if workload.out_of_date:
+        lines.append(f"slices out of date: {workload.out_of_date}")
+    return lines
+
+
+def _first(lines: list[str], what: str) -> list[str]:
+    more = len(lines) - MAX_LINES
+    return [*lines[:MAX_LINES], *([f"and {more} more {what}; --json has all"] if more > 0 else [])]
+
+
+def _refused(workload: Progress, airflow: AirflowState) -> str | None:
+    """Return why a workload has no DAGs: as its file is now, or as Airflow has read it."""
+    if workload.refused:
+        return workload.refused
+    in_airflow = airflow.refused.get(workload.file)
+    return f"so Airflow has read it: {in_airflow}" if in_airflow else None
+
+
+def _waiting(workload: Progress, airflow: AirflowState) -> list[Waiting]:
+    """Return what waits for its next stage, without what that stage has a run for."""
+    runs = {(run.stage, run.partition) for run in airflow.runs.get(workload.workload, [])}
+    return [item for item in workload.waiting if (item.following, item.partition) not in runs]
 
 
 def _champion(text: str | None) -> str:

@@ -1,42 +1,124 @@
-"""`./muster status` on a narrow terminal."""
+"""`./muster status` on a narrow terminal: what an operator must know of each workload."""
 
 from __future__ import annotations
 
-import io
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from rich.console import Console
 
 from muster.workload.stages import STAGE_NAMES
-from muster_local.cli.status import _progress, _remarks
+from muster_local.cli.status import as_dict, now, remarks, show_workloads
+from muster_local.open_runs import AirflowState, OpenRun
+from muster_local.progress import Progress, Waiting
 
-BEHIND = dict.fromkeys(STAGE_NAMES[:3], "2013-08-26") | dict.fromkeys(STAGE_NAMES[3:], "2013-08-19")
+DAY = "2024-02-05"
+AT = datetime(2024, 2, 6, 4, 30, tzinfo=UTC)
+UP = "http://127.0.0.1:8080"
+DOWN = AirflowState("Airflow is not running: below is only what the store and the results know")
 
 
-@pytest.mark.parametrize("count", [1, 6])
-def test_each_workload_is_a_line_that_80_columns_hold(count: int) -> None:
-    def item(number: int, partitions: dict[str, str]) -> dict[str, object]:
-        return {"workload": f"flight_delays_{number}", "champion": "12", "partitions": partitions}
+def workload(name: str, **known: Any) -> Progress:
+    defaults: dict[str, Any] = {"partitions": dict.fromkeys(STAGE_NAMES, DAY), "waiting": [], "champion": "12"}
+    defaults |= {"left_out": [], "out_of_date": None}
+    return Progress(name, f"{name}.yaml", **{**defaults, **known})
 
-    items = [item(number, dict.fromkeys(STAGE_NAMES, f"2024-02-{number:02}")) for number in range(1, count + 1)]
-    out = io.StringIO()
-    Console(file=out, width=80).print(
-        _progress([*items, item(7, BEHIND), item(8, {"ingest": "2024-02-08"}), item(9, {})])
-    )
-    assert [" ".join(line.split()) for line in out.getvalue().splitlines()[1:]] == [
-        *(f"flight_delays_{number} version 12 2024-02-{number:02}" for number in range(1, count + 1)),
-        "flight_delays_7 version 12 ingest to train 2013-08-26, evaluate to score",
-        "2013-08-19",
-        "flight_delays_8 version 12 ingest 2024-02-08, features to score -",
-        "flight_delays_9 version 12 -",
+
+def run(stage: str, state: str, **known: Any) -> OpenRun:
+    page = "required_actions" if state == "awaiting_input" else f"dags/w.{stage}"
+    return OpenRun(stage, DAY, state, AT, f"{UP}/{page}", **known)
+
+
+def shown(capsys: pytest.CaptureFixture[str], workloads: list[Progress], airflow: AirflowState) -> list[str]:
+    show_workloads(workloads, airflow)
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+JUDGED_AGAIN = [Waiting("parcels_north", DAY, "evaluate", "promote", again=True)]
+NIGHT = [
+    workload("flight_delays"),
+    workload("fx_spread", partitions={}, champion=None),
+    workload("parcels_north", waiting=JUDGED_AGAIN),
+    workload("energy_demand", champion="233 groups' own"),
+    workload("tram_delays"),
+    workload("stock_levels", refused="stock_levels.yaml: gate.win_rate: is 1.5, at most 1 (and 2 more)"),
+]
+RUNS = {
+    "fx_spread": [run("ingest", "failed")],
+    "parcels_north": [run("promote", "awaiting_input"), run("features", "running")],
+    "energy_demand": [run("score", "deferred", until="2024-02-06T05:00:00+00:00", why="throttled by the server")],
+    "tram_delays": [run("train", "running")],
+    "stock_levels": [run("features", "up_for_reschedule")],
+}
+
+
+def test_six_workloads_are_a_row_each_at_80_columns_and_say_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = shown(capsys, NIGHT, AirflowState(runs=RUNS))
+    assert max(map(len, printed)) <= 80
+    assert [" ".join(line.split()) for line in printed[2:8]] == [
+        f"flight_delays version 12 {DAY} idle",
+        "fx_spread - - ingest failed",
+        f"parcels_north version 12 {DAY} (old) promote waits for an answer",
+        f"energy_demand 233 groups' own {DAY} score is deferred",
+        f"tram_delays version 12 {DAY} train is running",
+        f"stock_levels version 12 {DAY} YAML refused",
     ]
+    told = " ".join(" ".join(printed[8:]).split())
+    for line in (
+        f"fx_spread: ingest of {DAY} failed, since 2024-02-06 04:30 UTC; see {UP}/dags/w.ingest",
+        f"parcels_north: promote of {DAY} waits for an answer, since 2024-02-06 04:30 UTC; see {UP}/required_actions",
+        f"score of {DAY} is deferred until 2024-02-06T05:00:00+00:00: throttled by the server, since",
+        "stock_levels: its YAML is refused, so nothing of it runs; stock_levels.yaml: gate.win_rate: is 1.5",
+        "all problems: ./muster try stock_levels --group ANY",
+    ):
+        assert line in told
+    assert "evaluate again" not in told, "the run that waits for an answer says so already"
 
 
-def test_what_a_workloads_line_does_not_hold_is_a_line_each() -> None:
-    item = {"waiting": ["2024-02-05 has ended train"], "left_out": ["2024-01-15"], "out_of_date": "2: other keys"}
-    assert _remarks(item) == [
-        "2024-02-05 has ended train",
+def test_without_airflow_it_says_so_and_what_the_store_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = shown(capsys, NIGHT, DOWN)
+    rows = [" ".join(line.split()) for line in printed[2:8]]
+    assert rows[0] == f"flight_delays version 12 {DAY} not known"
+    assert rows[2] == f"parcels_north version 12 {DAY} (old) promote not started"
+    told = " ".join(" ".join(printed[8:]).split())
+    assert told.startswith("Airflow is not running")
+    assert f"parcels_north: {DAY} has ended evaluate again after promote, whose result is of before" in told
+
+
+def test_many_lines_of_a_kind_are_bounded_and_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    waiting = [Waiting("w", f"2024-02-{day:02}", "ingest", "features", again=False) for day in range(1, 29)]
+    airflow = AirflowState(runs={"w": [run("score", "failed")] * 9}, import_errors=["\x1b[2J.py: broken"])
+    printed = "\n".join(shown(capsys, [workload("w", waiting=waiting)], airflow))
+    assert "and 6 more runs" in printed
+    assert "and 25 more partitions" in printed
+    assert "\x1b" not in printed
+
+
+def test_what_a_workloads_row_does_not_hold_is_a_line_each() -> None:
+    item = workload("w", left_out=["2024-01-15"], out_of_date="2: other keys", unreadable="OSError: gone")
+    assert remarks(item, AirflowState()) == [
+        "what it left in the store cannot be read: OSError: gone",
         "never ingested: 2024-01-15",
         "slices out of date: 2: other keys",
     ]
-    assert _remarks({"waiting": [], "left_out": [], "out_of_date": None}) == []
+    assert (now(item, AirflowState()), remarks(workload("w"), AirflowState())) == ("not readable", [])
+
+
+def test_what_airflow_has_refused_is_told_though_the_file_holds_here() -> None:
+    airflow = AirflowState(refused={"w.yaml": "w.yaml: (file): its DAGs cannot be built: ValueError: no"})
+    assert now(workload("w"), airflow) == "YAML refused"
+    assert "its DAGs cannot be built" in remarks(workload("w"), airflow)[0]
+
+
+def test_programs_read_the_same() -> None:
+    told = as_dict(NIGHT[2], AirflowState(runs=RUNS))
+    assert [(row["stage"], row["state"]) for row in told["runs"]] == [
+        ("promote", "awaiting_input"),
+        ("features", "running"),
+    ]
+    assert (told["judged_since"], told["waiting"], told["partitions"]["score"]) == (True, [], DAY)
