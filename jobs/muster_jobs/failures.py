@@ -23,6 +23,8 @@ RESTARTED = "INVALID_HANDLE"
 """Said by a server that does not know a job's session, though the job was given one."""
 OWN = ("muster.", "muster_jobs.")
 NO_SPACE = os.strerror(errno.ENOSPC)
+NO_ACCESS = tuple(os.strerror(number) for number in (errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO))
+"""What the system says that refuses a file, whoever passes it on: Python, the JVM, Delta's own writer."""
 LINES = 3
 """Lines of somebody else's error that are worth reading: then come stack traces."""
 
@@ -79,7 +81,7 @@ def known_failure(error: Exception) -> MusterError | None:
         return error
     text = "\n".join(map(str, _with_causes(error)))
     if NO_SPACE in text:
-        return DiskFull(_place(text))
+        return DiskFull(_place(text, NO_SPACE))
     if is_conflict(error):
         return AlwaysOthersFirst()
     if (refused := MlflowRefused.of(error)) is not None:
@@ -90,6 +92,9 @@ def known_failure(error: Exception) -> MusterError | None:
         return Refused(name, message)
     if message.startswith("[Errno "):
         return CannotAccess(message)
+    for words in NO_ACCESS:
+        if words in text:
+            return CannotAccess(f"{words}{_place(text, words)}")
     return LostServer() if _is_of_spark(error) and (RESTARTED in text or _lost_server()) else None
 
 
@@ -131,9 +136,13 @@ def _lost_server() -> bool:
     return False
 
 
-def _place(text: str) -> str:
-    named = re.search(rf"{NO_SPACE}: '([^'\n]+)'", text)
-    return f" at '{named[1]}'" if named else ""
+def _place(text: str, words: str) -> str:
+    """Return where: of a copy its target, and of the JVM's sentence, `/a/file (words)`, the file."""
+    named = re.search(rf"{words}: '([^'\n]+)'(?: -> '([^'\n]+)')?", text)
+    place = named[2] or named[1] if named else None
+    if place is None and (of_java := re.search(rf": (/[^\n]*?) \({words}\)", text)):
+        place = of_java[1]
+    return f" at '{place}'" if place else ""
 
 
 def _with_causes(error: BaseException | None) -> Iterator[BaseException]:

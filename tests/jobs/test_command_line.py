@@ -121,6 +121,13 @@ def of_worker(line: str) -> OfSpark:
             1,
         ),
         (of_worker("OSError: [Errno 28] No space left on device: '/a/b'"), "No space left on device at '/a/b': ", 1),
+        (OSError(28, "No space left on device", "/a/b", None, "/c/d"), "No space left on device at '/c/d': ", 1),
+        (ValueError("Failed to parse: Read-only file system (os error 30)"), "Read-only file system; see to it, ", 1),
+        (
+            OfSpark("[TASK_WRITE_FAILED] no\nCaused by: java.io.IOException: /a/b (Read-only file system)\n\tat x"),
+            "Read-only file system at '/a/b'; see to it, ",
+            1,
+        ),
         (OSError(13, "Permission denied", "/a/b"), "[Errno 13] Permission denied: '/a/b'; see to it, ", 1),
         (of_worker("FileNotFoundError: [Errno 2] No such file: '/a/b'"), "[Errno 2] No such file: '/a/b'; see to ", 1),
         (of_worker(f"muster.models.loading.CorruptModel: {CORRUPT}"), CORRUPT, os.EX_DATAERR),
