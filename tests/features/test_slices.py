@@ -333,6 +333,11 @@ COLUMNS: Mapping[str, tuple[dict[str, str], Callable[..., Any], str]] = {
         OtherColumns,
         r"'place' is string in the table, int64 declared; .* rewritten: .*muster migrate made",
     ),
+    "with other capitals": (
+        {"Place": "string", "at": "timestamp", "delay": "float?"},
+        OtherColumns,
+        r"'place' has other capitals in the table than 'Place' declared; .* rewritten: .*muster migrate made",
+    ),
     "new and required": (
         {**DECLARED["columns"], "weather": "string"},
         RequiredColumn,
@@ -345,6 +350,7 @@ COLUMNS: Mapping[str, tuple[dict[str, str], Callable[..., Any], str]] = {
 def test_observations_that_do_not_read_as_declared_are_refused_with_what_to_do(
     built: Line, columns: dict[str, str], error: type[Exception], problem: str
 ) -> None:
-    built.declare(columns=columns)
+    named = [name for name in columns if name.lower() == "place"]
+    built.declare(columns=columns, keys=named, unique=[*named, "at"])
     with pytest.raises(error, match=problem):
         built.slices()
