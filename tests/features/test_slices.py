@@ -102,6 +102,12 @@ class Line:
             write_facts(self.store, slice_facts(slices.sources, slices.first_days, {}))
         return names
 
+    def optimize(self) -> None:
+        """Rewrite all files of `features`."""
+        table = self.store.open("features")
+        assert table is not None
+        table.optimize.z_order(["group"])
+
     def built(self) -> list[str]:
         table = self.store.open("features")
         return [] if table is None else sorted(values["partition"] for values in table.partitions())
@@ -264,15 +270,18 @@ SCHEDULES: Mapping[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("optimized", [False, True])
 @pytest.mark.parametrize(("before", "now", "partition", "after"), SCHEDULES.values(), ids=SCHEDULES)
 def test_with_other_slices_every_day_is_there_once(
-    line: Line, before: int, now: int, partition: str, after: list[str]
+    line: Line, before: int, now: int, partition: str, after: list[str], optimized: bool
 ) -> None:
     days = [f"2024-01-{day:02}" for day in range(8, 14)]
     line.declare(schedule={"start": "2024-01-08", "every": before}, windows={"train": 2, "evaluate": 2})
     line.ingest(*days)
     for first in days[::before]:
         line.build(first)
+    if optimized:
+        line.optimize()
     line.declare(schedule={"start": "2024-01-08", "every": now}, windows={"train": 2, "evaluate": 2})
     if partition not in days:
         line.ingest(partition)
@@ -294,6 +303,24 @@ def test_a_stage_that_learns_refuses_what_is_out_of_date_with_the_reason(built: 
         check_up_to_date(built.context.at(PARTITION), days)
 
 
+REWRITES: Mapping[str, tuple[Callable[[Line], object], tuple[str, ...]]] = {
+    "by OPTIMIZE": (lambda line: line.optimize(), WEEKS),
+    "by a job that was killed before its facts": (lambda line: line.build(known=False), (PARTITION,)),
+}
+
+
+@pytest.mark.parametrize(("rewrite", "slices"), REWRITES.values(), ids=REWRITES)
+def test_a_slice_whose_facts_are_all_about_other_files_is_out_of_date(
+    built: Line, rewrite: Callable[[Line], object], slices: tuple[str, ...]
+) -> None:
+    rewrite(built)
+    why = dict.fromkeys(slices, "rewritten since it was built")
+    assert built.out_of_date() == why
+    assert built.slices().reasons == {date.fromisoformat(first): reason for first, reason in why.items()}
+    built.build()
+    assert built.out_of_date() == {}
+
+
 def test_a_table_of_other_columns_is_not_mixed_with_these(built: Line) -> None:
     built.declare(features={"columns": ["hour", "weekday"]})
     with pytest.raises(OtherFeatures, match=r"has other columns than are declared now; move '.*features' away"):
@@ -305,6 +332,11 @@ COLUMNS: Mapping[str, tuple[dict[str, str], Callable[..., Any], str]] = {
         {"place": "int", "at": "timestamp", "delay": "float?"},
         OtherColumns,
         r"'place' is string in the table, int64 declared; .* rewritten: .*muster migrate made",
+    ),
+    "with other capitals": (
+        {"Place": "string", "at": "timestamp", "delay": "float?"},
+        OtherColumns,
+        r"'place' has other capitals in the table than 'Place' declared; .* rewritten: .*muster migrate made",
     ),
     "new and required": (
         {**DECLARED["columns"], "weather": "string"},
@@ -318,6 +350,7 @@ COLUMNS: Mapping[str, tuple[dict[str, str], Callable[..., Any], str]] = {
 def test_observations_that_do_not_read_as_declared_are_refused_with_what_to_do(
     built: Line, columns: dict[str, str], error: type[Exception], problem: str
 ) -> None:
-    built.declare(columns=columns)
+    named = [name for name in columns if name.lower() == "place"]
+    built.declare(columns=columns, keys=named, unique=[*named, "at"])
     with pytest.raises(error, match=problem):
         built.slices()

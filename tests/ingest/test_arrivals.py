@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import date
 from pathlib import Path
 
@@ -59,7 +60,27 @@ def test_another_size_or_time_is_another_delivery(store: Store, day: date) -> No
     assert day not in ingested_days(store, landed(store))
 
 
-def test_a_day_that_somebody_else_wrote_since_is_of_unknown_origin(store: Store) -> None:
+def test_which_delivery_a_day_was_is_known_although_its_rows_were_rewritten_since(store: Store) -> None:
     write_day(store, KNOWN)
-    os.utime(landed(store)[KNOWN], ns=(1, 1))
     assert KNOWN in ingested_days(store, landed(store))
+    os.utime(landed(store)[KNOWN], ns=(1, 1))
+    assert KNOWN not in ingested_days(store, landed(store))
+
+
+def test_an_ingest_that_was_killed_before_its_facts_leaves_the_delivery_of_before(store: Store) -> None:
+    os.utime(landed(store)[EMPTY], ns=(1, 1))
+    write_day(store, EMPTY)
+    assert EMPTY not in ingested_days(store, landed(store))
+
+
+def test_a_day_whose_rows_were_deleted_is_ingested_again(store: Store) -> None:
+    table = store.open("observations")
+    assert table is not None
+    table.delete(f"date = '{KNOWN}'")
+    assert KNOWN not in ingested_days(store, landed(store))
+
+
+def test_a_file_that_is_younger_than_rows_of_unknown_origin_is_another_delivery(store: Store) -> None:
+    later = time.time() + 1
+    os.utime(landed(store)[UNKNOWN], (later, later))
+    assert UNKNOWN not in ingested_days(store, landed(store))

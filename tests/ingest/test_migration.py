@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,13 +17,18 @@ from deltalake import DeltaTable
 from muster import groups
 from muster.cli import main
 from muster.context import Context
-from muster.ingest.migration import NoSuchValue, migrate
+from muster.ingest.arrivals import day_facts, deliveries, ingested_days, written_at
+from muster.ingest.landed_files import landed_file
+from muster.ingest.migration import Migration, RefusedRows, as_declared, migrate
+from muster.ingest.values import values
 from muster.settings import settings
 from muster.storage.delta import replace_rows
 from muster.storage.evolution import OtherColumns, RequiredColumn, check_observations
+from muster.storage.provenance import file_digests, read_facts, write_facts
 from muster.storage.query import NotWritten
 from muster.storage.store import Store
-from muster.storage.tables import observations_schema
+from muster.storage.tables import ARROW_TYPES, observations_schema
+from muster.workload.column import ColumnType
 from muster.workload.spec import Workload
 
 COLUMNS = {"id": "string", "depot": "string", "courier": "int", "at": "timestamp", "kg": "float?"}
@@ -107,10 +114,22 @@ def test_types_columns_and_names_are_those_that_are_declared_now(store: Store) -
 REFUSED: Mapping[str, Any] = {
     "a value that is none": (
         {"columns": {**COLUMNS, "depot": "int"}},
-        NoSuchValue,
-        "'depot' of 2024-01-08 does not read as int: .*nothing was rewritten; declare 'depot' as before",
+        RefusedRows,
+        r"ingest would refuse 2 rows of 2024-01-08: depot: not of type int \(2\); "
+        r'the first: depot: not of type int: {"id":"80","depot":"a,b",.*nothing was rewritten. Declare .* as before',
     ),
-    "a part that would be lost": ({"columns": {**COLUMNS, "kg": "int?"}}, NoSuchValue, "'kg' of 2024-01-08"),
+    "a part that would be lost": (
+        {"columns": {**COLUMNS, "kg": "int?"}},
+        RefusedRows,
+        r"1 rows of 2024-01-08: kg: not of type int",
+    ),
+    "a value out of range": ({"columns": {**COLUMNS, "kg": "float? [2, 9]"}}, RefusedRows, r"kg: below 2 \(1\)"),
+    "a value that must be there now": ({"columns": {**COLUMNS, "kg": "float"}}, RefusedRows, r"kg: missing \(1\)"),
+    "rows that share what is unique": (
+        {"unique": ["depot"]},
+        RefusedRows,
+        r"another row has the same depot, not the same values \(2\)",
+    ),
     "a new column that must have a value": (
         {"columns": {**COLUMNS, "weather": "string"}},
         RequiredColumn,
@@ -127,6 +146,124 @@ def test_what_cannot_be_rewritten_leaves_all_as_it_was(
     with pytest.raises(error, match=problem):
         run(store, **changes)
     assert sorted(Path(store.table("observations")).rglob("*")) == files
+
+
+TEXTS: Mapping[str, tuple[str, ...]] = {
+    "int": ("+5", " 5", "0x10", "1.0", "1_000", "9223372036854775808"),
+    "float": ("inf", "nan", "1.50 ", "0x10", "1e400"),
+    "bool": ("yes", "F", "on"),
+    "date": ("2024-1-8", "2024-02-30", "2024-01-08 00:00"),
+    "timestamp": ("2024-01-08T10:00:00+02:00", "2024-01-08 10:00", "2024-01-08", "2024"),
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in TEXTS.items() for text in texts])
+def test_a_text_of_before_means_what_it_means_landed(kind: ColumnType, text: str) -> None:
+    landed = values(pa.array([text]), kind)
+    if landed[0].is_valid:
+        assert again(pa.array([text]), kind).equals(landed)
+    else:
+        with pytest.raises(RefusedRows, match=f"x: not of type {kind}"):
+            again(pa.array([text]), kind)
+
+
+def test_keys_that_were_different_texts_do_not_become_one_group() -> None:
+    with pytest.raises(RefusedRows, match=r"depot: a key with leading zeros; declare it as string \(2\)"):
+        again(pa.array(["7", "07", "007"]), "int", "depot")
+
+
+VALUES: Mapping[str, list[Any]] = {
+    "string": ["", " a ", "'", '"', "a,b\n", "null", "é\u2028", "007"],
+    "int": [0, 7, -(2**63), 2**63 - 1],
+    "float": [0.0, -0.0, 0.1, 1.0, 1e16, -1e-7, 5e-324, 1.7976931348623157e308, 123456789012345678.0],
+    "bool": [True, False],
+    "date": [date(1, 1, 1), date(999, 12, 31), date(1969, 12, 31), date(2024, 2, 29), date(9999, 12, 31)],
+    "timestamp": [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
+        datetime(2024, 1, 8, tzinfo=UTC),
+        datetime(2024, 1, 8, 10, 0, 10, 100_000, UTC),
+        datetime(2024, 1, 8, 0, 0, 0, 1, UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_a_value_of_every_type_stays_the_very_same(kind: ColumnType) -> None:
+    column = pa.array([None, *VALUES[kind]], ARROW_TYPES[kind])
+    assert again(column, kind).equals(column)
+    assert list(map(str, again(column, kind).to_pylist())) == list(map(str, column.to_pylist()))  # 0.0 equals -0.0
+    assert again(again(column, "string"), kind).equals(column)
+
+
+def test_whole_floats_become_integers() -> None:
+    assert again(pa.array([1.0, -0.0, None, 2.0**62]), "int").to_pylist() == [1, 0, None, 2**62]
+
+
+def again(column: pa.Array, kind: ColumnType, name: str = "x") -> pa.Array:
+    """Return a day's column after it was declared as of another type."""
+    workload = declared(
+        columns={**COLUMNS, "courier": "int?", "x": f"{kind}?", **({name: kind} if name != "x" else {})}
+    )
+    rows = pa.table(
+        {
+            "id": [str(number) for number in range(len(column))],
+            "depot": ["a"] * len(column),
+            "at": [datetime(2024, 1, 8, tzinfo=UTC)] * len(column),
+        }
+    )
+    rows = rows.drop_columns([name] if name in rows.column_names else []).append_column(name, column)
+    return as_declared(workload, rows, date(2024, 1, 8))[name].combine_chunks()
+
+
+def test_what_is_as_declared_is_not_touched(store: Store) -> None:
+    done = run(store)
+    assert (done.days, done.rows, done.changes) == (2, 4, [])  # the rows' ids were others
+    files, day = sorted(Path(store.table("observations")).rglob("*")), date(2024, 1, 9)
+    assert run(store) == Migration(0, 0, [])
+    assert sorted(Path(store.table("observations")).rglob("*")) == files
+
+    other = DeltaTable(store.table("observations")).to_pyarrow_table(filters=[("date", "=", day)])
+    other = other.set_column(other.column_names.index("group"), "group", pa.array(["other", "other"]))
+    replace_rows(store, "observations", other, f"date = '{day}'")
+    before = file_digests(store, "observations")
+    assert run(store) == Migration(1, 2, [])
+    assert [row["group"] for row in rows(store)] == ['"a,b"'] * 4
+    after = file_digests(store, "observations")
+    assert {name for name in after if after[name] != before[name]} == {"2024-01-09"}
+
+
+def test_a_name_with_other_capitals_is_refused_until_it_is_rewritten(store: Store) -> None:
+    changes = {"columns": {**{n: kind for n, kind in COLUMNS.items() if n != "kg"}, "KG": "float?"}}
+    changes["label"] = {"column": "KG", "above": 1}
+    with pytest.raises(OtherColumns, match=r"'kg' has other capitals in the table than 'KG' declared; .* migrate made"):
+        check_observations(declared(**changes), store.open("observations"))
+    assert run(store, **changes).changes == ["kg: now KG"]
+    check_observations(declared(**changes), store.open("observations"))
+    assert [row["KG"] for row in rows(store)] == [None, 1.5, None, 1.5]
+
+
+def test_which_deliveries_the_days_were_is_still_known(store: Store) -> None:
+    days = [date(2024, 1, 8), date(2024, 1, 9)]
+    files = {day: landed_file(store, day) for day in days}
+    Path(store.landing()).mkdir(parents=True)
+    for file in files.values():
+        Path(file).write_text("delivered")
+        os.utime(file, (1, 1))
+    write_facts(store, day_facts(store, deliveries({days[0]: files[days[0]]}), {days[0]: "2:a"}))
+    written = written_at(store)
+    time.sleep(0.002)
+    run(store, columns={**COLUMNS, "id": "int"})
+    facts = read_facts(store, "observations", file_digests(store, "observations"))
+    assert list(facts) == ["2024-01-08"]  # of the other day, when its rows were written
+    assert facts["2024-01-08"].rows == 2
+    assert facts["2024-01-08"].content["2024-01-08"] != "2:a"
+    assert written_at(store) == written
+    assert ingested_days(store, files) == set(days)
+    os.utime(files[days[0]], (2, 2))
+    os.utime(files[days[1]], ns=(0, (written[days[1]] + 1) * 1_000_000))
+    assert ingested_days(store, files) == set()
 
 
 def test_without_the_table_it_says_which_stage_writes_it(tmp_path: Path) -> None:
@@ -148,3 +285,6 @@ def test_the_command_tells_what_it_did(
         main(["migrate", "made"])
     assert exit_info.value.code == 0
     assert capsys.readouterr().out == "made: rewrote 4 rows of 2 days (id: string -> int64); run features again\n"
+    with pytest.raises(SystemExit):
+        main(["migrate", "made"])
+    assert capsys.readouterr().out == "made: rewrote nothing: all rows are as they are declared now\n"

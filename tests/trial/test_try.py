@@ -83,10 +83,7 @@ def test_the_figures_equal_an_independent_computation(home: Any) -> None:
 
 def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     from_files = home.tried()
-    workload = load_workload(home.folder / "trains.yaml")
-    days = pd.date_range("2024-01-01", "2024-02-11").date
-    good = check_days(Context(workload, home.folder, home.store), days).rows
-    write_deltalake(home.store.table("observations"), good, partition_by=["date"])
+    in_table(home)
     from_table = home.tried()
     assert from_files["source"] == "28 landed files"
     assert from_table["source"] == "observations, version 0"
@@ -94,6 +91,36 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
         trial | {"seconds": 0, "source": "", "training": None, "fits": None} for trial in (from_files, from_table)
     ]
     assert untimed[0] == untimed[1]
+
+
+def in_table(home: Any) -> None:
+    """Land the files and bring them into `observations`."""
+    home.run()
+    context = Context(load_workload(home.folder / "trains.yaml"), home.folder, home.store)
+    good = check_days(context, pd.date_range("2024-01-01", "2024-02-11").date).rows
+    write_deltalake(home.store.table("observations"), good, partition_by=["date"])
+
+
+def test_a_new_column_has_no_value_in_the_rows_of_before(home: Any) -> None:
+    in_table(home)
+    before = home.tried()
+    home.declare(yaml=lambda yaml: yaml.replace("columns: {", 'columns: {weather: "string?", '))
+    assert home.tried()["decision"] == before["decision"]
+
+
+OTHERS = {
+    "of another type": ("line: int", "line: string", "'line' is int64 in the table, string declared"),
+    "with other capitals": ("warm: ", "Warm: ", "'warm' has other capitals in the table than 'Warm' declared"),
+    "new and required": ("columns: {", "columns: {weather: string, ", "no value of the new column 'weather'"),
+}
+
+
+@pytest.mark.parametrize(("before", "now", "problem"), OTHERS.values(), ids=OTHERS)
+def test_columns_that_ingest_would_refuse_are_refused_alike(home: Any, before: str, now: str, problem: str) -> None:
+    in_table(home)
+    home.declare(yaml=lambda yaml: yaml.replace(before, now))
+    code, _, err = home.run()
+    assert (code, problem in err, err.count("\n")) == (1, True, 1)
 
 
 def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -> None:

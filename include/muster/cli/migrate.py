@@ -13,9 +13,12 @@ from muster.settings import settings
 def migrate(
     workload: Annotated[str, typer.Argument(help="A workload: a file of the workloads' folder, without .yaml.")],
 ) -> None:
-    """Rewrite the rows of `observations` when the type of a column has changed; pause the workload's ingest first."""
+    """Rewrite the rows of `observations` as columns and keys are declared now; pause the workload's ingest first."""
     from muster.ingest.migration import migrate
 
     done = migrate(Context.named(workload, settings()))
-    changes = "; ".join(done.changes) or "no column has another type"
+    if not (done.days or done.changes):
+        typer.echo(f"{workload}: rewrote nothing: all rows are as they are declared now")
+        return
+    changes = "; ".join(done.changes) or "no column is another"
     typer.echo(f"{workload}: rewrote {done.rows:,} rows of {done.days:,} days ({changes}); run features again")

@@ -11,13 +11,17 @@ from muster.context import Context, PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.made_from import Sources, slice_days
 from muster.storage.evolution import check_observations
-from muster.storage.provenance import Fact, file_digests, read_facts
+from muster.storage.provenance import Fact, file_digests, newest_facts, read_facts
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+
+REWRITTEN = "rewritten since it was built"
+"""Why a slice is out of date whose facts are all about other files: by OPTIMIZE, by hand, by a job that was killed."""
 
 
 class NoObservations(MusterError):
@@ -107,12 +111,13 @@ def slices_to_build(context: PartitionContext, quiet: bool = False) -> Slices:
 def out_of_date(context: Context, days: DateRange) -> dict[date, str]:
     """Return the slices of `days` that are known to be out of date, or were not built, and why.
 
-    Of a slice that another Muster built, nothing is known: it is taken as it is, until features builds it again.
+    Of a slice without any fact, as another Muster built it, nothing is known: it is taken as it is, until features
+    builds it again.
     """
     sources, built = Sources.now(context), _Built.now(context)
     concerned = {day for day in sources.observed | built.firsts if _overlap(slice_days(context.workload, day), days)}
     missing = {day: "not built" for day in concerned - built.firsts}
-    return {**missing, **built.out_of_date(sources, concerned & built.facts.keys())}
+    return {**missing, **built.out_of_date(sources, concerned & (built.facts.keys() | built.rewritten))}
 
 
 def check_up_to_date(context: PartitionContext, days: DateRange) -> None:
@@ -134,19 +139,29 @@ class _Built:
     ranges: Mapping[date, DateRange]
     """By its first day, the days of each: those of the schedule that it was built by."""
     facts: Mapping[date, Fact]
+    """What is known of their present files."""
+    rewritten: set[date]
+    """Those of which nothing but facts about files of before is known: these rows may be anybody's."""
 
     @classmethod
     def now(cls, context: Context) -> _Built:
-        files = file_digests(context.store, "features")
-        facts = {date.fromisoformat(name): fact for name, fact in read_facts(context.store, "features", files).items()}
-        ranges = {day: slice_days(context.workload, day) for day in map(date.fromisoformat, files)}
-        for day, fact in facts.items():
-            every = fact.made_from["schedule"]["every"]
-            ranges[day] = DateRange(day, day + timedelta(days=every))
-        return cls({day for day in ranges if slice_of(context.workload, day) == day}, ranges, facts)
+        workload, store = context.workload, context.store
+        files = file_digests(store, "features")
+        facts = {date.fromisoformat(name): fact for name, fact in read_facts(store, "features", files).items()}
+        before = {date.fromisoformat(name): fact for name, fact in newest_facts(store, "features").items()}
+        ranges = {day: slice_days(workload, day) for day in map(date.fromisoformat, files)}
+        rewritten = (before.keys() & ranges.keys()) - facts.keys()
+        for day in facts:
+            ranges[day] = DateRange(day, day + timedelta(days=_every(facts[day])))
+        for day in rewritten:  # by whichever schedule: the longer leaves no row of it behind
+            ranges[day] = DateRange(day, day + timedelta(days=max(_every(before[day]), workload.schedule.every)))
+        return cls({day for day in ranges if slice_of(workload, day) == day}, ranges, facts, rewritten)
 
     def out_of_date(self, sources: Sources, concerned: set[date]) -> dict[date, str]:
-        reasons = {day: sources.why_out_of_date(day, self.facts.get(day)) for day in concerned & self.firsts}
+        reasons = {
+            day: REWRITTEN if day in self.rewritten else sources.why_out_of_date(day, self.facts.get(day))
+            for day in concerned & self.firsts
+        }
         return {day: why for day, why in sorted(reasons.items()) if why is not None}
 
     def with_overlapped(self, sources: Sources, first_days: set[date]) -> tuple[set[date], set[date]]:
@@ -163,6 +178,11 @@ class _Built:
             if (beyond & sources.observed) <= first_days:
                 return first_days, overlapped
             first_days |= beyond & sources.observed
+
+
+def _every(fact: Fact) -> int:
+    every: int = fact.made_from["schedule"]["every"]
+    return every
 
 
 def _observed(workload: Workload, first_days: list[date]) -> list[DateRange]:

@@ -5,29 +5,62 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from pyarrow.fs import FileSystem
+import pyarrow as pa
+from pyarrow.fs import FileInfo, FileSystem
 
-from muster.storage.provenance import NO_ROWS, Fact, file_digests, read_facts
+from muster.storage.provenance import NO_ROWS, Fact, file_digests, newest_facts
 from muster.storage.store import Store
 
 
 def deliveries(files: Mapping[date, str]) -> dict[date, str]:
     """Return day -> what tells one delivery of its landed file from another: size and time, without reading it."""
-    places = {day: FileSystem.from_uri(file) for day, file in files.items()}
-    known = {day: system.get_file_info(path) for day, (system, path) in places.items()}
-    return {day: f"{info.size} bytes, {info.mtime_ns}" for day, info in known.items()}
+    return {day: _delivery(info) for day, info in _infos(files).items()}
 
 
 def ingested_days(store: Store, landed: Mapping[date, str]) -> set[date]:
     """Return those of the days with `landed` files that were ingested, and whose file was not delivered again since.
 
-    Of a day that another Muster ingested it is not known which delivery it was: it is taken as it is.
+    The newest fact of a day says which delivery it was, also where its rows were rewritten since; an ingest that was
+    killed before it wrote a fact leaves the older one. Of a day that another Muster ingested there is none: it is taken
+    as it is, unless its landed file is younger than its rows.
     """
-    files = file_digests(store, "observations")
-    facts = read_facts(store, "observations", files)
-    there = {day: day.isoformat() for day in landed if day.isoformat() in files.keys() | facts.keys()}
-    now = deliveries({day: landed[day] for day, name in there.items() if name in facts})
-    return {day for day, name in there.items() if name not in facts or facts[name].made_from["delivery"] == now[day]}
+    facts, written = newest_facts(store, "observations"), written_at(store)
+    there = {day for day in landed if day in written or _has_no_rows(facts.get(day.isoformat()))}
+
+    def is_brought(day: date, info: FileInfo) -> bool:
+        fact = facts.get(day.isoformat())
+        if fact is None:
+            return bool(info.mtime_ns // 1_000_000 <= written[day])
+        return bool(fact.made_from["delivery"] == _delivery(info))
+
+    infos = _infos({day: landed[day] for day in there})
+    return {day for day, info in infos.items() if is_brought(day, info)}
+
+
+def written_at(store: Store) -> dict[date, int]:
+    """Return each day of `observations` that has rows -> when the oldest of its files was written, in milliseconds."""
+    table = store.open("observations")
+    if table is None:
+        return {}
+    times: dict[date, int] = {}
+    for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        day, at = date.fromisoformat(str(file["partition.date"])), file["modification_time"]
+        times[day] = min(at, times.get(day, at))
+    return times
+
+
+def _has_no_rows(fact: Fact | None) -> bool:
+    """Return whether the day was ingested, and nothing of it was accepted, or its file is a header only."""
+    return fact is not None and not fact.files
+
+
+def _infos(files: Mapping[date, str]) -> dict[date, FileInfo]:
+    places = {day: FileSystem.from_uri(file) for day, file in files.items()}
+    return {day: system.get_file_info(path) for day, (system, path) in places.items()}
+
+
+def _delivery(info: FileInfo) -> str:
+    return f"{info.size} bytes, {info.mtime_ns}"
 
 
 def day_facts(store: Store, delivered: Mapping[date, str], content: Mapping[date, str]) -> list[Fact]:

@@ -1,10 +1,11 @@
-"""Rewrite the rows of `observations` as they are declared now, when a column's type or the keys have changed."""
+"""Rewrite the rows of `observations` as they are declared now: as ingest would, had they landed today."""
 
 from __future__ import annotations
 
 import json
-import time
 import uuid
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -15,25 +16,35 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from muster.context import Context
-from muster.errors import MusterError
-from muster.ingest.names import buckets, names, text
-from muster.storage.evolution import check_new_columns, column_types
+from muster.errors import MusterError, bounded
+from muster.ingest.arrivals import day_facts, written_at
+from muster.ingest.landed_files import TextBlock
+from muster.ingest.names import text
+from muster.ingest.row_checks import check_rows, good_rows
+from muster.printable import cell
+from muster.storage.evolution import by_lower_case, check_new_columns, column_types
+from muster.storage.provenance import content_digest, file_digests, newest_facts, write_facts
 from muster.storage.query import NotWritten
-from muster.storage.tables import observations_schema
+from muster.storage.store import Store
+from muster.storage.tables import STRING, observations_schema
+from muster.workload.column import ColumnType
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from deltalake.transaction import AddAction, RemoveAction
 
 
-class NoSuchValue(MusterError):
-    """Raised when a value of before cannot be one of the type that is declared now: no row was rewritten."""
+class RefusedRows(MusterError):
+    """Raised when ingest would refuse rows of before as they are declared now: no row was rewritten."""
 
-    def __init__(self, workload: Workload, column: str, day: date, problem: Exception) -> None:
-        kind = workload.columns[column].type
+    def __init__(self, workload: Workload, day: date, refused: pa.Table) -> None:
+        reasons = Counter(refused["reason"].to_pylist()).most_common()
+        rows = [f"{row['reason']}: {cell(row['row'], 200)}" for row in refused.slice(0, 3).to_pylist()]
         super().__init__(
-            f"{workload.name}: '{column}' of {day} does not read as {kind}: {str(problem)[:200]}; "
-            f"nothing was rewritten; declare '{column}' as before"
+            f"{workload.name}: as declared now, ingest would refuse {refused.num_rows} rows of {day}: "
+            f"{bounded((f'{reason} ({count})' for reason, count in reasons), 5)}; the first: {'; '.join(rows)}; "
+            "nothing was rewritten. Declare what they do not fit as before, or have these rows delivered again as they "
+            "should be, and ingested as declared before, then migrate again"
         )
 
 
@@ -48,69 +59,74 @@ class Migration:
 
 
 def migrate(context: Context) -> Migration:
-    """Rewrite all rows of `observations` in one commit, a day at a time: no more than a day is held in memory.
+    """Rewrite the rows of `observations` in one commit, a day at a time: no more than a day is held in memory.
 
-    Values are cast to the declared types, columns that are new get no value, those that are not declared any more go;
-    group, bucket and row_id are made anew. An ingest at the same time may be lost: it is to be paused first.
+    Every row of before goes through ingest's own checks, as text. Columns that are new get no value, those that are not
+    declared any more go; group, bucket and row_id are made anew. Where no column is another, only days that have other
+    rows now are rewritten. An ingest at the same time may be lost: it is to be paused first.
 
     Raises:
         NotWritten: when there is no such table yet.
         RequiredColumn: when a new column must have a value.
-        NoSuchValue: when a value does not fit the declared type.
+        RefusedRows: when ingest would refuse a row.
     """
     workload, store = context.workload, context.store
     table = store.open("observations")
     if table is None:
         raise NotWritten(workload.name, "observations")
     check_new_columns(workload, table)
-    schema, source = observations_schema(workload), table.to_pyarrow_dataset()
+    schema, source, times = observations_schema(workload), table.to_pyarrow_dataset(), written_at(store)
+    changes = _changes(column_types(table), schema)
     filesystem, folder = FileSystem.from_uri(store.table("observations"))
     written: list[AddAction | RemoveAction] = []
-    count = 0
+    counts: dict[date, int] = {}
     try:
-        for day in sorted(store.days("observations")):
-            rows = as_declared(workload, source.to_table(filter=pc.field("date") == day), day)
-            written.append(_write(filesystem, folder, rows.drop_columns("date"), day))
-            count += rows.num_rows
+        for day in sorted(times):
+            before = source.to_table(filter=pc.field("date") == day)
+            rows = as_declared(workload, before, day)
+            if changes or not rows.equals(before.select(schema.names).cast(schema)):
+                written.append(_write(filesystem, folder, rows.drop_columns("date"), day, times[day]))
+                counts[day] = rows.num_rows
     except BaseException:
         for action in written:
             filesystem.delete_file(f"{folder}/{action.path}")
         raise
-    table.create_write_transaction(written, "overwrite", schema, partition_by=["date"])
-    return Migration(len(written), count, _changes(column_types(table), schema))
+    if changes or written:
+        replaced = None if changes else [("date", "in", [str(day) for day in counts])]
+        table.create_write_transaction(written, "overwrite", schema, partition_by=["date"], partition_filters=replaced)
+        _write_facts(store, counts)
+    return Migration(len(counts), sum(counts.values()), changes)
 
 
 def as_declared(workload: Workload, rows: pa.Table, day: date) -> pa.Table:
     """Return a day's rows of before with the columns of `observations_schema`.
 
     Raises:
-        NoSuchValue: when a value does not fit the declared type.
+        RefusedRows: when ingest would refuse one, or two share what is to be unique.
     """
-    schema, columns = observations_schema(workload), {"date": pa.repeat(pa.scalar(day), rows.num_rows)}
-    for name in workload.columns:
-        kind = schema.field(name).type
-        if name not in rows.column_names:
-            columns[name] = pa.nulls(rows.num_rows, kind)
-            continue
-        try:
-            columns[name] = _cast(rows[name], kind)
-        except pa.ArrowInvalid as error:
-            raise NoSuchValue(workload, name, day, error) from error
-    for name, named_by in (("group", workload.keys), ("row_id", workload.unique)):
-        columns[name] = names([pa.chunked_array(columns[key]).combine_chunks() for key in named_by])
-    columns["bucket"] = buckets(columns["group"], workload.features.buckets)
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+    before = {name.lower(): column for name, column in zip(rows.column_names, rows.columns, strict=True)}
+    texts = {name: _texts(before.get(name.lower()), column.type) for name, column in workload.columns.items()}
+    blocks = pa.table({name: pa.nulls(rows.num_rows, STRING) if t is None else t for name, t in texts.items()})
+    checked = check_rows(workload, day, (TextBlock(batch, []) for batch in blocks.to_batches()))
+    refused = checked.filter(checked["reason"].is_valid())
+    if refused.num_rows:
+        raise RefusedRows(workload, day, refused.select(["reason", "row"]))
+    return good_rows(workload, checked)
 
 
-def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    return (
-        pa.chunked_array([text(chunk) for chunk in values.chunks], kind)
-        if pa.types.is_string(kind)
-        else values.cast(kind)
-    )
+def _texts(values: pa.ChunkedArray | None, kind: ColumnType) -> pa.ChunkedArray | None:
+    """Return values as texts that read as these very values; whole floats as a column of integers has them landed."""
+    if values is None:
+        return None
+    if kind == "int" and pa.types.is_floating(values.type):
+        floats = values.to_pylist()
+        whole = [None if x is None else str(int(x)) if x.is_integer() else repr(x) for x in floats]
+        return pa.chunked_array([whole], STRING)
+    return pa.chunked_array([text(chunk) for chunk in values.chunks], STRING)
 
 
-def _write(filesystem: FileSystem, folder: str, rows: pa.Table, day: date) -> AddAction:
+def _write(filesystem: FileSystem, folder: str, rows: pa.Table, day: date, at: int) -> AddAction:
+    """Write a day's file. It keeps the time `at` of the rows of before: deliveries may be younger."""
     from deltalake.transaction import AddAction
 
     path = f"date={day}/part-{uuid.uuid4()}.parquet"
@@ -118,15 +134,27 @@ def _write(filesystem: FileSystem, folder: str, rows: pa.Table, day: date) -> Ad
     pq.write_table(rows, f"{folder}/{path}", filesystem=filesystem)
     size = filesystem.get_file_info(f"{folder}/{path}").size
     stats = json.dumps({"numRecords": rows.num_rows})
-    return AddAction(path, size, {"date": day.isoformat()}, int(time.time() * 1000), True, stats)
+    return AddAction(path, size, {"date": day.isoformat()}, at, True, stats)
 
 
-def _changes(before: dict[str, pa.DataType], now: pa.Schema) -> list[str]:
-    added = [f"{field.name}: new" for field in now if field.name not in before]
-    gone = [f"{name}: gone" for name in before if name not in now.names]
-    other = [
-        f"{n}: {kind} -> {now.field(n).type}"
-        for n, kind in before.items()
-        if n in now.names and now.field(n).type != kind
-    ]
-    return [*other, *added, *gone]
+def _write_facts(store: Store, counts: Mapping[date, int]) -> None:
+    """Write down of each day which delivery it still is, where that is known, and that its rows are others."""
+    known, files = newest_facts(store, "observations"), file_digests(store, "observations")
+    delivered = {day: known[str(day)].made_from["delivery"] for day in counts if str(day) in known}
+    content = {day: content_digest(counts[day], int(files[str(day)], 16)) for day in delivered}
+    if delivered:
+        write_facts(store, day_facts(store, delivered, content))
+
+
+def _changes(before: Mapping[str, pa.DataType], now: pa.Schema) -> list[str]:
+    known = by_lower_case(before)
+    other, added = [], []
+    for field in now:
+        name, kind = known.pop(field.name.lower(), (None, None))
+        if name is None:
+            added.append(f"{field.name}: new")
+        elif name != field.name:
+            other.append(f"{name}: now {field.name}" + (f", {kind} -> {field.type}" if kind != field.type else ""))
+        elif kind != field.type:
+            other.append(f"{name}: {kind} -> {field.type}")
+    return [*other, *added, *(f"{name}: gone" for name, _ in known.values())]

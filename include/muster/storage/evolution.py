@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -45,18 +46,21 @@ def check_observations(workload: Workload, table: DeltaTable | None) -> None:
 
     Raises:
         RequiredColumn: when a new column must have a value.
-        OtherColumns: when a column has another type.
+        OtherColumns: when a column has another type, or its name other capitals: Delta tells names apart by more only.
     """
     if table is None:
         return
     check_new_columns(workload, table)
-    types = column_types(table)
-    changed = [field for field in observations_schema(workload) if types.get(field.name, field.type) != field.type]
-    if changed:
-        raise OtherColumns(
-            workload,
-            [f"'{field.name}' is {types[field.name]} in the table, {field.type} declared" for field in changed],
-        )
+    columns = by_lower_case(column_types(table))
+    problems = []
+    for field in observations_schema(workload):
+        name, kind = columns.get(field.name.lower(), (field.name, field.type))
+        if name != field.name:
+            problems.append(f"'{name}' has other capitals in the table than '{field.name}' declared")
+        elif kind != field.type:
+            problems.append(f"'{name}' is {kind} in the table, {field.type} declared")
+    if problems:
+        raise OtherColumns(workload, problems)
 
 
 def check_new_columns(workload: Workload, table: DeltaTable) -> None:
@@ -65,10 +69,15 @@ def check_new_columns(workload: Workload, table: DeltaTable) -> None:
     Raises:
         RequiredColumn: for the first that may not.
     """
-    there = column_types(table)
+    there = by_lower_case(column_types(table))
     for name, column in workload.columns.items():
-        if name not in there and not column.optional:
+        if name.lower() not in there and not column.optional:
             raise RequiredColumn(workload, name)
+
+
+def by_lower_case(columns: Mapping[str, pa.DataType]) -> dict[str, tuple[str, pa.DataType]]:
+    """Return each name in lower case, by which a Delta table knows it -> the name as it is written, and the type."""
+    return {name.lower(): (name, kind) for name, kind in columns.items()}
 
 
 def column_types(table: DeltaTable) -> dict[str, pa.DataType]:

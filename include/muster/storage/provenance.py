@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -67,16 +67,26 @@ def read_facts(store: Store, table: str, files: Mapping[str, str]) -> dict[str, 
     A slice that has a fact and is not among `files` is known to hold no row. A job that died between its rows and its
     facts, and rows that somebody else wrote, leave files without a fact: none of other files is ever taken for theirs.
     """
+    return {fact.slice: fact for fact in _facts(store, table) if fact.files == files.get(fact.slice, "")}
+
+
+def newest_facts(store: Store, table: str) -> dict[str, Fact]:
+    """Return slice -> the fact that was written down last, whatever its files are now.
+
+    It says where a slice came from, not what it holds: its rows may have been rewritten since.
+    """
+    return {fact.slice: fact for fact in _facts(store, table)}
+
+
+def _facts(store: Store, table: str) -> Iterator[Fact]:
+    """Yield all facts about a table, the oldest first."""
     delta = store.open("provenance")
     if delta is None:
-        return {}
+        return
     rows = delta.to_pyarrow_dataset().to_table(filter=pc.field("table") == table)
-    facts = {}
     for row in rows.sort_by("at").to_pylist():
-        if row["files"] == files.get(row["slice"], ""):
-            contents = {name: json.loads(row[name]) for name in ("content", "made_from")}
-            facts[row["slice"]] = Fact(table, row["slice"], row["files"], **contents)
-    return facts
+        contents = {name: json.loads(row[name]) for name in ("content", "made_from")}
+        yield Fact(table, row["slice"], row["files"], **contents)
 
 
 def write_facts(store: Store, facts: Iterable[Fact]) -> None:

@@ -15,6 +15,7 @@ from muster.context import Context
 from muster.errors import WrongArgument, bounded
 from muster.ingest.landed_files import has_rows, landed_file
 from muster.ingest.landing import land, landed_days
+from muster.storage.evolution import check_observations
 from muster.storage.row_filter import NotAGroup
 from muster.storage.tables import observations_schema
 from muster.trial.landed_rows import landed_group
@@ -104,14 +105,16 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     """Return the group's observations of `days`.
 
     The table answers when it has every landed day of them that has rows; else the landed files do, each row checked as
-    ingest checks.
+    ingest checks. Of a column that is so new that the table does not have it yet its rows have no value.
 
     Raises:
+        OtherColumns, RequiredColumn: when ingest and features would refuse the table as it is declared now.
         UnknownGroup: naming the nearest groups that there are.
         NothingLanded: when no day of them is known.
         BadFile: for a landed file that ingest would refuse.
     """
     workload, store, all_days = context.workload, context.store, set(days.days())
+    check_observations(workload, store.open("observations"))
     landed, in_table = landed_days(store) & all_days, store.days("observations") & all_days
     if not landed and not in_table:
         raise NothingLanded(workload.name, days, store.landing())
@@ -133,6 +136,9 @@ def _from_table(context: Context, group: str, days: DateRange) -> GroupObservati
     if rows.num_rows == 0:
         known = dataset.to_table(columns=["group"], filter=within)["group"].unique().to_pylist()
         raise UnknownGroup(workload.name, group, days, known)
+    for column in observations_schema(workload):
+        if column.name not in rows.column_names:
+            rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
     return GroupObservations(
         rows.select(observations_schema(workload).names), f"observations, version {table.version()}"
     )

@@ -19,6 +19,7 @@ from muster.errors import MusterError
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import FeatureFunction, compute
+from muster.storage.tables import FEATURE_ERROR
 from muster.training.bucket import run_window, train_bucket
 from muster.training.estimator import EstimatorFactory
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
@@ -58,7 +59,7 @@ class Trial:
     def summary(self) -> dict[str, Row]:
         """Return each feature's mean, spread, range and share of missing values."""
         declared = self.features.schema.names[self.features.schema.get_field_index("label") + 1 :]
-        return {name: _feature_summary(self.features[name].to_numpy()) for name in declared}
+        return {name: _feature_summary(self.features[name].to_numpy()) for name in declared if name != FEATURE_ERROR}
 
 
 def try_group(context: PartitionContext, group: str) -> Trial:
