@@ -60,11 +60,6 @@ class Answers(NamedTuple):
     fallback: np.ndarray
 
 
-def no_answers(rows: int, why: str | None) -> Answers:
-    """Return answers without a score, that may be filled in."""
-    return Answers(np.full(rows, np.nan), origin_run=np.full(rows, None, object), fallback=np.full(rows, why, object))
-
-
 class _Entry(NamedTuple):
     shard: str
     offset: int
@@ -207,7 +202,7 @@ class Pack:
             UnknownGroups: when groups have no model and the fallback is `error`.
         """
         n = len(groups)
-        answers = no_answers(n, None)
+        answers = Answers(np.full(n, np.nan), np.full(n, None, object), np.full(n, None, object))
         slices = list(_rows_by_group(groups))
         if self.about["fallback"] == "error" and (missing := self.without_model(name for name, _ in slices)):
             raise UnknownGroups(missing)

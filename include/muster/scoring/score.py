@@ -19,7 +19,7 @@ from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, groups_of, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
-from muster.models.reader import Answers, Pack, no_answers
+from muster.models.reader import Answers, Pack
 from muster.storage.store import Store
 from muster.storage.tables import FEATURE_ERROR, PREDICTIONS
 from muster.workload.spec import Parent, Workload
@@ -111,7 +111,8 @@ def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
 
 def _answers(pack: Pack, rows: pa.Table, columns: Sequence[str]) -> Answers:
     """Return the pack's answers; a row that has no features has no score."""
-    answers = no_answers(rows.num_rows, NO_FEATURES)
+    count = rows.num_rows
+    answers = Answers(np.full(count, np.nan), np.full(count, None, object), np.full(count, NO_FEATURES, object))
     known = np.flatnonzero(pc.is_null(rows[FEATURE_ERROR]))
     asked = rows.take(known)
     matrix = np.column_stack([asked[name].to_numpy() for name in columns]).astype(np.float64, copy=False)
