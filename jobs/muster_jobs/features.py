@@ -5,32 +5,33 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from muster.features.compute import PARENT_COLUMN, row_schema, with_parent_names
 from muster.features.content import CONTENT, bucket_content, day_digests, slice_facts
-from muster.features.each_group import check_failed, compute_each
+from muster.features.each_group import FeaturesFailed, check_failed, compute_each
 from muster.features.files import files_of
 from muster.features.slices import Slices, slices_to_build
 from muster.ingest.quiet_days import quiet
 from muster.storage.provenance import write_facts
 from muster.storage.tables import FEATURE_ERROR, observations_schema
 from muster.training.bins import balance
-from muster.workload.functions import PREFIX, function
+from muster.workload.functions import function
 from muster.workload.spec import Parent, Workload
 from muster_jobs import groups
 from muster_jobs.collation import without_collation
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
+from muster_jobs.own_code import WithOwnCode
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -44,21 +45,24 @@ def run(job: Job) -> dict[str, Any]:
     )
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
     rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
-    job.replace(rows, "features", f"partition IN ({replaced})")
-    counts, content, errors = _content(job, slices)
+    version = job.commit(rows, "features", f"partition IN ({replaced})")
+    counts, content, errors = _content(job, slices, version)
     for group, error in sorted(errors.items()):
         print(f"features of '{group}' failed: {error}", file=sys.stderr)  # noqa: T201 - the job's log
-    check_failed(job.workload, errors, counts["groups"])  # before the slices are taken for up to date
-    write_facts(job.store, slice_facts(slices.sources, slices.first_days, content, counts["features_version"]))
+    facts = slice_facts(slices.sources, slices.first_days, content, version)
+    try:
+        check_failed(job.workload, errors, counts["groups"])
+    except FeaturesFailed:  # written as they are; so they are out of date, and nothing learns from them
+        write_facts(job.store, [replace(fact, made_from={**fact.made_from, "function": "failed"}) for fact in facts])
+        raise
+    write_facts(job.store, facts)
     return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts, "failed": len(errors)}
 
 
 def _compute_features(job: Job, slices: Slices) -> DataFrame:
     """Run the workload's function on whole groups, a bucket at a time."""
     workload, days = job.workload, slices.days
-    own = function(workload, job.context.folder, workload.features.function)
-    if own.__module__.startswith(PREFIX):  # the workers have no such file
-        cloudpickle.register_pickle_by_value(sys.modules[own.__module__])
+    own = WithOwnCode(function(workload, job.context.folder, workload.features.function), job.context)
 
     def of_bucket(rows: pa.Table) -> pa.Table:
         return with_parent_names(workload, compute_each(workload, own, rows.drop_columns("bucket"), days))
@@ -103,12 +107,12 @@ def _sampled(workload: Workload) -> Column:
     return F.crc32("row_id") < int(share * 2**32)
 
 
-def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+def _content(job: Job, slices: Slices, version: int) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
     """Return counts of what was written, day -> the digest of its rows, and group -> the error of the function.
 
     Executors read back what they have written.
     """
-    workload, written = job.workload, job.store.open("features")
+    workload, written = job.workload, job.store.open("features", version)
     built = {first.isoformat() for first in slices.first_days}
     files: dict[int, list[str]] = {}
     rows: Counter[int] = Counter()
@@ -121,7 +125,7 @@ def _content(job: Job, slices: Slices) -> tuple[dict[str, Any], dict[str, str], 
         held = job.over_bins(balance(rows, job.bins), lambda bucket: bucket_content(workload, files[bucket]), CONTENT)
     counts = {name: pc.sum(held[name]).as_py() or 0 for name in ("rows", "groups", "parents")}
     errors = {group: error for text in held["errors"].to_pylist() for group, error in json.loads(text).items()}
-    counts["features_version"] = written.version() if written else None
+    counts["features_version"] = version
     return counts, day_digests(held["days"].to_pylist()), errors
 
 

@@ -48,8 +48,8 @@ def run(job: Job) -> dict[str, Any]:
         check_refused(job.workload, reasons_by_day)
         observations = _observation_rows(job, rows)
         content = day_contents(observations, job.workload.columns)
-        job.replace(observations.repartition(job.bins, "date"), "observations", where)
-        write_facts(job.store, day_facts(job.store, delivered, content))
+        version = job.commit(observations.repartition(job.bins, "date"), "observations", where)
+        write_facts(job.store, day_facts(job.store, delivered, content, version))
     finally:
         rows.unpersist()
     good = reasons.pop(None, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from muster.context import Context, PartitionContext
 from muster.mlflow import budget
 from muster.settings import Settings
-from muster.storage.delta import created, replace_rows
+from muster.storage.delta import created, marked_version, replace_rows
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
 from muster.workload.spec import Workload
@@ -128,10 +129,16 @@ class Job:
         else:
             CONFLICTS(self._replace_on_spark, rows, table, where)
 
-    def _replace_on_spark(self, rows: DataFrame, table: str, where: str) -> None:
+    def commit(self, rows: DataFrame, table: str, where: str) -> int:
+        """Do as `replace`; return the Delta version of this commit, which others' may have followed by now."""
+        mark = str(uuid.uuid4())
+        CONFLICTS(self._replace_on_spark, rows, table, where, userMetadata=mark)
+        return marked_version(self.store, table, mark)
+
+    def _replace_on_spark(self, rows: DataFrame, table: str, where: str, **marked: str) -> None:
         there = created(self.store, table, TABLES[table].schema(self.workload)).schema().fields
         by, added = TABLES[table].partitioned_by, set(rows.columns) - {field.name for field in there}
-        options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower()}
+        options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower(), **marked}
         writer = rows.write.format("delta").mode("overwrite").options(**options)
         (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
         while self._observed:
@@ -163,15 +170,18 @@ class Job:
         """Plan the work, each bucket's MLflow calls in a column beside its first row."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
+        from muster_jobs.own_code import WithOwnCode  # of pyspark
+
         counted = schema.append(pa.field(CALLS, pa.int64()))
         buckets_of_task = [list(buckets) for buckets in bins]
+        work = WithOwnCode(function, self.context)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for number in batch.column(0).to_pylist():
                     for bucket in buckets_of_task[number]:
                         before = budget.count()
-                        rows = function(bucket).cast(schema)
+                        rows = work(bucket).cast(schema)
                         calls = pa.array([budget.count() - before] + [0] * rows.num_rows, pa.int64())
                         rows = rows.append_column(counted.field(CALLS), calls.slice(0, rows.num_rows))
                         yield from rows.combine_chunks().to_batches(BATCH_ROWS)

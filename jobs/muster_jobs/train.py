@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import cloudpickle
 
 from muster.context import PartitionContext
 from muster.features.content import content_of
@@ -27,7 +25,6 @@ from muster.training.expected_groups import expected_groups
 from muster.training.fit import FitPlan, fit_plan
 from muster.training.outcome_tables import OUTCOMES, fits, ledger_rows, models_rows
 from muster.training.run_name import run_name
-from muster.workload.functions import PREFIX
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
@@ -74,9 +71,6 @@ def run(job: Job) -> dict[str, Any]:
 
 def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: Path) -> pa.Table:
     """Fit every group: a task a bin of buckets, the costliest bin first."""
-    own = sys.modules.get(PREFIX + job.workload.name)
-    if own is not None:  # the workers have no such file
-        cloudpickle.register_pickle_by_value(own)
     bins = balance(features.rows, job.bins)
     train = partial(_train_bucket, job.context, plan, features.files, folder)
     return job.over_bins(bins, train, OUTCOMES)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pickle
+import sys
 import zlib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +20,10 @@ from pyspark.sql import functions as F
 
 from muster import groups
 from muster.features.compute import compute
+from muster.features.each_group import FeaturesFailed
+from muster.features.slices import out_of_date, slices_to_build
 from muster.ingest.names import names
+from muster.storage.delta import marked_version
 from muster.storage.store import Store
 from muster.storage.tables import ARROW_TYPES, features_schema, observations_schema
 from muster.workload.column import ColumnType
@@ -209,6 +215,15 @@ def test_an_error_for_one_group_leaves_the_others_and_their_parents_as_they_are(
     assert set(theirs.loc[failed, "row_id"]) == row_ids
 
 
+def test_slices_of_a_function_that_fails_for_too_many_groups_are_out_of_date(make_job: MakeJob, tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text("def features(rows):\n    return rows['kg']\n")
+    (tmp_path / "made.yaml").write_text(DECLARED)
+    job = make_job("features", tmp_path / "made.yaml", PARTITION, write_observations(tmp_path, tmp_path / "made.yaml"))
+    with pytest.raises(FeaturesFailed, match=r"failed for 7 of 7 groups, .*: KeyError: 'kg' \(7\)"):
+        features.run(job)
+    assert out_of_date(job.context, job.windows.score) == {PARTITION: "another feature function"}
+
+
 def test_buckets_and_the_order_of_partitions_change_no_row(
     make_job: MakeJob, yaml: Path, tmp_path: Path, built_job: Job
 ) -> None:
@@ -220,3 +235,41 @@ def test_buckets_and_the_order_of_partitions_change_no_row(
     within = theirs["partition"] >= "2024-01-08"
     columns = [name for name in ours.columns if name != "bucket"]
     pd.testing.assert_frame_equal(theirs.loc[within, columns].reset_index(drop=True), ours[columns])
+
+
+def test_workers_run_the_code_of_the_driver_and_a_fact_is_of_its_own_commit(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml, lib = tmp_path / "made.yaml", tmp_path / "lib"
+    yaml.write_text(DECLARED)
+    (tmp_path / "made.py").write_text(f"import acme_hours\n{OWN.replace('SCALE * rows', 'acme_hours.scale() * rows')}")
+    lib.mkdir()
+    monkeypatch.syspath_prepend(str(lib))
+    root = write_observations(tmp_path, yaml)
+    for scale in (1, 20, 300):
+        (lib / "acme_hours.py").write_text(f"class Own:\n    scale = {scale}\n\n\ndef scale():\n    return {scale}\n")
+        for name in {"acme_hours", "muster_workload_made"} & sys.modules.keys():  # a job is a process of its own
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        job = make_job("features", yaml, PARTITION, root)
+        features.run(job)
+        assert set(table(job)["hour"]) == {6 * scale, 12 * scale, 18 * scale}
+        own = importlib.import_module("acme_hours").Own
+        stored = job.over_bins(
+            [[0]],
+            lambda bucket, own=own: pa.table(
+                {"stored": [pickle.dumps(own)], "module": [own.__module__], "scale": [own.scale]}
+            ),
+            pa.schema([("stored", pa.binary()), ("module", pa.string()), ("scale", pa.int64())]),
+        ).to_pylist()
+        assert [(pickle.loads(row["stored"]), row["scale"]) for row in stored] == [(own, scale)]
+    assert slices_to_build(job.context).reasons == {}
+
+    def after_another_wrote(store: Store, name: str, mark: str) -> int:
+        if name == "features":  # and the other died before it wrote its facts
+            write_deltalake(job.store.table(name), table(job), mode="overwrite", partition_by=["partition", "bucket"])
+        return marked_version(store, name, mark)
+
+    monkeypatch.setattr("muster_jobs.job.marked_version", after_another_wrote)
+    features.run(job)
+    assert slices_to_build(job.context).reasons[PARTITION] == "rewritten since it was built"

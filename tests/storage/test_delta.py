@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from muster.storage import delta
-from muster.storage.delta import replace_rows
+from muster.storage.delta import NoSuchCommit, marked_version, replace_rows
 from muster.storage.store import Store
 
 FIRST, SECOND = "2024-01-01", "2024-01-08"
@@ -90,3 +90,15 @@ def test_rows_of_another_partition_are_refused(store: Store) -> None:
     with pytest.raises(Exception, match="partition"):
         replace_rows(store, "ledger", rows, f"partition = '{FIRST}'")
     assert ledger_rows(store) == [(FIRST, "a")]
+
+
+@pytest.mark.parametrize("later", [0, 1, 30])
+def test_a_commit_is_told_from_those_of_others_by_its_mark(store: Store, later: int) -> None:
+    replace(store, FIRST, "a")
+    rows = pa.Table.from_pylist([{"partition": SECOND, "group": "b"}], COLUMNS)
+    for mark in ("another", "ours", *["later"] * later):
+        properties = CommitProperties(custom_metadata={"userMetadata": mark})
+        write_deltalake(store.table("ledger"), rows, mode="append", commit_properties=properties)
+    assert marked_version(store, "ledger", "ours") == 3
+    with pytest.raises(NoSuchCommit, match="'none'"):
+        marked_version(store, "ledger", "none")

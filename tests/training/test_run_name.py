@@ -69,6 +69,23 @@ def test_the_own_functions_code_is_part_of_the_name(name: Callable[..., str], fo
     assert name(algorithms={"one": "sklearn.linear_model.LogisticRegression"}) == builtin
 
 
+@pytest.mark.parametrize("step", ["acme_estimators.one.Own", "acme_estimators.one:make"])
+def test_the_code_of_an_own_class_is_part_of_the_name(
+    name: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    package = tmp_path / "lib" / "acme_estimators"
+    package.mkdir(parents=True)
+    (package / "one.py").write_text(
+        "from .two import Two\n\n\nclass Own(Two):\n    pass\n\n\ndef make():\n    return Own()"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    names = []
+    for power in (1, 1, 2):
+        (package / "two.py").write_text(f"class Two:\n    power = {power}\n")
+        names.append(name(algorithms={"one": step}))
+    assert names[0] == names[1] != names[2]
+
+
 def test_the_version_of_a_steps_own_library_is_part_of_the_name(
     name: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

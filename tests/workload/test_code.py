@@ -16,6 +16,7 @@ from muster.workload.spec import Workload
 WORKLOAD = Workload.model_construct(name="made")
 OWN = '''
 """A docstring."""
+import acme_effect
 import numpy as np
 from acme_features.late import late
 
@@ -23,6 +24,33 @@ SCALE = 2.0
 OTHER = 3.0
 TABLE = {}
 TABLE["a"] = 1
+RATES = []
+_ = RATES.append(1)
+SAME = RATES
+SAME += [5]
+
+
+class Kind:
+    kinds = []
+
+    def __init_subclass__(cls):
+        Kind.kinds.append(cls)
+
+
+class One(Kind):
+    factor = 3
+
+
+def set_scale():
+    global SCALE
+    SCALE = 7
+
+
+DONE: int = set_scale()
+
+
+def with_default(value=RATES.append(9)):
+    return value
 
 
 def features(rows):
@@ -44,14 +72,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workload's file that uses a package of one's own, which is not installed but on the path."""
     package = tmp_path / "lib" / "acme_features"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("VALUE = 1\n")
+    (tmp_path / "lib" / "acme_effect.py").write_text("X = 1\n")
     (package / "late.py").write_text("from .deep import hours\n\n\ndef late(rows):\n    return hours(rows)\n")
     (package / "deep.py").write_text("import pandas\n\n\ndef hours(rows):\n    return rows\n")
     (package / "apart.py").write_text("X = 1\n")
     (tmp_path / "made.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path / "lib"))
     yield tmp_path
-    for name in [name for name in sys.modules if name.startswith(("acme_features", "muster_workload_made"))]:
+    for name in [name for name in sys.modules if name.startswith(("acme_", "muster_workload_made"))]:
         del sys.modules[name]
 
 
@@ -75,7 +104,14 @@ COUNTS = [
     ("made.py", "rows * SCALE", "rows + SCALE"),
     ("made.py", "SCALE = 2.0", "SCALE = 2.5"),
     ("made.py", '["a"] = 1', '["a"] = 2'),
+    ("made.py", "RATES.append(1)", "RATES.append(2)"),
+    ("made.py", "SAME += [5]", "SAME += [6]"),
+    ("made.py", "factor = 3", "factor = 4"),
+    ("made.py", "SCALE = 7", "SCALE = 8"),
+    ("made.py", "RATES.append(9)", "RATES.append(10)"),
     ("lib/acme_features/late.py", "hours(rows)", "hours(rows) + 1"),
+    ("lib/acme_features/__init__.py", "VALUE = 1", "VALUE = 2"),
+    ("lib/acme_effect.py", "X = 1", "X = 2"),
     (DEEP, "return rows", "return rows + 1"),
 ]
 COUNTS_NOT = [

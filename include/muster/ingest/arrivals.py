@@ -63,12 +63,14 @@ def _delivery(info: FileInfo) -> str:
     return f"{info.size} bytes, {info.mtime_ns}"
 
 
-def day_facts(store: Store, delivered: Mapping[date, str], content: Mapping[date, str]) -> list[Fact]:
-    """Return what is to be written down about days that were just ingested, from their deliveries' `content`.
+def day_facts(
+    store: Store, delivered: Mapping[date, str], content: Mapping[date, str], version: int | None = None
+) -> list[Fact]:
+    """Return what is to be written down about days that were ingested at a version, from their deliveries' `content`.
 
     A day without content has no row: nothing of it was accepted, or its file is a header only.
     """
-    files = file_digests(store, "observations")
+    files = file_digests(store, "observations", version)
     facts = []
     for day, delivery in delivered.items():
         name, digest = day.isoformat(), content.get(day, NO_ROWS)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from muster.context import PartitionContext
 from muster.models.bundle import requirements
 from muster.models.manifest import allowed_imports
-from muster.workload.code import code_digest
+from muster.workload.code import code_digest, step_code
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
 """Another version of these may give another model of the same data."""
@@ -20,9 +20,9 @@ LIBRARIES = ("numpy", "scikit-learn", "scipy")
 def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
     """Return `<partition>-<8 hex digits>` of all that decides the models.
 
-    That is: the algorithms with their own code, the feature columns, the windows, the seed, the libraries' versions,
-    and `content`, each day's digest of the rows read. A description, an owner or a gate's threshold changes no model,
-    so no run; nor does its metric, unless a search chooses by it.
+    That is: the algorithms with their own code, functions and classes, the feature columns, the windows, the seed, the
+    libraries' versions, and `content`, each day's digest of the rows read. A description, an owner or a gate's
+    threshold changes no model, so no run; nor does its metric, unless a search chooses by it.
     """
     workload, windows = context.workload, context.windows
     searched = any(algorithm.search for algorithm in workload.algorithms.values())
@@ -31,7 +31,9 @@ def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
         "algorithms": {name: algorithm.model_dump(mode="json") for name, algorithm in workload.algorithms.items()},
         "metric": workload.gate.metric if searched else None,
         "code": {
-            step.name: code_digest(workload, context.folder, step.name) for step in workload.steps if ":" in step.name
+            step.name: code_digest(workload, context.folder, code)
+            for step in workload.steps
+            if (code := step_code(step)) is not None
         },
         "columns": workload.features.columns,
         "days": [windows.train.start, windows.train.stop, windows.partition],

@@ -1,20 +1,16 @@
-"""The code that a workload's own function is made of: what it uses of its file, and of one's own modules."""
+"""The code that a workload's own functions are made of: what they use of their file, and of one's own modules."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
-import importlib.util
-import sys
-import sysconfig
-from collections.abc import Iterable
 from pathlib import Path
 
+from muster.workload.algorithm import Step
 from muster.workload.functions import FunctionNotFound
+from muster.workload.own_modules import OwnModule, is_own, module_file, own_modules, with_packages
 from muster.workload.spec import Workload
-
-MUSTER = ("muster", "muster_jobs", "muster_airflow", "muster_local")
-"""Its own packages say by themselves when what they make is another (`features/made_from.py`)."""
 
 
 def code_digest(workload: Workload, folder: Path, reference: str) -> str:
@@ -28,29 +24,56 @@ def code_digest(workload: Workload, folder: Path, reference: str) -> str:
         FunctionNotFound: when the file that defines it is missing, or is no Python.
     """
     module, _, name = reference.rpartition(":")
-    file = _file(module) if module else folder / f"{workload.name}.py"
+    file = _file(workload, folder, module)
     if file is None:  # a package without source: the name is all there is
         return hashlib.sha256(reference.encode()).hexdigest()
     try:
-        used = _used(ast.parse(file.read_bytes()), name)
-        texts = [reference, *(ast.dump(node) for node in used), *_own_modules(used, module)]
+        tree = ast.parse(file.read_bytes())
+        used = _used(tree, name)
+        own = own_modules([*_packages(module), *used, *_imported_for_effect(tree)], module)
+        modules = [f"{own_name}: {ast.dump(ast.parse(text))}" for own_name, (_, text) in sorted(own.items())]
     except (OSError, SyntaxError, ValueError) as error:
         raise FunctionNotFound(reference, str(file), str(error)) from error
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return hashlib.sha256("\n".join([reference, *map(ast.dump, used), *modules]).encode()).hexdigest()
 
 
-def _own_modules(used: Iterable[ast.AST], module: str) -> list[str]:
-    """Return the text of every module of one's own that is imported by `used`, and by what that imports, by name."""
-    texts: dict[str, str] = {}
-    waiting = _imported(used, module)
-    while waiting:
-        name = waiting.pop()
-        file = _file(name) if name not in texts and _is_own(name, module) else None
-        if file is not None:
-            tree = ast.parse(file.read_bytes())
-            texts[name] = ast.dump(tree)
-            waiting |= _imported([tree], name)
-    return [f"{name}: {text}" for name, text in sorted(texts.items())]
+def step_code(step: Step) -> str | None:
+    """Return the reference by which `code_digest` knows a step's own code; None for a class of an installed library."""
+    if ":" in step.name:
+        return step.name
+    module, _, name = step.name.rpartition(".")
+    return f"{module}:{name}" if module and is_own(module) else None
+
+
+def workload_modules(workload: Workload, folder: Path) -> dict[str, OwnModule]:
+    """Return, by name, every module of one's own that the workload's functions and models are made of.
+
+    The workload's own file is none of them: it is no module that could be imported. What is no Python is left out:
+    nobody can run it.
+    """
+    references = [workload.features.function, *filter(None, map(step_code, workload.steps))]
+    named = {reference.rpartition(":")[0] for reference in references}
+    named |= {name for name, _, _ in (name.partition(":") for name in workload.pack.allowed_imports) if is_own(name)}
+    modules: dict[str, OwnModule] = {}
+    for module in named:
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            file = _file(workload, folder, module)
+            imports: list[ast.AST] = [_import(module)] if module else []
+            modules |= own_modules([*imports, *([ast.parse(file.read_bytes())] if file else [])], module)
+    return modules
+
+
+def _file(workload: Workload, folder: Path, module: str) -> Path | None:
+    return module_file(module) if module else folder / f"{workload.name}.py"
+
+
+def _import(*modules: str) -> ast.Import:
+    return ast.Import([ast.alias(name) for name in modules])
+
+
+def _packages(module: str) -> list[ast.Import]:
+    """Return the imports that an import of `module` begins with: of the packages that it is in."""
+    return [_import(package) for package in with_packages(module)[:-1]]
 
 
 def _used(tree: ast.Module, name: str) -> list[ast.stmt]:
@@ -68,63 +91,46 @@ def _used(tree: ast.Module, name: str) -> list[ast.stmt]:
         names |= {item.id for number in used for item in ast.walk(tree.body[number]) if isinstance(item, ast.Name)}
 
 
+def _imported_for_effect(tree: ast.Module) -> list[ast.stmt]:
+    """Return the imports of which the module uses no name: they are there for what the imported module does."""
+    named = {item.id for item in ast.walk(tree) if isinstance(item, ast.Name)}
+    imports = [statement for statement in tree.body if isinstance(statement, ast.Import | ast.ImportFrom)]
+    return [statement for statement in imports if not named & (_bound(statement) or set())]
+
+
 def _bound(statement: ast.stmt) -> set[str] | None:
     """Return the names that a statement at the top of a module binds; None where it does more than that."""
+    if _calls(statement):
+        return None
     match statement:
-        case ast.FunctionDef(decorator_list=[]) | ast.AsyncFunctionDef(decorator_list=[]):
-            return {statement.name}
-        case ast.ClassDef(decorator_list=[]):
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return {statement.name}
         case ast.Import() | ast.ImportFrom():
             names = {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
             return None if "*" in names else names
-        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+        case ast.Assign() | ast.AnnAssign():
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             plain = all(isinstance(target, ast.Name) for target in targets)
             return {target.id for target in targets if isinstance(target, ast.Name)} if plain else None
         case ast.Expr(value=ast.Constant()):  # a text
             return set()
-        case _:
+        case _:  # `+=` among them: it may change what another name stands for
             return None
 
 
-def _imported(nodes: Iterable[ast.AST], module: str) -> set[str]:
-    """Return the modules that are imported anywhere within `nodes` of `module`."""
-    names: set[str] = set()
-    for node in (item for root in nodes for item in ast.walk(root)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            source = _absolute(node, module)
-            names.update([source, *(f"{source}.{alias.name}" for alias in node.names)])
-    return names - {""}
+def _calls(node: ast.AST) -> bool:
+    """Tell whether something is called, or bound in passing, when a statement is run: not in a function's body.
 
-
-def _absolute(node: ast.ImportFrom, module: str) -> str:
-    if not node.level:
-        return node.module or ""
-    file = _file(module)
-    parts = module.split(".") if file is not None and file.name == "__init__.py" else module.split(".")[:-1]
-    parts = parts[: len(parts) - node.level + 1]
-    return ".".join([*parts, *([node.module] if node.module else [])])
-
-
-def _is_own(module: str, root: str) -> bool:
-    """Tell whether a module is of the function's own package, or lies where nothing is installed."""
-    top = module.partition(".")[0]
-    if root and top == root.partition(".")[0]:
-        return True
-    file = None if top in sys.stdlib_module_names or top in MUSTER else _file(module)
-    installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
-    return file is not None and not any(file.is_relative_to(place) for place in installed if place)
-
-
-def _file(module: str) -> Path | None:
-    """Return the source file of a module without importing more than its parents; None without one."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, AttributeError, ValueError):
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
+    A decorator is called, and a class's bases: they may keep a list of what is derived from them.
+    """
+    match node:
+        case ast.Call() | ast.NamedExpr() | ast.Await():
+            return True
+        case ast.ClassDef() if node.bases or node.keywords or node.decorator_list:
+            return True
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return bool(node.decorator_list) or _calls(node.args)
+        case ast.Lambda():
+            return _calls(node.args)
+        case _:
+            return any(map(_calls, ast.iter_child_nodes(node)))
