@@ -100,7 +100,7 @@ def write_journal(line: Any, digest: str) -> None:
 def insert_move(line: Any, changes: dict[str, Any]) -> None:
     """Write a move into the journal that was never made, just before the last one, as who can write the store can."""
     *before, last = (dict.fromkeys(ALIAS_JOURNAL.names) | row for row in line.moves)
-    between = last | {"at": last["at"] - timedelta(seconds=1)} | changes
+    between = last | {"at": last["at"] - timedelta(microseconds=1)} | changes
     rows = [*before, between, last | {"from_version": changes["to_version"]}]
     table = pa.Table.from_pylist(rows, ALIAS_JOURNAL)
     write_deltalake(line.store.table("alias_journal"), table, mode="overwrite")
