@@ -11,12 +11,16 @@ from muster.promotion.verdicts import partition_rows
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
+DAG_RUN = "dag_run"
+"""The job's option: the run of Airflow that asks, for its result to say so."""
+
 
 def run(job: Job) -> dict[str, Any]:
     """Return the review; where a human must approve, its plots become artifacts of the MLflow run that it is about."""
     report = review(job.context)
     fields = {name: getattr(report, name) for name in ("verdicts", "needs_approval", "why", "changed", "markdown")}
-    return {**fields, "plots": {}, **(_log_plots(job, report) if report.needs_approval else {})}
+    fields |= {DAG_RUN: job.options.get(DAG_RUN), "plots": {}}
+    return {**fields, **(_log_plots(job, report) if report.needs_approval else {})}
 
 
 def _log_plots(job: Job, report: Review) -> dict[str, Any]:
@@ -29,4 +33,4 @@ def _log_plots(job: Job, report: Review) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main("review", run)
+    main("review", run, options=(DAG_RUN,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,9 @@ STARTED_WITHIN = timedelta(seconds=60)
 
 PAUSE_BETWEEN = (timedelta(seconds=5), timedelta(minutes=2))
 """How soon, and how late at most, it is looked again whether the turn has come: after a fifth of the wait so far."""
+
+DAG_RUN = "dag_run"
+"""What the result of a review calls the run of Airflow that asked for it."""
 
 SHOWN_AS = "waiting_for_turn"
 """The key under which the task's page, under *Storage*, tells of the wait."""
@@ -46,13 +50,20 @@ def await_turn(task: BaseOperator, context: Context, workload: str, since: float
 
 
 def _promotion_before(context: Context, workload: str) -> str | None:
-    """Return which promotion comes first; None where none does, or none would: it is paused, or not for a backfill."""
-    dag, ti = f"{Path(workload).stem}.promote", context["ti"]
+    """Return which promotion comes first; None where none does, or none would: it is paused, or not for a backfill.
+
+    None also while a human is asked about this very partition: its run of `promote` is the only one at work, and others
+    are queued behind the answer. A partition that is judged again then is not judged against what that would leave.
+    """
+    dag, ti, partition = f"{Path(workload).stem}.promote", context["ti"], str(context.get("partition_key"))
     if comes_from_backfill(context) or _is_paused(context, dag):
+        return None
+    asked = _runs_that_asked(workload, partition)
+    if asked and ti.get_dr_count(dag, run_ids=asked, states=["running"]):
         return None
     if ti.get_dr_count(dag, states=["queued", "running"]):
         return f"'{dag}' is at work, or waits for an answer"
-    judged = _judged_just_now(workload, str(context.get("partition_key")))
+    judged = _judged_just_now(workload, partition)
     return f"'{dag}' is about to promote partition {judged}" if judged else None
 
 
@@ -62,6 +73,12 @@ def _is_paused(context: Context, dag: str) -> bool:
         return bool(context["ti"].get_dag(dag).is_paused)
     except AirflowRuntimeError:
         return True
+
+
+def _runs_that_asked(workload: str, partition: str) -> list[str]:
+    """Return the runs of Airflow that have asked a human about a partition's promotion, whatever came of it."""
+    reviews = [json.loads(file.read_text()) for file in result_files(results(workload, "review"), partition)]
+    return sorted({review[DAG_RUN] for review in reviews if review.get("needs_approval") and review.get(DAG_RUN)})
 
 
 def _judged_just_now(workload: str, own: str) -> str | None:

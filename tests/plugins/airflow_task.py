@@ -55,9 +55,15 @@ class Task:
     """Active runs of DAGs by name; of a DAG that is not paused."""
     paused: tuple[str, ...] = ()
 
-    def get_dr_count(self, dag_id: str, states: list[str]) -> int:
-        assert states == ["queued", "running"]
-        return self.runs[dag_id]
+    running: str = "another run"
+    """The id of the one that runs, of those."""
+
+    def get_dr_count(self, dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
+        if run_ids is None:
+            assert states == ["queued", "running"]
+            return self.runs[dag_id]
+        assert (states, bool(run_ids)) == (["running"], True)  # Airflow takes no ids for all
+        return int(self.running in run_ids and self.runs[dag_id] > 0)
 
     def get_dag(self, dag_id: str) -> Any:
         return SimpleNamespace(is_paused=dag_id not in self.runs or dag_id in self.paused)

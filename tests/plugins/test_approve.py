@@ -75,7 +75,8 @@ def answer(chosen: str, who: str | None) -> dict[str, Any]:
 
 def test_nobody_is_asked_where_no_approval_is_needed(approve: Any, questions: list[Any]) -> None:
     context = context_of(ti=TaskInstance())
-    assert approve(FREE).execute(context)["needs_approval"] is False
+    result = approve(FREE).execute(context)
+    assert (result["needs_approval"], result["options"]) == (False, ["dag_run=manual__1"])
     assert questions == []
     assert (context["ti"].pushed[APPROVED_BY], context["ti"].pushed[APPROVED_VERDICTS]) == ("", "")
 

@@ -43,11 +43,16 @@ def ingest(tmp_path: Path, home: Path, workload: Path):  # type: ignore[no-untyp
 def test_partitions_that_no_run_has_brought_are_named_with_the_command_that_brings_them(
     ingest: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = ingest(WEEKLY, "2024-01-01", "2024-01-22")
-    assert result == {"rows": 3, "left_out": ["2024-01-08", "2024-01-15", "2024-01-29"]}
+    result = ingest(WEEKLY, "2024-01-08", "2024-01-22")
+    assert result == {"rows": 3, "left_out": ["2024-01-15", "2024-01-29"]}
     printed = capsys.readouterr().out
-    assert "2024-01-08, 2024-01-15, 2024-01-29; to bring them: airflow backfill create" in printed
-    assert "--from-date 2024-01-08 --to-date 2024-01-29T23:59" in printed
+    assert "2024-01-15, 2024-01-29; to bring them: airflow backfill create" in printed
+    assert "--from-date 2024-01-15 --to-date 2024-01-29T23:59" in printed
+
+
+def test_an_old_partition_run_by_hand_asks_for_no_more_than_the_windows_hold(ingest: Any) -> None:
+    years_ago = WEEKLY.replace("start: 2024-01-01", "start: 2020-01-06")
+    assert ingest(years_ago, "2020-03-02", "2024-01-29")["left_out"] == ["2024-01-15", "2024-01-22"]
 
 
 @pytest.mark.parametrize(

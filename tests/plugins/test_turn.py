@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from muster_airflow.backends.local import results
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.turn import SHOWN_AS
-from tests.plugins.airflow_task import Task, context_of
+from tests.plugins.airflow_task import PARTITION, Task, context_of
 
 JOB = """
 import pathlib, sys
@@ -52,6 +53,29 @@ def test_while_another_partition_is_promoted_it_waits_without_a_slot_and_then_ju
     again = getattr(evaluate, deferred.value.method_name)
     assert again(context, None, **(deferred.value.kwargs or {}))["run"] == "judged"
     assert SHOWN_AS not in context["task_state_store"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "asked", "waits"),
+    [
+        (PARTITION, {"needs_approval": True, "dag_run": "asset__1"}, False),
+        (PARTITION, {"needs_approval": False, "dag_run": "asset__1"}, True),
+        (PARTITION, {"needs_approval": True, "dag_run": "asset__0"}, True),
+        (PARTITION, {"needs_approval": True}, True),
+        (BEFORE, {"needs_approval": True, "dag_run": "asset__1"}, True),
+    ],
+    ids=["its own", "nobody is asked", "it was answered, another's is at work", "of before runs were named", "another"],
+)
+def test_it_does_not_wait_for_an_answer_about_its_own_verdicts(
+    evaluate: Any, partition: str, asked: dict[str, Any], waits: bool
+) -> None:
+    """By `evaluate` again they are mended, where the champion was moved since: no answer would help."""
+    review = results(evaluate.workload, "review") / f"{partition}-asset__1.json"
+    review.parent.mkdir(parents=True)
+    review.write_text(json.dumps(asked))
+    context = context_of(ti=Task(runs={PROMOTE: 2}, running="asset__1"))
+    with pytest.raises(TaskDeferred) if waits else nullcontext():
+        assert evaluate.execute(context)["run"] == "judged"
 
 
 def test_what_was_judged_just_now_is_promoted_first_though_airflow_has_not_begun_it(evaluate: Any) -> None:

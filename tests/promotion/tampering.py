@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from muster.evaluation.decisions import reconcile
 from muster.mlflow.client import connect
 from muster.models.shards import encode
 from muster.scoring import score
-from muster.storage.tables import LEDGER, MODELS, features_schema
+from muster.storage.tables import ALIAS_JOURNAL, LEDGER, MODELS, features_schema
 
 GROUP = "B,X"
 """Its model is tampered with; in the second week it is judged, and kept."""
@@ -94,6 +95,15 @@ def write_journal(line: Any, digest: str) -> None:
         rows.schema.get_field_index("manifest_sha256"), "manifest_sha256", pa.array([digest] * rows.num_rows)
     )
     write_deltalake(line.store.table("alias_journal"), rows, mode="overwrite")
+
+
+def insert_move(line: Any, changes: dict[str, Any]) -> None:
+    """Write a move into the journal that was never made, just before the last one, as who can write the store can."""
+    *before, last = (dict.fromkeys(ALIAS_JOURNAL.names) | row for row in line.moves)
+    between = last | {"at": last["at"] - timedelta(microseconds=1)} | changes
+    rows = [*before, between, last | {"from_version": changes["to_version"]}]
+    table = pa.Table.from_pylist(rows, ALIAS_JOURNAL)
+    write_deltalake(line.store.table("alias_journal"), table, mode="overwrite")
 
 
 def write_models(line: Any, changes: dict[str, Any]) -> None:

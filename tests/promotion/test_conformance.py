@@ -366,6 +366,38 @@ def test_a_champion_that_was_removed_by_hand_is_missed_and_comes_back_by_a_rollb
     assert registry.slopes(registry.third, A, B, C) == [3.0, 1.0, 1.0]
 
 
+@ON_BOTH
+def test_a_registered_model_deleted_whole_comes_back_and_each_week_keeps_its_champion(registry: Registry) -> None:
+    """Numbers begin at 1 again: by them alone, the third week's champion would be the first week's."""
+    registry.two_weeks()
+    registry.week(registry.third, {A: "promote", B: "reject", C: "hold"}, 3.0, registry.judged(A="2", B="1", C="1"))
+    registry.promote(registry.third)
+    weeks = (registry.first, registry.second, registry.third)
+    assert [registry.slopes(week, A) for week in weeks] == [[1.0], [2.0], [3.0]]
+    connect().delete_registered_model(registry.unit(A).name)
+    groups = [] if registry.workload.registry == "pack" else [A]
+
+    assert registry.roll_back(None, groups)["moved"]
+    assert registry.versions(A) == ["1"]
+    assert [registry.slopes(week, A, B) for week in weeks] == [[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]]
+    assert _judged_against(registry, registry.third) == 2.0
+    for slope, version in ((2.0, "2"), (1.0, "3")):
+        assert registry.roll_back(None, groups)["moved"]
+        assert (registry.versions(A), registry.slopes(registry.third, A, B)) == ([version], [slope, 1.0])
+    with pytest.raises(CannotRollBack, match="there was no champion before"):
+        registry.roll_back(None, groups)
+    assert registry.roll_back("1", groups)["moved"]
+    assert registry.slopes(registry.third, A, B) == [3.0, 1.0]
+
+
+def _judged_against(registry: Registry, partition: str) -> float:
+    """Return the slope of the model that A's candidate is judged against, when it is judged now."""
+    champions = opponents(registry.at(partition))
+    assert champions is not None
+    with champions.open([A]) as pack:
+        return float(pack.reader(1_000_000).model(A).coef_[0, 0])
+
+
 def test_a_first_promotion_that_is_not_known_to_be_made_leaves_no_champion_to_miss(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

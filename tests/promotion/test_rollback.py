@@ -23,6 +23,7 @@ from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
 from tests.promotion.conftest import Killed, dying
 from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks, version_of, versions
+from tests.registry.which import ON_BOTH
 
 pytestmark = pytest.mark.slow
 
@@ -269,6 +270,7 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line) -> None
     assert counted[1] <= counted[0] <= 50
 
 
+@ON_BOTH
 def test_a_pack_comes_back_from_the_store_though_mlflow_has_lost_its_version_and_its_run(served: Line) -> None:
     promoted(served, served.first, {"A,X": 1.0, "B,X": 1.0}, None)
     client, run_id = connect(), json.loads(served.moves[0]["evidence"])["mlflow_run_id"]

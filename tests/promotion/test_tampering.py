@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from muster.champions.errors import BadChampion, ForeignVersion, NotVouched
-from muster.champions.versions import FOLDER, RegisteredVersion
+from muster.champions.errors import BadChampion, ForeignVersion, NotVouched, VersionGone
+from muster.champions.versions import FOLDER, MANIFEST_DIGEST, RegisteredVersion
 from muster.errors import UnknownName
 from muster.evaluation.decisions import CorruptChampion
 from muster.mlflow.client import connect
@@ -146,6 +146,38 @@ def test_only_the_unpickler_is_left_to_refuse_what_everything_vouches_for(
     with pytest.raises(ForbiddenModel, match=r"'io.open'"):
         read["score"]()
     assert not owned.exists()
+
+
+def test_a_pack_that_only_the_journal_speaks_of_is_not_restored(served: Line) -> None:
+    """It lies in the store, as the journal does, and its number was never registered: who wrote one can write both."""
+    history.three_weeks(served)
+    own = served.pack({"A,X": 66.0, "B,X": 66.0}, "2024-02-12")
+    tampering.insert_move(served, {"to_version": "99", "manifest_sha256": own.sha256, "partition": served.second})
+    for version in (None, "99"):
+        with pytest.raises(VersionGone, match=r"version 99 .* nothing but the store vouches for its files; roll back"):
+            served.plan(version)
+    assert served.roll_back("2")["moved"]
+
+
+def test_a_version_whose_number_is_anothers_now_is_not_taken_for_that(served: Line) -> None:
+    history.three_weeks(served)
+    own = served.pack({"A,X": 66.0}, "2024-02-12")
+    tampering.insert_move(served, {"to_version": "1", "manifest_sha256": own.sha256, "partition": served.second})
+    with pytest.raises(NotVouched, match="version 1 .* the journal says " + own.sha256[:12]):
+        served.plan()
+
+
+def test_a_deleted_pack_is_refused_once_mlflow_has_lost_its_logged_model_too(served: Line) -> None:
+    history.three_weeks(served)
+    client, digest = connect(), served.moves[1]["manifest_sha256"]
+    experiment = client.get_experiment_by_name(served.name).experiment_id
+    [model] = client.search_logged_models([experiment], f"tags.`{MANIFEST_DIGEST}` = '{digest}'")
+    client.delete_model_version(served.name, "2")
+    assert served.plan().difference["nothing_to_do"] is False
+    client.delete_logged_model(model.model_id)
+    with pytest.raises(VersionGone, match=r"version 2 .* no logged model that bears its digest"):
+        served.plan()
+    assert served.roll_back("1")["moved"]
 
 
 def test_an_alias_at_a_version_that_muster_did_not_register_is_refused(

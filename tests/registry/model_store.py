@@ -53,6 +53,10 @@ class ModelStore(RefusesTheRest):
             raise MlflowException(f"Registered Model with name={name} not found", RESOURCE_DOES_NOT_EXIST)
         return self._models[name]
 
+    def delete_registered_model(self, name: str) -> None:
+        self.get_registered_model(name)
+        del self._models[name], self._versions[name]
+
     def create_model_version(
         self, name: str, source: str, run_id: str, run_link: str, tags: Iterable[Any], description: str, model_id: str
     ) -> ModelVersion:

@@ -81,6 +81,18 @@ def test_versions_count_up_and_a_deleted_number_does_not_come_back(client: Mlflo
     assert [version.version for version in client.search_model_versions(f"name = '{model}'")] == ["3", "1"]
 
 
+def test_a_model_that_was_deleted_is_made_anew_and_counts_from_one(client: MlflowClient, model: str) -> None:
+    assert _versions(client, model, 2) == ["1", "2"]
+    client.set_registered_model_alias(model, "Champion", "2")
+    client.delete_registered_model(model)
+    assert code(client.delete_registered_model, model) == MISSING
+    assert code(client.get_model_version, model, "2") == MISSING
+    assert client.search_model_versions(f"name = '{model}'") == []
+    client.create_registered_model(model)
+    assert code(client.get_model_version_by_alias, model, "Champion") == INVALID
+    assert _versions(client, model, 1) == ["1"]
+
+
 def test_versions_created_at_once_have_numbers_of_their_own(client: MlflowClient, model: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         created = list(pool.map(lambda _: str(client.create_model_version(model, SOURCE).version), range(8)))

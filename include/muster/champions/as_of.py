@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from muster.champions.journal import Journal
 from muster.champions.lineage import newest_ancestor
 from muster.champions.units import Unit
-from muster.champions.versions import RegisteredVersion, current, numbered
+from muster.champions.versions import RegisteredVersion, current, of_move
 from muster.storage.store import Store
 
 
@@ -27,11 +27,11 @@ class AsOf:
         """Return the champion of that time: the present one, or the youngest that it came of. One or two calls.
 
         Raises:
-            AliasGone, ForeignVersion, NotVouched, VersionGone: as `current` and `numbered` do.
+            AliasGone, ForeignVersion, MovesMissing, NotVouched, VersionGone: as `current` and `of_move` do.
         """
         present = current(unit, journal, store)
         if present is None or self.old_enough(present.partition):
             return present
         moves = journal.of(unit)
         before = newest_ancestor(moves, present.version, self.old_enough)
-        return None if before is None else numbered(unit, before, moves, store)
+        return None if before is None else of_move(unit, before, moves, store)

@@ -109,12 +109,27 @@ class AliasGone(MusterError):
         )
 
 
-class VersionGone(MusterError):
-    """Raised when a version that was champion is neither registered nor to be found among the files."""
+class MovesMissing(MusterError):
+    """Raised when the journal names a version as champion before a move, and has no move to it."""
 
-    def __init__(self, name: str, version: str) -> None:
+    def __init__(self, version: str) -> None:
         super().__init__(
-            f"version {version} of the registered model '{name}' is no longer registered, and its files are gone; "
+            f"alias_journal has a move from version {version}, but none to it: rows of it were removed, so nobody can "
+            f"tell what was champion before; restore that table to one of its earlier versions"
+        )
+
+
+FILES_GONE = "its files are gone"
+NO_DIGEST = "MLflow has no logged model that bears its digest, so nothing but the store vouches for its files"
+"""Why a version that is not registered any more cannot be had."""
+
+
+class VersionGone(MusterError):
+    """Raised when a version that was champion is not registered any more, and cannot be had without that."""
+
+    def __init__(self, name: str, version: str, why: str) -> None:
+        super().__init__(
+            f"version {version} of the registered model '{name}' is no longer registered, and {why}; "
             f"roll back to another one"
         )
 

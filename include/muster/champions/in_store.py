@@ -9,7 +9,7 @@ import pyarrow as pa
 from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
 from muster.champions.journal import Journal, Row, evidence_of
-from muster.champions.lineage import last_row_of, newest_ancestor
+from muster.champions.lineage import newest_ancestor
 from muster.champions.opened import OpenPack
 from muster.champions.units import is_pack
 from muster.champions.versions import takes
@@ -42,8 +42,7 @@ def _row(context: PartitionContext, group: str | None) -> Row | None:
     moves = Journal(context.store).of_group(group)
     if not moves:
         return None
-    version = newest_ancestor(moves, moves[-1]["to_version"], AsOf(context.partition, including=False).old_enough)
-    return last_row_of(moves, version)
+    return newest_ancestor(moves, moves[-1]["to_version"], AsOf(context.partition, including=False).old_enough)
 
 
 def _of_pack(context: PartitionContext, row: Row, group: str) -> Incumbents:

@@ -78,13 +78,13 @@ class Journal:
         self._hold(_read(table, self._groups))
         self._notes = _notes(table)
 
-    def moves_to(self, unit: Unit, version: str) -> Moves:
-        """Return a unit's own moves; where none is to `version`, the journal is read again first.
+    def moves_to(self, unit: Unit, version: str, digest: str) -> Moves:
+        """Return a unit's own moves; where none is to `version` with this digest, the journal is read again first.
 
         For whoever saw the alias there after reading the journal: a move is written down before it is made.
         """
         moves = self.of(unit)
-        if not any(move["to_version"] == version for move in moves):
+        if not any((move["to_version"], move["manifest_sha256"]) == (version, digest) for move in moves):
             self._load(self._store.open("alias_journal"))
             moves = self.of(unit)
         return moves

@@ -1,23 +1,33 @@
-"""Which champion came of which: read from a unit's moves, so that a rollback is no part of what came before."""
+"""Which champion came of which: read from a unit's moves, so that a rollback is no part of what came before.
+
+A version is known by its digest. A number is not enough: one that was deleted is registered again under another, and
+where the registered model itself was deleted, numbers begin at 1 again, and each may be another version's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from muster.champions.errors import MovesMissing
 from muster.champions.journal import Moves, Row, evidence_of
 
 RESTORED = "restored"
 """What the journal's evidence calls the deleted version that a rollback registered again."""
 
 
-def first_move_to(moves: Moves, version: str | None, before: int | None = None) -> int | None:
-    """Return the number of the move (of the first `before`) by which `version` became champion the first time."""
-    return next((n for n, move in enumerate(moves[:before]) if move["to_version"] == version), None)
+def same(one: Row | None, other: Row | None) -> bool:
+    """Tell whether two moves are to the same version, whatever its numbers."""
+    return one is not None and other is not None and one["manifest_sha256"] == other["manifest_sha256"]
 
 
 def last_row_of(moves: Moves, version: str | None) -> Row | None:
-    """Return the latest move to `version`: a registered model that was deleted, and is made anew, counts from 1."""
+    """Return the latest move to `version`, by its number."""
     return next((row for row in reversed(moves) if row["to_version"] == version), None)
+
+
+def latest_of(moves: Moves, row: Row) -> Row:
+    """Return the latest move to the version of `row`: by the number that it has now."""
+    return next(move for move in reversed(moves) if same(move, row))
 
 
 def champion_of(moves: Moves) -> str | None:
@@ -26,29 +36,57 @@ def champion_of(moves: Moves) -> str | None:
     return str(moves[-1]["to_version"]) if begun else None
 
 
-def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], bool]) -> str | None:
-    """Return `version`, or the youngest that it came of, whose partition is `wanted`; None where there is none.
+def _line_of(moves: Moves, version: str | None) -> Iterator[int]:
+    """Yield where `version` became champion the first time, then that which it came of, and so on.
 
-    A version came of the one that was champion when it was first made champion. So what was rolled back is passed over
-    by what came after, and counts again once the rollback is undone. A version that the journal does not know (the
-    alias was set by hand) is returned as it is: nobody can tell what it came of.
+    What a version came of was champion when it became champion the first time. Its number is looked up in the moves
+    before that one: what came later may have the number too.
     """
-    number: int | None = len(moves)
-    while version is not None and (number := first_move_to(moves, version, number)) is not None:
+    before = len(moves)
+    while (row := last_row_of(moves[:before], version)) is not None:
+        before = next(number for number, move in enumerate(moves) if same(move, row))
+        yield before
+        version = _came_of(moves[before])
+
+
+def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], bool]) -> Row | None:
+    """Return the latest move to `version`, or to the youngest that it came of, whose partition is `wanted`.
+
+    None where there is none. What was rolled back is passed over by what came after, and counts again once the rollback
+    is undone.
+
+    Raises:
+        MovesMissing: when it came of a version that the journal knows of no move to: nobody can tell what that came of.
+    """
+    for number in _line_of(moves, version):
         if wanted(moves[number]["partition"]):
-            break
+            return latest_of(moves, moves[number])
         version = _came_of(moves[number])
-    return version
+    if version is not None:
+        raise MovesMissing(version)
+    return None
 
 
 def promotion_of(moves: Moves, version: str | None) -> Row | None:
     """Return the promotion that `version` came of, whose `from_version` was champion before; None where none is."""
-    number: int | None = len(moves)
-    while (number := first_move_to(moves, version, number)) is not None:
-        if moves[number]["cause"] == "gate":
-            return moves[number]
-        version = _came_of(moves[number])
-    return None
+    number = _promotion_of(moves, version)
+    return None if number is None else moves[number]
+
+
+def _promotion_of(moves: Moves, version: str | None) -> int | None:
+    return next((number for number in _line_of(moves, version) if moves[number]["cause"] == "gate"), None)
+
+
+def champion_before(moves: Moves, present: str | None) -> Row | None:
+    """Return the latest move to what was champion before `present` was promoted; None where none is known.
+
+    From a version that the journal does not know one goes to where Muster last put the alias.
+    """
+    if moves and last_row_of(moves, present) is None:
+        return moves[-1]
+    number = _promotion_of(moves, present)
+    before = None if number is None else last_row_of(moves[:number], moves[number]["from_version"])
+    return None if before is None else latest_of(moves, before)
 
 
 def _came_of(move: Row) -> str | None:
@@ -69,7 +107,8 @@ def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) 
     last = moves[-1] if moves else {}
     if (last.get("partition"), last.get("cause"), last.get("to_version")) != (partition, "gate", at):
         return False
-    return newest_ancestor(moves, at, lambda key: key < partition) == judged
+    before = newest_ancestor(moves, at, lambda key: key < partition)
+    return (before and before["to_version"]) == judged
 
 
 def moved_by_human(moves: Moves) -> str | None:
@@ -97,16 +136,5 @@ def human_choice(moves: Moves, run: str, partition: str, champion: str | None) -
     if last is None or last["cause"] == "gate" or (last["partition"], last["to_version"]) != (partition, champion):
         return None
     before = newest_ancestor(moves, champion, lambda key: key < partition)
-    first = f"roll back to version {before}, then promote" if before else "promote the next partition"
+    first = f"roll back to version {before['to_version']}, then promote" if before else "promote the next partition"
     return f"the champion is of this partition already, and {moved_by_human([last])}; {first}"
-
-
-def version_before(moves: Moves, present: str | None) -> str | None:
-    """Return the version that was champion before `present` was promoted; None where none is known.
-
-    From a version that the journal does not know one goes to where Muster last put the alias.
-    """
-    if moves and first_move_to(moves, present) is None:
-        return str(moves[-1]["to_version"])
-    promotion = promotion_of(moves, present)
-    return promotion["from_version"] if promotion else None

@@ -17,7 +17,7 @@ from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
 from muster.champions.fetched import fetch_champions, prior, write_pack_of
 from muster.champions.journal import Journal, Moves, evidence_of
-from muster.champions.lineage import last_row_of, newest_ancestor
+from muster.champions.lineage import newest_ancestor
 from muster.champions.units import is_pack, units
 from muster.champions.versions import RegisteredVersion, takes
 from muster.context import Context, PartitionContext
@@ -210,7 +210,7 @@ def _takes_todays(context: Context, moves: Moves, as_of: AsOf) -> bool:
 
     What a move does not say, as in a journal of before they did, is no reason against it.
     """
-    row = last_row_of(moves, newest_ancestor(moves, moves[-1]["to_version"], as_of.old_enough))
+    row = newest_ancestor(moves, moves[-1]["to_version"], as_of.old_enough)
     taken = takes(context.workload.features.columns)
     return row is not None and evidence_of(row).get("takes", taken) == taken
 

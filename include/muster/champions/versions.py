@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from muster.champions.alias import at_alias
-from muster.champions.errors import AliasGone, ForeignVersion, NotVouched, VersionGone
+from muster.champions.errors import FILES_GONE, NO_DIGEST, AliasGone, ForeignVersion, NotVouched, VersionGone
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import champion_of, last_row_of
+from muster.champions.lineage import champion_of, last_row_of, same
 from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
+from muster.mlflow.runs import find_experiment
 from muster.models.build import pack_folder
 from muster.storage.store import Store
 
@@ -86,38 +87,65 @@ def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
 
 @muster_errors()
 def numbered(unit: Unit, number: str, moves: Moves, store: Store) -> RegisteredVersion:
-    """Return version `number`, which was champion at some time, whoever deleted it since. One call.
+    """Return the version that has this number, or had it last; whoever deleted it since. One call.
 
     Raises:
         ForeignVersion, NotVouched: as `current` does.
-        VersionGone: when it is deleted, and its files are.
+        VersionGone: when it is deleted, and its files are, or nothing in MLflow vouches for them.
     """
     registered = _where_there(lambda: connect().get_model_version(unit.name, number))
     if registered is not None:
         return vouched(described(unit, registered), moves, store)
     row = last_row_of(moves, number)
-    if row is not None and (
-        was := _deleted_pack(unit, row, store) if unit.group is None else _deleted_model(unit, row)
-    ):
-        return was
-    raise VersionGone(unit.name, number)
+    if row is None:
+        raise VersionGone(unit.name, number, FILES_GONE)
+    return _deleted(unit, row, store)
+
+
+def of_move(unit: Unit, row: Row, moves: Moves, store: Store) -> RegisteredVersion:
+    """Return the version that a move made champion: its number may be another's now, then it is deleted. One call.
+
+    Raises:
+        ForeignVersion, NotVouched, VersionGone: as `numbered` does.
+    """
+    number = row["to_version"]
+    if same(last_row_of(moves, number), row):
+        return numbered(unit, number, moves, store)
+    return _deleted(unit, row, store)
+
+
+@muster_errors()
+def _deleted(unit: Unit, row: Row, store: Store) -> RegisteredVersion:
+    """Return the version of a move that is not registered any more, where MLflow vouches for it nevertheless."""
+    return _deleted_pack(unit, row, store) if unit.group is None else _deleted_model(unit, row)
 
 
 def _deleted_pack(unit: Unit, row: Row, store: Store) -> RegisteredVersion:
-    """Return the pack of a move: its folder in the store is named by its digest."""
-    digest = row["manifest_sha256"]
+    """Return the pack of a move: its folder in the store is named by its digest. Two calls, one of them a search.
+
+    The journal and the pack are both in the store: what vouches for them is the digest that the logged model bears, for
+    as long as MLflow has that.
+    """
+    client, digest = connect(), row["manifest_sha256"]
+    experiment = find_experiment(client, unit.workload)
+    logged = f"tags.`{MANIFEST_DIGEST}` = '{digest}'"
+    if experiment is None or not client.search_logged_models([experiment], logged):
+        raise VersionGone(unit.name, row["to_version"], NO_DIGEST)
     place = pack_folder(store, digest).relative_to(store.root).as_posix()
     return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], deleted=True)
 
 
-def _deleted_model(unit: Unit, row: Row) -> RegisteredVersion | None:
-    """Return a group's model of a move: its files are below the MLflow run that trained it. Three calls."""
+def _deleted_model(unit: Unit, row: Row) -> RegisteredVersion:
+    """Return a group's model of a move: its files are below the MLflow run that trained it. Three calls.
+
+    So MLflow has the very bytes; whoever fetches them compares them with the digest.
+    """
     from mlflow.models import get_model_info
 
     run = _where_there(lambda: connect().get_run(evidence_of(row)["mlflow_run_id"]))
     digest = row["manifest_sha256"]
     if run is None or not connect().list_artifacts(run.info.run_id, place_below("", unit, digest).lstrip("/")):
-        return None
+        raise VersionGone(unit.name, row["to_version"], FILES_GONE)
     place = place_below(str(run.info.artifact_uri), unit, digest)
     signature = get_model_info(place).signature
     taken = takes(signature.inputs.input_names()) if signature else ""
@@ -156,7 +184,7 @@ def current(unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | N
     registered = at_alias(unit)
     if registered is not None:
         version = described(unit, registered)
-        return vouched(version, journal.moves_to(unit, version.version), store)
+        return vouched(version, journal.moves_to(unit, version.version, version.digest), store)
     if (champion := champion_of(journal.of(unit))) is not None:
         raise AliasGone(unit.workload, unit.name, unit.group, champion)
     return None

@@ -10,8 +10,9 @@ from muster.storage.results import partition_of, result_files
 
 
 def left_out(context: PartitionContext) -> list[str]:
-    """Return the partitions before this one that were never ingested, since the first that was, in order.
+    """Return the partitions of this one's windows that were never ingested, since the first ever that was, in order.
 
+    What is older no stage needs any more: an old partition that somebody ran by hand asks for no years between.
     None for a workload without a cron: which partitions it runs is up to whoever triggers them.
     """
     schedule, store = context.workload.schedule, context.store
@@ -21,6 +22,6 @@ def left_out(context: PartitionContext) -> list[str]:
     ingested = {partition for partition in ended if partition < context.partition}
     if not ingested:
         return []
-    first = date.fromisoformat(min(ingested))
+    first = max(date.fromisoformat(min(ingested)), context.windows.history.start)
     slices = range(0, (context.windows.partition - first).days, schedule.every)
     return [name for days in slices if (name := str(first + timedelta(days=days))) not in ingested]

@@ -20,11 +20,11 @@ from muster.context import Context
 from muster.errors import WrongArgument
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.runs import open_runs, run_is_there
-from muster.models.build import write_pack
+from muster.models.build import BuiltPack, write_pack
 from muster.printable import number
 from muster.promotion.rollback_groups import plan_groups
 from muster.promotion.rollback_pack import plan_pack
-from muster.promotion.rollback_plan import RollbackPlan, Step
+from muster.promotion.rollback_plan import RollbackPlan, Step, Target
 from muster.promotion.same_rows import with_scores
 
 NOT_JOURNALLED = ("shown", "nothing_to_do", "against")
@@ -123,9 +123,7 @@ def _registered(context: Context, plan: RollbackPlan, step: Step) -> Step:
 
 def _new_pack(context: Context, plan: RollbackPlan, step: Step) -> PackArtifact:
     target, workload = step.target, context.workload
-    assert target.manifest is not None  # noqa: S101 - for the type: such a pack is planned by its rows
-    partition = date.fromisoformat(target.partition)
-    pack = write_pack(workload, context.store, partition, target.run, target.manifest, target.imports)
+    pack = _pack(context, target)
     tags = {
         PARTITION: target.partition,
         RUN: target.run,
@@ -137,6 +135,15 @@ def _new_pack(context: Context, plan: RollbackPlan, step: Step) -> PackArtifact:
     if not run_is_there(run_id):
         run_id = open_runs(workload, target.run, [RESTORED])[RESTORED]
     return PackArtifact(step.unit, workload, context.store, pack, run_id, tags)
+
+
+def _pack(context: Context, target: Target) -> BuiltPack:
+    """Return the pack that somebody deleted from the registry, as the store has it; or write a new one."""
+    assert target.manifest is not None  # noqa: S101 - for the type: such a pack is planned by its rows
+    if target.deleted is not None:
+        return BuiltPack(target.deleted.folder(context.store), target.digest, target.manifest.num_rows)
+    partition = date.fromisoformat(target.partition)
+    return write_pack(context.workload, context.store, partition, target.run, target.manifest, target.imports)
 
 
 def _again(context: Context, step: Step) -> RestoredModel:

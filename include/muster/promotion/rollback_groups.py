@@ -13,11 +13,11 @@ from muster.champions.alias import position
 from muster.champions.errors import AliasMoved, ForeignVersion, NotVouched, VersionGone
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import RESTORED, last_row_of, promotion_of, version_before
+from muster.champions.lineage import RESTORED, champion_before, last_row_of, promotion_of, same
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
-from muster.champions.versions import numbered, takes
+from muster.champions.versions import of_move, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
 from muster.models.loading import CorruptModel
@@ -89,14 +89,14 @@ def _new(context: Context, journal: Journal, moves: Mapping[str, Moves], asked: 
     scope = last_promotion(context.workload.name, moves) if together else _named(asked)
     answering = units(context.workload, scope.groups)
     seen = {group: position(answering[group]) for group in scope.groups}
-    targets = {group: _version(context, moves[group], group, seen[group], asked, together) for group in scope.groups}
+    targets = {group: _goes_to(context, moves[group], group, seen[group], asked, together) for group in scope.groups}
     if first := sorted(group for group, to in targets.items() if to is None):
         why = f"there was no champion before the present one of {number(len(first), 'group')}: {bounded(first)}"
         raise CannotRollBack(
             context.workload.name, f"{why}; leave them out, or name one group and a version of its own"
         )
-    steps = [_step(answering[group], seen[group], str(to), moves[group]) for group, to in targets.items()]
-    steps = [step for step in steps if not step.nothing]
+    due = [_step(answering[group], seen[group], to, moves[group]) for group, to in targets.items() if to is not None]
+    steps = [step for step in due if step is not None]
     digest = hashlib.sha256(json.dumps([journal.count, sorted(seen.items())]).encode()).hexdigest()[:16]
     return _plan(journal, moves, asked, steps, digest, scope.text)
 
@@ -140,10 +140,10 @@ def last_promotion(workload: str, moves: Mapping[str, Moves]) -> Scope:
     return Scope(groups, text + (f"; {len(new)} that had no champion before it stay: {bounded(new)}" if new else ""))
 
 
-def _version(
+def _goes_to(
     context: Context, moves: Moves, group: str, seen: str | None, asked: Mapping[str, Any], together: bool
-) -> str | None:
-    """Return the version that a group goes back to: the one asked for, or what was champion before its present one.
+) -> Row | None:
+    """Return the latest move to what a group goes back to: the version asked for, or the one before its present one.
 
     The present one is where the alias is; `together` it is where the journal says, so that what was promoted together
     goes back together.
@@ -151,12 +151,18 @@ def _version(
     known, version = {row["to_version"] for row in moves}, asked["version"]
     if version is not None and version not in known:
         raise UnknownName(f"earlier champion of group '{group}': version", version, known)
-    return version or version_before(moves, moves[-1]["to_version"] if together else seen)
+    if version is not None:
+        return last_row_of(moves, version)
+    return champion_before(moves, moves[-1]["to_version"] if together else seen)
 
 
-def _step(unit: Unit, seen: str | None, to: str, moves: Moves) -> Step:
-    leaves = moves[-1]["to_version"] if seen == to else seen  # moved there by hand: to be written down
-    return Step(unit, seen, leaves, _target(last_row_of(moves, to) or {}))
+def _step(unit: Unit, seen: str | None, to: Row, moves: Moves) -> Step | None:
+    """Return a group's way back; None where it is there already, and the journal knows it."""
+    there = same(last_row_of(moves, seen), to)
+    if there and same(moves[-1], to):
+        return None
+    leaves = moves[-1]["to_version"] if there else seen  # moved there by hand: to be written down
+    return Step(unit, seen, leaves, _target(to))
 
 
 def _target(row: Row) -> Target:
@@ -167,9 +173,13 @@ def _target(row: Row) -> Target:
 
 def _change(step: Step, moves: Moves) -> Change:
     before = _described(last_row_of(moves, step.from_version))
-    after = _described(last_row_of(moves, step.target.version))
+    after = _described(_row_of(step.target, moves))
     kind: Literal["changes", "appears"] = "changes" if step.from_version else "appears"
     return Change(str(step.unit.group), kind, before, after, str(step.target.version))
+
+
+def _row_of(target: Target, moves: Moves) -> Row:
+    return next(row for row in reversed(moves) if _target(row) == target)
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:
@@ -208,7 +218,7 @@ class _OtherFeatures(Exception):
 
 def _sound(context: Context, step: Step, moves: Moves, folder: Path) -> Step:
     version, target = str(step.target.version), step.target
-    model = numbered(step.unit, version, moves, context.store)
+    model = of_move(step.unit, _row_of(target, moves), moves, context.store)
     if model.takes != takes(context.workload.features.columns):
         raise _OtherFeatures(f"version {version} takes other features than the workload has now")
     fetch(model, folder)

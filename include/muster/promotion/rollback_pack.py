@@ -11,11 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.champions.alias import position
-from muster.champions.errors import ALIAS, NO_VERSION, AliasMoved, ForeignVersion, NotVouched, version_text
-from muster.champions.journal import Journal, Moves, evidence_of
-from muster.champions.lineage import RESTORED, last_row_of, newest_ancestor, promotion_of, version_before
+from muster.champions.errors import (
+    ALIAS,
+    NO_VERSION,
+    AliasMoved,
+    ForeignVersion,
+    NotVouched,
+    VersionGone,
+    version_text,
+)
+from muster.champions.journal import Journal, Moves, Row, evidence_of
+from muster.champions.lineage import RESTORED, champion_before, last_row_of, newest_ancestor, promotion_of, same
 from muster.champions.units import Unit, units
-from muster.champions.versions import RegisteredVersion, numbered
+from muster.champions.versions import RegisteredVersion, numbered, of_move
 from muster.context import Context
 from muster.errors import UnknownName, bounded
 from muster.models.build import BadSource, incumbents, read_models
@@ -66,8 +74,7 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
     if asked["groups"] and not begun:
         step, more = this.chosen_groups(present, seen, asked)
     else:
-        version = begun[0]["to_version"] if begun else asked["version"] or this.before(leaves)
-        step, more = this.whole(present, seen, version)
+        step, more = this.whole(present, seen, begun[0] if begun else this.goes_to(leaves, asked["version"]))
     number, left = journal.count, leaves or NO_VERSION
     return RollbackPlan(asked, [step], number=number, against=left, begun=bool(begun), **more)
 
@@ -84,37 +91,42 @@ class _Planner:
         last = str(self.moves[-1]["to_version"])
         return last if seen is not None and asked == {"version": seen, "groups": []} else seen
 
-    def before(self, leaves: str | None) -> str:
-        """Return the champion of before the last promotion."""
-        before = version_before(self.moves, leaves)
-        if before in (None, leaves):
+    def goes_to(self, leaves: str | None, version: str | None) -> Row:
+        """Return the latest move to what is gone back to: the version asked for, or the one before the last promotion.
+
+        A number is of the version that had it last: where the registered model was deleted, an earlier one had it too.
+        """
+        if version is not None:
+            return self.was_champion(version)
+        before = champion_before(self.moves, leaves)
+        if before is None or same(before, last_row_of(self.moves, leaves)):
             why = f"there was no champion before {version_text(leaves)}, by the journal; name a version"
             raise CannotRollBack(self.name, why)
-        return str(before)
+        return before
 
     def present(self, version: str | None) -> _Present:
         if version is None:
             return _Present(None, None, f"the alias {ALIAS}, or its version, was removed")
         try:
             return _Present(version, numbered(self.unit, version, self.moves, self.context.store), None)
-        except (NotVouched, ForeignVersion) as error:
+        except (NotVouched, ForeignVersion, VersionGone) as error:
             return _Present(version, None, str(error))
 
-    def whole(self, present: _Present, seen: str | None, version: str) -> tuple[Step, dict[str, Any]]:
-        """Plan to go back to `version` as it is."""
-        target = self.was_champion(version)
+    def whole(self, present: _Present, seen: str | None, row: Row) -> tuple[Step, dict[str, Any]]:
+        """Plan to go back to what the move `row` made champion, as it is."""
+        target = self.version_of(row)
         before, problem = None, present.problem
         try:
             if present.pack is not None:
                 before = self._manifest(present.pack)
         except CorruptManifest as error:  # then all the more reason to leave it
             problem = str(error)
-        after = self.opened(target, models=target.version != present.version)
+        after = self.opened(target, models=present.pack is None or target.digest != present.pack.digest)
         description = about(after)
-        to = Target(target.version, target.digest, description["run"], target.partition, self.logged_under(version))
+        to = Target(target.version, target.digest, description["run"], target.partition, self.logged_under(row))
         if target.deleted:
-            evidence = {**to.evidence, RESTORED: version}
-            to = replace(to, version=None, evidence=evidence, manifest=after, imports=allowed_imports_of(after))
+            evidence = {**to.evidence, RESTORED: target.version}
+            to = replace(to, version=None, evidence=evidence, manifest=after, deleted=target)
         return Step(self.unit, seen, present.version, to), {
             "changes": changes(before, after, lambda group: target.version),
             "groups": after.num_rows,
@@ -131,12 +143,12 @@ class _Planner:
             raise CannotRollBack(self.name, why)
         before = self.opened(champion)
         sources = self.sources(champion, before, asked)
-        rows = [self._of_source(number, sources) for number in sorted(set(sources.values()))]
+        rows = [self._of_source(row, sources) for row in {row["at"]: row for row in sources.values()}.values()]
         self._check_known(asked, champion, before, rows)
         kept = before.filter(pc.invert(pc.is_in(before["group"], value_set=pa.array(list(sources), pa.string()))))
         plain = [table.replace_schema_metadata(None).select(before.column_names) for table in (kept, *rows)]
         after = pa.concat_tables(plain)
-        changed = changes(before, after, sources.__getitem__)
+        changed = changes(before, after, lambda group: str(sources[group]["to_version"]))
         description = about(before)
         gone = [change.group for change in changed if change.change == "disappears"]
         fallback = description["fallback"]
@@ -145,33 +157,36 @@ class _Planner:
             raise CannotRollBack(self.name, why)
         newest = max(champion.partition, *after["origin_partition"].to_pylist())
         imports = allowed_imports_of(before, *rows)
-        evidence = self.logged_under(champion.version)
+        evidence = self.logged_under(last_row_of(self.moves, champion.version) or {})
         to = Target(None, "", description["run"], newest, evidence, manifest=after, imports=imports)
         more = {"changes": changed, "groups": after.num_rows, "fallback": fallback}
         return Step(self.unit, seen, present.version, to), more
 
-    def sources(self, champion: RegisteredVersion, before: pa.Table, asked: Mapping[str, Any]) -> dict[str, str]:
-        """Return by group the version whose model it gets: the one asked for, or what it had before its present model.
+    def sources(self, champion: RegisteredVersion, before: pa.Table, asked: Mapping[str, Any]) -> dict[str, Row]:
+        """Return by group the move to the version whose model it gets: the one asked for, or the one that it had before
+        its present model.
 
         That is by the present model's partition, so groups that were promoted together come from the same version.
         """
         groups, version = asked["groups"], asked["version"]
         if version is not None:
-            return dict.fromkeys(groups, version)
+            return dict.fromkeys(groups, self.was_champion(version))
         today = dict(zip(before["group"].to_pylist(), before["origin_partition"].to_pylist(), strict=True))
         if unknown := set(groups) - today.keys():
             raise NoSuchGroups(unknown, f"version {champion.version}")
         by = {key: newest_ancestor(self.moves, champion.version, key.__gt__) for key in {today[g] for g in groups}}
-        if first := sorted(group for group in groups if by[today[group]] in (None, champion.version)):
+        now = last_row_of(self.moves, champion.version)
+        sources = {group: row for group in groups if (row := by[today[group]]) is not None and not same(row, now)}
+        if first := sorted(set(groups) - sources.keys()):
             models = f"the models of {number(len(first), 'group')}: {bounded(first)}"
             why = f"there was no champion before {models}; name a version"
             raise CannotRollBack(self.name, why)
-        return {group: str(by[today[group]]) for group in groups}
+        return sources
 
-    def _of_source(self, number: str, sources: Mapping[str, str]) -> pa.Table:
-        """Return the verified rows of the groups that come from version `number`."""
-        manifest = self.opened(self.was_champion(number))
-        mine = pa.array([group for group, source in sources.items() if source == number], pa.string())
+    def _of_source(self, row: Row, sources: Mapping[str, Row]) -> pa.Table:
+        """Return the verified rows of the groups that come from the version of a move."""
+        manifest = self.opened(self.version_of(row))
+        mine = pa.array([group for group, source in sources.items() if source is row], pa.string())
         rows = manifest.filter(pc.is_in(manifest["group"], value_set=mine))
         self._check_models(rows)
         return rows
@@ -183,18 +198,21 @@ class _Planner:
         if unknown := set(asked["groups"]) - known:
             raise NoSuchGroups(unknown, f"version {champion.version} and in version {asked['version']}")
 
-    def was_champion(self, version: str) -> RegisteredVersion:
-        """Return a version that was champion at some time."""
-        known = {move["to_version"] for move in self.moves}
-        if version not in known:
-            raise UnknownName("earlier champion: version", version, known)
-        return numbered(self.unit, version, self.moves, self.context.store)
+    def was_champion(self, version: str) -> Row:
+        """Return the latest move to a version that was champion at some time."""
+        row = last_row_of(self.moves, version)
+        if row is None:
+            raise UnknownName("earlier champion: version", version, {move["to_version"] for move in self.moves})
+        return row
 
-    def logged_under(self, version: str) -> dict[str, Any]:
-        """Return the MLflow run that a version's pack is logged under: its own, or of the promotion that it came of."""
-        promotion = last_row_of(self.moves, version) or {}
+    def version_of(self, row: Row) -> RegisteredVersion:
+        """Return what a move made champion."""
+        return of_move(self.unit, row, self.moves, self.context.store)
+
+    def logged_under(self, promotion: Row) -> dict[str, Any]:
+        """Return the MLflow run that the pack of a move is logged under, or of the promotion that it came of."""
         if "mlflow_run_id" not in evidence_of(promotion):  # a rollback of before they were carried on
-            promotion = promotion_of(self.moves, version) or {}
+            promotion = promotion_of(self.moves, promotion["to_version"]) or {}
         return {"mlflow_run_id": evidence_of(promotion)["mlflow_run_id"]}
 
     def opened(self, pack: RegisteredVersion, models: bool = False) -> pa.Table:

@@ -12,6 +12,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from muster_airflow.backfill import refuse_backfill
 from muster_airflow.operators.job import JobOperator
+from muster_airflow.turn import DAG_RUN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +34,7 @@ class ApproveOperator(JobOperator, ApprovalOperator):
     :param response_timeout: for how long to wait for an answer.
     """
 
-    left_out_of_summary = frozenset({"markdown", "plots"})
+    left_out_of_summary = frozenset({"markdown", "plots", DAG_RUN})
     template_fields = (*JobOperator.template_fields, "subject")
     ui_color = "#f6e3c5"
 
@@ -51,6 +52,7 @@ class ApproveOperator(JobOperator, ApprovalOperator):
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
         """Review the verdicts; go on at once where no human need see them, else ask."""
         refuse_backfill(context)
+        self.job_options = {**(self.job_options or {}), DAG_RUN: context["dag_run"].run_id}
         review = super().carry_out(context, **resumed)
         if not review["needs_approval"]:
             self.log.info("No approval is needed: %s", review["why"])
