@@ -81,7 +81,7 @@ def _week(root: Path, size: int) -> Week:
     close_run(run_id, {"seed": 0, "groups": size}, {"groups": size, "trained": size}, tags)
     candidates = tagged_candidates(workload)
     context, unit = Context(workload, root, store).at(PARTITION), Unit(name, name)
-    current(unit, Journal(store).rows, store)
+    current(unit, Journal(store), store)
     add_metrics(run_id, {"gate_promote": size, "gate_score_after": 0.7})
     clear_tags(item.run_id for item in candidates)
     verdict = {
@@ -97,7 +97,7 @@ def _week(root: Path, size: int) -> Week:
     start = time.perf_counter()
     promote(context, "bench", None, in_driver)
     seconds = time.perf_counter() - start
-    current(unit, Journal(store).rows, store)
+    current(unit, Journal(store), store)
     print(f"promoted {size:,} groups in {seconds:.2f} s", file=sys.stderr)
     return Week(budget.count() - before, seconds)
 

@@ -98,7 +98,7 @@ GROUPS = {
 }
 """Fixture -> the group of all tests that use it, unless a mark of their own says another; others by `_made_once`."""
 
-LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "bench", "sign_on")
+LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "sign_on")
 """The groups in the order in which workers take them; then come other slow tests, then the quick ones."""
 
 

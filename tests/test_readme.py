@@ -69,7 +69,6 @@ def test_commands_run_from_top_to_bottom_on_a_stack(running_stack: RunningStack,
 
 @pytest.mark.e2e
 @pytest.mark.slow
-@pytest.mark.xdist_group("bench")
 def test_benchmarks_run_on_a_stack(running_stack: RunningStack) -> None:
     [arguments] = [arguments for arguments in commands(README) if arguments[0] == "bench"]
     run([*arguments, "--quick"], running_stack.settings, timeout=900)

@@ -131,9 +131,10 @@ class Job:
 
     def commit(self, rows: DataFrame, table: str, where: str) -> int:
         """Do as `replace`; return the Delta version of this commit, which others' may have followed by now."""
-        mark = str(uuid.uuid4())
+        mark, before = str(uuid.uuid4()), created(self.store, table, TABLES[table].schema(self.workload)).version()
         CONFLICTS(self._replace_on_spark, rows, table, where, userMetadata=mark)
-        return marked_version(self.store, table, mark)
+        version = marked_version(self.store, table, mark, before)
+        return before if version is None else version  # nothing to write and nothing there: then there is no commit
 
     def _replace_on_spark(self, rows: DataFrame, table: str, where: str, **marked: str) -> None:
         there = created(self.store, table, TABLES[table].schema(self.workload)).schema().fields

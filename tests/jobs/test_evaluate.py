@@ -325,12 +325,16 @@ def test_after_its_own_promotion_a_partition_is_judged_against_the_earlier_champ
     monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
     evaluate.run(job)
     before = decisions(job)
-    move = {"at": datetime(2024, 2, 5, tzinfo=UTC), "from_version": "3", "to_version": "4", "partition": PARTITION}
-    move |= {"evidence": "{}"}
-    put(job.store, "alias_journal", table_of([move], ALIAS_JOURNAL))
+    moves = [(None, "3", "2024-01-29", "first"), ("3", "4", PARTITION, "second")]
+    rows = [
+        {"at": datetime(2024, 2, 5, number, tzinfo=UTC), "from_version": before, "to_version": after}
+        | {"partition": partition, "manifest_sha256": digest, "evidence": "{}"}
+        for number, (before, after, partition, digest) in enumerate(moves)
+    ]
+    put(job.store, "alias_journal", table_of(rows, ALIAS_JOURNAL))
     promoted = replace(incumbent, version="4", partition=PARTITION, place="nowhere")
     monkeypatch.setattr(as_of, "current", lambda *_: promoted)
-    monkeypatch.setattr(as_of, "numbered", lambda unit, number, *_: {"3": incumbent}[number])
+    monkeypatch.setattr(as_of, "of_move", lambda unit, row, *_: {"3": incumbent}[row["to_version"]])
     evaluate.run(job)
     assert decisions(job) == before
 

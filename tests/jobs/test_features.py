@@ -265,10 +265,10 @@ def test_workers_run_the_code_of_the_driver_and_a_fact_is_of_its_own_commit(
         assert [(pickle.loads(row["stored"]), row["scale"]) for row in stored] == [(own, scale)]
     assert slices_to_build(job.context).reasons == {}
 
-    def after_another_wrote(store: Store, name: str, mark: str) -> int:
+    def after_another_wrote(store: Store, name: str, mark: str, since: int) -> int | None:
         if name == "features":  # and the other died before it wrote its facts
             write_deltalake(job.store.table(name), table(job), mode="overwrite", partition_by=["partition", "bucket"])
-        return marked_version(store, name, mark)
+        return marked_version(store, name, mark, since)
 
     monkeypatch.setattr("muster_jobs.job.marked_version", after_another_wrote)
     features.run(job)

@@ -65,7 +65,7 @@ def test_a_look_shows_each_group_and_moves_nothing(line_and_file: tuple[Line, st
     result, pushed = _run(CompareOperator(task_id="compare", workload=file, version="", groups='["B,X"]'))
     assert (result["from_version"], result["changes"], result["moved"]) == ("3", 1, False)
     assert "version 3 -> a new version" in pushed["difference"]
-    assert re.search(r"B,X +changes +2024-02-19", pushed["difference"])
+    assert re.search(r"B,X +changes .* 2024-02-19-\w+ logistic +2024-02-05-\w+ logistic", pushed["difference"])
     assert len(Journal(line.store).rows) == 3
 
 

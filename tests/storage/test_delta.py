@@ -10,7 +10,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from muster.storage import delta
-from muster.storage.delta import NoSuchCommit, marked_version, replace_rows
+from muster.storage.delta import marked_version, replace_rows
 from muster.storage.store import Store
 
 FIRST, SECOND = "2024-01-01", "2024-01-08"
@@ -99,6 +99,6 @@ def test_a_commit_is_told_from_those_of_others_by_its_mark(store: Store, later: 
     for mark in ("another", "ours", *["later"] * later):
         properties = CommitProperties(custom_metadata={"userMetadata": mark})
         write_deltalake(store.table("ledger"), rows, mode="append", commit_properties=properties)
-    assert marked_version(store, "ledger", "ours") == 3
-    with pytest.raises(NoSuchCommit, match="'none'"):
-        marked_version(store, "ledger", "none")
+    assert marked_version(store, "ledger", "ours", since=1) == 3
+    assert marked_version(store, "ledger", "none", since=1) is None
+    assert marked_version(store, "ledger", "ours", since=3) is None

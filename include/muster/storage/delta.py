@@ -7,27 +7,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from muster.errors import MusterError
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-RECENT = 20
-"""Commits that are looked through first for one that was just made."""
-
-
-class NoSuchCommit(MusterError):
-    """Raised when a table's history does not show a commit that was just made."""
-
-    retryable = True
-
-    def __init__(self, location: str, mark: str) -> None:
-        super().__init__(
-            f"the history of '{location}' shows no commit with the userMetadata '{mark}', which was just made: "
-            f"somebody has replaced the table meanwhile; run it again"
-        )
 
 
 def created(store: Store, table: str, columns: pa.Schema) -> DeltaTable:
@@ -63,12 +47,12 @@ def replace_rows(store: Store, table: str, rows: pa.Table, where: str) -> None:
     write_deltalake(delta, rows, mode="overwrite", predicate=where, schema_mode=None if same else "merge")
 
 
-def marked_version(store: Store, table: str, mark: str) -> int:
-    """Return the version that was committed with the `userMetadata` `mark`, whatever was committed after it."""
+def marked_version(store: Store, table: str, mark: str, since: int) -> int | None:
+    """Return the version after `since` that was committed with the `userMetadata` `mark`, whatever came after it.
+
+    None where there is none: a write that neither adds nor takes away a row commits nothing.
+    """
     delta = store.open(table)
-    assert delta is not None  # noqa: S101 - for the type: it was committed to
-    for commits in (RECENT, None):  # each is a file to read
-        for commit in delta.history(commits):
-            if commit.get("userMetadata") == mark:
-                return int(commit["version"])
-    raise NoSuchCommit(store.table(table), mark)
+    assert delta is not None  # noqa: S101 - for the type: `since` is a version of it
+    commits = delta.history(delta.version() - since) if delta.version() > since else []
+    return next((int(commit["version"]) for commit in commits if commit.get("userMetadata") == mark), None)
