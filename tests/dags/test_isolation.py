@@ -113,6 +113,7 @@ def refusal(folder: Path) -> str:
     return str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_thousand_mutated_files_leave_the_good_ones_dags_there(tmp_path: Path) -> None:
     """What loads is given all its DAGs, and Airflow can store them; what does not is refused, and nothing else is."""
     chance = random.Random(8)

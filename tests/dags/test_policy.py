@@ -215,6 +215,7 @@ def test_every_dag_can_be_stored_and_is_the_same_when_parsed_again(bag: DagBag) 
         )
 
 
+@pytest.mark.slow
 def test_parsing_imports_nothing_heavy() -> None:
     """In a process of its own: this one has imported everything."""
     completed = subprocess.run(

@@ -157,6 +157,7 @@ def test_encoded_bytes_are_smaller_than_the_pickle() -> None:
     assert len(encode(model)) < len(pickle.dumps(model, protocol=5)) / 2
 
 
+@pytest.mark.slow
 def test_a_process_that_loaded_a_model_before_writes_the_same_bytes(tmp_path: Path) -> None:
     program = """
 import pickle, sys

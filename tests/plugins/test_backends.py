@@ -153,6 +153,7 @@ def test_the_configuration_is_removed_when_the_job_breaks(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from muster_airflow.backends.command import Command\n"

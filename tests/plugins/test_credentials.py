@@ -33,6 +33,7 @@ def command_lines() -> str:
     return "\n".join(" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needed", ["mlflow", ""])
 def test_credentials_reach_the_job_that_needs_them_and_no_log_nor_argument(tmp_path: Path, needed: str) -> None:
     go, job = tmp_path / "go", tmp_path / "job.py"

@@ -62,6 +62,7 @@ def fire(deferred: TaskDeferred) -> Any:
     return asyncio.run(first())
 
 
+@pytest.mark.slow
 def test_the_job_runs_again_when_mlflow_takes_calls(task: Any, capsys: pytest.CaptureFixture[str]) -> None:
     operator, context = task(refusals=1), context_of()
     with pytest.raises(TaskDeferred) as deferred:
@@ -95,6 +96,7 @@ def test_no_job_starts_while_the_host_knows_that_mlflow_wants_no_calls(
     assert (tmp_path / "tries").exists() is starts
 
 
+@pytest.mark.slow
 def test_a_task_does_not_wait_for_ever(task: Any) -> None:
     operator, context = task(refusals=9, seconds=1000.0, max_wait=timedelta(seconds=1500)), context_of()
     with pytest.raises(TaskDeferred) as deferred:

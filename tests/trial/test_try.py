@@ -196,6 +196,7 @@ def test_a_champion_whose_pack_is_not_the_registered_one_is_refused(home: Any) -
     assert (code, "has sha256" in err, err.count("\n")) == (1, True, 1)
 
 
+@pytest.mark.slow
 def test_neither_spark_nor_airflow_nor_mlflow_is_imported(home: Any) -> None:
     home.run()
     code = (

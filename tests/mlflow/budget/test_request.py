@@ -53,6 +53,7 @@ def test_a_throttled_call_is_sent_again_whatever_it_is(server: Server, header: s
     assert [request.body for request in server.requests] == [b'{"a": 1}'] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_waited_for(server: Server, form: str) -> None:
     date = format_datetime(datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3), usegmt=True)
@@ -102,6 +103,7 @@ def test_an_upload_is_sent_again_whole(server: Server, tmp_path: Path) -> None:
     assert [len(request.body) for request in server.requests] == [300_000] * 4
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_on_failing_is_never_read_as_having_nothing(server: Server) -> None:
     missing = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such alias"}'
     server.answers = [Answer(500, body=missing)] * 1000
@@ -110,6 +112,7 @@ def test_a_server_that_goes_on_failing_is_never_read_as_having_nothing(server: S
     assert len(server.requests) > 10
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_got_nothing_so_all_is_sent_again(server: Server) -> None:
     server.close()
     with pytest.raises(ServerUnavailable):
@@ -130,6 +133,7 @@ def test_no_password_is_told(server: Server) -> None:
     assert "secret" not in str(lost.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("connects", "counted"), [("connect()", "1"), ("pass", "0")], ids=["muster", "another"])
 def test_only_a_process_of_musters_has_the_budget(server: Server, connects: str, counted: str) -> None:
     code = (
@@ -141,6 +145,7 @@ def test_only_a_process_of_musters_has_the_budget(server: Server, connects: str,
     assert server.requests
 
 
+@pytest.mark.slow
 def test_importing_the_budget_imports_no_mlflow() -> None:
     ours = "muster.mlflow.budget, muster.mlflow.budget.budget, muster_jobs.job"
     code = f"import sys, {ours}; sys.exit('mlflow' in sys.modules)"
