@@ -69,11 +69,11 @@ def test_the_own_functions_code_is_part_of_the_name(name: Callable[..., str], fo
     assert name(algorithms={"one": "sklearn.linear_model.LogisticRegression"}) == builtin
 
 
-@pytest.mark.parametrize("step", ["acme_estimators.one.Own", "acme_estimators.one:make"])
+@pytest.mark.parametrize("step", ["acme_classes.one.Own", "acme_functions.one:make"])
 def test_the_code_of_an_own_class_is_part_of_the_name(
     name: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    package = tmp_path / "lib" / "acme_estimators"
+    package = tmp_path / "lib" / step.partition(".")[0]  # a name of its own: what is imported once stays
     package.mkdir(parents=True)
     (package / "one.py").write_text(
         "from .two import Two\n\n\nclass Own(Two):\n    pass\n\n\ndef make():\n    return Own()"
