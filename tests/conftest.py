@@ -28,6 +28,7 @@ for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUS
     del os.environ[_name]  # a developer's own stack is none of the tests'
 
 os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
+os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")  # without it requests reads all variables at each call
 
 for _name in ("IPython", "dbruntime"):  # MLflow looks for them at each call: 4 ms under pytest
     sys.modules.setdefault(_name, None)  # type: ignore[arg-type] - None: it is not there, without a search

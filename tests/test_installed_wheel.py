@@ -18,6 +18,7 @@ from muster.workload.stages import STAGE_NAMES
 from muster_local import PROJECT, spark_server
 from muster_local.environment import environment
 from muster_local.service import Starter
+from tests import environments
 from tests import wheel as wheels
 from tests.conftest import FREELY
 from tests.shared import Shared
@@ -68,7 +69,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheel]:
     """The wheel, installed with all extras."""
     venv = tmp_path_factory.mktemp("environment") / "venv"
     file = wheels.build(tmp_path_factory.mktemp("built"))
-    wheels.install(file, venv, "[airflow,spark]")
+    environments.make(venv, f"muster[airflow,spark] @ {file.as_uri()}")
     yield Wheel(file, venv, wheels.use(tmp_path_factory.mktemp("elsewhere"), DAG_FILES))
     shutil.rmtree(venv)  # over a gigabyte, where it could not be linked
 

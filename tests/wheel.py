@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from muster_local import PROJECT
+from tests import environments
 
 NOT_INHERITED = ("MUSTER_", "AIRFLOW", "MLFLOW_", "SPARK_", "PYSPARK_", "PYTHON", "VIRTUAL_ENV")
 """What of this process's environment could lead back to the checkout, or to a developer's own services."""
@@ -64,7 +64,7 @@ class Wheel:
     @property
     def packages(self) -> Path:
         """Where the environment keeps what is installed."""
-        return self.venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        return self.venv / environments.PACKAGES
 
     @property
     def env(self) -> dict[str, str]:
@@ -92,25 +92,9 @@ class Wheel:
 
 def build(folder: Path) -> Path:
     """Build the wheel into a folder."""
-    _succeed([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)])
+    environments.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)])
     [file] = folder.glob("*.whl")
     return file
-
-
-def install(file: Path, venv: Path, extras: str = "") -> None:
-    """Make an environment and install the wheel with all that it declares, at the versions of the lock.
-
-    From what uv has kept of the checkout's own environment, as far as that goes, else from the package index.
-    """
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-    _succeed([uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
-    lock = ["--constraints", str(PROJECT / "requirements.txt")]
-    wanted = [uv, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), *lock]
-    wanted.append(f"muster{extras} @ {file.as_uri()}")
-    try:
-        _succeed([*wanted, "--offline"])
-    except AssertionError:
-        _succeed(wanted)
 
 
 def use(folder: Path, dag_files: Mapping[str, str]) -> Path:
@@ -124,9 +108,3 @@ def use(folder: Path, dag_files: Mapping[str, str]) -> Path:
     for name, text in dag_files.items():
         (folder / "dags" / name).write_text(text, encoding="utf-8")
     return folder
-
-
-def _succeed(command: Sequence[str]) -> None:
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False)
-    # uv's errors name the address of the package index, which may hold a token.
-    assert done.returncode == 0, re.sub(r"(https?|file)://\S*", "<address>", done.stdout + done.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from muster.mlflow.client import connect
 from muster.models.bundle import requirements
 from muster.models.manifest import allowed_imports
+from tests import environments
 
 Line = Any
 pytestmark = pytest.mark.slow
@@ -170,12 +170,7 @@ print(json.dumps(found["score"].tolist()))
 def test_scores_in_an_environment_made_of_its_own_requirements(uri: str, mlflow_server: str, tmp_path: Path) -> None:
     packages = mlflow.pyfunc.get_model_dependencies(uri)
     python = tmp_path / "fresh" / "bin" / "python"
-    uv = shutil.which("uv")
-    make = [uv, "venv", "-q", "-p", sys.executable] if uv else [sys.executable, "-m", "venv"]
-    subprocess.run([*make, str(tmp_path / "fresh")], check=True)
-    pip = [str(python), "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check"]
-    install = [uv, "pip", "install", "-q", "-p", str(python)] if uv else pip
-    subprocess.run([*install, "-r", packages], check=True)
+    environments.make(tmp_path / "fresh", "-r", packages)
     absent = "import importlib.util as u; print([n for n in ('muster','airflow','pyspark') if u.find_spec(n)])"
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MUSTER"))}
 

@@ -6,11 +6,13 @@ is written twice, and what the stores do themselves, `test_conformance.py` holds
 
 Why not the real server: a call costs it 5 to 10 ms of processor time, nearly all of it in its database layer, and a
 promotion makes some forty calls; its start takes seconds. MLflow's own SQL store in this process would save only the
-start, and would ask the process's global client for what it needs.
+start, and would ask the process's global client for what it needs. It is served by uvicorn, as the real one is:
+Werkzeug's server closes the connection after each answer.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,25 +20,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import uvicorn
+from a2wsgi import WSGIMiddleware
 from flask import Flask
 from mlflow.server import handlers
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.registry.model_store import ModelStore
 from tests.registry.run_store import RunStore
 
 ARTIFACTS = "/mlflow-artifacts/"
-
-
-class KeptConnection(WSGIRequestHandler):
-    """Keeps a client's connection open, and answers at once: an answer is sent in two parts."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_request(self, *_: Any) -> None:
-        """Log nothing."""
 
 
 @contextmanager
@@ -48,14 +41,16 @@ def fake_mlflow(folder: Path) -> Iterator[str]:
         "_artifact_repo": LocalArtifactRepository(str(folder)),
         "_is_serving_proxied_artifacts": lambda: True,
     }
-    with mock.patch.multiple(handlers, **stores):
-        server = make_server("127.0.0.1", 0, _app(), threaded=True, request_handler=KeptConnection)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = uvicorn.Config(WSGIMiddleware(_app()), log_config=None, access_log=False, lifespan="off")
+    with mock.patch.multiple(handlers, **stores), socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
         try:
-            yield f"http://127.0.0.1:{server.port}"
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.shutdown()
-            server.server_close()
+            server.should_exit = True
+            thread.join()
 
 
 def _app() -> Flask:

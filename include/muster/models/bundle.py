@@ -81,7 +81,10 @@ def requirements(imports: Iterable[str], needed: Iterable[str] = NEEDED) -> list
     """
     modules = {name.split(":")[0].split(".")[0] for name in imports}
     own = [name for module in sorted(modules) for name in _distributions().get(module, [])]
-    return [f"{name}=={version(name)}" for name in dict.fromkeys([*needed, *own]) if name != "muster"]
+    return [f"{name}=={_version(name)}" for name in dict.fromkeys([*needed, *own]) if name != "muster"]
+
+
+_version = cache(version)
 
 
 @cache
