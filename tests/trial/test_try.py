@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -32,7 +31,6 @@ from muster.trial.group_observations import observe
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.windows import DateRange
-from tests.landed import check_days
 
 ALSO = """algorithms: {
   blind: sklearn.dummy.DummyClassifier,
@@ -83,7 +81,7 @@ def test_the_figures_equal_an_independent_computation(home: Any) -> None:
 
 def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     from_files = home.tried()
-    in_table(home)
+    home.ingest()
     from_table = home.tried()
     assert from_files["source"] == "28 landed files"
     assert from_table["source"] == "observations, version 0"
@@ -93,16 +91,8 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     assert untimed[0] == untimed[1]
 
 
-def in_table(home: Any) -> None:
-    """Land the files and bring them into `observations`."""
-    home.run()
-    context = Context(load_workload(home.folder / "trains.yaml"), home.folder, home.store)
-    good = check_days(context, pd.date_range("2024-01-01", "2024-02-11").date).rows
-    write_deltalake(home.store.table("observations"), good, partition_by=["date"])
-
-
 def test_a_new_column_has_no_value_in_the_rows_of_before(home: Any) -> None:
-    in_table(home)
+    home.ingest()
     before = home.tried()
     home.declare(yaml=lambda yaml: yaml.replace("columns: {", 'columns: {weather: "string?", '))
     assert home.tried()["decision"] == before["decision"]
@@ -117,7 +107,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("before", "now", "problem"), OTHERS.values(), ids=OTHERS)
 def test_columns_that_ingest_would_refuse_are_refused_alike(home: Any, before: str, now: str, problem: str) -> None:
-    in_table(home)
+    home.ingest()
     home.declare(yaml=lambda yaml: yaml.replace(before, now))
     code, _, err = home.run()
     assert (code, problem in err, err.count("\n")) == (1, True, 1)
