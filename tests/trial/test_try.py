@@ -225,7 +225,32 @@ def test_an_error_of_the_feature_function_is_told_with_its_line(home: Any) -> No
     assert f"trains.py:{line}, in features: return pd.DataFrame" in err
 
 
-def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_feature_function_without_a_name_is_told_where_its_module_raised_it(
+    home: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.folder / "deeper.py").write_text("def fail():\n    raise ValueError('too deep')\n")
+    monkeypatch.syspath_prepend(home.folder)
+    own = "from functools import partial\nimport deeper\nfeatures = partial(lambda rows: deeper.fail())\n"
+    home.declare(code=lambda code: code + own)
+    _, _, err = home.run()
+    assert "function 'features' raised ValueError: too deep" in err
+    assert "deeper.py:2, in fail: raise ValueError('too deep')" in err
+
+
+WAYS = {
+    "a class of a module": ("my_estimators:Mine", ""),
+    "a class by its dotted name": ("my_estimators.Mine", ""),
+    "a function of the workload's own file": (
+        ":mine",
+        "\nimport my_estimators\n\ndef mine():\n    return my_estimators.Mine()\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "own"), WAYS.values(), ids=WAYS)
+def test_an_error_of_an_own_estimator_is_told_with_its_line_however_it_is_declared(
+    home: Any, monkeypatch: pytest.MonkeyPatch, name: str, own: str
+) -> None:
     (home.folder / "my_estimators.py").write_text(
         "class Mine:\n"
         "    def fit(self, features, labels):\n"
@@ -235,7 +260,11 @@ def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypat
         "    def predict_proba(self, features): ...\n"
     )
     monkeypatch.syspath_prepend(home.folder)
-    home.declare(yaml=lambda yaml: yaml.replace("sklearn.linear_model.LogisticRegression", '"my_estimators:Mine"'))
+    pack = "\npack: {allowed_imports: [my_estimators]}"
+    home.declare(
+        yaml=lambda yaml: yaml.replace("sklearn.linear_model.LogisticRegression", f'"{name}"') + pack,
+        code=lambda code: code + own,
+    )
     code, out, _ = home.run()
     assert code == 1
     assert "training: failed: " in out
