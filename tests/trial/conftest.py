@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from deltalake import write_deltalake
 
 from muster.cli import main
+from muster.context import Context
 from muster.settings import settings
 from muster.storage.store import Store
+from muster.workload.load import load_workload
+from tests.landed import check_days
 
 YAML = """
 keys: [place, line]
@@ -82,6 +87,13 @@ class Home:
         _, out, _ = self.run("--format", "json", *arguments, group=group)
         trial: dict[str, Any] = json.loads(out)
         return trial
+
+    def ingest(self, group: str = "north,1") -> None:
+        """Land the files and bring them into `observations`."""
+        self.run(group=group)
+        context = Context(load_workload(self.folder / "trains.yaml"), self.folder, self.store)
+        good = check_days(context, pd.date_range("2024-01-01", "2024-02-11").date).rows
+        write_deltalake(self.store.table("observations"), good, partition_by=["date"])
 
 
 @pytest.fixture

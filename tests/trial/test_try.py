@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -32,7 +31,6 @@ from muster.trial.group_observations import observe
 from muster.workload.functions import function
 from muster.workload.load import load_workload
 from muster.workload.windows import DateRange
-from tests.landed import check_days
 
 ALSO = """algorithms: {
   blind: sklearn.dummy.DummyClassifier,
@@ -83,7 +81,7 @@ def test_the_figures_equal_an_independent_computation(home: Any) -> None:
 
 def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     from_files = home.tried()
-    in_table(home)
+    home.ingest()
     from_table = home.tried()
     assert from_files["source"] == "28 landed files"
     assert from_table["source"] == "observations, version 0"
@@ -93,16 +91,8 @@ def test_the_table_and_the_files_give_the_same_trial(home: Any) -> None:
     assert untimed[0] == untimed[1]
 
 
-def in_table(home: Any) -> None:
-    """Land the files and bring them into `observations`."""
-    home.run()
-    context = Context(load_workload(home.folder / "trains.yaml"), home.folder, home.store)
-    good = check_days(context, pd.date_range("2024-01-01", "2024-02-11").date).rows
-    write_deltalake(home.store.table("observations"), good, partition_by=["date"])
-
-
 def test_a_new_column_has_no_value_in_the_rows_of_before(home: Any) -> None:
-    in_table(home)
+    home.ingest()
     before = home.tried()
     home.declare(yaml=lambda yaml: yaml.replace("columns: {", 'columns: {weather: "string?", '))
     assert home.tried()["decision"] == before["decision"]
@@ -117,7 +107,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("before", "now", "problem"), OTHERS.values(), ids=OTHERS)
 def test_columns_that_ingest_would_refuse_are_refused_alike(home: Any, before: str, now: str, problem: str) -> None:
-    in_table(home)
+    home.ingest()
     home.declare(yaml=lambda yaml: yaml.replace(before, now))
     code, _, err = home.run()
     assert (code, problem in err, err.count("\n")) == (1, True, 1)
@@ -235,7 +225,32 @@ def test_an_error_of_the_feature_function_is_told_with_its_line(home: Any) -> No
     assert f"trains.py:{line}, in features: return pd.DataFrame" in err
 
 
-def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_feature_function_without_a_name_is_told_where_its_module_raised_it(
+    home: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.folder / "deeper.py").write_text("def fail():\n    raise ValueError('too deep')\n")
+    monkeypatch.syspath_prepend(home.folder)
+    own = "from functools import partial\nimport deeper\nfeatures = partial(lambda rows: deeper.fail())\n"
+    home.declare(code=lambda code: code + own)
+    _, _, err = home.run()
+    assert "function 'features' raised ValueError: too deep" in err
+    assert "deeper.py:2, in fail: raise ValueError('too deep')" in err
+
+
+WAYS = {
+    "a class of a module": ("my_estimators:Mine", ""),
+    "a class by its dotted name": ("my_estimators.Mine", ""),
+    "a function of the workload's own file": (
+        ":mine",
+        "\nimport my_estimators\n\ndef mine():\n    return my_estimators.Mine()\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "own"), WAYS.values(), ids=WAYS)
+def test_an_error_of_an_own_estimator_is_told_with_its_line_however_it_is_declared(
+    home: Any, monkeypatch: pytest.MonkeyPatch, name: str, own: str
+) -> None:
     (home.folder / "my_estimators.py").write_text(
         "class Mine:\n"
         "    def fit(self, features, labels):\n"
@@ -245,7 +260,11 @@ def test_an_error_of_an_own_estimator_is_told_with_its_line(home: Any, monkeypat
         "    def predict_proba(self, features): ...\n"
     )
     monkeypatch.syspath_prepend(home.folder)
-    home.declare(yaml=lambda yaml: yaml.replace("sklearn.linear_model.LogisticRegression", '"my_estimators:Mine"'))
+    pack = "\npack: {allowed_imports: [my_estimators]}"
+    home.declare(
+        yaml=lambda yaml: yaml.replace("sklearn.linear_model.LogisticRegression", f'"{name}"') + pack,
+        code=lambda code: code + own,
+    )
     code, out, _ = home.run()
     assert code == 1
     assert "training: failed: " in out

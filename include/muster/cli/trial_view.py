@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from muster.errors import bounded
 
 STYLES = {"promote": "bold green", "reject": "bold yellow", "hold": "bold cyan", "failed": "bold red"}
 
@@ -18,6 +20,8 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
     console.print(Text(f"{trial['group']}  partition {trial['partition']}", style="bold"))
     refused = "".join(f", {count} refused ({reason})" for reason, count in trial["refused"].items())
     console.print(Text(f"{trial['observations']} observations from {trial['source']}{refused}", style="dim"))
+    for warning in _warnings(trial):
+        console.print(Text(warning, style="yellow"))
     windows = [[name, *window.values()] for name, window in trial["windows"].items()]
     console.print(_table(["window", "from", "up to", "rows", "labelled", "positives"], windows))
     features = [[name, *described.values()] for name, described in trial["features"].items()]
@@ -28,6 +32,14 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
         console.print(_fit(fit, trial["failed_at"].get(fit["algorithm"])))
     console.print(_decision(trial["decision"]))
     console.print(Text(f"{trial['seconds']:.2f} s, nothing was written to a table", style="dim"))
+
+
+def _warnings(trial: dict[str, Any]) -> Iterator[str]:
+    """Say of which days the trial knows more than the tables do, or nothing."""
+    if again := trial["delivered_again"]:
+        yield f"delivered again since ingest, so read from the files as the next ingest will: {bounded(again, 5)}"
+    if missing := trial["not_landed"]:
+        yield f"not landed, {len(missing)} days of the windows and their lookback: {bounded(missing, 5)}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

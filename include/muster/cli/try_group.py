@@ -29,7 +29,8 @@ def try_(
     """Try one group in seconds: features, fit and gate as the Spark jobs run them; nothing is written to a table."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    from muster.trial.group_observations import canonical_group, default_partition, land_if_empty
+    from muster.trial.group_keys import canonical_group
+    from muster.trial.group_observations import default_partition, land_if_empty
     from muster.trial.trial import try_group
 
     context = Context.named(workload, settings())
@@ -60,6 +61,8 @@ def as_dict(trial: Trial) -> dict[str, Any]:
         "source": trial.observed.source,
         "observations": trial.observed.rows.num_rows,
         "refused": dict(trial.observed.refused),
+        "delivered_again": list(trial.observed.delivered_again),
+        "not_landed": list(trial.observed.not_landed),
         "windows": trial.rows(),
         "features": trial.summary(),
         "point_in_time": {"days": list(trial.point_in_time.days), "leaks": leaks},

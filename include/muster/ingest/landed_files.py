@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -52,8 +53,12 @@ def days_to_ingest(context: PartitionContext) -> list[date]:
     if missing:
         raise NoFile(missing, store.landing())
     earlier = DateRange(windows.observed.start, windows.score.start)
-    before = landed.intersection(earlier.days())
-    return [*sorted(before - ingested_days(store, {day: landed_file(store, day) for day in before})), *own]
+    return [*not_brought(store, landed.intersection(earlier.days())), *own]
+
+
+def not_brought(store: Store, landed: AbstractSet[date]) -> list[date]:
+    """Return those of the `landed` days that no ingest has brought as their files are now, in order."""
+    return sorted(landed - ingested_days(store, {day: landed_file(store, day) for day in landed}))
 
 
 def landed_file(store: Store, day: date) -> str:

@@ -22,8 +22,8 @@ class TooManyRefused(MusterError):
         shown = command(f"show {workload.name} quarantine")
         super().__init__(
             f"{workload.name} refuses {bounded(counts)}: {bounded(reasons, shown=5)}; "
-            f"max_refused allows a share of {workload.max_refused:g} of a day. `{shown}` has the rows. Have the files "
-            "delivered again, or correct what the YAML declares, then run ingest again"
+            f"max_refused allows a share of {workload.max_refused:g} of a day. `{shown}` has the rows that ingest has "
+            "read. Have the files delivered again, or correct what the YAML declares, then run ingest again"
         )
 
 
@@ -40,6 +40,15 @@ def check_refused(workload: Workload, days: Mapping[date, Counter[str | None]]) 
     }
     if bad:
         raise TooManyRefused(workload, bad)
+
+
+def surely_taken(workload: Workload, rows: int, wrong: int, repeating: int) -> bool:
+    """Return whether a day's rows pass `check_refused` whatever those are that repeat others.
+
+    `wrong` of them are refused by themselves; `repeating` share their `unique` values with an earlier good row. Each of
+    those, and the row before it, may be refused; or it does not count at all.
+    """
+    return wrong + 2 * repeating <= workload.max_refused * (rows - repeating)
 
 
 def _refused(reasons: Counter[str | None]) -> int:

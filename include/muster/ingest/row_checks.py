@@ -53,16 +53,26 @@ def check_rows(workload: Workload, day: date, blocks: Iterable[TextBlock]) -> pa
     misfits: list[tuple[str, str]] = []
     observations, reasons = [], []
     for block in blocks:
-        typed = {name: values(block.rows[name], column.type) for name, column in workload.columns.items()}
+        typed = typed_columns(workload, block.rows)
         texts.append(block.rows)
         observations.append(_observations(workload, day, typed))
-        reasons.append(_first_reasons(block.rows.num_rows, _reasons(workload, day, block.rows, typed)))
+        reasons.append(own_reasons(workload, day, block.rows, typed))
         misfits += block.misfits
     observed = pa.chunked_array(observations, schema.field("observation").type)
     reason = repeats(workload, observed, pa.chunked_array(reasons, STRING))
     rows = _texts_of_refused(texts, reason)
     checked = pa.table([observed, rows, reason], schema=schema)
     return pa.concat_tables([checked, _misfits(workload, day, misfits)])
+
+
+def typed_columns(workload: Workload, texts: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Return each declared column as values of its type; null where a text does not read as one."""
+    return {name: values(texts[name], column.type) for name, column in workload.columns.items()}
+
+
+def own_reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> pa.Array:
+    """Return why each row is refused by itself, whatever the day's other rows are; null where it is not."""
+    return _first_reasons(texts.num_rows, _reasons(workload, day, texts, typed))
 
 
 def good_rows(workload: Workload, checked: pa.Table) -> pa.Table:

@@ -1,25 +1,22 @@
-"""The observations of one group: from the table where it has the days, else from the landed files."""
+"""The observations of one group: from the table, and from the landed files that ingest has not brought yet."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from muster import groups
 from muster.context import Context
 from muster.errors import WrongArgument, bounded
-from muster.ingest.landed_files import has_rows, landed_file
+from muster.ingest.landed_files import not_brought
 from muster.ingest.landing import land, landed_days
 from muster.storage.evolution import check_observations
-from muster.storage.row_filter import NotAGroup
-from muster.storage.tables import observations_schema
-from muster.trial.landed_rows import landed_group
-from muster.workload.spec import Workload
+from muster.storage.provenance import newest_facts
+from muster.trial.landed_rows import landed_group, landed_groups
+from muster.trial.table_rows import table_group, table_groups
 from muster.workload.windows import DateRange, slice_of
 
 
@@ -34,13 +31,6 @@ class UnknownGroup(WrongArgument):
             f"no row of group '{group}' in {workload} from {days.start} up to {days.stop}; "
             f"of {len(names)} groups the nearest are: {nearest}"
         )
-
-
-class ParentGroup(WrongArgument):
-    """Raised for a parent group: its rows are other groups'."""
-
-    def __init__(self, group: str) -> None:
-        super().__init__(f"'{group}' pools the rows of other groups; try one of those")
 
 
 class NothingLanded(WrongArgument):
@@ -58,24 +48,10 @@ class GroupObservations:
     source: str
     refused: Mapping[str, int] = field(default_factory=dict)
     """Rows that the checks refused, by reason; the table has none."""
-
-
-def canonical_group(workload: Workload, text: str) -> str:
-    """Return a group's canonical name from what a person typed.
-
-    Raises:
-        NotAGroup: when it has not one value a key.
-        ParentGroup: when it is a parent's.
-    """
-    try:
-        values = groups.values(text)
-    except (csv.Error, StopIteration):
-        values = ()
-    if len(values) != len(workload.keys):
-        raise NotAGroup(workload, text)
-    if groups.WILDCARD in text.split(","):
-        raise ParentGroup(text)
-    return groups.name(values)
+    delivered_again: tuple[date, ...] = ()
+    """Days whose file is another than the one that was ingested: it was read, not the table."""
+    not_landed: tuple[date, ...] = ()
+    """Days of which nothing is known."""
 
 
 def land_if_empty(context: Context) -> int:
@@ -102,43 +78,39 @@ def default_partition(context: Context) -> date:
 
 
 def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
-    """Return the group's observations of `days`.
+    """Return the group's observations of `days`, as they are once ingest has run again.
 
-    The table answers when it has every landed day of them that has rows; else the landed files do, each row checked as
-    ingest checks. Of a column that is so new that the table does not have it yet its rows have no value.
+    A landed file that no ingest has brought as it is now is read, each row checked as ingest checks; of all other days
+    the table answers.
 
     Raises:
         OtherColumns, RequiredColumn: when ingest and features would refuse the table as it is declared now.
         UnknownGroup: naming the nearest groups that there are.
         NothingLanded: when no day of them is known.
-        BadFile: for a landed file that ingest would refuse.
+        BadFile, TooManyRefused: for a landed file that ingest would refuse.
     """
-    workload, store, all_days = context.workload, context.store, set(days.days())
-    check_observations(workload, store.open("observations"))
-    landed, in_table = landed_days(store) & all_days, store.days("observations") & all_days
-    if not landed and not in_table:
+    workload, store, wanted = context.workload, context.store, set(days.days())
+    table = store.open("observations")
+    check_observations(workload, table)
+    landed, ingested = landed_days(store) & wanted, store.days("observations") & wanted
+    if not landed and not ingested:
         raise NothingLanded(workload.name, days, store.landing())
-    # A day on which nothing happened has a file without rows, and nothing in the table.
-    if in_table and not any(has_rows(workload, landed_file(context.store, day)) for day in sorted(landed - in_table)):
-        return _from_table(context, group, days)
-    checked = landed_group(context, sorted(landed), group)
-    if checked.rows.num_rows == 0 and not checked.refused:
-        raise UnknownGroup(workload.name, group, days, checked.groups)
-    return GroupObservations(checked.rows, f"{len(landed)} landed files", checked.refused)
-
-
-def _from_table(context: Context, group: str, days: DateRange) -> GroupObservations:
-    workload, table = context.workload, context.store.open("observations")
-    assert table is not None  # noqa: S101 - it was just seen to have days
-    dataset = table.to_pyarrow_dataset()
-    within = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
-    rows = dataset.to_table(filter=within & (pc.field("group") == group))
-    if rows.num_rows == 0:
-        known = dataset.to_table(columns=["group"], filter=within)["group"].unique().to_pylist()
-        raise UnknownGroup(workload.name, group, days, known)
-    for column in observations_schema(workload):
-        if column.name not in rows.column_names:
-            rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
+    to_ingest = not_brought(store, landed)
+    checked = landed_group(context, to_ingest, group)
+    rows, from_table = [checked.rows], ingested - set(to_ingest)
+    if table is not None and from_table:
+        rows.append(table_group(workload, table, from_table, group))
+    observed = pa.concat_tables(rows)
+    if observed.num_rows == 0 and not checked.refused:
+        known = table_groups(workload, table, from_table) if table is not None else set()
+        raise UnknownGroup(workload.name, group, days, known | landed_groups(context, to_ingest))
+    brought_once = ingested | {date.fromisoformat(day) for day in newest_facts(store, "observations")}
+    sources = [f"observations, version {table.version()}"] if table is not None and from_table else []
+    sources += [f"{len(to_ingest)} landed file{'s' if len(to_ingest) > 1 else ''}"] if to_ingest else []
     return GroupObservations(
-        rows.select(observations_schema(workload).names), f"observations, version {table.version()}"
+        rows=observed,
+        source=", and ".join(sources),
+        refused=checked.refused,
+        delivered_again=tuple(day for day in to_ingest if day in brought_once),
+        not_landed=tuple(sorted(wanted - landed - brought_once)),
     )

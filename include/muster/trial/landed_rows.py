@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.context import Context
 from muster.ingest.landed_files import TextBlock, landed_file, read_text
-from muster.ingest.row_checks import check_rows, good_rows, group_names
+from muster.ingest.refusals import check_refused, surely_taken
+from muster.ingest.row_checks import (
+    check_rows,
+    checked_schema,
+    good_rows,
+    group_names,
+    own_reasons,
+    typed_columns,
+)
+from muster.trial.group_keys import key_values
+from muster.workload.spec import Workload
+
+Typed = Mapping[str, pa.Array]
+"""The declared columns of a block as values of their types."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +39,6 @@ class LandedGroup:
     """The good ones, with the columns of `observations`."""
     refused: Mapping[str, int]
     """How many others, by reason."""
-    groups: frozenset[str]
-    """All groups of the files."""
 
 
 def landed_group(context: Context, days: Sequence[date], group: str) -> LandedGroup:
@@ -33,26 +46,70 @@ def landed_group(context: Context, days: Sequence[date], group: str) -> LandedGr
 
     Raises:
         BadFile: for a file that is cut off, empty, or has other columns.
+        TooManyRefused: as ingest does, for days of which it takes none.
     """
-    with ThreadPoolExecutor() as pool:  # decompressing and parsing run outside Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decompressing and parsing run outside Python's lock
         of_days = list(pool.map(lambda day: _of_day(context, day, group), days))
-    checked = pa.concat_tables([rows for rows, _ in of_days])
+    reasons = {day: counted for day, (_, counted) in zip(days, of_days, strict=True) if counted is not None}
+    check_refused(context.workload, reasons)
+    checked = pa.concat_tables([checked_schema(context.workload).empty_table(), *(rows for rows, _ in of_days)])
     refused = Counter(checked["reason"].drop_null().to_pylist())
-    known = frozenset[str]().union(*(names for _, names in of_days))
-    return LandedGroup(good_rows(context.workload, checked), refused, known)
+    return LandedGroup(good_rows(context.workload, checked), refused)
 
 
-def _of_day(context: Context, day: date, group: str) -> tuple[pa.Table, set[str]]:
-    """Return the group's rows of a day, checked, and the names of all groups in its file."""
+def landed_groups(context: Context, days: Sequence[date]) -> set[str]:
+    """Return all groups of days' files."""
+    workload, known = context.workload, set[str]()
+    for day in days:
+        for block in read_text(workload, landed_file(context.store, day)):
+            known |= set(group_names(workload, block.rows).unique().drop_null().to_pylist())
+    return known
+
+
+def _of_day(context: Context, day: date, group: str) -> tuple[pa.Table, Counter[str | None] | None]:
+    """Return the group's rows of a day, checked; and all rows by reason, where it might be too many that are refused.
+
+    Names and ids cost most of a check. So they are made for a few rows only, where that is enough to know.
+    """
     workload = context.workload
-    known: set[str] = set()
-    blocks: list[TextBlock] = []
-    # Where `unique` names all keys, no other group's row can repeat one of this group's.
-    alone = set(workload.keys) <= set(workload.unique)
-    for block in read_text(workload, landed_file(context.store, day)):
-        names = group_names(workload, block.rows)
-        known |= set(names.unique().drop_null().to_pylist())
-        own = block.rows.filter(pc.fill_null(pc.equal(names, group), False)) if alone else block.rows
-        blocks.append(TextBlock(own, []))
-    checked = check_rows(workload, day, blocks)
-    return checked.filter(pc.equal(pc.struct_field(checked["observation"], "group"), group)), known
+    blocks = list(read_text(workload, landed_file(context.store, day)))
+    typed = [typed_columns(workload, block.rows) for block in blocks]
+    if _surely_taken(workload, day, blocks, typed):
+        checked, reasons = check_rows(workload, day, _concerning(workload, group, blocks, typed)), None
+    else:
+        checked = check_rows(workload, day, blocks)
+        reasons = Counter(checked["reason"].to_pylist())
+    return checked.filter(pc.equal(pc.struct_field(checked["observation"], "group"), group)), reasons
+
+
+def _surely_taken(workload: Workload, day: date, blocks: Sequence[TextBlock], typed: Sequence[Typed]) -> bool:
+    """Tell from the rows' own reasons, and from how many ids there are, that ingest takes the day."""
+    ids, misfits = [], 0
+    for block, columns in zip(blocks, typed, strict=True):
+        good = own_reasons(workload, day, block.rows, columns).is_null()
+        ids.append(pa.table({name: columns[name] for name in workload.unique}).filter(good))
+        misfits += len(block.misfits)
+    rows = sum(block.rows.num_rows for block in blocks)
+    good_ids = pa.concat_tables(ids) if ids else pa.table({})
+    different = good_ids.group_by(list(workload.unique)).aggregate([]).num_rows if good_ids.num_rows else 0
+    wrong, repeating = rows - good_ids.num_rows + misfits, good_ids.num_rows - different
+    return surely_taken(workload, rows + misfits, wrong, repeating)
+
+
+def _concerning(workload: Workload, group: str, blocks: Sequence[TextBlock], typed: Sequence[Typed]) -> list[TextBlock]:
+    """Return the group's rows, and every other row of the day that may share the `unique` values of one of them."""
+    keys = key_values(workload, group)
+    own = [_all([pc.equal(columns[key], value) for key, value in keys.items()]) for columns in typed]
+    ids = {
+        name: pa.concat_arrays([columns[name].filter(mask) for columns, mask in zip(typed, own, strict=True)])
+        for name in (workload.unique if typed else ())
+    }
+    concerning = []
+    for block, columns, mask in zip(blocks, typed, own, strict=True):
+        alike = _all([pc.is_in(columns[name], value_set=ids[name]) for name in workload.unique])
+        concerning.append(TextBlock(block.rows.filter(pc.or_(mask, alike)), []))
+    return concerning
+
+
+def _all(conditions: Sequence[pa.Array]) -> pa.Array:
+    return pc.fill_null(reduce(pc.and_kleene, conditions), False)

@@ -18,17 +18,16 @@ from muster.context import PartitionContext
 from muster.errors import MusterError
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
-from muster.features.compute import FeatureFunction, compute
+from muster.features.compute import compute
 from muster.storage.tables import FEATURE_ERROR
 from muster.training.bucket import run_window, train_bucket
 from muster.training.estimator import EstimatorFactory
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
 from muster.training.outcome_tables import ledger_rows, models_rows
 from muster.trial.group_observations import GroupObservations, observe
-from muster.trial.own_code import OwnCodeFailed, estimator_files, place_of
+from muster.trial.own_code import OwnCodeFailed, own_files, place_of
 from muster.trial.point_in_time import PointInTime, check_point_in_time
 from muster.workload.functions import function
-from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 
 T = TypeVar("T")
@@ -71,32 +70,33 @@ def try_group(context: PartitionContext, group: str) -> Trial:
         BadChampion: when the champion's pack is not the one that was registered.
         OwnCodeFailed: when the workload's feature function raises: with the line.
         WorkloadError: with every problem of the algorithms.
-        UnknownGroup, NothingLanded, BadFile: as `observe` does.
+        UnknownGroup, NothingLanded, BadFile, TooManyRefused: as `observe` does.
     """
     workload, windows = context.workload, context.windows
     own = function(workload, context.folder, workload.features.function)
     plan = fit_plan(context)
     observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
-    features = _located(own, lambda: compute(workload, own, observed.rows, run_window(windows)))
-    checked = _located(own, lambda: check_point_in_time(workload, own, observed.rows, features))
+    features = _located(context, lambda: compute(workload, own, observed.rows, run_window(windows)))
+    checked = _located(context, lambda: check_point_in_time(workload, own, observed.rows, features))
     champion = champion_in_store(context, group)
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
         training, fits, decision = _train_and_judge(context, plan, features, Path(scratch), champion)
     failed = {fit["algorithm"] for fit in fits if fit["state"] == "failed"}
     factories = [factory for factory in plan.factories if factory.name in failed]
     failed_at = {
-        factory.name: place for factory in factories if (place := _failure_place(workload, plan, factory, features))
+        factory.name: place for factory in factories if (place := _failure_place(context, plan, factory, features))
     }
     return Trial(group, windows, observed, features, checked, training, fits, failed_at, decision)
 
 
-def _located(own: FeatureFunction, work: Callable[[], T]) -> T:
+def _located(context: PartitionContext, work: Callable[[], T]) -> T:
     try:
         return work()
     except MusterError:
         raise
     except Exception as error:
-        raise OwnCodeFailed(own, error) from error
+        reference, files = context.workload.features.function, own_files(context.workload, context.folder)
+        raise OwnCodeFailed(reference, error, files) from error
 
 
 def _train_and_judge(
@@ -128,7 +128,9 @@ def _train_and_judge(
     return ledger.to_pylist()[0], shown, judged(models)
 
 
-def _failure_place(workload: Workload, plan: FitPlan, factory: EstimatorFactory, features: pa.Table) -> str | None:
+def _failure_place(
+    context: PartitionContext, plan: FitPlan, factory: EstimatorFactory, features: pa.Table
+) -> str | None:
     """Fit once more, letting the error through, to learn where in an estimator of one's own it failed."""
     rows = features.filter(pc.less(features["date"], plan.train.stop))
     if factory.supervised:
@@ -139,7 +141,7 @@ def _failure_place(workload: Workload, plan: FitPlan, factory: EstimatorFactory,
         estimator, _, _ = new_estimator(plan, factory, features["group"][0].as_py(), training_rows)
         fit_estimator(factory, estimator, training_rows)
     except (Exception, SystemExit) as error:
-        return place_of(error, *estimator_files(workload))
+        return place_of(error, *own_files(context.workload, context.folder))
     return None
 
 

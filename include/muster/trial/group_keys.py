@@ -1,0 +1,47 @@
+"""A group by its keys: from what a person typed, and as values that rows can be compared with."""
+
+from __future__ import annotations
+
+import csv
+
+import pyarrow as pa
+
+from muster import groups
+from muster.errors import WrongArgument
+from muster.ingest.values import values
+from muster.storage.row_filter import NotAGroup
+from muster.workload.spec import Workload
+
+
+class ParentGroup(WrongArgument):
+    """Raised for a parent group: its rows are other groups'."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"'{group}' pools the rows of other groups; try one of those")
+
+
+def canonical_group(workload: Workload, text: str) -> str:
+    """Return a group's canonical name from what a person typed.
+
+    Raises:
+        NotAGroup: when it has not one value a key.
+        ParentGroup: when it is a parent's.
+    """
+    try:
+        values = groups.values(text)
+    except (csv.Error, StopIteration):
+        values = ()
+    if len(values) != len(workload.keys):
+        raise NotAGroup(workload, text)
+    if groups.WILDCARD in text.split(","):
+        raise ParentGroup(text)
+    return groups.name(values)
+
+
+def key_values(workload: Workload, group: str) -> dict[str, pa.Scalar]:
+    """Return each key's value of a group, typed as declared; null where its text does not read as one.
+
+    Every row of the group has them. A row that has them may be of another name still: `1` and `01` are one number.
+    """
+    texts = zip(workload.keys, groups.values(group), strict=True)
+    return {key: values(pa.array([text]), workload.columns[key].type)[0] for key, text in texts}
