@@ -18,7 +18,7 @@ from muster import groups
 from muster.context import PartitionContext
 from muster.errors import WorkloadError
 from muster.features.content import slice_facts
-from muster.features.files import FeatureFiles
+from muster.features.files import FeatureFiles, NoFeatures
 from muster.features.made_from import Sources
 from muster.features.slices import OutOfDate
 from muster.models.loading import decode, read_bytes
@@ -31,6 +31,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import train
 from muster_jobs.job import Job
+from tests.landed import land_nothing
 
 PARTITION = "2024-02-05"
 DECLARED = {
@@ -86,7 +87,8 @@ class LocalJob(Job):
         buckets = [bucket for some in bins for bucket in some]
         tables = [function(bucket) for bucket in (reversed(buckets) if self.reverse else buckets)]
         outcomes = pa.concat_tables([schema.empty_table(), *tables])
-        return outcomes.filter(pa.array([group != self.losing for group in outcomes["group"].to_pylist()]))
+        kept = [group != self.losing for group in outcomes["group"].to_pylist()]
+        return outcomes.filter(pa.array(kept, pa.bool_()))
 
 
 def rows_of(workload: Workload, group: str) -> pa.Table:
@@ -356,6 +358,23 @@ def test_the_order_of_algorithms_in_the_yaml_changes_nothing(make_job: Callable[
     one, other = make_job("one", algorithms=SEVERAL), make_job("two", algorithms=dict(reversed(SEVERAL.items())))
     assert train.run(one) == train.run(other)
     assert read(one, "models") == read(other, "models")
+
+
+def test_days_on_which_nothing_happened_are_a_run_of_no_group(make_job: Callable[..., LocalJob]) -> None:
+    job = make_job()
+    train.run(job)
+    rows = features_schema(job.workload).empty_table()
+    write_deltalake(
+        job.store.table("features"), rows, partition_by=list(TABLES["features"].partitioned_by), mode="overwrite"
+    )
+    with pytest.raises(NoFeatures, match="run ingest and features first"):
+        train.run(job)
+    land_nothing(job.store, "place,at,delay", job.windows.run.days())
+    result = train.run(job)
+    counts = ("groups", "trained", "skipped", "failed", "rows", "models", "mlflow_run_id")
+    assert [result[name] for name in counts] == [0, 0, 0, 0, 0, {}, "m-logistic"]
+    assert (read(job, "ledger"), read(job, "models")) == ([], [])
+    assert train.run(job) == result
 
 
 @pytest.mark.spark

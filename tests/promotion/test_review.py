@@ -12,7 +12,9 @@ from deltalake import write_deltalake
 from muster.evaluation.plots import plots
 from muster.promotion.approval import Approval
 from muster.promotion.review import quoted, review, with_gain
+from muster.promotion.verdicts import NotJudged
 from muster.storage.tables import DECISIONS
+from tests.landed import land_nothing
 
 Line = Any
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -44,6 +46,19 @@ def test_of_a_loss_less_is_the_gain() -> None:
 def test_a_first_candidate_gains_on_the_baseline() -> None:
     (row,) = with_gain(decided(1, against="baseline", champion_score=None)).to_pylist()
     assert row["gain"] == pytest.approx(row["candidate_score"] - 0.5)
+
+
+def test_a_run_of_no_group_asks_nobody_and_promotes_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muster.promotion.proposal.current", lambda *_: None)
+    line.decide(line.first, "", {})
+    with pytest.raises(NotJudged, match="decisions hold no row of it"):
+        line.promote(line.first)
+    land_nothing(line.store, "carrier,origin,at,delay", line.at(line.first).windows.run.days())
+    reviewed, result = review(line.at(line.first)), line.promote(line.first)
+    why = "no group was promoted: nothing happened on the days of the partition's windows"
+    assert (reviewed.needs_approval, reviewed.why) == (False, f"nothing would be moved: {why}")
+    assert "| promote | 0 |" in reviewed.markdown
+    assert (result["moved"], result["reason"], result["promoted"]) == (False, why, 0)
 
 
 def test_plots_are_pictures_and_small() -> None:

@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
+from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
 from muster.storage.store import Store
@@ -47,6 +48,7 @@ class Candidates:
     """The groups of a run, and the models that it trained."""
 
     run: str
+    """Empty where nothing happened on any of the run's days, so that it has no group."""
     features_version: int | None
     """Delta version of `features` that the models were trained on; None when no group was trained."""
     mlflow_runs: dict[str, str]
@@ -134,6 +136,8 @@ def _partition(store: Store, table: str, partition: str) -> PartitionRows:
 
 def _run(context: PartitionContext, ledger: pa.Table) -> str:
     runs = sorted(set(ledger["run"].to_pylist()))
+    if not runs and quiet(context, context.windows.run):
+        return ""
     if len(runs) != 1:
         problem = f"the ledger holds rows of {len(runs)} runs" if runs else "the ledger holds no row of it"
         raise NotTrained(context.workload.name, context.partition, problem)
