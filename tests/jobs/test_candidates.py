@@ -93,6 +93,7 @@ class Line:
 
     def features(self, seed: int = 0) -> None:
         """Write four rows a group and day, of every day that the two partitions look at."""
+        self.root.mkdir(exist_ok=True)
         (self.root / f"{self.name}.py").write_text("def features(rows): ...\n")
         days = sorted({day for key in (FIRST, SECOND) for day in partition_windows(self.workload, key).history.days()})
         parts = []
