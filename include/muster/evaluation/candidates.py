@@ -97,7 +97,7 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
         return Candidates(run, None, {}, ledger, models, {})
     digests = {item.algorithm: item.models_sha256 for item in tagged if item.run == run}
     judged_before = {name: run_id for name, run_id in mlflow_runs.items() if name not in digests}
-    check_models(workload.name, windows.key, trained, digests | models_digests(judged_before))
+    check_models(workload.name, windows.key, trained, digests | models_digests(workload, judged_before))
     _check_cutoff(context, trained["train_to"].to_pylist())
     version = trained["features_version"][0].as_py()
     return Candidates(run, version, mlflow_runs, ledger, models, _digests_by_bucket(trained))
