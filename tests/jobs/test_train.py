@@ -24,6 +24,7 @@ from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
 from muster.training.ledger import LedgerNotReconciled, TooManyFailed
+from muster.training.outcome_tables import OUTCOMES
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import train
@@ -388,6 +389,7 @@ def test_on_spark_the_rows_and_bytes_are_those_of_a_plain_loop(
     try:
         assert train.run(job) == expected
         assert train.run(job) == expected
+        assert job.over_bins([], lambda _: OUTCOMES.empty_table(), OUTCOMES).num_rows == 0  # a run of no group
     finally:
         job.spark.stop()  # else this process would wait for the stopped server when it ends
     for table in ("models", "ledger"):
