@@ -30,13 +30,16 @@ from threadpoolctl import threadpool_limits
 from benchmarks.figures import Figure, NeedsStack
 from muster import groups
 from muster.context import PartitionContext
+from muster.features.content import slice_facts
 from muster.features.files import FeatureFiles, list_features
+from muster.features.made_from import Sources
 from muster.settings import Settings
+from muster.storage.provenance import write_facts
 from muster.storage.store import Store
 from muster.storage.tables import TABLES, features_schema
 from muster.training.bins import balance
 from muster.workload.spec import Workload
-from muster.workload.windows import partition_windows
+from muster.workload.windows import partition_windows, slice_of
 from muster_jobs import train
 from muster_jobs.job import Job
 from muster_local.ports import accepts_connections
@@ -71,6 +74,8 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
         context = PartitionContext(WORKLOAD, Path(root), store, WINDOWS)
         (Path(root) / f"{WORKLOAD.name}.py").write_text("def features(rows): ...\n")  # what they would be made by
         _write_features(store, count)
+        firsts = [day for day in WINDOWS.history.days() if slice_of(WORKLOAD, day) == day]
+        write_facts(store, slice_facts(Sources.now(context), firsts, {}))
         job = Job("train", context, settings.model_copy(update={"store": root}), "bench")
         files = list_features(context, WINDOWS.train)
         with multiprocessing.get_context("spawn").Pool(settings.spark_cores) as pool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -144,6 +144,12 @@ def _out_of_date(context: PartitionContext) -> str | None:
 def finished(store: Store, stage: str, partition: str) -> bool:
     """Tell whether a stage has come to its end for a partition."""
     return result(store, stage, partition) is not None
+
+
+def unfinished(store: Store, partitions: Sequence[str]) -> list[str]:
+    """Return the partitions that were not scored, or that came to an earlier stage's end again since."""
+    again = {item.partition for item in waiting(store)}
+    return [partition for partition in partitions if partition in again or not finished(store, "score", partition)]
 
 
 def last_finished(store: Store, stage: str) -> str | None:

@@ -47,7 +47,7 @@ def run(job: Job) -> dict[str, Any]:
     for algorithm, run_id in candidates.mlflow_runs.items():
         runs.add_metrics(run_id, _gate_metrics(counts) | _algorithm_metrics(decisions, algorithm))
     clear_tags(judged_candidates(job.store, job.windows.key, tagged))
-    return {"run": candidates.run, **counts, "champion_version": champions.version if champions else None}
+    return {"run": candidates.run or None, **counts, "champion_version": champions.version if champions else None}
 
 
 def _judge(

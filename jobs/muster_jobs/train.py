@@ -15,12 +15,13 @@ from muster.context import PartitionContext
 from muster.features.content import content_of
 from muster.features.files import FeatureFiles, list_features
 from muster.features.slices import check_up_to_date
+from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
 from muster.models.vouched import models_digest
 from muster.training import ledger
 from muster.training.bins import balance
-from muster.training.bucket import read_run_rows, run_window, train_bucket
+from muster.training.bucket import read_run_rows, train_bucket
 from muster.training.expected_groups import expected_groups
 from muster.training.fit import FitPlan, fit_plan
 from muster.training.outcome_tables import OUTCOMES, fits, ledger_rows, models_rows
@@ -30,12 +31,15 @@ from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Train, reconcile, write; the ledger is written before too many failures fail the run."""
+    """Train, reconcile, write; the ledger is written before too many failures fail the run.
+
+    Where nothing happened on any of the run's days, it is a run of no group, and takes the place of an earlier one.
+    """
     workload, windows = job.workload, job.windows
     plan = fit_plan(job.context)
-    learnt_from = run_window(windows)
+    learnt_from = windows.run
     check_up_to_date(job.context, learnt_from)
-    features = list_features(job.context, learnt_from)
+    features = list_features(job.context, learnt_from, quiet=quiet(job.context, learnt_from))
     name = run_name(job.context, content_of(job.context, features.version, learnt_from))
     folder = Path(job.store.packs()) / name
     outcomes, expected, _ = job.at_once(
@@ -129,7 +133,7 @@ def _below_root(job: Job, folder: Path) -> str:
 def _remove_unreferenced(folder: Path, models: pa.Table) -> None:
     """Remove what a killed task, or an estimator that is not deterministic, left in the run's folder."""
     named = {Path(shard).name for shard in models["shard"].unique().to_pylist()}
-    for file in folder.iterdir():
+    for file in folder.glob("*"):  # there is no folder of a run without any group
         if file.name not in named:
             file.unlink()
 

@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 
 from muster.champions import names
+from muster.champions.errors import NameTaken
 from muster.champions.names import NamesMeet, model_name, model_names
+from muster.champions.units import Unit
+from muster.champions.versions import described
 from muster.settings import WrongSetting, settings
 
 ALIKE = ["EUR/USD", "EURUSD", "eur/usd", "eur-usd", "EUR_USD", "EUR USD", "EUR,USD", "Eurusd", "EUR//USD", " EUR/USD"]
@@ -90,3 +94,17 @@ def test_digests_that_meet_are_told_before_anything_is_registered(monkeypatch: p
     monkeypatch.setattr(names, "_readable", lambda workload, group: group.upper())
     with pytest.raises(NamesMeet, match="fx_EUR, fx_EUR"):
         model_names("fx", ["eur", "Eur", "usd"])
+
+
+def test_a_registered_model_of_another_workload_is_refused_by_both_names() -> None:
+    tags = {"muster.group": "2024", "muster.workload": "flights"}
+    of_group = r"'flights_2024' is that of group '2024' of workload 'flights', and .* workload 'flights_2024' too"
+    with pytest.raises(NameTaken, match=of_group):
+        described(Unit("flights_2024", "flights_2024"), _version(tags))
+    of_pack = r"'flights_2024' is the pack of workload 'flights_2024', and .* workload 'flights' too; rename"
+    with pytest.raises(NameTaken, match=of_pack):
+        described(Unit("flights", "flights_2024", "2024"), _version({"muster.pack": "packs/flights_2024/a"}))
+
+
+def _version(tags: dict[str, str]) -> ModelVersion:
+    return ModelVersion("flights_2024", "1", 0, tags=[ModelVersionTag(*tag) for tag in tags.items()])

@@ -254,8 +254,10 @@ def test_a_late_day_of_an_earlier_slice_is_built(line: Line) -> None:
 def test_what_another_muster_built_is_built_once_again_and_its_days_are_told_by_their_files(line: Line) -> None:
     line.ingest(*WEEKS, known=False)
     line.build(known=False)
-    check_up_to_date(line.context.at(PARTITION), DateRange(date(2024, 1, 8), date(2024, 1, 29)))  # it is taken as it is
-    assert line.slices().reasons == dict.fromkeys(map(date.fromisoformat, WEEKS), "unknown origin")
+    with pytest.raises(OutOfDate, match=r"2024-01-08 \(nothing says what it was made from\), .*; run features for"):
+        check_up_to_date(line.context.at(PARTITION), DateRange(date(2024, 1, 8), date(2024, 1, 29)))
+    assert line.out_of_date() == dict.fromkeys(WEEKS, "nothing says what it was made from")
+    assert line.slices().reasons == {date.fromisoformat(first): why for first, why in line.out_of_date().items()}
     assert line.build() == list(WEEKS)
     assert line.slices().reasons == {}
     line.ingest("2024-01-15", known=False)

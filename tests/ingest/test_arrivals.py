@@ -84,3 +84,11 @@ def test_a_file_that_is_younger_than_rows_of_unknown_origin_is_another_delivery(
     later = time.time() + 1
     os.utime(landed(store)[UNKNOWN], (later, later))
     assert UNKNOWN not in ingested_days(store, landed(store))
+
+
+@pytest.mark.parametrize("day", [KNOWN, UNKNOWN])
+def test_a_link_that_leads_nowhere_is_read_again_so_that_ingest_says_so(store: Store, day: date) -> None:
+    file = Path(landed(store)[day])
+    file.unlink()
+    file.symlink_to("nowhere")
+    assert day not in ingested_days(store, landed(store))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -93,6 +94,22 @@ def test_a_bad_file_is_refused_with_its_name_and_reason(store: Store, content: b
     file = put(store, content)
     with pytest.raises(BadFile, match=f"2024-01-15.csv.gz' .*{problem}"):
         check_files(WORKLOAD, [file])
+
+
+def test_what_bears_the_name_of_a_file_and_is_none_is_told_as_what_it_is(store: Store) -> None:
+    file = Path(landed_file(store, DAY))
+    file.mkdir()
+    for ask in (lambda: check_files(WORKLOAD, [str(file)]), lambda: has_rows(WORKLOAD, str(file))):
+        with pytest.raises(BadFile, match=r"2024-01-15\.csv\.gz' is a folder, no file; have it delivered again"):
+            ask()
+    file.rmdir()
+    os.mkfifo(file)
+    with pytest.raises(BadFile, match="is a pipe or a device, no file"):
+        check_files(WORKLOAD, [str(file)])
+    file.unlink()
+    file.symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError, match=r"2024-01-15\.csv\.gz'\. Detail: .* No such file or directory"):
+        check_files(WORKLOAD, [str(file)])
 
 
 def test_a_changed_header_names_what_is_missing_and_what_is_new(store: Store) -> None:

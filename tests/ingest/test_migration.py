@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ REFUSED: Mapping[str, Any] = {
     "a value that is none": (
         {"columns": {**COLUMNS, "depot": "int"}},
         RefusedRows,
-        r"ingest would refuse 2 rows of 2024-01-08: depot: not of type int \(2\); "
+        r"ingest would refuse 2 rows of 2024-01-08: depot: not of type int \(2\), 2 rows of 2024-01-09: depot: .*; "
         r'the first: depot: not of type int: {"id":"80","depot":"a,b",.*nothing was rewritten. Declare .* as before',
     ),
     "a part that would be lost": (
@@ -146,6 +147,20 @@ def test_what_cannot_be_rewritten_leaves_all_as_it_was(
     with pytest.raises(error, match=problem):
         run(store, **changes)
     assert sorted(Path(store.table("observations")).rglob("*")) == files
+
+
+def test_where_no_column_is_another_a_bad_day_keeps_no_other_from_being_rewritten(
+    store: Store, command_of: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = DeltaTable(store.table("observations")).to_pyarrow_table(filters=[("date", "=", date(2024, 1, 8))])
+    bad = bad.set_column(bad.column_names.index("courier"), "courier", pa.array([7, 7]))
+    replace_rows(store, "observations", bad, "date = '2024-01-08'")
+    before = file_digests(store, "observations")
+    assert command_of(columns={**COLUMNS, "courier": "int [0, 1]"}) == 65
+    told = r"error: .* refuse 2 rows of 2024-01-08: courier: above 1 \(2\); .*; 1 other day rewritten"
+    assert re.match(told, capsys.readouterr().err)
+    after = file_digests(store, "observations")
+    assert {day for day in before if after[day] != before[day]} == {"2024-01-09"}
 
 
 TEXTS: Mapping[str, tuple[str, ...]] = {
@@ -271,20 +286,26 @@ def test_without_the_table_it_says_which_stage_writes_it(tmp_path: Path) -> None
         run(Store(str(tmp_path), "made"))
 
 
-def test_the_command_tells_what_it_did(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "made.py").write_text("def features(rows): ...\n")
-    described = {name: value for name, value in DECLARED.items() if name != "name"}
-    described["columns"] = {**COLUMNS, "id": "int"}
-    (tmp_path / "made.yaml").write_text(yaml.safe_dump(described))
+@pytest.fixture
+def command_of(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run `muster migrate` on the workload with some changes; return its exit code."""
     monkeypatch.setenv("MUSTER_STORE", str(tmp_path))
     monkeypatch.setenv("MUSTER_WORKLOADS", str(tmp_path))
     settings.cache_clear()
-    with pytest.raises(SystemExit) as exit_info:
-        main(["migrate", "made"])
-    assert exit_info.value.code == 0
+
+    def command(**changes: Any) -> int:
+        described = {name: value for name, value in {**DECLARED, **changes}.items() if name != "name"}
+        (tmp_path / "made.py").write_text("def features(rows): ...\n")
+        (tmp_path / "made.yaml").write_text(yaml.safe_dump(described))
+        with pytest.raises(SystemExit) as exit_info:
+            main(["migrate", "made"])
+        return exit_info.value.code  # type: ignore[return-value]
+
+    return command
+
+
+def test_the_command_tells_what_it_did(command_of: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_of(columns={**COLUMNS, "id": "int"}) == 0
     assert capsys.readouterr().out == "made: rewrote 4 rows of 2 days (id: string -> int64); run features again\n"
-    with pytest.raises(SystemExit):
-        main(["migrate", "made"])
+    assert command_of(columns={**COLUMNS, "id": "int"}) == 0
     assert capsys.readouterr().out == "made: rewrote nothing: all rows are as they are declared now\n"

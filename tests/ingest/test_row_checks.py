@@ -154,6 +154,15 @@ def test_codes_with_leading_zeros_are_no_numbers_where_they_make_a_group(store: 
     assert checked["reason"].to_pylist()[3:] == ["line: a key with leading zeros; declare it as string"] * 3
 
 
+def test_a_key_that_can_name_no_group_costs_its_row(store: Store) -> None:
+    keys = ["x" * 1_000, "é" * 1_000, "x" * 1_001, "a\0b", "\0" + "x" * 3_000_000]
+    put(store, "".join(f"{key},1,2024-01-05T06:00:00,1,,,\n" for key in keys))
+    checked = check_file(context(store), DAY)
+    assert [row["place"] for row in good_rows(WORKLOAD, checked).to_pylist()] == keys[:2]
+    long, nul = "place: a key of more than 1,000 characters", "place: a key with a NUL character"
+    assert checked["reason"].to_pylist()[2:] == [long, nul, nul]
+
+
 def test_a_line_that_is_no_row_costs_no_other(store: Store) -> None:
     keys = ['12" pipe,1', '"12"" pipe",2', '"12" pipe",1', "a,1,1", "a", '"open,1', '"in\ntwo",1']
     put(store, "".join(f"{key},2024-01-05T06:00:00,1,,,\n" for key in keys))

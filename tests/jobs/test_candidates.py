@@ -19,7 +19,7 @@ import pytest
 from deltalake import write_deltalake
 
 from muster import groups
-from muster.context import PartitionContext
+from muster.context import Context, PartitionContext
 from muster.errors import MusterError
 from muster.evaluation.candidates import NotTrained, read_candidates
 from muster.mlflow import budget, runs
@@ -32,6 +32,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import evaluate, train
 from muster_jobs.job import Job
+from tests.features_facts import write_down
 
 pytestmark = pytest.mark.slow
 DECLARED = {
@@ -85,7 +86,6 @@ class Line:
         workload = self.workload
         windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
         here = settings().model_copy(update={"store": str(self.root)})
-        (self.root / f"{self.name}.py").write_text("def features(rows): ...\n")
         result: dict[str, Any] = stage.run(
             LocalJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
         )
@@ -93,6 +93,8 @@ class Line:
 
     def features(self, seed: int = 0) -> None:
         """Write four rows a group and day, of every day that the two partitions look at."""
+        self.root.mkdir(exist_ok=True)
+        (self.root / f"{self.name}.py").write_text("def features(rows): ...\n")
         days = sorted({day for key in (FIRST, SECOND) for day in partition_windows(self.workload, key).history.days()})
         parts = []
         for group in self.names:
@@ -115,6 +117,7 @@ class Line:
             parts.append(pa.table(columns, schema=features_schema(self.workload)))
         by = list(TABLES["features"].partitioned_by)
         write_deltalake(self.store.table("features"), pa.concat_tables(parts), mode="overwrite", partition_by=by)
+        write_down(Context(self.workload, self.root, self.store))
 
     def tags(self) -> set[tuple[str, str, str]]:
         """Return partition, run and algorithm of every candidate that MLflow has."""

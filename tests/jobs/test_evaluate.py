@@ -296,6 +296,20 @@ def test_days_on_which_nothing_happened_hold_every_group(job: LocalJob) -> None:
     assert [(row["group"], row["verdict"]) for row in decisions(job)] == [(group, "hold") for group in sorted(GROUPS)]
 
 
+def test_a_run_of_no_group_has_no_decision(job: LocalJob) -> None:
+    evaluate.run(job)
+    for table, schema in (("ledger", LEDGER), ("models", MODELS)):
+        put(job.store, table, schema.empty_table(), f"partition = '{PARTITION}'")
+    with pytest.raises(NotTrained, match="the ledger holds no row of it; run train"):
+        evaluate.run(job)
+    land_nothing(job.store, "place,at,delay", job.windows.run.days())
+    shutil.rmtree(job.store.table("features"))
+    put(job.store, "features", features_schema(job.workload).empty_table())
+    result = evaluate.run(job)
+    assert [result[name] for name in ("run", "groups", "promote", "hold", "reject", "judged")] == [None, 0, 0, 0, 0, 0]
+    assert decisions(job) == []
+
+
 @pytest.mark.parametrize(("buckets", "cores"), [(1, 1), (4, 3), (64, 2)])
 def test_decisions_do_not_depend_on_the_partitioning(job: LocalJob, tmp_path: Path, buckets: int, cores: int) -> None:
     """Invariant 7: the same data and seed give the same verdicts and evidence in any number of buckets and bins."""

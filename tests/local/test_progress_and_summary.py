@@ -14,7 +14,8 @@ from muster.champions.journal import Journal, Move
 from muster.champions.units import Unit
 from muster.settings import Settings
 from muster.storage.store import Store
-from muster_local.progress import champion, finished, last_finished, progress, result, waiting
+from muster.workload.stages import STAGE_NAMES
+from muster_local.progress import champion, finished, last_finished, progress, result, unfinished, waiting
 from muster_local.summary import quality, summary
 from tests.features.test_slices import OWN, Line
 
@@ -54,6 +55,24 @@ def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) ->
         "2013-06-03 has ended evaluate and not promote: if no run of flights.promote is at work or red, "
         "trigger flights.promote with the partition key 2013-06-03",
     ]
+
+
+def test_a_partition_that_is_judged_again_after_it_was_scored_is_unfinished(store: Store) -> None:
+    def end(stage: str, partition: str, at: int) -> None:
+        file = Path(store.results(stage)) / f"{partition}-{at}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+        os.utime(file, (at, at))
+
+    partitions = ["2013-06-03", "2013-06-10", "2013-06-17"]
+    for number, stage in enumerate(STAGE_NAMES):
+        for partition in partitions[:2]:
+            end(stage, partition, 2000 + number)
+    assert unfinished(store, partitions) == ["2013-06-17"]
+    end("evaluate", "2013-06-03", 3000)  # as a backfill does, which is not promoted: a later one is
+    assert unfinished(store, partitions) == ["2013-06-17"]
+    end("evaluate", "2013-06-10", 3000)
+    assert unfinished(store, partitions) == ["2013-06-10", "2013-06-17"]
 
 
 def test_the_last_attempt_counts(store: Store) -> None:

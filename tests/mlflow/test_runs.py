@@ -9,7 +9,8 @@ import pytest
 
 from muster.mlflow.candidates import tagged_candidates
 from muster.mlflow.client import connect
-from muster.mlflow.runs import ExperimentDeleted, add_metrics, open_runs
+from muster.mlflow.runs import ExperimentDeleted, RunDeleted, add_metrics, open_runs, training_runs
+from muster.promotion.verdicts import read_verdicts
 from muster.settings import settings
 from muster_jobs.command_line import main
 from tests.plugins.airflow_task import PARTITION, declare
@@ -27,6 +28,24 @@ def test_a_deleted_experiment_is_named_with_how_to_restore_it(registry_settings:
     for ask in (lambda: open_runs(workload, "2024-02-12-0000aaaa", ["logistic"]), lambda: tagged_candidates(workload)):
         with pytest.raises(ExperimentDeleted, match=again):
             ask()
+
+
+def test_a_deleted_run_is_named_with_how_to_restore_it_and_its_experiment_first(
+    registry_settings: str, tmp_path: Any
+) -> None:
+    line = Line(tmp_path)
+    line.week(line.first, {"A,X": "promote"}, 1.0)
+    [run_id] = open_runs(line.workload, read_verdicts(line.at(line.first)).run, ["logistic"]).values()
+    experiment = connect().get_run(run_id).info.experiment_id
+    connect().delete_run(run_id)
+    restore = f"mlflow runs restore --run-id {run_id}"
+    with pytest.raises(RunDeleted, match=f"'{run_id}' was deleted; restore it with '{restore}', then run this again"):
+        line.promote(line.first)
+    connect().delete_experiment(experiment)
+    with pytest.raises(ExperimentDeleted, match=rf"mlflow experiments restore --experiment-id {experiment}'"):
+        line.promote(line.first)
+    with pytest.raises(RunDeleted, match="was deleted for good; train and evaluate the partition again"):
+        training_runs("never trained", {"logistic": "0" * 32})
 
 
 def test_what_mlflow_refuses_ends_a_job_with_one_line(

@@ -21,6 +21,7 @@ from muster import groups
 from muster.champions.errors import ALIAS
 from muster.champions.journal import Journal
 from muster.champions.versions import FOLDER, MANIFEST_DIGEST, PARTITION
+from muster.context import Context
 from muster.mlflow.candidates import tagged_candidates
 from muster.mlflow.client import connect
 from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
@@ -29,6 +30,7 @@ from muster.storage.store import Store
 from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
+from tests.features_facts import write_down
 from tests.mlflow_faults.conftest import GENEROUS, Processes
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy
@@ -104,8 +106,9 @@ class Weeks:
     def declare(self) -> None:
         self.yaml.write_text(yaml.safe_dump(DECLARED))
         self.yaml.with_suffix(".py").write_text("def features(rows): ...\n")
-        rows = features(load_workload(self.yaml))
-        write_deltalake(self.store.table("features"), rows, partition_by=["partition", "bucket"])
+        workload = load_workload(self.yaml)
+        write_deltalake(self.store.table("features"), features(workload), partition_by=["partition", "bucket"])
+        write_down(Context(workload, self.folder, self.store))
 
     def run(self) -> None:
         self.declare()

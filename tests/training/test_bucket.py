@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
 from muster.models.loading import decode, read_bytes
-from muster.training.bucket import read_run_rows, run_window, train_bucket
+from muster.training.bucket import read_run_rows, train_bucket
 from muster.training.estimator import EstimatorFactory, StepFactory
 from muster.training.fit import FitPlan
 from muster.training.outcome_tables import OUTCOMES
@@ -241,7 +241,7 @@ def test_a_group_enters_by_its_rows_of_the_windows_only(
 ) -> None:
     context = context_of(declare(), tmp_path).at("2024-02-05")
     windows = context.windows
-    assert (run_window(windows).start, run_window(windows).stop) == (windows.train.start, windows.partition)
+    assert (windows.run.start, windows.run.stop) == (windows.train.start, windows.partition)
     day = timedelta(days=1)
     firsts = {"early": windows.train.start - day, "first": windows.train.start}
     firsts |= {"last": windows.partition - day, "late": windows.partition}

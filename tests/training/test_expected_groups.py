@@ -10,7 +10,6 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from muster.storage.store import Store
-from muster.training.bucket import run_window
 from muster.training.expected_groups import expected_groups
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
@@ -19,7 +18,7 @@ from muster.workload.windows import partition_windows
 def test_a_group_enters_by_its_days_at_the_version_that_is_read(
     declare: Callable[..., Workload], group_rows: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
-    days = run_window(partition_windows(declare(), "2024-02-05"))
+    days = partition_windows(declare(), "2024-02-05").run
     day, store = timedelta(days=1), Store(str(tmp_path), "made")
     firsts = {"early": days.start - day, "first": days.start, "last": days.stop - day, "late": days.stop}
     parts = [group_rows(group, first=first, days=1) for group, first in firsts.items()]
@@ -30,5 +29,5 @@ def test_a_group_enters_by_its_days_at_the_version_that_is_read(
 
 
 def test_without_a_table_none_enters(declare: Callable[..., Workload], tmp_path: Path) -> None:
-    days = run_window(partition_windows(declare(), "2024-02-05"))
+    days = partition_windows(declare(), "2024-02-05").run
     assert expected_groups(Store(str(tmp_path), "made"), 0, days) == set()

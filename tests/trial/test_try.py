@@ -24,7 +24,7 @@ from muster.champions.versions import takes
 from muster.context import Context
 from muster.features.compute import compute
 from muster.models.build import build_pack
-from muster.training.bucket import run_window, train_bucket
+from muster.training.bucket import train_bucket
 from muster.training.fit import fit_plan
 from muster.training.outcome_tables import models_rows
 from muster.trial.group_observations import observe
@@ -120,7 +120,7 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
     windows, root = context.windows, Path(home.store.root, "candidates")
     observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
     own = function(workload, home.folder, workload.features.function)
-    features = compute(workload, own, observed.rows, run_window(windows))
+    features = compute(workload, own, observed.rows, windows.run)
     outcomes = train_bucket(fit_plan(context), features, groups.bucket(group, workload.features.buckets), root)
     models = models_rows(outcomes, f"run-{partition}", windows, root.name, 0, {"logistic": "mlflow"})
     unit, evidence = Unit("trains", "trains"), {}

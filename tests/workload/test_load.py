@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -361,6 +362,17 @@ def test_file_of_another_suffix_is_not_passed_over_without_a_word(declare: Decla
         find_workload("flights", file.parent)
     declare()
     assert find_workload("flights", file.parent).name == "flights"
+
+
+def test_files_that_differ_by_capitals_only_are_both_refused_and_no_other_is(declare: Declare) -> None:
+    file = declare()
+    twin, other = (shutil.copy(file, file.with_name(name)) for name in ("Flights.yaml", "others.yaml"))
+    for name in ("Flights.py", "others.py"):
+        shutil.copy(file.with_suffix(".py"), file.with_name(name))
+    told = "differs from '{}' by capitals only, and neither is read; rename one of the two"
+    assert problems(file) == {"(file)": told.format("Flights.yaml")}
+    assert problems(twin) == {"(file)": told.format("flights.yaml")}
+    assert load_workload(other).name == "others"
 
 
 def test_unknown_workload_names_those_there_are(declare: Declare) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from muster.champions.errors import NotReady
 from muster.champions.units import Unit
-from muster.champions.versions import RegisteredVersion, described, digest_tag
+from muster.champions.versions import WORKLOAD, RegisteredVersion, described, digest_tag
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.budget.create_or_find import CreateOrFind
 from muster.mlflow.client import connect
@@ -116,7 +116,7 @@ def _create_model(client: MlflowClient, artifact: Artifact) -> bool:
     from mlflow.exceptions import MlflowException
 
     unit = artifact.unit
-    tags = {"muster.workload": unit.workload} | ({"muster.group": unit.group} if unit.group else {})
+    tags = {WORKLOAD: unit.workload} | ({"muster.group": unit.group} if unit.group else {})
     try:
         client.create_registered_model(unit.name, tags, artifact.description)
     except MlflowException as error:

@@ -87,6 +87,17 @@ class ForeignVersion(MusterError):
         )
 
 
+class NameTaken(ForeignVersion):
+    """Raised when a registered model is another workload's: its pack, or the model of one of its groups."""
+
+    def __init__(self, name: str, workload: str, owner: str) -> None:
+        MusterError.__init__(
+            self,
+            f"the registered model '{name}' is {owner}, and cannot be one of workload '{workload}' too; "
+            "rename the younger of the two workloads: its file, whose name it bears",
+        )
+
+
 class NotVouched(MusterError):
     """Raised when the journal does not confirm what the registry says of a version."""
 

@@ -16,6 +16,7 @@ from muster.champions.versions import (
     PARTITION,
     RUN,
     TAKES,
+    WORKLOAD,
     RegisteredVersion,
     place_below,
     takes,
@@ -45,7 +46,7 @@ def tags_of(unit: Unit, digest: str, run: str, partition: str, taken: str, algor
         RUN: run,
         PARTITION: partition,
         TAKES: taken,
-        "muster.workload": unit.workload,
+        WORKLOAD: unit.workload,
         "muster.algorithm": algorithm,
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from muster.champions.alias import at_alias
-from muster.champions.errors import FILES_GONE, NO_DIGEST, AliasGone, ForeignVersion, NotVouched, VersionGone
+from muster.champions.errors import FILES_GONE, NO_DIGEST, AliasGone, ForeignVersion, NameTaken, NotVouched, VersionGone
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import champion_of, last_row_of, same
 from muster.champions.units import Unit
@@ -27,6 +27,8 @@ Found = TypeVar("Found")
 
 RUN, PARTITION, GROUP, TAKES = (f"muster.{name}" for name in ("run", "partition", "group", "takes"))
 """Tags of a version: the run and partition that it came of; of one group's model, whose it is and what it takes."""
+WORKLOAD = "muster.workload"
+"""Tag of what is a workload's: of a registered model, and of the versions of one group's."""
 MANIFEST_DIGEST, FOLDER, MODEL_DIGEST = "muster.manifest_sha256", "muster.pack", "muster.sha256"
 """Tags that vouch for bytes: of a pack its manifest's digest, and its folder below the store's root; of one group's
 model its stored bytes' digest."""
@@ -68,9 +70,15 @@ def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
     """Return what a version's tags say of it.
 
     Raises:
+        NameTaken: when it is another workload's.
         ForeignVersion: when they lack anything, or are another group's.
     """
     tags, number = dict(registered.tags), str(registered.version)
+    if unit.group is None and GROUP in tags:
+        owner = f"that of group '{tags[GROUP]}' of workload '{tags.get(WORKLOAD, '')}'"
+        raise NameTaken(registered.name, unit.workload, owner)
+    if unit.group is not None and FOLDER in tags:
+        raise NameTaken(registered.name, unit.workload, f"the pack of workload '{registered.name}'")
     needed = (
         (MANIFEST_DIGEST, FOLDER, PARTITION) if unit.group is None else (MODEL_DIGEST, GROUP, RUN, PARTITION, TAKES)
     )

@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
+from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
 from muster.storage.store import Store
@@ -47,6 +48,7 @@ class Candidates:
     """The groups of a run, and the models that it trained."""
 
     run: str
+    """Empty where nothing happened on any of the run's days, so that it has no group."""
     features_version: int | None
     """Delta version of `features` that the models were trained on; None when no group was trained."""
     mlflow_runs: dict[str, str]
@@ -95,7 +97,7 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
         return Candidates(run, None, {}, ledger, models, {})
     digests = {item.algorithm: item.models_sha256 for item in tagged if item.run == run}
     judged_before = {name: run_id for name, run_id in mlflow_runs.items() if name not in digests}
-    check_models(workload.name, windows.key, trained, digests | models_digests(judged_before))
+    check_models(workload.name, windows.key, trained, digests | models_digests(workload, judged_before))
     _check_cutoff(context, trained["train_to"].to_pylist())
     version = trained["features_version"][0].as_py()
     return Candidates(run, version, mlflow_runs, ledger, models, _digests_by_bucket(trained))
@@ -134,6 +136,8 @@ def _partition(store: Store, table: str, partition: str) -> PartitionRows:
 
 def _run(context: PartitionContext, ledger: pa.Table) -> str:
     runs = sorted(set(ledger["run"].to_pylist()))
+    if not runs and quiet(context, context.windows.run):
+        return ""
     if len(runs) != 1:
         problem = f"the ledger holds rows of {len(runs)} runs" if runs else "the ledger holds no row of it"
         raise NotTrained(context.workload.name, context.partition, problem)

@@ -31,6 +31,9 @@ WORDS = {
 }
 """Why a slice is out of date, by what has changed of its declaration."""
 
+UNKNOWN = "nothing says what it was made from"
+"""Why a slice is out of date of which there never was a fact: made by an older Muster, or its facts were deleted."""
+
 
 def slice_days(workload: Workload, first: date) -> DateRange:
     """Return the days of the slice that begins at `first`."""
@@ -80,7 +83,7 @@ class Sources:
 
     def why_out_of_date(self, first: date, fact: Fact | None) -> str | None:
         """Return why a slice is not what would be made now; None when it is."""
-        return "unknown origin" if fact is None else difference(fact.made_from, self.of(first))
+        return UNKNOWN if fact is None else difference(fact.made_from, self.of(first))
 
 
 def _declared(context: Context) -> dict[str, Any]:

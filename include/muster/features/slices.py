@@ -109,19 +109,15 @@ def slices_to_build(context: PartitionContext, quiet: bool = False) -> Slices:
 
 
 def out_of_date(context: Context, days: DateRange) -> dict[date, str]:
-    """Return the slices of `days` that are known to be out of date, or were not built, and why.
-
-    Of a slice without any fact, as another Muster built it, nothing is known: it is taken as it is, until features
-    builds it again.
-    """
+    """Return the slices of `days` that are out of date, or were not built, and why."""
     sources, built = Sources.now(context), _Built.now(context)
     concerned = {day for day in sources.observed | built.firsts if _overlap(slice_days(context.workload, day), days)}
     missing = {day: "not built" for day in concerned - built.firsts}
-    return {**missing, **built.out_of_date(sources, concerned & (built.facts.keys() | built.rewritten))}
+    return {**missing, **built.out_of_date(sources, concerned)}
 
 
 def check_up_to_date(context: PartitionContext, days: DateRange) -> None:
-    """Check that no slice of `days` is known to be out of date.
+    """Check that no slice of `days` is out of date.
 
     Raises:
         OutOfDate: with the slices, and why each is.

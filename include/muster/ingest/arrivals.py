@@ -30,7 +30,7 @@ def ingested_days(store: Store, landed: Mapping[date, str]) -> set[date]:
     def is_brought(day: date, info: FileInfo) -> bool:
         fact = facts.get(day.isoformat())
         if fact is None:
-            return bool(info.mtime_ns // 1_000_000 <= written[day])
+            return info.mtime_ns is not None and bool(info.mtime_ns // 1_000_000 <= written[day])
         return bool(fact.made_from["delivery"] == _delivery(info))
 
     infos = _infos({day: landed[day] for day in there})

@@ -11,7 +11,7 @@ from datetime import date
 
 import pyarrow as pa
 from pyarrow import csv
-from pyarrow.fs import FileSystem
+from pyarrow.fs import FileSystem, FileType
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
@@ -66,6 +66,8 @@ def landed_file(store: Store, day: date) -> str:
     return f"{store.landing()}/{day}{SUFFIX}"
 
 
+NO_FILE = {FileType.Directory: "is a folder, no file", FileType.Unknown: "is a pipe or a device, no file"}
+"""Why there is nothing to read, though something has the name of a landed file."""
 OPEN_QUOTE = "row: a quote is not closed, or not doubled"
 MORE, FEWER = "row: more fields than columns", "row: fewer fields than columns"
 """Why a line is no row."""
@@ -105,7 +107,8 @@ def read_text(workload: Workload, file: str) -> Iterator[TextBlock]:
     """Yield a landed file's rows in their order.
 
     Raises:
-        BadFile: when it is cut off, empty, not UTF-8, or has other columns than the declared ones.
+        BadFile: when it is cut off, empty, a folder, not UTF-8, or has other columns than the declared ones.
+        OSError: when the system does not give it.
     """
     header: list[str] | None = None
     try:
@@ -122,12 +125,17 @@ def read_text(workload: Workload, file: str) -> Iterator[TextBlock]:
 
 def _blocks(file: str) -> Iterator[Block]:
     filesystem, path = FileSystem.from_uri(file)
-    if filesystem.get_file_info(path).size == 0:
+    info = filesystem.get_file_info(path)
+    if info.type in NO_FILE:
+        raise BadFile(file, NO_FILE[info.type])
+    if info.size == 0:
         raise BadFile(file, "is empty (0 bytes)")
     try:
         with filesystem.open_input_stream(path, compression="gzip") as stream:
             yield from blocks(stream)
     except OSError as error:
+        if error.errno is not None:  # the system refuses it: that says nothing of what it holds
+            raise
         raise BadFile(file, f"is cut off or is not gzip ({error})") from error
 
 

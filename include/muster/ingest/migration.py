@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +21,7 @@ from muster.ingest.arrivals import day_facts, written_at
 from muster.ingest.landed_files import TextBlock
 from muster.ingest.names import text
 from muster.ingest.row_checks import check_rows, good_rows
-from muster.printable import cell
+from muster.printable import cell, number
 from muster.storage.evolution import by_lower_case, check_new_columns, column_types
 from muster.storage.provenance import content_digest, file_digests, newest_facts, write_facts
 from muster.storage.query import NotWritten
@@ -34,17 +34,36 @@ if TYPE_CHECKING:
     from deltalake.transaction import AddAction, RemoveAction
 
 
-class RefusedRows(MusterError):
-    """Raised when ingest would refuse rows of before as they are declared now: no row was rewritten."""
+class RefusedDay(NamedTuple):
+    """What ingest would refuse of a day."""
 
-    def __init__(self, workload: Workload, day: date, refused: pa.Table) -> None:
-        reasons = Counter(refused["reason"].to_pylist()).most_common()
-        rows = [f"{row['reason']}: {cell(row['row'], 200)}" for row in refused.slice(0, 3).to_pylist()]
+    reasons: Counter[str]
+    first: Sequence[str]
+    """A few of the rows."""
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> RefusedDay:
+        """Return it of checked rows that all have a `reason`."""
+        first = [f"{row['reason']}: {cell(row['row'], 200)}" for row in rows.slice(0, 3).to_pylist()]
+        return cls(Counter(rows["reason"].to_pylist()), first)
+
+
+class RefusedRows(MusterError):
+    """Raised when ingest would refuse rows of before as they are declared now."""
+
+    def __init__(self, workload: Workload, days: Mapping[date, RefusedDay], rewritten: int = 0) -> None:
+        self.days = days
+        of_days = [
+            f"{refused.reasons.total()} rows of {day}: "
+            + bounded((f"{reason} ({count})" for reason, count in refused.reasons.most_common()), 5)
+            for day, refused in days.items()
+        ]
+        first = next(iter(days.values())).first
+        done = f"{number(rewritten, 'other day')} rewritten" if rewritten else "nothing was rewritten"
         super().__init__(
-            f"{workload.name}: as declared now, ingest would refuse {refused.num_rows} rows of {day}: "
-            f"{bounded((f'{reason} ({count})' for reason, count in reasons), 5)}; the first: {'; '.join(rows)}; "
-            "nothing was rewritten. Declare what they do not fit as before, or have these rows delivered again as they "
-            "should be, and ingested as declared before, then migrate again"
+            f"{workload.name}: as declared now, ingest would refuse {bounded(of_days, 5)}; the first: "
+            f"{'; '.join(first)}; {done}. Declare what they do not fit as before, or have these rows delivered again "
+            "as they should be, and ingested as declared before, then migrate again"
         )
 
 
@@ -61,6 +80,9 @@ class Migration:
 def migrate(context: Context) -> Migration:
     """Rewrite the rows of `observations` in one commit, a day at a time: no more than a day is held in memory.
 
+    A day of which ingest would refuse a row stays as it is, and all such days are told. The others are rewritten even
+    so where no column is another; else the table would be of two kinds, and nothing is.
+
     Every row of before goes through ingest's own checks, as text. Columns that are new get no value, those that are not
     declared any more go; group, bucket and row_id are made anew. Where no column is another, only days that have other
     rows now are rewritten. An ingest at the same time may be lost: it is to be paused first.
@@ -68,7 +90,7 @@ def migrate(context: Context) -> Migration:
     Raises:
         NotWritten: when there is no such table yet.
         RequiredColumn: when a new column must have a value.
-        RefusedRows: when ingest would refuse a row.
+        RefusedRows: when ingest would refuse a row, with the days.
     """
     workload, store = context.workload, context.store
     table = store.open("observations")
@@ -80,13 +102,22 @@ def migrate(context: Context) -> Migration:
     filesystem, folder = FileSystem.from_uri(store.table("observations"))
     written: list[AddAction | RemoveAction] = []
     counts: dict[date, int] = {}
+    refused: dict[date, RefusedDay] = {}
     try:
         for day in sorted(times):
             before = source.to_table(filter=pc.field("date") == day)
-            rows = as_declared(workload, before, day)
+            try:
+                rows = as_declared(workload, before, day)
+            except RefusedRows as error:
+                refused |= error.days
+                continue
+            if changes and refused:
+                continue
             if changes or not rows.equals(before.select(schema.names).cast(schema)):
                 written.append(_write(filesystem, folder, rows.drop_columns("date"), day, times[day]))
                 counts[day] = rows.num_rows
+        if changes and refused:
+            raise RefusedRows(workload, refused)
     except BaseException:
         for action in written:
             filesystem.delete_file(f"{folder}/{action.path}")
@@ -95,6 +126,8 @@ def migrate(context: Context) -> Migration:
         replaced = None if changes else [("date", "in", [str(day) for day in counts])]
         table.create_write_transaction(written, "overwrite", schema, partition_by=["date"], partition_filters=replaced)
         _write_facts(store, counts)
+    if refused:
+        raise RefusedRows(workload, refused, len(counts))
     return Migration(len(counts), sum(counts.values()), changes)
 
 
@@ -110,7 +143,7 @@ def as_declared(workload: Workload, rows: pa.Table, day: date) -> pa.Table:
     checked = check_rows(workload, day, (TextBlock(batch, []) for batch in blocks.to_batches()))
     refused = checked.filter(checked["reason"].is_valid())
     if refused.num_rows:
-        raise RefusedRows(workload, day, refused.select(["reason", "row"]))
+        raise RefusedRows(workload, {day: RefusedDay.of(refused)})
     return good_rows(workload, checked)
 
 

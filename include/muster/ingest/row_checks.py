@@ -23,6 +23,9 @@ from muster.workload.spec import Workload
 Wrong = Iterator[tuple[str, np.ndarray]]
 """Reasons to refuse rows, each with the rows that it holds for."""
 
+LONGEST_KEY = 1_000
+"""Characters of a key that may name a group: it stands in every table, in logs, and in names of models and files."""
+
 _EPOCH, _MICROSECONDS_A_DAY = date(1970, 1, 1), 86_400_000_000
 
 
@@ -104,6 +107,10 @@ def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mappin
     for name, column in columns.items():
         yield f"{name}: not of type {column.type}", _mask(pc.and_(texts[name].is_valid(), typed[name].is_null()))
     for key in workload.keys:
+        if columns[key].type == "string":
+            yield f"{key}: a key with a NUL character", _mask(pc.match_substring(texts[key], "\0"))
+            longer = pc.greater(pc.utf8_length(texts[key]), LONGEST_KEY)
+            yield f"{key}: a key of more than {LONGEST_KEY:,} characters", _mask(longer)
         if columns[key].type == "int":
             padded = pc.match_substring_regex(texts[key], r"^[\x00-\x20]*[+-]?0[0-9]")
             yield f"{key}: a key with leading zeros; declare it as string", _mask(padded)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
-from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG, find_experiment
+from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG, find_experiment, training_runs
 from muster.workload.spec import Workload
 
 CANDIDATE_TAG = "muster.candidate"
@@ -72,7 +72,10 @@ def clear_tags(run_ids: Iterable[str]) -> None:
 
 
 @muster_errors()
-def models_digests(run_ids: Mapping[str, str]) -> dict[str, str | None]:
-    """Return what vouches for each algorithm's rows of `models`, by its MLflow run: a call each."""
-    client = connect()
-    return {name: client.get_run(run_id).data.tags.get(MODELS_TAG) for name, run_id in run_ids.items()}
+def models_digests(workload: Workload, run_ids: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what vouches for each algorithm's rows of `models`, by its MLflow run: a call each.
+
+    Raises:
+        ExperimentDeleted, RunDeleted: as `training_runs` does.
+    """
+    return {name: run.data.tags.get(MODELS_TAG) for name, run in training_runs(workload.name, run_ids).items()}

@@ -16,7 +16,7 @@ from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 RUN_TAG, ALGORITHM_TAG = "muster.run", "muster.algorithm"
 """The tags by which a run is found again when its job is tried twice."""
@@ -30,6 +30,41 @@ class ExperimentDeleted(MusterError):
             f"the MLflow experiment '{name}' was deleted; restore it with 'mlflow experiments restore "
             f"--experiment-id {experiment_id}', then run this again"
         )
+
+
+class RunDeleted(MusterError):
+    """Raised when the MLflow run of a training was deleted, and its experiment was not."""
+
+    def __init__(self, run_id: str, for_good: bool) -> None:
+        again = "train and evaluate the partition again" if for_good else "then run this again"
+        restore = "" if for_good else f"restore it with 'mlflow runs restore --run-id {run_id}', "
+        gone = "was deleted for good" if for_good else "was deleted"
+        super().__init__(f"the MLflow run '{run_id}' {gone}; {restore}{again}")
+
+
+@muster_errors()
+def training_runs(workload: str, run_ids: Mapping[str, str]) -> dict[str, Run]:
+    """Return the MLflow runs of a training by algorithm, a call each; none that takes nothing any more.
+
+    Raises:
+        ExperimentDeleted: when one is deleted, and the workload's experiment is.
+        RunDeleted: when one is deleted by itself.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client, runs = connect(), {}
+    for algorithm, run_id in run_ids.items():
+        try:
+            runs[algorithm] = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            find_experiment(client, workload)
+            raise RunDeleted(run_id, for_good=True) from error
+        if runs[algorithm].info.lifecycle_stage != "active":
+            find_experiment(client, workload)
+            raise RunDeleted(run_id, for_good=False)
+    return runs
 
 
 @muster_errors()

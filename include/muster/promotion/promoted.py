@@ -19,8 +19,7 @@ from muster.champions.units import is_pack
 from muster.champions.versions import PARTITION, RUN, takes
 from muster.context import PartitionContext
 from muster.mlflow.candidates import MODELS_TAG
-from muster.mlflow.client import connect
-from muster.mlflow.runs import add_metrics
+from muster.mlflow.runs import add_metrics, training_runs
 from muster.models.build import build_pack
 from muster.models.manifest import allowed_imports
 from muster.models.vouched import check_models
@@ -42,6 +41,7 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
         ModelsMissing: when a winner has no stored model.
         BadSource: when stored bytes are missing or not those of their digest.
         ModelsNotVouched: when `models` does not hold what training wrote.
+        ExperimentDeleted, RunDeleted: when an MLflow run of the training is deleted.
     """
     rows = run_models(context, proposal.verdicts)
     runs = _check_vouched(context, rows)
@@ -57,7 +57,7 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
 def _check_vouched(context: PartitionContext, rows: pa.Table) -> Mapping[str, Run]:
     """Check the rows of `models` that are promoted from; return the MLflow runs that vouch for them, a call each."""
     run_ids = dict(zip(*(rows[name].to_pylist() for name in ("algorithm", "mlflow_run_id")), strict=True))
-    runs = {name: connect().get_run(run_id) for name, run_id in run_ids.items()}
+    runs = training_runs(context.workload.name, run_ids)
     digests = {name: run.data.tags.get(MODELS_TAG) for name, run in runs.items()}
     check_models(context.workload.name, context.partition, rows, digests)
     return {run.info.run_id: run for run in runs.values()}

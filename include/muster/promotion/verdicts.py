@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
+from muster.ingest.quiet_days import quiet
 
 Row = Mapping[str, Any]
 
@@ -30,6 +31,7 @@ class Verdicts:
     """What the gate decided for one run."""
 
     run: str
+    """Empty where nothing happened on any of its days, so that there is no group."""
     counts: Mapping[str, int]
     """Groups by verdict."""
     winners: Sequence[Row]
@@ -48,6 +50,8 @@ class Verdicts:
     @property
     def no_winner(self) -> str:
         """Why no group is promoted, in words."""
+        if not self.run:
+            return "no group was promoted: nothing happened on the days of the partition's windows"
         counts = f"{self.counts.get('hold', 0):,} held, {self.counts.get('reject', 0):,} rejected"
         return f"no group was promoted: {counts}" + (f", most for '{self.common}'" if self.common else "")
 
@@ -73,6 +77,8 @@ def read_verdicts(context: PartitionContext) -> Verdicts:
     """
     rows = partition_rows(context, "decisions")
     runs = set(rows["run"].to_pylist())
+    if not runs and quiet(context, context.windows.run):
+        return Verdicts("", {}, (), frozenset())
     if len(runs) != 1:
         raise not_judged(context, f"decisions hold {'several values of run' if runs else 'no row of it'}")
     winners = rows.filter(pc.field("verdict") == "promote").to_pylist()

@@ -19,23 +19,17 @@ from muster.models.shards import ShardWriter
 from muster.storage.tables import FEATURE_ERROR
 from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome_tables import outcomes_table
-from muster.workload.windows import DateRange, PartitionWindows
-
-
-def run_window(windows: PartitionWindows) -> DateRange:
-    """Return the days that training and evaluation look at: a group with a row in them is part of the run."""
-    return DateRange(windows.train.start, windows.partition)
 
 
 def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
-    """Read the rows of `run_window`, sorted by group and time, without the columns that no file has."""
+    """Read the rows of the run's days, sorted by group and time, without the columns that no file has."""
     present: set[str] = set()
     for fragment in ds.dataset(list(files), format="parquet").get_fragments():
         present.update(fragment.physical_schema.names)
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
     own = ["group", "parent", "date", "label", FEATURE_ERROR]
-    return read_bucket(workload, files, run_window(context.windows), [*own, *columns])
+    return read_bucket(workload, files, context.windows.run, [*own, *columns])
 
 
 def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:

@@ -20,7 +20,7 @@ from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
 from muster.storage.tables import FEATURE_ERROR
-from muster.training.bucket import run_window, train_bucket
+from muster.training.bucket import train_bucket
 from muster.training.estimator import EstimatorFactory
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
 from muster.training.outcome_tables import ledger_rows, models_rows
@@ -76,7 +76,7 @@ def try_group(context: PartitionContext, group: str) -> Trial:
     own = function(workload, context.folder, workload.features.function)
     plan = fit_plan(context)
     observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
-    features = _located(context, lambda: compute(workload, own, observed.rows, run_window(windows)))
+    features = _located(context, lambda: compute(workload, own, observed.rows, windows.run))
     checked = _located(context, lambda: check_point_in_time(workload, own, observed.rows, features))
     champion = champion_in_store(context, group)
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:

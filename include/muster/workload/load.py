@@ -120,8 +120,16 @@ def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -
     for check_file in checks.FILE_CHECKS:
         with suppress(*excused):
             yield from check_file(workload, path.with_suffix(".py"))
+    yield from _twins(path)
     if getattr(workload, "name", path.stem) != path.stem:
         yield "name", f"'{workload.name}' is not the file's name '{path.stem}'; leave it out"
+
+
+def _twins(path: Path) -> Iterator[Problem]:
+    """Find files whose workloads would have this one's name but for capitals, which some stores do not tell apart."""
+    for file in sorted(path.parent.iterdir()):
+        if file.suffix == SUFFIX and file.name != path.name and file.stem.lower() == path.stem.lower():
+            yield "(file)", f"differs from '{file.name}' by capitals only, and neither is read; rename one of the two"
 
 
 @cache

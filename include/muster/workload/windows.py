@@ -47,6 +47,11 @@ class PartitionWindows:
     """Every day that the features of `history` and `score` are computed from, lookback included."""
 
     @property
+    def run(self) -> DateRange:
+        """The days that training and evaluation look at: a group with a row in them is part of the run."""
+        return DateRange(self.train.start, self.partition)
+
+    @property
     def key(self) -> str:
         """The Airflow partition key: `2013-05-06`."""
         return self.partition.isoformat()

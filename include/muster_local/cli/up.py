@@ -63,13 +63,13 @@ def _start(settings: Settings, console: Console) -> set[str]:
 
 
 def _run(context: Context, partitions: list[str], settings: Settings, console: Console) -> None:
-    """Land the files and bring each partition that was not scored yet through the stages, one after the other."""
+    """Land the files and bring each unfinished partition through the stages, one after the other."""
     from muster.ingest.landing import land
-    from muster_local.progress import finished
+    from muster_local.progress import unfinished
     from muster_local.summary import summary
 
     workload, store = context.workload, context.store
-    waiting = [partition for partition in partitions if not finished(store, "score", partition)]
+    waiting = unfinished(store, partitions)
     if waiting:
         if workload.landing:
             with console.status(f"Landing the files of {workload.name}"):
