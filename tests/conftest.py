@@ -21,13 +21,13 @@ from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
 from muster_local import PROJECT, local
 from tests import reaper, tiers
-from tests.preparation import java_options
+from tests.preparation import INTERPRETED, java_options
 from tests.shared import Shared
 
 for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUSTER_VENV", "MUSTER_PROJECT"}:
     del os.environ[_name]  # a developer's own stack is none of the tests'
 
-os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
+os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options(INTERPRETED))
 os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")  # without it requests reads all variables at each call
 
 for _name in ("IPython", "dbruntime"):  # MLflow looks for them at each call: 4 ms under pytest
@@ -197,7 +197,8 @@ class RunningStack:
     def env(self) -> dict[str, str]:
         """The environment by which any command of Muster finds this home, whatever this machine's own says."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "AIRFLOW"))}
-        return {**kept, "MUSTER_VENV": sys.prefix, **self.settings.environment()}
+        own = {"MUSTER_VENV": sys.prefix, "JAVA_TOOL_OPTIONS": java_options()}
+        return {**kept, **own, **self.settings.environment()}
 
     def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `./muster ...` on this home; raise with all that it told when it fails."""

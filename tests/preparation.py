@@ -21,9 +21,13 @@ from muster_local.jars import ensure_jars
 
 HOME = Path(sys.prefix, "tests")
 ARCHIVE = HOME / f"spark-{version('pyspark')}.jsa"
-OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable"
+OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC -Xlog:disable"
 """For all Java of the tests, none of which runs for long enough that the second compiler would pay: it takes two fifths
-of the time. Java tells of an archive that it cannot use on standard output, which others read: hence no log."""
+of the time. Without it Java keeps 48 MB for compiled code, which Spark fills: what is dropped is compiled again.
+Java tells of an archive that it cannot use on standard output, which others read: hence no log."""
+INTERPRETED = "-Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
+"""Spark then interprets its plans, where it would write and compile Java for each: a quarter of the time, for tables of
+a few rows. The stack that `./muster up` starts is left as users have it."""
 
 PROGRAM = """
 from pyspark.sql import SparkSession
@@ -34,9 +38,9 @@ spark.stop()
 """What loads the classes that any use of Spark needs."""
 
 
-def java_options() -> str:
+def java_options(*more: str) -> str:
     """Return `JAVA_TOOL_OPTIONS` of the tests."""
-    return f"{OPTIONS} -XX:SharedArchiveFile={ARCHIVE}" if ARCHIVE.exists() else OPTIONS
+    return " ".join([OPTIONS, *([f"-XX:SharedArchiveFile={ARCHIVE}"] if ARCHIVE.exists() else []), *more])
 
 
 def main() -> None:
