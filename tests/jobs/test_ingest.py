@@ -67,7 +67,7 @@ NASTY = [
     "x" * 300,
     "back\\slash%_`$",
     "null",
-    "\x1fcontrol\x00",
+    "\x1fcontrol",
 ]
 
 

@@ -12,6 +12,7 @@ from muster.champions.errors import ALIAS
 from muster.champions.versions import RegisteredVersion, numbered
 from muster.mlflow.client import connect
 from muster.models.reader import Pack
+from tests.registry.remembered import remembered
 
 Line = Any
 
@@ -25,6 +26,11 @@ def promoted(line: Line, partition: str, won: Mapping[str, float], against: str 
 
 def three_weeks(line: Line) -> list[str]:
     """Promote three weeks as versions 1, 2 and 3; return their runs. The last champion has models of all three."""
+    runs: list[str] = remembered(line, _three_weeks)
+    return runs
+
+
+def _three_weeks(line: Line) -> list[str]:
     weeks = (
         (line.first, {"A,X": 1.0, "B,X": 1.0}, None),
         (line.second, {"A,X": 2.0}, "1"),

@@ -28,6 +28,7 @@ from muster.settings import settings
 from muster_jobs import score
 from muster_jobs.job import Job
 from tests.promotion.conftest import Killed, Line, dying
+from tests.registry.remembered import remembered
 from tests.registry.which import ON_BOTH, ON_REAL
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,9 @@ class Registry(Line):
 
     def two_weeks(self) -> None:
         """Promote all three groups, then new models of the first."""
+        remembered(self, Registry._two_weeks)
+
+    def _two_weeks(self) -> None:
         self.week(self.first, dict.fromkeys((A, B, C), "promote"), 1.0)
         self.promote(self.first)
         self.week(self.second, {A: "promote", B: "reject", C: "hold"}, 2.0, self.judged(A="1", B="1", C="1"))

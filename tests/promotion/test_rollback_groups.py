@@ -31,6 +31,7 @@ from muster_jobs import rollback as job
 from muster_jobs.job import Job
 from tests.promotion.conftest import Killed, Line, dying
 from tests.promotion.history import declare
+from tests.registry.remembered import remembered
 
 pytestmark = pytest.mark.slow
 GROUPS = ("A,X", "B,X", "C,X")
@@ -39,13 +40,17 @@ GROUPS = ("A,X", "B,X", "C,X")
 @pytest.fixture
 def weeks(grouped: Line) -> Line:
     """A,X and B,X promoted in the first week, A,X in the second, A,X, B,X and (its first) C,X in the third."""
-    grouped.week(grouped.first, dict.fromkeys(("A,X", "B,X"), "promote"), 1.0)
-    grouped.promote(grouped.first)
-    grouped.week(grouped.second, {"A,X": "promote"}, 2.0, {"A,X": "1"})
-    grouped.promote(grouped.second)
-    grouped.week(grouped.third, dict.fromkeys(GROUPS, "promote"), 3.0, {"A,X": "2", "B,X": "1"})
-    grouped.promote(grouped.third)
+    remembered(grouped, _weeks)
     return grouped
+
+
+def _weeks(line: Line) -> None:
+    line.week(line.first, dict.fromkeys(("A,X", "B,X"), "promote"), 1.0)
+    line.promote(line.first)
+    line.week(line.second, {"A,X": "promote"}, 2.0, {"A,X": "1"})
+    line.promote(line.second)
+    line.week(line.third, dict.fromkeys(GROUPS, "promote"), 3.0, {"A,X": "2", "B,X": "1"})
+    line.promote(line.third)
 
 
 def name(line: Line, group: str) -> str:

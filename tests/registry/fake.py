@@ -30,6 +30,8 @@ from tests.registry.model_store import ModelStore
 from tests.registry.run_store import RunStore
 
 ARTIFACTS = "/mlflow-artifacts/"
+ARTIFACTS_OF: dict[str, Path] = {}
+"""The address of the fake that runs in this process -> its folder of artifacts."""
 
 
 @contextmanager
@@ -46,9 +48,12 @@ def fake_mlflow(folder: Path) -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
+        uri = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        ARTIFACTS_OF[uri] = folder
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield uri
         finally:
+            del ARTIFACTS_OF[uri]
             server.should_exit = True
             thread.join()
 

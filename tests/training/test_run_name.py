@@ -91,7 +91,7 @@ def test_the_version_of_a_steps_own_library_is_part_of_the_name(
 ) -> None:
     declared = [{"one": "lightgbm.LGBMClassifier"}, {"one": ":logistic"}]
     before = [name(algorithms=algorithms) for algorithms in declared]
-    monkeypatch.setattr("muster.models.bundle.version", lambda name: "9.9")
+    monkeypatch.setattr("muster.models.bundle._version", lambda name: "9.9")
     assert [name(algorithms=algorithms) == same for algorithms, same in zip(declared, before, strict=True)] == [
         False,
         True,

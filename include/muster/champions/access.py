@@ -61,9 +61,11 @@ class Access:
 
     @staticmethod
     def _set(values: Mapping[str, str | None]) -> None:
-        for name, value in values.items():
+        changes = {name: value for name, value in values.items() if os.environ.get(name) != value}
+        for name, value in changes.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        settings.cache_clear()
+        if changes:
+            settings.cache_clear()
