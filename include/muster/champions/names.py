@@ -59,9 +59,11 @@ def taken_by_packs(names: Iterable[str], folder: Path) -> dict[str, str]:
     A pack's registered model is called as its workload: `flights_2024` as group 2024 of `flights` would be. Capitals
     tell no two apart: not every registry does. A workload that is refused may have a pack all the same.
     """
-    files = {file.stem.lower(): file for file in declared_files(folder)}
-    declared = ((name, files[name.lower()]) for name in names if name.lower() in files)
-    return {name: file.stem for name, file in declared if _may_have_a_pack(file)}
+    asked: dict[str, list[str]] = {}
+    for name in names:
+        asked.setdefault(name.lower(), []).append(name)
+    files = [file for file in declared_files(folder) if file.stem.lower() in asked and _may_have_a_pack(file)]
+    return {name: file.stem for file in files for name in asked[file.stem.lower()]}
 
 
 def _may_have_a_pack(file: Path) -> bool:
