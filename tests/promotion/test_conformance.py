@@ -370,6 +370,20 @@ def test_a_champion_that_was_removed_by_hand_is_missed_and_comes_back_by_a_rollb
     assert registry.slopes(registry.third, A, B, C) == [3.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("what", ["alias", "version"])
+def test_who_puts_a_removed_champion_back_has_chosen_no_other_models_than_the_partitions(
+    registry: Registry, what: str
+) -> None:
+    registry.two_weeks()
+    _remove(registry, what)
+    groups = [] if registry.workload.registry == "pack" else [A]
+    assert registry.roll_back("2", groups)["moved"]
+    assert registry.slopes(registry.third, A) == [2.0]
+    run = registry.week(registry.second, {A: "promote", B: "reject"}, 3.0, registry.judged(A="1", B="1"))
+    assert registry.promote(registry.second)["moved"]
+    assert (registry.moves[-1]["run"], registry.moves[-1]["cause"]) == (run, "gate")
+
+
 @ON_BOTH
 def test_a_registered_model_deleted_whole_comes_back_and_each_week_keeps_its_champion(registry: Registry) -> None:
     """Numbers begin at 1 again: by them alone, the third week's champion would be the first week's."""

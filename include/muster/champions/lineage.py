@@ -96,6 +96,11 @@ def _came_of(move: Row) -> str | None:
     return restored or move["from_version"]
 
 
+def _choices(moves: Moves) -> Moves:
+    """Return the moves but those that put back the version that was champion already: such a one chooses nothing."""
+    return [move for number, move in enumerate(moves) if number == 0 or not same(move, moves[number - 1])]
+
+
 def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) -> bool:
     """Tell whether verdicts about `judged` hold for the champion `at`.
 
@@ -104,8 +109,10 @@ def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) 
     """
     if at == judged:
         return True
-    last = moves[-1] if moves else {}
-    if (last.get("partition"), last.get("cause"), last.get("to_version")) != (partition, "gate", at):
+    if not moves or moves[-1]["to_version"] != at:
+        return False
+    last = _choices(moves)[-1]
+    if (last["partition"], last["cause"]) != (partition, "gate"):
         return False
     before = newest_ancestor(moves, at, lambda key: key < partition)
     return (before and before["to_version"]) == judged
@@ -125,7 +132,9 @@ def human_choice(moves: Moves, run: str, partition: str, champion: str | None) -
 
     That is so for a run that was promoted before a human moved the alias: judged again, against another champion, the
     same models may win elsewhere. And for any run of the partition while its champion is a human's choice of models.
+    Who puts the champion back that somebody removed has chosen none.
     """
+    at, moves = champion_of(moves), _choices(moves)
     promoted = [number for number, move in enumerate(moves) if move["run"] == run and move["cause"] == "gate"]
     if promoted and (since := moved_by_human(moves[promoted[-1] + 1 :])):
         version = moves[promoted[-1]]["to_version"]
@@ -133,7 +142,7 @@ def human_choice(moves: Moves, run: str, partition: str, champion: str | None) -
             f"run {run} was promoted before, as version {version}, and {since} since; roll back to it to have it again"
         )
     last = moves[-1] if moves else None
-    if last is None or last["cause"] == "gate" or (last["partition"], last["to_version"]) != (partition, champion):
+    if last is None or last["cause"] == "gate" or (last["partition"], at) != (partition, champion):
         return None
     before = newest_ancestor(moves, champion, lambda key: key < partition)
     first = f"roll back to version {before['to_version']}, then promote" if before else "promote the next partition"
