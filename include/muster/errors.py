@@ -14,8 +14,8 @@ MAX_REASON_LENGTH = 300
 
 
 def bounded(items: Iterable[object], shown: int = MAX_ITEMS) -> str:
-    """Join `items` with commas, cut after `shown` with a count of the rest."""
-    texts = [str(item) for item in items]
+    """Join `items` with commas, cut after `shown` with a count of the rest: a line, whatever names there are."""
+    texts = [bounded_line(_printable(str(item))) for item in items]
     rest = len(texts) - shown
     return ", ".join(texts[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -27,6 +27,11 @@ def reason_of(error: BaseException) -> str:
     except Exception:
         text = "(no message: it raises as well)"
     return bounded_line(text.encode(errors="replace").decode() or "(no message)")
+
+
+def _printable(text: str) -> str:
+    """Return the text with what would break a line or a terminal written as Python does."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def bounded_line(text: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from muster.evaluation.decisions import CorruptChampion, DecisionsNotReconciled, reconcile, summary
-from muster.evaluation.model_scores import CORRUPT_CHAMPION
+from muster.evaluation.decisions import CorruptCandidates, CorruptChampion, DecisionsNotReconciled, reconcile, summary
+from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
 from muster.evaluation.significance import CHANCE_REASONS
 from muster.storage.tables import DECISIONS
 
@@ -40,6 +40,12 @@ def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
         CorruptChampion, match=r"champion version 7: the models of 1 groups .* 'a'; nothing was decided"
     ):
         reconcile(rows, ledger("a", "b"))
+
+
+def test_candidates_that_are_not_what_was_trained_refuse_the_run_and_are_named_in_one_line() -> None:
+    rows = decisions({"group": "a\nb", "reason": CORRUPT_CANDIDATE, "run": "r1"}, {"group": "b", "run": "r1"})
+    with pytest.raises(CorruptCandidates, match=r"run r1: the models of 1 groups .*: 'a\\nb'; nothing was decided"):
+        reconcile(rows, ledger("a\nb", "b"))
 
 
 def test_the_summary_tells_what_serves_before_and_after() -> None:

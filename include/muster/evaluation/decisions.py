@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
-from muster.evaluation.model_scores import CORRUPT_CHAMPION
+from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
 from muster.evaluation.significance import CHANCE_REASONS
 
 
@@ -21,6 +21,18 @@ class CorruptChampion(MusterError):
         super().__init__(
             f"champion version {version}: the models of {len(groups)} groups are missing or corrupt: {quoted}; "
             "nothing was decided: restore the pack's shards or roll back, then evaluate again"
+        )
+
+
+class CorruptCandidates(MusterError):
+    """Raised when models that were trained are not there, or not the bytes that were trained."""
+
+    def __init__(self, run: str, groups: list[str]) -> None:
+        quoted = bounded(f"'{group}'" for group in groups)
+        super().__init__(
+            f"run {run}: the models of {len(groups)} groups are missing or not those that were trained: {quoted}; "
+            "nothing was decided: restore the run's shards, or train and evaluate again; and find out who could write "
+            "there"
         )
 
 
@@ -36,11 +48,11 @@ class DecisionsNotReconciled(MusterError):
 
 
 def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
-    """Check that every group of the ledger has exactly one decision, and that no champion was found corrupt.
+    """Check that every group of the ledger has exactly one decision, and that all models were found.
 
     Raises:
         DecisionsNotReconciled: when a group is missing, too many or twice.
-        CorruptChampion: naming the groups.
+        CorruptChampion, CorruptCandidates: naming the groups.
     """
     decided, expected = decisions["group"].to_pylist(), ledger["group"].to_pylist()
     if sorted(decided) != sorted(expected):
@@ -49,6 +61,9 @@ def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CHAMPION)
     if corrupt.num_rows:
         raise CorruptChampion(corrupt["champion_version"][0].as_py(), corrupt["group"].to_pylist())
+    corrupt = decisions.filter(pc.field("reason") == CORRUPT_CANDIDATE)
+    if corrupt.num_rows:
+        raise CorruptCandidates(corrupt["run"][0].as_py(), corrupt["group"].to_pylist())
 
 
 def summary(decisions: pa.Table) -> dict[str, Any]:

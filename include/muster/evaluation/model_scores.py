@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from muster.evaluation.gate_input import GateInput, Row
 from muster.evaluation.metrics import Measure
 from muster.evaluation.verdict import unusable_reason
-from muster.models.loading import RefusedModel, decode, read_bytes
+from muster.models.loading import ForbiddenModel, RefusedModel, decode, read_bytes
 from muster.models.reader import gives_probabilities, scores
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
-"""The reason with which `decisions.reconcile` refuses a whole run: what is in production must be put right first."""
+CORRUPT_CANDIDATE = "the candidate's bytes are missing or corrupt"
+"""The reasons with which `decisions.reconcile` refuses a whole run: what lies in the store must be put right first."""
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +27,19 @@ class ScoringFailed(Exception):
     """Raised when a model gave no scores; its message is the reason of the decision."""
 
 
+class BytesMissing(ScoringFailed):
+    """Raised when the stored bytes of a model are not there, or not those that were stored."""
+
+
 def candidate_scores(
     root: Path, inputs: GateInput, allowed_imports: Sequence[str], measure: Measure
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the scores of each algorithm's model that has any that the metric can take."""
+    """Return the scores of each algorithm's model that has any that the metric can take.
+
+    Raises:
+        ScoringFailed: when none has.
+        BytesMissing: when any model's bytes are not there: without it the choice would be another.
+    """
     by_algorithm: dict[str, NDArray[np.float64]] = {}
     failures: list[ScoringFailed] = []
     for algorithm, stored in sorted(inputs.candidates.items()):
@@ -36,6 +47,8 @@ def candidate_scores(
             by_algorithm[algorithm] = stored_scores(
                 "candidate", root, stored, inputs.rows.features, allowed_imports, measure
             )
+        except BytesMissing:
+            raise
         except ScoringFailed as failure:
             failures.append(failure)
     if not by_algorithm:
@@ -55,19 +68,32 @@ def stored_scores(
 
     Raises:
         ScoringFailed: when it has none, or none that the metric can take.
+        BytesMissing: when its bytes are not there, or others.
     """
-    group, shard = stored["group"], stored["shard"]
+    group = stored["group"]
     try:
-        data = read_bytes(folder / shard, stored["offset"], stored["length"])
-        model = decode(data, stored["sha256"], group, shard, allowed_imports)
+        model = _loaded(role, folder, stored, allowed_imports)
         values = scores(model, features)
         if values.shape != (len(features),):
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
+    except BytesMissing:
+        raise
     except Exception as error:  # whatever a model's own code raises stays its own group's matter
         log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
-        if role == "champion" and isinstance(error, RefusedModel | OSError):
-            raise ScoringFailed(CORRUPT_CHAMPION) from error
         raise ScoringFailed(f"the {role} could not score: {type(error).__name__}") from error
     if (problem := unusable_reason(values, measure, gives_probabilities(model))) is not None:
         raise ScoringFailed(f"the {role}'s {problem}")
     return values
+
+
+def _loaded(role: str, folder: Path, stored: Row, allowed_imports: Sequence[str]) -> Any:
+    """Return a stored model; one that was promoted has to load, a candidate may name what no model may."""
+    group, shard = stored["group"], stored["shard"]
+    try:
+        data = read_bytes(folder / shard, stored["offset"], stored["length"])
+        return decode(data, stored["sha256"], group, shard, allowed_imports)
+    except (RefusedModel, OSError) as error:
+        if role == "candidate" and isinstance(error, ForbiddenModel):
+            raise
+        log.warning("group '%s': the %s cannot be loaded: %s", group, role, error)
+        raise BytesMissing(CORRUPT_CHAMPION if role == "champion" else CORRUPT_CANDIDATE) from error

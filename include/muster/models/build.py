@@ -40,7 +40,7 @@ class BadSource(MusterError):
     """Raised when a model to be copied is missing or not the one that was judged."""
 
     def __init__(self, cause: Exception) -> None:
-        super().__init__(f"the next champion pack cannot be built: {cause}")
+        super().__init__(f"the next champion pack cannot be built: {cause}; restore it, or train and evaluate again")
 
 
 class BuiltPack(NamedTuple):
