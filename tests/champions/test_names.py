@@ -98,7 +98,7 @@ def test_digests_that_meet_are_told_before_anything_is_registered(monkeypatch: p
 
 def test_a_registered_model_of_another_workload_is_refused_by_both_names() -> None:
     tags = {"muster.group": "2024", "muster.workload": "flights"}
-    of_group = r"'flights_2024' is that of group '2024' of workload 'flights', and .* workload 'flights_2024' too"
+    of_group = r"'flights_2024' is the model of group '2024' of workload 'flights', and .* 'flights_2024' too; rename"
     with pytest.raises(NameTaken, match=of_group):
         described(Unit("flights_2024", "flights_2024"), _version(tags))
     of_pack = r"'flights_2024' is the pack of workload 'flights_2024', and .* workload 'flights' too; rename"

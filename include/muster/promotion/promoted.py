@@ -53,10 +53,14 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
     if is_pack(context.workload):
         return [_pack(context, proposal, rows)]
     models = stored_models(context, proposal.verdicts, rows)
-    due = [(one.unit, models[str(one.unit.group)]) for one in proposal.due]
     uploads = {run_id: str(run.info.artifact_uri) for run_id, run in runs.items()}
     workload, root = context.workload, Path(context.store.root)
-    return [ModelArtifact(unit, workload, root, model, uploads[model["mlflow_run_id"]]) for unit, model in due]
+    return [
+        ModelArtifact(
+            one.unit, workload, root, model, uploads[model["mlflow_run_id"]], known=one.judged_against is not None
+        )
+        for one, model in ((one, models[str(one.unit.group)]) for one in proposal.due)
+    ]
 
 
 def _check_vouched(context: PartitionContext, rows: pa.Table) -> Mapping[str, Run]:
@@ -81,7 +85,8 @@ def _pack(context: PartitionContext, proposal: Proposal, models: pa.Table) -> Pa
         "muster.promoted": str(len(verdicts.winners)),
         "muster.kept": str(pack.groups - len(verdicts.winners)),
     }
-    return PackArtifact(one.unit, context.workload, context.store, pack, _mlflow_run(verdicts, models), tags)
+    run_id, known = _mlflow_run(verdicts, models), proposal.champion is not None
+    return PackArtifact(one.unit, context.workload, context.store, pack, run_id, tags, known)
 
 
 def _mlflow_run(verdicts: Verdicts, models: pa.Table) -> str:
