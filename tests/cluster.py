@@ -72,13 +72,14 @@ def _until(ready: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.2)
 
 
-def connection(cluster: Cluster, scratch: Path) -> dict[str, Any]:
-    """Return the Airflow connection `spark_default` of the cluster, small enough for its workers."""
+def connection(cluster: Cluster, scratch: Path, executors: int) -> dict[str, Any]:
+    """Return the Airflow connection `spark_default` of the cluster, small enough for its workers of one core."""
     conf = {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
         "spark.driver.memory": "1g",
         "spark.executor.memory": "700m",
+        "spark.cores.max": str(executors),
         "spark.local.dir": str(scratch),
         "spark.ui.enabled": "false",
     }

@@ -16,17 +16,21 @@ UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
 PACKAGES = Path("lib", f"python3.{sys.version_info.minor}", "site-packages")
 
 
-def make(venv: Path, *wanted: str) -> None:
-    """Make an environment and install what is wanted, with all that it declares, at the versions of the lock.
+def make(venv: Path, *wanted: str, locked: bool) -> None:
+    """Make an environment and install what is wanted, with all that it declares.
 
-    From what uv has kept of the checkout's own environment, as far as that goes, else from the package index.
+    Locked, at the versions of the lock: from what uv has kept of the checkout's own environment, as far as that goes,
+    else from the package index. Otherwise at those that the index has now.
     """
     run([UV, "venv", "--quiet", "--python", sys.executable, str(venv)])
-    lock = ["--constraints", str(PROJECT / "requirements.txt")]
-    install = [UV, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), *lock, *wanted]
-    try:
-        run([*install, "--offline"])
-    except AssertionError:
+    install = [UV, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), *wanted]
+    if locked:
+        install += ["--constraints", str(PROJECT / "requirements.txt")]
+        try:
+            run([*install, "--offline"])
+        except AssertionError:
+            run(install)
+    else:
         run(install)
     _link_bytecode(venv)
 

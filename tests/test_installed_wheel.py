@@ -69,7 +69,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheel]:
     """The wheel, installed with all extras."""
     venv = tmp_path_factory.mktemp("environment") / "venv"
     file = wheels.build(tmp_path_factory.mktemp("built"))
-    environments.make(venv, f"muster[airflow,spark] @ {file.as_uri()}")
+    environments.make(venv, f"muster[airflow,spark] @ {file.as_uri()}", locked=True)
     yield Wheel(file, venv, wheels.use(tmp_path_factory.mktemp("elsewhere"), DAG_FILES))
     shutil.rmtree(venv)  # over a gigabyte, where it could not be linked
 

@@ -36,7 +36,7 @@ from muster_jobs.own_code import WithOwnCode
 
 def run(job: Job) -> dict[str, Any]:
     """Build the partition's own slice, and others that are missing or out of date; write down what they are made of."""
-    slices = slices_to_build(job.context, quiet(job.context, job.windows.score))
+    slices = slices_to_build(job.context, lambda: quiet(job.context, job.windows.score))
     built, replaced = (", ".join(f"'{first}'" for first in names) for names in (slices.first_days, slices.replaced))
     rows = (
         _with_partition_and_bucket(job.workload, _compute_features(job, slices))

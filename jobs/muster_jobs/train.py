@@ -39,7 +39,7 @@ def run(job: Job) -> dict[str, Any]:
     plan = fit_plan(job.context)
     learnt_from = windows.run
     check_up_to_date(job.context, learnt_from)
-    features = list_features(job.context, learnt_from, quiet=quiet(job.context, learnt_from))
+    features = list_features(job.context, learnt_from, quiet=lambda: quiet(job.context, learnt_from))
     name = run_name(job.context, content_of(job.context, features.version, learnt_from))
     folder = Path(job.store.packs()) / name
     outcomes, expected, _ = job.at_once(

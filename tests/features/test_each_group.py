@@ -15,10 +15,10 @@ from muster.workload.windows import DateRange
 from tests.features.test_compute import ALL, WORKLOAD, hour_and_label, observations
 
 
-def failing_for(*groups: str) -> FeatureFunction:
+def failing_for(*groups: str, by: type[BaseException] = ValueError) -> FeatureFunction:
     def own(rows: pd.DataFrame) -> pd.DataFrame:
         if broken := sorted(set(groups) & set(rows["group"])):
-            raise ValueError(f"scale of\n{broken[0]}")
+            raise by(f"scale of\n{broken[0]}")
         return hour_and_label(rows)
 
     return own
@@ -35,6 +35,16 @@ def test_the_other_groups_rows_are_as_ever_and_the_groups_own_have_no_features_b
     assert (failed["hour"].null_count, failed["late"].null_count) == (2, 2)
     assert failed[FEATURE_ERROR].to_pylist() == ["ValueError: scale of b,1"] * 2
     assert feature_errors(computed) == {"b,1": "ValueError: scale of b,1"}
+
+
+def test_a_function_that_ends_the_process_ends_it_for_its_group_alone() -> None:
+    computed = compute_each(WORKLOAD, failing_for("b,1", by=SystemExit), observations(), ALL)
+    assert feature_errors(computed) == {"b,1": "SystemExit: scale of b,1"}
+
+
+def test_a_function_is_not_asked_about_no_rows() -> None:
+    computed = compute(WORKLOAD, lambda rows: rows["no such column"], observations().slice(0, 0), ALL)
+    assert (computed.schema, computed.num_rows) == (row_schema(WORKLOAD), 0)
 
 
 def test_without_an_error_it_is_what_compute_gives() -> None:

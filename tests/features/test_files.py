@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from muster.context import Context
-from muster.features.files import NoFeatures, group_slices, list_features, read_bucket
+from muster.features.files import NoFeatures, group_slices, last_days, list_features, read_bucket
 from muster.storage.store import Store
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
@@ -91,7 +91,19 @@ def test_days_without_features_say_what_to_run(store: Store, span: DateRange) ->
 
 
 def test_days_on_which_nothing_happened_have_no_files(store: Store) -> None:
-    assert list_features(Context(WORKLOAD, Path(), store), days(21, 28), quiet=True).files == {}
+    assert list_features(Context(WORKLOAD, Path(), store), days(21, 28), quiet=lambda: True).files == {}
+
+
+def test_the_last_day_of_a_slice_is_known_from_the_log_and_without_statistics_from_the_files(
+    store: Store, tmp_path: Path
+) -> None:
+    last = {MONDAY + timedelta(days=first): MONDAY + timedelta(days=first + 6) for first in (0, 7, 14)}
+    assert last_days(Context(WORKLOAD, Path(), store)) == last
+    table = DeltaTable(store.table("features"))
+    table.alter.set_table_properties({"delta.dataSkippingNumIndexedCols": "0"})
+    write(store, [row(day, "DL", 1) for day in (21, 22)])
+    last[MONDAY + timedelta(days=21)] = MONDAY + timedelta(days=22)
+    assert last_days(Context(WORKLOAD, Path(), store)) == last
 
 
 def test_files_with_times_of_before_are_read_beside_todays(store: Store, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from muster.context import Context
 from muster.features.content import slice_facts
+from muster.features.made_from import slice_days
 from muster.features.slices import (
     NoObservations,
     OtherFeatures,
@@ -94,7 +95,13 @@ class Line:
         """Build what a partition has to; return the slices."""
         slices = self.slices(partition)
         names = [str(first) for first in slices.first_days]
-        rows = [{"group": "a", "partition": name, "bucket": 0} for name in names]
+        spans = {first: slice_days(self.workload, first).days() for first in slices.first_days}
+        rows = [
+            {"group": "a", "date": day, "partition": str(first), "bucket": 0}
+            for first, days in spans.items()
+            for day in days
+            if day in slices.sources.contents
+        ]
         where = ", ".join(f"'{name}'" for name in slices.replaced)
         table = pa.Table.from_pylist(rows, features_schema(self.workload))
         replace_rows(self.store, "features", table, f"partition IN ({where})")
@@ -109,8 +116,11 @@ class Line:
         table.optimize.z_order(["group"])
 
     def built(self) -> list[str]:
+        return sorted({row["partition"] for row in self.rows()})
+
+    def rows(self) -> list[dict[str, Any]]:
         table = self.store.open("features")
-        return [] if table is None else sorted(values["partition"] for values in table.partitions())
+        return [] if table is None else table.to_pyarrow_table(columns=["partition", "date"]).to_pylist()
 
     def out_of_date(self) -> dict[str, str]:
         windows = self.context.at(PARTITION).windows
@@ -165,7 +175,7 @@ def test_a_slice_that_nothing_was_ingested_of_is_refused(line: Line) -> None:
 
 def test_a_slice_in_which_nothing_happened_is_built_all_the_same(line: Line) -> None:
     line.ingest("2024-01-28")
-    slices = slices_to_build(line.context.at(PARTITION), quiet=True)
+    slices = slices_to_build(line.context.at(PARTITION), quiet=lambda: True)
     assert [str(first) for first in slices.first_days] == ["2024-01-22", "2024-01-29"]
 
 
@@ -238,6 +248,16 @@ def test_other_rows_of_a_day_reach_all_that_was_made_from_them_and_no_more(
     assert built.out_of_date() == {}
 
 
+def test_a_slice_that_is_known_to_have_no_row_was_built(line: Line) -> None:
+    line.ingest("2024-01-08", "2024-01-22")
+    line.build("2024-01-22")
+    write_facts(line.store, slice_facts(line.slices("2024-01-22").sources, [date(2024, 1, 15)], {}))
+    assert line.out_of_date() == {}
+    line.ingest("2024-01-15")
+    assert line.out_of_date() == {"2024-01-15": "other rows of 2024-01-15"}
+    assert line.build("2024-01-08") == ["2024-01-08", "2024-01-15"]
+
+
 def test_a_day_that_lost_its_rows_is_another_day(built: Line) -> None:
     built.ingest("2024-01-15", content="0:0")
     assert built.build() == ["2024-01-15", "2024-01-29"]
@@ -272,25 +292,33 @@ SCHEDULES: Mapping[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("optimized", [False, True])
+@pytest.mark.parametrize("facts", ["of their files", "of other files", "of another schedule", "none"])
 @pytest.mark.parametrize(("before", "now", "partition", "after"), SCHEDULES.values(), ids=SCHEDULES)
 def test_with_other_slices_every_day_is_there_once(
-    line: Line, before: int, now: int, partition: str, after: list[str], optimized: bool
+    line: Line, before: int, now: int, partition: str, after: list[str], facts: str
 ) -> None:
     days = [f"2024-01-{day:02}" for day in range(8, 14)]
-    line.declare(schedule={"start": "2024-01-08", "every": before}, windows={"train": 2, "evaluate": 2})
+
+    def declare(every: int) -> None:
+        line.declare(schedule={"start": "2024-01-08", "every": every}, windows={"train": 2, "evaluate": 2})
+
     line.ingest(*days)
+    if facts == "of another schedule":
+        declare(now)
+        for first in days[::now]:
+            line.build(first)
+    declare(before)
     for first in days[::before]:
-        line.build(first)
-    if optimized:
+        line.build(first, known=facts.startswith("of") and facts != "of another schedule")
+    if facts == "of other files":
         line.optimize()
-    line.declare(schedule={"start": "2024-01-08", "every": now}, windows={"train": 2, "evaluate": 2})
+    declare(now)
     if partition not in days:
+        days.append(partition)
         line.ingest(partition)
     line.build(partition)
     assert line.built() == after
-    spans = [date.fromisoformat(first) + timedelta(days=n) for first in line.built() for n in range(now)]
-    assert len(spans) == len(set(spans))
+    assert sorted(str(row["date"]) for row in line.rows()) == days
 
 
 def test_a_stage_that_learns_refuses_what_is_out_of_date_with_the_reason(built: Line) -> None:

@@ -48,6 +48,11 @@ def rows(line: Line, table: str, columns: list[str]) -> list[tuple[object, ...]]
 
 
 @pytest.fixture
+def executors() -> int:
+    return 2
+
+
+@pytest.fixture
 def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
     """The two backends, each with a store of its own and the same files landed."""
     connect.folder = connect.folder / "connect"

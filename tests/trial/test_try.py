@@ -211,6 +211,12 @@ def test_what_is_no_group_of_its_own_is_refused(home: Any, group: str, problem: 
     assert (code, problem in err, err.count("\n")) == (2, True, 1)
 
 
+@pytest.mark.parametrize("group", ['"x,*,y",1', '"*",1'])
+def test_a_key_with_a_star_is_a_value_like_any_other(home: Any, group: str) -> None:
+    code, _, err = home.run(group=group)
+    assert (code, "no row of group" in err) == (2, True)
+
+
 def test_a_date_that_is_no_partition_is_refused(home: Any) -> None:
     code, _, err = home.run("--partition", "2024-02-06")
     assert (code, "'2024-02-06' is no partition of trains" in err) == (2, True)
@@ -335,6 +341,28 @@ def test_rows_that_ingest_would_refuse_are_left_out_and_counted(home: Any) -> No
     trial = home.tried()
     assert trial["refused"] == {"warm: above 50": 28, "repeats a row": 28}
     assert trial["windows"]["train"]["rows"] == 14 * 15
+
+
+def test_a_group_whose_rows_are_all_refused_says_so_and_its_function_is_not_asked(home: Any) -> None:
+    own = "\nordinary = features\ndef features(rows):\n    rows['at'].iloc[0]\n    return ordinary(rows)\n"
+    home.declare(
+        code=lambda code: (
+            code.replace(
+                "yield day.date(), pd.concat(parts)",
+                'parts[0]["warm"] = 99.0\n        yield day.date(), pd.concat(parts)',
+            )
+            + own
+        )
+    )
+    trial = home.tried()
+    assert list(trial["refused"]) == ["warm: above 50"]
+    assert (trial["training"]["state"], trial["decision"]["verdict"]) == ("skipped", "hold")
+
+
+def test_a_function_that_ends_the_process_is_told_like_any_error(home: Any) -> None:
+    home.declare(code=lambda code: code + "\ndef features(rows):\n    raise SystemExit(3)\n")
+    code, _, err = home.run()
+    assert (code, "function 'features' raised SystemExit: 3" in err) == (1, True)
 
 
 def test_a_partition_with_nothing_to_judge_on_is_held(home: Any) -> None:

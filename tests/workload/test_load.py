@@ -364,15 +364,29 @@ def test_file_of_another_suffix_is_not_passed_over_without_a_word(declare: Decla
     assert find_workload("flights", file.parent).name == "flights"
 
 
-def test_files_that_differ_by_capitals_only_are_both_refused_and_no_other_is(declare: Declare) -> None:
+def test_of_sound_files_that_differ_by_capitals_only_one_is_read_always_the_same(declare: Declare) -> None:
     file = declare()
-    twin, other = (shutil.copy(file, file.with_name(name)) for name in ("Flights.yaml", "others.yaml"))
-    for name in ("Flights.py", "others.py"):
-        shutil.copy(file.with_suffix(".py"), file.with_name(name))
-    told = "differs from '{}' by capitals only, and neither is read; rename one of the two"
-    assert problems(file) == {"(file)": told.format("Flights.yaml")}
-    assert problems(twin) == {"(file)": told.format("flights.yaml")}
-    assert load_workload(other).name == "others"
+    first, second, other = (_copy(file, name) for name in ("FLIGHTS", "Flights", "others"))
+    told = "differs from 'flights.yaml' by capitals only, and that one is read; rename this one"
+    assert [problems(twin) for twin in (first, second)] == [{"(file)": told}] * 2
+    assert [load_workload(kept).name for kept in (file, other)] == ["flights", "others"]
+
+
+@pytest.mark.parametrize("broken", ["", "a: [", "keys: [carrier]"])
+@pytest.mark.parametrize(("kept", "bad"), [("flights", "Flights"), ("Flights", "flights")])
+def test_a_file_that_does_not_load_by_itself_keeps_no_other_from_being_read(
+    declare: Declare, broken: str, kept: str, bad: str
+) -> None:
+    file = declare()
+    files = {file.stem: file, "Flights": _copy(file, "Flights")}
+    files[bad].write_text(broken)
+    assert load_workload(files[kept]).name == kept
+    assert not any("capitals" in problem for problem in problems(files[bad]).values())
+
+
+def _copy(file: Path, name: str) -> Path:
+    shutil.copy(file.with_suffix(".py"), file.with_name(f"{name}.py"))
+    return Path(shutil.copy(file, file.with_name(f"{name}.yaml")))
 
 
 def test_unknown_workload_names_those_there_are(declare: Declare) -> None:

@@ -36,9 +36,13 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
     The result has the columns of `features` but `partition` and `bucket`, sorted by group, time and row_id. Infinite
     values are kept: training records such a group as failed, where dropping them would hide it.
 
+    Without a row there is nothing to ask the function for.
+
     Raises:
         BadFeatures: when the function's result lacks or adds a column or a row, or holds other than numbers.
     """
+    if rows.num_rows == 0:
+        return row_schema(workload).empty_table()
     observed = _labelled_frame(workload, rows)
     values = _checked_result(workload, function(observed.copy()), observed)
     within = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))

@@ -37,7 +37,7 @@ def compute_each(workload: Workload, function: FeatureFunction, rows: pa.Table, 
     """
     try:
         return compute(workload, function, rows, days)
-    except Exception:  # somebody else's code: anything may come
+    except (Exception, SystemExit):  # somebody else's code: anything may come
         ordered = rows.sort_by("group")
         parts = [ordered.slice(start, stop - start) for _, start, stop in group_slices(ordered)]
         return pa.concat_tables([_of_group(workload, function, part, days) for part in parts])
@@ -46,7 +46,7 @@ def compute_each(workload: Workload, function: FeatureFunction, rows: pa.Table, 
 def _of_group(workload: Workload, function: FeatureFunction, rows: pa.Table, days: DateRange) -> pa.Table:
     try:
         return compute(workload, function, rows, days)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         features = compute(workload, lambda observed: _unknown(workload, observed), rows, days)
         failed = pa.repeat(f"{type(error).__name__}: {reason_of(error)}", features.num_rows)
         columns = [failed if name == FEATURE_ERROR else features[name] for name in features.column_names]

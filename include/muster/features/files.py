@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -42,11 +42,15 @@ class FeatureFiles:
     """Rows of a bucket's files: its cost."""
 
 
-def list_features(context: Context, days: DateRange, version: int | None = None, quiet: bool = False) -> FeatureFiles:
+def list_features(
+    context: Context, days: DateRange, version: int | None = None, quiet: Callable[[], bool] = lambda: False
+) -> FeatureFiles:
     """List the files that hold rows of `days`, at `version` (the latest when None).
 
+    `quiet` is asked only where there are none: whether nothing happened on these days.
+
     Raises:
-        NoFeatures: when there are none, although something happened on these days: they are not `quiet`.
+        NoFeatures: when there are none, although something happened.
     """
     workload, store = context.workload, context.store
     table = store.open("features", version)
@@ -57,7 +61,7 @@ def list_features(context: Context, days: DateRange, version: int | None = None,
     for item in files_of(context, table, days):
         files.setdefault(item.bucket, []).append(item.path)
         rows[item.bucket] = rows.get(item.bucket, 0) + item.rows
-    if not files and not quiet:
+    if not files and not quiet():
         raise NoFeatures(workload.name, days)
     return FeatureFiles(table.version(), files, rows)
 
@@ -80,6 +84,29 @@ def files_of(context: Context, table: DeltaTable, days: DateRange) -> Iterator[F
         if days.start - timedelta(days=every) < date.fromisoformat(first) < days.stop:
             bucket = int(item["partition.bucket"])
             yield FeatureFile(first, bucket, f"{folder}/{item['path']}", int(item["num_records"]))
+
+
+def last_days(context: Context) -> dict[date, date]:
+    """Return of every slice that the table has, by its first day, the last day that it has a row of.
+
+    The Delta log says it of each file; where it was written without these statistics, the file does.
+    """
+    table, folder = context.store.open("features"), context.store.table("features")
+    if table is None:
+        return {}
+    added = pa.table(table.get_add_actions(flatten=True))
+    needed = {"partition.partition", "path", "max.date"}
+    last: dict[date, date] = {}
+    for item in added.select([name for name in added.column_names if name in needed]).to_pylist():
+        first = date.fromisoformat(item["partition.partition"])
+        day = item.get("max.date") or _last_day(f"{folder}/{item['path']}")
+        last[first] = max(day, last.get(first, day))
+    return last
+
+
+def _last_day(file: str) -> date:
+    day: date = pc.max(ds.dataset([file], format="parquet").to_table(columns=["date"])["date"]).as_py()
+    return day
 
 
 def read_bucket(

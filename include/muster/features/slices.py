@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from muster.context import Context, PartitionContext
 from muster.errors import MusterError, bounded
+from muster.features.files import last_days
 from muster.features.made_from import Sources, slice_days
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import Fact, file_digests, newest_facts, read_facts
@@ -72,22 +73,22 @@ class Slices:
     """What they are made from."""
 
 
-def slices_to_build(context: PartitionContext, quiet: bool = False) -> Slices:
+def slices_to_build(context: PartitionContext, quiet: Callable[[], bool] = lambda: False) -> Slices:
     """Return the partition's own slice, and all that are missing or out of date of those that concern it.
 
     Those are the slices of its windows, and the later ones that look back on it, if they were built before.
 
-    `quiet`: nothing happened in the own slice, so it has no observations.
+    `quiet` is asked where the own slice has no observations: whether nothing happened in it.
 
     Raises:
-        NoObservations: when the own slice has none, and is not quiet.
+        NoObservations: when the own slice has none, although something happened.
         OtherColumns, RequiredColumn: when the observations cannot be read as they are declared.
         OtherFeatures: when the table has other columns.
     """
     workload, store, windows = context.workload, context.store, context.windows
     check_observations(workload, store.open("observations"))
     sources = Sources.now(context)
-    if windows.partition not in sources.observed and not quiet:
+    if windows.partition not in sources.observed and not quiet():
         raise NoObservations(workload.name, context.partition)
     table = store.open("features")
     if table is not None:
@@ -131,9 +132,9 @@ class _Built:
     """The slices that the table of features has."""
 
     firsts: set[date]
-    """The first days of those that are slices of the schedule."""
+    """The first days of those that are slices of the schedule, also of those that are known to have no row."""
     ranges: Mapping[date, DateRange]
-    """By its first day, the days of each: those of the schedule that it was built by."""
+    """By its first day, the days of each: up to the last that it has a row of, whichever schedule it was built by."""
     facts: Mapping[date, Fact]
     """What is known of their present files."""
     rewritten: set[date]
@@ -141,17 +142,13 @@ class _Built:
 
     @classmethod
     def now(cls, context: Context) -> _Built:
-        workload, store = context.workload, context.store
+        store = context.store
         files = file_digests(store, "features")
         facts = {date.fromisoformat(name): fact for name, fact in read_facts(store, "features", files).items()}
-        before = {date.fromisoformat(name): fact for name, fact in newest_facts(store, "features").items()}
-        ranges = {day: slice_days(workload, day) for day in map(date.fromisoformat, files)}
-        rewritten = (before.keys() & ranges.keys()) - facts.keys()
-        for day in facts:
-            ranges[day] = DateRange(day, day + timedelta(days=_every(facts[day])))
-        for day in rewritten:  # by whichever schedule: the longer leaves no row of it behind
-            ranges[day] = DateRange(day, day + timedelta(days=max(_every(before[day]), workload.schedule.every)))
-        return cls({day for day in ranges if slice_of(workload, day) == day}, ranges, facts, rewritten)
+        before = {date.fromisoformat(name) for name in newest_facts(store, "features")}
+        ranges = {first: DateRange(first, last + timedelta(days=1)) for first, last in last_days(context).items()}
+        firsts = {day for day in ranges.keys() | facts.keys() if slice_of(context.workload, day) == day}
+        return cls(firsts, ranges, facts, (before & ranges.keys()) - facts.keys())
 
     def out_of_date(self, sources: Sources, concerned: set[date]) -> dict[date, str]:
         reasons = {
@@ -174,11 +171,6 @@ class _Built:
             if (beyond & sources.observed) <= first_days:
                 return first_days, overlapped
             first_days |= beyond & sources.observed
-
-
-def _every(fact: Fact) -> int:
-    every: int = fact.made_from["schedule"]["every"]
-    return every
 
 
 def _observed(workload: Workload, first_days: list[date]) -> list[DateRange]:

@@ -85,7 +85,7 @@ def prepare(context: PartitionContext) -> Scoring:
         who = f"champion version {champions.version}" if champions.version else "each group's champion"
         why = f"{who} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
-    features = list_features(context, windows.score, quiet=quiet(context, windows.score))
+    features = list_features(context, windows.score, quiet=lambda: quiet(context, windows.score))
     scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
     own = groups_of(workload, features, windows.score) if champions.fallback == "error" else set()
     if own and (missing := champions.without_model(own)):

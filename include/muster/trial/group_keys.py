@@ -33,7 +33,8 @@ def canonical_group(workload: Workload, text: str) -> str:
         values = ()
     if len(values) != len(workload.keys):
         raise NotAGroup(workload, text)
-    if groups.WILDCARD in text.split(","):
+    # In a group's own name the value * is between quotes.
+    if values.count(groups.WILDCARD) > text.count(f'"{groups.WILDCARD}"'):
         raise ParentGroup(text)
     return groups.name(values)
 

@@ -13,7 +13,7 @@ from muster.workload.spec import Workload
 class OwnCodeFailed(MusterError):
     """Raised when a workload's own function raises: with its file, line and text."""
 
-    def __init__(self, reference: str, error: Exception, files: tuple[str, ...]) -> None:
+    def __init__(self, reference: str, error: BaseException, files: tuple[str, ...]) -> None:
         place = place_of(error, *files) or bounded(Path(file).name for file in files)
         super().__init__(f"function '{reference}' raised {type(error).__name__}: {error}\n  {place}")
 

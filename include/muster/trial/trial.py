@@ -94,7 +94,7 @@ def _located(context: PartitionContext, work: Callable[[], T]) -> T:
         return work()
     except MusterError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reference, files = context.workload.features.function, own_files(context.workload, context.folder)
         raise OwnCodeFailed(reference, error, files) from error
 

@@ -79,6 +79,7 @@ def load_workload(path: Path) -> Workload:
     """
     try:
         workload, problems = _checked(path)
+        problems = problems or list(_twins(path))
     except NotReadable as error:
         problems = [("(file)", str(error))]
     except Exception as error:
@@ -98,7 +99,7 @@ def _shown(problems: list[Problem]) -> Iterator[Problem]:
 
 
 def _checked(path: Path) -> tuple[Workload, list[Problem]]:
-    """Return what is sound of a workload, and every problem of its file."""
+    """Return what is sound of a workload, and every problem that its file has by itself."""
     if path.suffix != SUFFIX:
         raise NotReadable(f"is not read by this name; rename it to '{path.stem}{SUFFIX}'")
     declared = read_yaml(path)
@@ -120,16 +121,28 @@ def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -
     for check_file in checks.FILE_CHECKS:
         with suppress(*excused):
             yield from check_file(workload, path.with_suffix(".py"))
-    yield from _twins(path)
     if getattr(workload, "name", path.stem) != path.stem:
         yield "name", f"'{workload.name}' is not the file's name '{path.stem}'; leave it out"
 
 
 def _twins(path: Path) -> Iterator[Problem]:
-    """Find files whose workloads would have this one's name but for capitals, which some stores do not tell apart."""
-    for file in sorted(path.parent.iterdir()):
-        if file.suffix == SUFFIX and file.name != path.name and file.stem.lower() == path.stem.lower():
-            yield "(file)", f"differs from '{file.name}' by capitals only, and neither is read; rename one of the two"
+    """Find the file that is read instead of this sound one: names that differ by capitals only are one in some stores.
+
+    The sound file whose name sorts last is read, so lower case before capitals, and one that is not keeps none out.
+    """
+    twins = (file for file in path.parent.iterdir() if file.suffix == SUFFIX and file.stem.lower() == path.stem.lower())
+    for file in sorted(twins, reverse=True):
+        if file.name <= path.name:
+            return
+        if _is_sound(file):
+            yield "(file)", f"differs from '{file.name}' by capitals only, and that one is read; rename this one"
+            return
+
+
+def _is_sound(path: Path) -> bool:
+    with suppress(Exception):
+        return not _checked(path)[1]
+    return False
 
 
 @cache
