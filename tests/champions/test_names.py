@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 
 from muster.champions import names
 from muster.champions.errors import NameTaken
-from muster.champions.names import NamesMeet, model_name, model_names, taken_by_packs
+from muster.champions.names import NamesMeet, model_name, model_names
 from muster.champions.units import Unit
 from muster.champions.versions import described
 from muster.settings import WrongSetting, settings
@@ -99,22 +98,12 @@ def test_digests_that_meet_are_told_before_anything_is_registered(monkeypatch: p
 
 def test_a_registered_model_of_another_workload_is_refused_by_both_names() -> None:
     tags = {"muster.group": "2024", "muster.workload": "flights"}
-    of_group = r"'flights_2024' is that of group '2024' of workload 'flights', and .* workload 'flights_2024' too"
+    of_group = r"'flights_2024' is the model of group '2024' of workload 'flights', and .* 'flights_2024' too; rename"
     with pytest.raises(NameTaken, match=of_group):
         described(Unit("flights_2024", "flights_2024"), _version(tags))
     of_pack = r"'flights_2024' is the pack of workload 'flights_2024', and .* workload 'flights' too; rename"
     with pytest.raises(NameTaken, match=of_pack):
         described(Unit("flights", "flights_2024", "2024"), _version({"muster.pack": "packs/flights_2024/a"}))
-
-
-def test_a_name_is_a_packs_if_any_file_that_differs_by_capitals_only_may_have_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(names, "_may_have_a_pack", lambda file: file.stem == "Flights_2024")
-    for name in ("Flights_2024", "flights_2024", "flights_2025"):
-        (tmp_path / f"{name}.yaml").touch()
-    asked = ["flights_2024", "FLIGHTS_2024", "flights_2025", "flights_2026"]
-    assert taken_by_packs(asked, tmp_path) == dict.fromkeys(asked[:2], "Flights_2024")
 
 
 def _version(tags: dict[str, str]) -> ModelVersion:

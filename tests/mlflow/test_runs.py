@@ -9,7 +9,7 @@ import pytest
 
 from muster.mlflow.candidates import tagged_candidates
 from muster.mlflow.client import connect
-from muster.mlflow.runs import ExperimentDeleted, RunDeleted, add_metrics, open_runs, training_runs
+from muster.mlflow.runs import ExperimentDeleted, RunDeleted, open_runs, training_runs
 from muster.promotion.verdicts import read_verdicts
 from muster.settings import settings
 from muster_jobs.command_line import main
@@ -56,6 +56,6 @@ def test_what_mlflow_refuses_ends_a_job_with_one_line(
     settings.cache_clear()
     monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(workload), "--partition", PARTITION])
     with pytest.raises(SystemExit, match="1"):
-        main("train", lambda job: add_metrics("0" * 32, {"groups": 1.0}) or {})
+        main("train", lambda job: connect().get_run("0" * 32) and {})
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: MLflow refused a call: RESOURCE_DOES_NOT_EXIST: Run with id=000")

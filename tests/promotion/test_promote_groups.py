@@ -110,7 +110,7 @@ def test_running_it_again_changes_nothing_and_asks_little(grouped: Line) -> None
 STEPS = [
     (ModelArtifact, "upload"),
     (artifacts, "described"),
-    (promote, "position"),
+    (promote, "at_alias"),
     (Journal, "append"),
     (promote, "move_alias"),
     (Journal, "note_made"),

@@ -7,18 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 from deltalake import write_deltalake
 
-from muster.champions.journal import Journal
 from muster.evaluation.plots import plots
 from muster.promotion.approval import Approval
-from muster.promotion.proposal import propose
 from muster.promotion.review import quoted, review, with_gain
-from muster.promotion.verdicts import NotJudged, read_verdicts
+from muster.promotion.verdicts import NotJudged
 from muster.storage.tables import DECISIONS
 from tests.landed import land_nothing
-from tests.promotion.conftest import DECLARED
 
 Line = Any
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,24 +59,6 @@ def test_a_run_of_no_group_asks_nobody_and_promotes_nothing(line: Line, monkeypa
     assert (reviewed.needs_approval, reviewed.why) == (False, f"nothing would be moved: {why}")
     assert "| promote | 0 |" in reviewed.markdown
     assert (result["moved"], result["reason"], result["promoted"]) == (False, why, 0)
-
-
-def test_a_group_whose_model_would_be_called_as_a_pack_beside_stays_and_says_so(line: Line) -> None:
-    line.declared |= {"registry": "per_group", "keys": ["carrier"]}
-    declared = {**DECLARED, "keys": ["carrier"]}
-    for name, registry in (("2024", "pack"), ("2025", "per_group")):
-        (line.root / f"{line.name}_{name}.yaml").write_text(yaml.safe_dump(declared | {"registry": registry}))
-        (line.root / f"{line.name}_{name}.py").write_text("def features(rows): ...\n")
-    (line.root / f"{line.name}_2026.yaml").write_text("")
-    run = line.train(line.first, dict.fromkeys(["2023", "2024", "2025", "2026"], 1.0), logged=False)
-    line.decide(line.first, run, dict.fromkeys(["2023", "2024", "2025", "2026"], "promote"))
-    proposal = propose(line.at(line.first), read_verdicts(line.at(line.first)), Journal(line.store))
-    assert [one.unit.group for one in proposal.due] == ["2023", "2025"]
-    assert [one.stays for one in proposal.units if one.stays] == [
-        f"its model would be called '{name}', as the pack of workload '{name}' is; "
-        f"rename that workload or '{line.name}'"
-        for name in (f"{line.name}_2024", f"{line.name}_2026")
-    ]
 
 
 def test_plots_are_pictures_and_small() -> None:

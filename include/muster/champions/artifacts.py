@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from muster.champions.errors import NotReady
 from muster.champions.units import Unit
-from muster.champions.versions import WORKLOAD, RegisteredVersion, described, digest_tag
+from muster.champions.versions import GROUP, WORKLOAD, RegisteredVersion, check_owner, described, digest_tag
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.budget.create_or_find import CreateOrFind
 from muster.mlflow.client import connect
@@ -35,6 +35,10 @@ class Artifact(Protocol):
     @property
     def unit(self) -> Unit:
         """Whose it is."""
+
+    @property
+    def known(self) -> bool:
+        """Whether its registered model was seen to be the unit's already, and need not be asked whose it is."""
 
     @property
     def digest(self) -> str:
@@ -65,6 +69,7 @@ def register(artifact: Artifact) -> RegisteredVersion:
 
     Raises:
         CorruptModel: when its bytes are not those that were judged.
+        NameTaken: when the registered model is another workload's; it gets no version then.
         NotReady: when the version is not READY in the end.
     """
     client, unit = connect(), artifact.unit
@@ -112,16 +117,22 @@ def remove_twin(unit: Unit, version: str) -> None:
 
 
 def _create_model(client: MlflowClient, artifact: Artifact) -> bool:
-    """Create the registered model where there is none; tell whether it is new: then there is no version to look for."""
+    """Create the registered model where there is none; tell whether it is new: then there is no version to look for.
+
+    Raises:
+        NameTaken: when there is one, and it is another workload's.
+    """
     from mlflow.exceptions import MlflowException
 
     unit = artifact.unit
-    tags = {WORKLOAD: unit.workload} | ({"muster.group": unit.group} if unit.group else {})
+    tags = {WORKLOAD: unit.workload} | ({} if unit.group is None else {GROUP: unit.group})
     try:
         client.create_registered_model(unit.name, tags, artifact.description)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
             raise
+        if not artifact.known:
+            check_owner(unit, client.get_registered_model(unit.name).tags)
         return False
     return True
 

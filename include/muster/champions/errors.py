@@ -87,14 +87,15 @@ class ForeignVersion(MusterError):
         )
 
 
-class NameTaken(ForeignVersion):
+class NameTaken(MusterError):
     """Raised when a registered model is another workload's: its pack, or the model of one of its groups."""
 
-    def __init__(self, name: str, workload: str, owner: str) -> None:
-        MusterError.__init__(
-            self,
-            f"the registered model '{name}' is {owner}, and cannot be one of workload '{workload}' too; "
-            "rename the younger of the two workloads: its file, whose name it bears",
+    def __init__(self, name: str, workload: str, owner: str, group: str | None) -> None:
+        what = "the pack" if group is None else f"the model of group '{group}'"
+        super().__init__(
+            f"the registered model '{name}' is {what} of workload '{owner}', and cannot be one of workload "
+            f"'{workload}' too; rename or delete that registered model in MLflow, if nobody needs it under that name, "
+            f"or rename workload '{workload}': its file"
         )
 
 

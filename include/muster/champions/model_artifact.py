@@ -63,6 +63,8 @@ class ModelArtifact:
     """Its row of `models`."""
     uploads_to: str
     """The artifacts of the MLflow run that trained it."""
+    known: bool
+    """Whether the group had a champion to the gate: so its registered model is its own."""
 
     @property
     def digest(self) -> str:

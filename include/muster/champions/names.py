@@ -6,11 +6,9 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
-from muster.errors import MusterError, WorkloadError, bounded
+from muster.errors import MusterError, bounded
 from muster.settings import settings
-from muster.workload.load import declared_files, load_workload
 
 READABLE = 60
 """Characters of a group that its model's name shows; with the longest workload and schema, MLflow's limit is 256."""
@@ -51,26 +49,6 @@ def model_names(workload: str, groups: Iterable[str]) -> dict[str, str]:
     if len(counted) < len(names):
         raise NamesMeet(sorted(name for name in names.values() if counted[name.lower()] > 1))
     return names
-
-
-def taken_by_packs(names: Iterable[str], folder: Path) -> dict[str, str]:
-    """Return which of the names of groups' models are those of packs: name -> the workload of `folder` that has it.
-
-    A pack's registered model is called as its workload: `flights_2024` as group 2024 of `flights` would be. Capitals
-    tell no two apart: not every registry does. A workload that is refused may have a pack all the same.
-    """
-    asked: dict[str, list[str]] = {}
-    for name in names:
-        asked.setdefault(name.lower(), []).append(name)
-    files = [file for file in declared_files(folder) if file.stem.lower() in asked and _may_have_a_pack(file)]
-    return {name: file.stem for file in files for name in asked[file.stem.lower()]}
-
-
-def _may_have_a_pack(file: Path) -> bool:
-    try:
-        return load_workload(file).registry == "pack"
-    except WorkloadError:
-        return True
 
 
 def _readable(workload: str, group: str) -> str:

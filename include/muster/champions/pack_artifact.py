@@ -34,6 +34,8 @@ class PackArtifact:
     pack: BuiltPack
     run_id: str
     more_tags: Mapping[str, str] = field(default_factory=dict)
+    known: bool = False
+    """Whether the workload has a champion: so the registered model is its own."""
 
     @property
     def digest(self) -> str:

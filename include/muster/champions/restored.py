@@ -25,6 +25,8 @@ class RestoredModel:
     model: RegisteredVersion
     run_id: str
     algorithm: str
+    known: bool = False
+    """The registered model may have been deleted too, and be another workload's now."""
 
     @property
     def unit(self) -> Unit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -66,6 +66,19 @@ def takes(features: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(list(features)).encode()).hexdigest()[:16]
 
 
+def check_owner(unit: Unit, tags: Mapping[str, str]) -> None:
+    """Check by its tags that a registered model, or a version, is of the unit's workload; without tags it may be.
+
+    A group's model and another workload's pack may have one name: group `2024` of `flights`, and `flights_2024`.
+
+    Raises:
+        NameTaken: when it is another workload's.
+    """
+    owner = unit.name if FOLDER in tags else tags.get(WORKLOAD, unit.workload)  # a pack is called as its workload
+    if owner != unit.workload:
+        raise NameTaken(unit.name, unit.workload, owner, tags.get(GROUP))
+
+
 def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
     """Return what a version's tags say of it.
 
@@ -74,11 +87,7 @@ def described(unit: Unit, registered: ModelVersion) -> RegisteredVersion:
         ForeignVersion: when they lack anything, or are another group's.
     """
     tags, number = dict(registered.tags), str(registered.version)
-    if unit.group is None and GROUP in tags:
-        owner = f"that of group '{tags[GROUP]}' of workload '{tags.get(WORKLOAD, '')}'"
-        raise NameTaken(registered.name, unit.workload, owner)
-    if unit.group is not None and FOLDER in tags:
-        raise NameTaken(registered.name, unit.workload, f"the pack of workload '{registered.name}'")
+    check_owner(unit, tags)
     needed = (
         (MANIFEST_DIGEST, FOLDER, PARTITION) if unit.group is None else (MODEL_DIGEST, GROUP, RUN, PARTITION, TAKES)
     )

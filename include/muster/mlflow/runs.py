@@ -50,21 +50,33 @@ def training_runs(workload: str, run_ids: Mapping[str, str]) -> dict[str, Run]:
         ExperimentDeleted: when one is deleted, and the workload's experiment is.
         RunDeleted: when one is deleted by itself.
     """
-    from mlflow.exceptions import MlflowException
-
     client, runs = connect(), {}
     for algorithm, run_id in run_ids.items():
         try:
-            runs[algorithm] = client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+            runs[algorithm] = _active_run(client, run_id)
+        except RunDeleted:
             find_experiment(client, workload)
-            raise RunDeleted(run_id, for_good=True) from error
-        if runs[algorithm].info.lifecycle_stage != "active":
-            find_experiment(client, workload)
-            raise RunDeleted(run_id, for_good=False)
+            raise
     return runs
+
+
+def _active_run(client: MlflowClient, run_id: str) -> Run:
+    """Return a run that takes something still.
+
+    Raises:
+        RunDeleted: when it is deleted, or unknown to this server.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise RunDeleted(run_id, for_good=True) from error
+    if run.info.lifecycle_stage != "active":
+        raise RunDeleted(run_id, for_good=False)
+    return run
 
 
 @muster_errors()
@@ -83,14 +95,11 @@ def open_runs(workload: Workload, run: str, algorithms: Iterable[str]) -> dict[s
 @muster_errors()
 def run_is_there(run_id: str) -> bool:
     """Tell whether a run takes anything still: it is neither deleted nor unknown to this server. One call."""
-    from mlflow.exceptions import MlflowException
-
     try:
-        return bool(connect().get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+        _active_run(connect(), run_id)
+    except RunDeleted:
         return False
+    return True
 
 
 @muster_errors()
@@ -114,11 +123,21 @@ def close_run(run_id: str, params: Mapping[str, object], metrics: Mapping[str, f
 
 @muster_errors()
 def add_metrics(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
-    """Add the metrics and tags of a later stage to a run, in one call."""
-    from mlflow.entities import RunTag
+    """Add the metrics and tags of a later stage to a run, in one call.
 
-    run_tags = [RunTag(name, value) for name, value in (tags or {}).items()]
-    connect().log_batch(run_id, metrics=_metrics(metrics), tags=run_tags)
+    Raises:
+        RunDeleted: when it takes nothing any more.
+    """
+    from mlflow.entities import RunTag
+    from mlflow.exceptions import MlflowException
+
+    client, run_tags = connect(), [RunTag(name, value) for name, value in (tags or {}).items()]
+    try:
+        client.log_batch(run_id, metrics=_metrics(metrics), tags=run_tags)
+    except MlflowException as error:
+        if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            _active_run(client, run_id)
+        raise
 
 
 @muster_errors()

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from muster.champions.access import Access
-from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
+from muster.champions.alias import AliasMove, at_alias, check_none_under_way, move_alias, position
 from muster.champions.artifacts import Artifact, register, remove_twin
-from muster.champions.errors import AliasGone, AliasMoved
+from muster.champions.errors import AliasGone, AliasMoved, NameTaken
 from muster.champions.journal import Journal, JournalMovedOn, Move, Row
 from muster.champions.lineage import as_judged, champion_of
 from muster.champions.units import Unit, is_pack
+from muster.champions.versions import check_owner
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.mlflow.budget import muster_errors
@@ -148,9 +149,10 @@ class _Promotion:
         By the journal that the proposal was made by: what was moved since is a reason to look again.
         """
         built = artifacts(self.context, proposal)
-        rows = self.tasks.run(built, _register, ["version", "at"])
+        rows = self.tasks.run(built, _register, ["version", "at", "taken"])
         self.problems |= {row["group"]: row["problem"] for row in rows if row["problem"]}
-        registered = {row["group"]: row for row in rows if not row["problem"]}
+        self.left |= {row["group"]: row["taken"] for row in rows if row["taken"]}
+        registered = {row["group"]: row for row in rows if row["version"]}
         self.registered = {
             item.unit.group: RegisteredAs(registered[item.unit.group]["version"], item.digest)
             for item in built
@@ -170,10 +172,10 @@ class _Promotion:
                 unit, judged, last = moves[0].unit, moves[0].from_version, moved_on.last["to_version"]
                 return AliasMoved.since_judged(unit.name, judged, last, "another move came first")
             self._move([AliasMove.of(move) for move in moves], journal)
-        elif self.left:
-            group = next(iter(self.left))
-            one, at = by_group[group], registered[group]["at"]
-            return AliasMoved.since_judged(one.unit.name, one.judged_against, at, "" if at else self.left[group])
+        elif elsewhere := [by_group[group] for group in self.left if group in registered]:
+            one, *_ = elsewhere
+            at, why = registered[one.unit.group]["at"], self.left[one.unit.group]
+            return AliasMoved.since_judged(one.unit.name, one.judged_against, at, "" if at else why)
         return None
 
     def _as_judged(self, one: UnitProposal, registered: Mapping[str | None, Row], journal: Journal) -> bool:
@@ -231,9 +233,16 @@ class _Promotion:
 
 
 def _register(artifact: Artifact) -> dict[str, str | None]:
-    version = register(artifact).version
     unit: Unit = artifact.unit
-    return {"version": version, "at": position(unit)}
+    try:
+        version = register(artifact).version
+        at = at_alias(unit)
+        check_owner(unit, at.tags if at else {})
+    except NameTaken as taken:
+        if unit.group is None:
+            raise
+        return {"version": None, "at": None, "taken": str(taken)}
+    return {"version": version, "at": str(at.version) if at else None, "taken": None}
 
 
 def _move_alias(move: AliasMove) -> dict[str, str | None]:

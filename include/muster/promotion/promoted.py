@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from muster.champions.units import is_pack
 from muster.champions.versions import PARTITION, RUN, takes
 from muster.context import PartitionContext
 from muster.mlflow.candidates import MODELS_TAG
-from muster.mlflow.runs import add_metrics, training_runs
+from muster.mlflow.runs import RunDeleted, add_metrics, training_runs
 from muster.models.build import build_pack
 from muster.models.manifest import allowed_imports
 from muster.models.vouched import check_models
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SHOWN = 10
-"""Groups of which a result tells why they stay."""
+"""Groups of which a result tells why they stay; the log tells it of the others."""
+BEFORE = "promoted before"
+"""Why a group stays that has its winner already: of all reasons the last to be told, and never logged."""
+
+log = logging.getLogger(__name__)
 
 
 def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifact]:
@@ -48,10 +53,14 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
     if is_pack(context.workload):
         return [_pack(context, proposal, rows)]
     models = stored_models(context, proposal.verdicts, rows)
-    due = [(one.unit, models[str(one.unit.group)]) for one in proposal.due]
     uploads = {run_id: str(run.info.artifact_uri) for run_id, run in runs.items()}
     workload, root = context.workload, Path(context.store.root)
-    return [ModelArtifact(unit, workload, root, model, uploads[model["mlflow_run_id"]]) for unit, model in due]
+    return [
+        ModelArtifact(
+            one.unit, workload, root, model, uploads[model["mlflow_run_id"]], known=one.judged_against is not None
+        )
+        for one, model in ((one, models[str(one.unit.group)]) for one in proposal.due)
+    ]
 
 
 def _check_vouched(context: PartitionContext, rows: pa.Table) -> Mapping[str, Run]:
@@ -76,7 +85,8 @@ def _pack(context: PartitionContext, proposal: Proposal, models: pa.Table) -> Pa
         "muster.promoted": str(len(verdicts.winners)),
         "muster.kept": str(pack.groups - len(verdicts.winners)),
     }
-    return PackArtifact(one.unit, context.workload, context.store, pack, _mlflow_run(verdicts, models), tags)
+    run_id, known = _mlflow_run(verdicts, models), proposal.champion is not None
+    return PackArtifact(one.unit, context.workload, context.store, pack, run_id, tags, known)
 
 
 def _mlflow_run(verdicts: Verdicts, models: pa.Table) -> str:
@@ -124,27 +134,43 @@ def outcome(
     """
     pack = is_pack(context.workload)
     counts = _pack_counts(rows) if pack else _group_counts(proposal, rows)
+    version = {"muster.model_version": rows[0]["to_version"]} if pack and rows else {}
     run_ids = sorted({evidence_of(row)["mlflow_run_id"] for row in rows})
-    for run_id in run_ids:
-        version = {"muster.model_version": rows[0]["to_version"]} if pack else {}
-        add_metrics(run_id, {f"pack_{name}": count for name, count in counts.items()}, version)
+    deleted = [run_id for run_id in run_ids if not _noted(run_id, counts, version)]
     stays = {str(one.unit.group): one.stays for one in proposal.units if one.stays}
-    stays |= {str(one.unit.group): "promoted before" for one in proposal.done if not rows}
+    stays |= {str(one.unit.group): BEFORE for one in proposal.done if not rows}
     stays |= {str(group): why for group, why in left.items()}
+    ordered = [] if pack else sorted(stays.items(), key=lambda stay: (stay[1] == BEFORE, stay[0]))
+    for group, why in ordered[SHOWN:]:
+        if why != BEFORE:
+            log.warning("group '%s' stays as it is: %s", group, why)
     return {
         "moved": bool(rows),
         "reason": None if rows else proposal.nothing or _all_stay(stays),
         **_versions(rows if pack else [], proposal),
         **counts,
-        "stay": 0 if pack else len(stays),
-        "stay_why": {} if pack else dict(sorted(stays.items())[:SHOWN]),
+        "stay": len(ordered),
+        "stay_why": dict(ordered[:SHOWN]),
         "executors_mlflow_calls": tasks.calls,
         "executors_seconds": round(tasks.seconds, 3),
         "mlflow_run_id": run_ids[0] if run_ids else None,
+        "mlflow_runs_deleted": deleted,
     }
 
 
+def _noted(run_id: str, counts: Mapping[str, int], version: Mapping[str, str]) -> bool:
+    """Write the counts to an MLflow run; tell whether it takes them: where it was deleted since, all is moved still."""
+    try:
+        add_metrics(run_id, {f"pack_{name}": count for name, count in counts.items()}, version)
+    except RunDeleted:
+        log.warning("the MLflow run '%s' was deleted: what was promoted of it is not noted there", run_id)
+        return False
+    return True
+
+
 def _all_stay(stays: Mapping[str, str]) -> str | None:
+    if len(stays) == 1:
+        return next(iter(stays.values()))
     return "every winner stays as it is" if stays else None
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 from muster.champions.errors import AliasMoved, BadChampion
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import as_judged, human_choice, moved_by_human
-from muster.champions.names import taken_by_packs
 from muster.champions.units import Unit, is_pack, units
 from muster.champions.versions import RegisteredVersion, current, numbered
 from muster.context import PartitionContext
@@ -164,16 +163,10 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, 
     """Propose for each winner's own unit, by the journal alone: where the aliases are, promotion itself asks."""
     models = stored_models(context, verdicts, run_models(context, verdicts))
     answering = units(context.workload, [row["group"] for row in verdicts.winners])
-    taken = taken_by_packs([unit.name for unit in answering.values()], context.folder)
     proposals = []
     for row in verdicts.winners:
         unit = answering[row["group"]]
         own = journal.of(unit)
-        if unit.name in taken and not own:  # else it was there first
-            why = f"its model would be called '{unit.name}', as the pack of workload '{taken[unit.name]}' is"
-            stays = f"{why}; rename that workload or '{context.workload.name}'"
-            proposals.append(UnitProposal(unit, [row], row["champion_version"], stays=stays))
-            continue
         before = _promoted_before(own, verdicts.run, context.partition, models[row["group"]]["sha256"])
         at = own[-1]["to_version"] if own else None
         proposals.append(

@@ -16,6 +16,7 @@ from muster.champions.errors import (
     NO_VERSION,
     AliasMoved,
     ForeignVersion,
+    NameTaken,
     NotVouched,
     VersionGone,
     version_text,
@@ -109,7 +110,7 @@ class _Planner:
             return _Present(None, None, f"the alias {ALIAS}, or its version, was removed")
         try:
             return _Present(version, numbered(self.unit, version, self.moves, self.context.store), None)
-        except (NotVouched, ForeignVersion, VersionGone) as error:
+        except (NotVouched, ForeignVersion, NameTaken, VersionGone) as error:
             return _Present(version, None, str(error))
 
     def whole(self, present: _Present, seen: str | None, row: Row) -> tuple[Step, dict[str, Any]]:
