@@ -120,9 +120,13 @@ class Airflow:
         return bool(changes["total_entries"])
 
     def paused(self) -> set[str]:
-        """Return the DAGs that are paused, a hundred at most."""
-        dags = self._request("GET", "/dags", params={"paused": True, "limit": 100})["dags"]
-        return {dag["dag_id"] for dag in dags}
+        """Return the DAGs that are paused."""
+        paused: set[str] = set()
+        while True:
+            page = self._request("GET", "/dags", params={"paused": True, "limit": 100, "offset": len(paused)})
+            paused |= (names := {dag["dag_id"] for dag in page["dags"]})
+            if len(names) < 100:
+                return paused
 
     def unpause(self, dag: str) -> None:
         """Let a DAG run."""

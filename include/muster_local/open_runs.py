@@ -54,6 +54,9 @@ class OpenRun:
 
     def text(self) -> str:
         """Return it as a sentence with where to look."""
+        if self.partition is None:
+            what = f"{self.stage} has a run without a partition key, which is of no partition"
+            return f"{what}: delete it in Airflow; see {self.page}"
         until = f" until {self.until}" if self.until else ""
         why = f": {self.why}" if self.why else ""
         since = f", since {self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""
@@ -66,7 +69,9 @@ class AirflowState:
 
     problem: str | None = None
     runs: Mapping[str, list[OpenRun]] = field(default_factory=dict)
-    """Workload -> its runs, the most urgent and then the newest first."""
+    """Workload -> its runs, the most urgent and then the newest first; last one without a partition, of each stage."""
+    paused: Collection[str] = ()
+    """The DAGs that are paused."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """File of a workload that has no DAGs -> its first problem."""
     import_errors: list[str] = field(default_factory=list)
@@ -87,21 +92,22 @@ def ask(airflow: Airflow, settings: Settings, files: list[Path]) -> AirflowState
     """Ask Airflow for the open runs of all workloads at once, and for the DAG files that it could not read."""
     runs = [*airflow.runs_in("running", "queued"), *airflow.runs_in("failed")]
     tasks = {(task.dag, task.run): task for task in airflow.tasks_in(*OF_TASKS)}
-    paused = airflow.paused() if any(run.state == "queued" for run in runs) else set()
+    paused = airflow.paused()
     opened: dict[str, dict[tuple[str, str | None], OpenRun]] = {file.stem: {} for file in files}
     for run in runs:
         name, _, stage = run.dag.rpartition(".")
         if name not in opened or stage not in STAGE_NAMES:
             continue
         row = _open_run(airflow, run, tasks.get((run.dag, run.id)), paused)
-        if row.state == "failed":
+        if row.state == "failed" and run.partition is not None:
             mended, overtaken = _finished_since(Store(settings.store_root, name), stage, run)
             if mended:
                 continue
             row = replace(row, overtaken=overtaken)
         opened[name].setdefault((stage, run.partition), row)  # a run at work is the one of a red one's partition
     refused, errors = _import_errors(airflow, files)
-    return AirflowState(None, {name: _sorted(rows.values()) for name, rows in opened.items()}, refused, errors)
+    sorted_runs = {name: _sorted(rows.values()) for name, rows in opened.items()}
+    return AirflowState(None, sorted_runs, paused, refused, errors)
 
 
 def _open_run(airflow: Airflow, run: DagRun, task: TaskInstance | None, paused: Collection[str]) -> OpenRun:
@@ -136,7 +142,7 @@ def _finished_since(store: Store, stage: str, run: DagRun) -> tuple[bool, bool]:
 
 def _sorted(rows: Iterable[OpenRun]) -> list[OpenRun]:
     newest = sorted(rows, key=lambda row: row.since.timestamp() if row.since else 0.0, reverse=True)
-    return sorted(newest, key=lambda row: (row.overtaken, list(STATES).index(row.state)))
+    return sorted(newest, key=lambda row: (row.partition is None, row.overtaken, list(STATES).index(row.state)))
 
 
 def _import_errors(airflow: Airflow, files: list[Path]) -> tuple[dict[str, str], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,33 +20,13 @@ from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
 from muster.workload.windows import DateRange
+from muster_local.waiting import Waiting
 
 PUT_OFF = "until"
 """What the result of an attempt names that MLflow's budget put off."""
+SKIPPED = "skipped_because"
+"""What the result of an attempt names that found no work."""
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A partition that has ended a stage, and not the next one since."""
-
-    workload: str
-    partition: str
-    stage: str
-    following: str
-    again: bool
-    """Whether the next one had ended before: what it left is of an earlier result."""
-
-    def __str__(self) -> str:
-        dag = f"{self.workload}.{self.following}"
-        if self.again:
-            what = f"has ended {self.stage} again after {self.following}, whose result is of before"
-        else:
-            what = f"has ended {self.stage} and not {self.following}"
-        return (
-            f"{self.partition} {what}: if no run of {dag} is at work or red, "
-            f"trigger {dag} with the partition key {self.partition}"
-        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +37,7 @@ class Progress:
     file: str
     """The name of its YAML file."""
     partitions: dict[StageName, str]
-    """Stage -> the last partition that it finished."""
+    """Stage -> the last partition that it finished, and for which there was work."""
     waiting: list[Waiting]
     """What came to the end of a stage and not of the next, though no earlier than all that did."""
     champion: str | None
@@ -100,7 +79,7 @@ def _progress(file: Path, settings: Settings) -> Progress:
 
 def _read(file: Path, settings: Settings) -> Progress:
     name, store = file.stem, Store(settings.store_root, file.stem)
-    last = {stage: partition for stage in STAGE_NAMES if (partition := last_finished(store, stage))}
+    last = {stage: partition for stage in STAGE_NAMES if (partition := _last_worked(store, stage))}
     return Progress(
         name,
         file.name,
@@ -134,11 +113,12 @@ def _of_last(
 
 
 def _out_of_date(context: PartitionContext) -> str | None:
+    from muster.features.made_from import counted
     from muster.features.slices import out_of_date
 
     windows = context.windows
-    reasons = out_of_date(context, DateRange(windows.history.start, windows.score.stop))
-    return "; ".join(f"{count}: {why}" for why, count in Counter(reasons.values()).items()) or None
+    reasons = counted(out_of_date(context, DateRange(windows.history.start, windows.score.stop)).values())
+    return "; ".join(f"{count}: {why}" for why, count in reasons.items()) or None
 
 
 def finished(store: Store, stage: str, partition: str) -> bool:
@@ -157,6 +137,12 @@ def last_finished(store: Store, stage: str) -> str | None:
     return next((item for item in reversed(_begun(store, stage)) if finished(store, stage, item)), None)
 
 
+def _last_worked(store: Store, stage: str) -> str | None:
+    """Return the last partition that a stage has finished and not skipped: there is nothing of one that it skipped."""
+    reports = ((item, result(store, stage, item)) for item in reversed(_begun(store, stage)))
+    return next((item for item, report in reports if report is not None and SKIPPED not in report), None)
+
+
 def waiting(store: Store) -> list[Waiting]:
     """Return which partitions have ended a stage and not the next one since.
 
@@ -171,7 +157,8 @@ def waiting(store: Store) -> list[Waiting]:
         for partition in (item for item in _begun(store, stage) if item >= last):
             ended, next_ended = (ended_at(store, name, partition) for name in (stage, following))
             if ended is not None and (next_ended is None or next_ended < ended):
-                due.append(Waiting(store.workload, partition, stage, following, again=next_ended is not None))
+                again = next_ended is not None
+                due.append(Waiting(store.workload, partition, stage, following, again, ended))
     return due
 
 

@@ -20,6 +20,7 @@ from muster.features.compute import PARENT_COLUMN, row_schema, with_parent_names
 from muster.features.content import CONTENT, bucket_content, day_digests, slice_facts
 from muster.features.each_group import FeaturesFailed, check_failed, compute_each
 from muster.features.files import files_of
+from muster.features.made_from import counted
 from muster.features.slices import Slices, slices_to_build
 from muster.ingest.quiet_days import quiet
 from muster.storage.provenance import write_facts
@@ -131,7 +132,7 @@ def _content(job: Job, slices: Slices, version: int) -> tuple[dict[str, Any], di
 
 def _rebuilt(job: Job, slices: Slices) -> dict[str, int]:
     """Return how many slices were built again beside the partition's own, by the reason."""
-    return dict(Counter(why for first, why in slices.reasons.items() if first != job.windows.partition))
+    return counted(why for first, why in slices.reasons.items() if first != job.windows.partition)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -47,3 +49,33 @@ def test_one_whose_process_has_ended_is_given_up() -> None:
     with pytest.raises(AirflowUnreachable, match="Airflow does not answer at http://airflow"):
         airflow.import_errors()
     assert lives == []
+
+
+class Answers(Session):
+    """Answers each request from its path and parameters."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
+        super().__init__(1)
+        self.answer = answer
+
+    def request(self, *_: Any, **arguments: Any) -> requests.Response:  # type: ignore[override]
+        response = super().request()
+        response._content = json.dumps(self.answer(arguments["params"])).encode()
+        return response
+
+
+def test_all_that_is_paused_is_read_page_by_page() -> None:
+    dags = [{"dag_id": f"w{number}.ingest"} for number in range(230)]
+    session = Answers(lambda asked: {"dags": dags[asked["offset"] : asked["offset"] + asked["limit"]]})
+    assert len(Airflow("http://airflow", None, session).paused()) == 230
+
+
+def test_a_run_without_a_partition_key_is_no_partitions() -> None:
+    """So `up` neither watches it nor waits for it."""
+    times = dict.fromkeys(("duration", "queued_at", "start_date", "end_date"))
+    rows = [
+        {"dag_id": "w.ingest", "dag_run_id": str(key), "state": "running", "partition_key": key, **times}
+        for key in (None, "2024-02-05", "2024-02-051")
+    ]
+    session = Answers(lambda _: {"dag_runs": rows})
+    assert [run.partition for run in Airflow("http://airflow", None, session).runs("2024-02-05")] == ["2024-02-05"]

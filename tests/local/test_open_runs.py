@@ -15,13 +15,14 @@ from muster.storage.store import Store
 from muster_local import local, open_runs
 from muster_local.airflow_api import Airflow
 from muster_local.open_runs import AirflowState, airflow_state, ask
-from muster_local.progress import Waiting, progress, waiting
+from muster_local.progress import progress, waiting
+from muster_local.waiting import Waiting
 
 URL = "http://airflow"
 FILES = [Path("flights.yaml"), Path("parcels.yaml")]
 
 
-def run(dag: str, partition: str, state: str, minute: int = 0) -> dict[str, Any]:
+def run(dag: str, partition: str | None, state: str, minute: int = 0) -> dict[str, Any]:
     at = f"2024-02-06T04:{minute:02}:00Z"
     times = {"queued_at": at, "start_date": at, "end_date": at if state == "failed" else None, "duration": None}
     return {"dag_id": dag, "dag_run_id": f"{dag} {partition}", "state": state, "partition_key": partition, **times}
@@ -115,6 +116,14 @@ def test_a_red_run_that_was_mended_is_no_more_and_one_overtaken_comes_last(setti
         ("score is running", False),
         ("train failed", True),
     ]
+
+
+def test_runs_without_a_partition_come_last_and_once_a_stage(settings: Settings) -> None:
+    keyless = [run("flights.ingest", None, state, 9) for state in ("running", "failed", "failed")]
+    session = Session([*keyless, run("flights.score", "2024-01-29", "running", 3)], [], {})
+    state = ask(Airflow(URL, None, session), settings, FILES)
+    assert [(row.stage, row.partition) for row in state.runs["flights"]] == [("score", "2024-01-29"), ("ingest", None)]
+    assert state.paused == {"flights.features", "parcels.train"}
 
 
 def test_a_workload_that_airflow_has_refused_is_named_by_its_first_problem(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from muster.champions.journal import Journal, Move
 from muster.champions.units import Unit
+from muster.features.made_from import counted
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES
@@ -49,11 +50,20 @@ def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) ->
     evaluated = Path(store.results("evaluate"))
     evaluated.mkdir(parents=True)
     (evaluated / "2013-06-03-aa.json").write_text("{}")
-    assert [str(item) for item in waiting(store)] == [
+    os.utime(evaluated / "2013-06-03-aa.json", (1000, 1000))
+    assert [item.text() for item in waiting(store)] == [
         "2013-06-10 has ended train and not evaluate: if no run of flights.evaluate is at work or red, "
         "trigger flights.evaluate with the partition key 2013-06-10",
         "2013-06-03 has ended evaluate and not promote: if no run of flights.promote is at work or red, "
         "trigger flights.promote with the partition key 2013-06-03",
+    ]
+
+
+def test_a_stage_that_has_just_ended_starts_the_next_by_itself(store: Store) -> None:
+    (Path(store.results("train")) / "2013-06-10-bb.json").write_text("{}")
+    assert [(item.partition, item.begins_by_itself) for item in waiting(store)] == [
+        ("2013-06-03", False),
+        ("2013-06-10", True),
     ]
 
 
@@ -113,6 +123,26 @@ def test_status_and_summary_tell_what_is_out_of_date_and_why(tmp_path: Path) -> 
     with shown.capture() as captured:
         shown.print(summary(line.context, "2024-01-29"))
     assert re.search("slices built again +2: another feature function", captured.get())
+
+
+def test_many_slices_that_are_out_of_date_are_counted_by_reason() -> None:
+    days = [f"other rows of 2024-01-{day}, 2024-01-29 and 10 more" for day in (8, 15, 22)]
+    assert counted([*days, "other keys", *(f"other keys, {rows}" for rows in days[:2]), "other keys"]) == {
+        "other rows": 3,
+        "other keys": 2,
+        "other keys, other rows": 2,
+    }
+    assert counted(days[:1]) == {days[0]: 1}
+
+
+def test_a_partition_whose_score_was_skipped_was_not_scored(tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(YAML)
+    scored = Path(Store(str(tmp_path), "made").results("score"))
+    scored.mkdir(parents=True)
+    for partition, report in (("2024-01-22", {"rows": 3}), ("2024-01-29", {"skipped_because": "no champion yet"})):
+        (scored / f"{partition}-aa.json").write_text(json.dumps(report))
+    (come,) = progress(Settings(workloads=tmp_path, store=str(tmp_path)))
+    assert come.scored == "2024-01-22"
 
 
 def test_what_no_ingest_has_brought_is_listed(tmp_path: Path) -> None:

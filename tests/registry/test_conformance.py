@@ -165,6 +165,19 @@ def test_aliases_are_of_their_model_alone(client: MlflowClient, model: str) -> N
     assert client.get_model_version_by_alias(model, "Challenger").version == "1"
 
 
+def test_a_search_tells_where_the_aliases_are_page_by_page(client: MlflowClient, name: str) -> None:
+    for number in "123":
+        model = client.create_registered_model(f"{name}_{number}").name
+        _versions(client, model, 2)
+        if number != "2":
+            client.set_registered_model_alias(model, "Champion", "2")
+    first = client.search_registered_models(f"name LIKE '{name}_%'", max_results=2)
+    second = client.search_registered_models(f"name LIKE '{name}_%'", max_results=2, page_token=first.token)
+    assert ([len(first), len(second)], not second.token) == ([2, 1], True)
+    champions = {model.name: str(model.aliases.get("Champion")) for model in (*first, *second)}
+    assert champions == {f"{name}_1": "2", f"{name}_2": "None", f"{name}_3": "2"}
+
+
 def test_an_alias_leads_to_a_version_that_is_there(client: MlflowClient, model: str) -> None:
     assert code(client.set_registered_model_alias, model, "Champion", "1") == MISSING
     _versions(client, model, 1)

@@ -25,8 +25,14 @@ def _look_again(workload: str) -> str:
     return f"look again with '{command(f'rollback {workload} --dry-run')}'"
 
 
+def _rollback(workload: str, group: str | None) -> str:
+    return command(f"rollback {workload}" + (f" --group '{group}'" if group else ""))
+
+
 class AliasMoved(MusterError):
     """Raised when the alias is not where a move of it has to begin; nothing was moved."""
+
+    short = f"{ALIAS} was moved"
 
     @classmethod
     def since_judged(cls, name: str, judged: str | None, at: str | None, why: str = "") -> AliasMoved:
@@ -43,6 +49,18 @@ class AliasMoved(MusterError):
         return cls(
             f"the rollback of '{name}' was planned from {version_text(seen)}, {ALIAS} is now {version_text(at)}"
             f"{f' ({why})' if why else ''}; nothing was moved: {_look_again(workload)}"
+        )
+
+    @classmethod
+    def since_journalled(
+        cls, workload: str, name: str, group: str | None, champion: str, at: str, *, made: bool
+    ) -> AliasMoved:
+        """Return the error of an alias that is at another version than the last move's; `made`: which was made."""
+        why = "it was moved, but not by Muster" if made else "that move was broken off, or it was moved by hand"
+        back = _rollback(workload, group) + f" --to {champion}"
+        return cls(
+            f"the alias {ALIAS} of '{name}' is at version {at}, the journal says version {champion} ({why}); "
+            f"'{back}' puts it back"
         )
 
     @classmethod
@@ -113,8 +131,10 @@ class NotVouched(MusterError):
 class AliasGone(MusterError):
     """Raised when no version bears the alias, though the journal knows of a champion: somebody removed it."""
 
+    short = f"{ALIAS} is gone"
+
     def __init__(self, workload: str, name: str, group: str | None, champion: str) -> None:
-        back = command(f"rollback {workload}" + (f" --group '{group}'" if group else ""))
+        back = _rollback(workload, group)
         super().__init__(
             f"no version of the registered model '{name}' is {ALIAS} any more, but by the journal version {champion} "
             f"is: somebody removed the alias, or that version; '{back}' puts it back, and with --to an earlier one"

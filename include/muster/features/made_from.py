@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -30,6 +30,9 @@ WORDS = {
     "parents": "other parents",
 }
 """Why a slice is out of date, by what has changed of its declaration."""
+
+OTHER_ROWS = "other rows"
+"""Why a slice is out of date of which days have changed that it was made from."""
 
 UNKNOWN = "nothing says what it was made from"
 """Why a slice is out of date of which there never was a fact: made by an older Muster, or its facts were deleted."""
@@ -109,5 +112,14 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     then, today = before.get("days", {}), now["days"]
     days = sorted(day for day in then.keys() | today.keys() if then.get(day) != today.get(day))
     if days:
-        reasons.append(f"other rows of {bounded(days, 3)}")
+        reasons.append(f"{OTHER_ROWS} of {bounded(days, 3)}")
     return ", ".join(reasons) or None
+
+
+def counted(reasons: Iterable[str]) -> dict[str, int]:
+    """Return how many slices are out of date, by the reason; without the days where those of several differ."""
+    alike: dict[str, list[str]] = {}
+    for reason in reasons:
+        before, rows, _ = reason.partition(OTHER_ROWS)
+        alike.setdefault(before + rows, []).append(reason)
+    return {same[0] if len(set(same)) == 1 else kind: len(same) for kind, same in alike.items()}

@@ -9,8 +9,10 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from muster_local.aliases import AliasState
     from muster_local.open_runs import AirflowState
-    from muster_local.progress import Progress, Waiting
+    from muster_local.progress import Progress
+    from muster_local.waiting import Waiting
 
 MAX_LINES = 3
 """Lines of one kind below the table, for one workload."""
@@ -24,6 +26,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     from muster.settings import settings
     from muster.workload.load import NoWorkloadFolder, declared_files
     from muster_local import local
+    from muster_local.aliases import alias_state
     from muster_local.open_runs import airflow_state
     from muster_local.progress import progress
 
@@ -35,23 +38,26 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             _show_services(services)  # what runs does not depend on it
         raise
     airflow = airflow_state(settings(), declared_files(settings().workloads))
+    aliases = alias_state(settings(), [workload.workload for workload in workloads if workload.champion])
     if json:
-        about = {"home": str(settings().home.resolve()), "services": services}
-        workloads_told = [as_dict(workload, airflow) for workload in workloads]
+        about: dict[str, Any] = {"home": str(settings().home.resolve()), "services": services}
+        workloads_told = [as_dict(workload, airflow, aliases) for workload in workloads]
         airflow_told = {"problem": airflow.problem, "import_errors": airflow.import_errors}
-        typer.echo(dumps({**about, "workloads": workloads_told, "airflow": airflow_told}, indent=2, default=str))
+        about |= {"workloads": workloads_told, "airflow": airflow_told, "mlflow": {"problem": aliases.problem}}
+        typer.echo(dumps(about, indent=2, default=str))
     else:
         _show_services(services)
-        show_workloads(workloads, airflow)
+        show_workloads(workloads, airflow, aliases)
 
 
-def as_dict(workload: Progress, airflow: AirflowState) -> dict[str, Any]:
+def as_dict(workload: Progress, airflow: AirflowState, aliases: AliasState) -> dict[str, Any]:
     """Return all that is known of a workload."""
     from dataclasses import asdict
 
     return {
         **asdict(workload),
-        "waiting": [str(item) for item in _waiting(workload, airflow)],
+        "alias": [str(error) for error in aliases.wrong.get(workload.workload, [])],
+        "waiting": [item.text(airflow.paused) for item in _waiting(workload, airflow)],
         "refused": _refused(workload, airflow),
         "judged_since": workload.judged_since,
         "runs": [asdict(run) for run in airflow.runs.get(workload.workload, [])],
@@ -72,7 +78,7 @@ def _show_services(services: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def show_workloads(workloads: list[Progress], airflow: AirflowState) -> None:
+def show_workloads(workloads: list[Progress], airflow: AirflowState, aliases: AliasState) -> None:
     """Print a row a workload, however many there are, and below what a row does not hold."""
     from rich.console import Console
     from rich.text import Text
@@ -80,19 +86,19 @@ def show_workloads(workloads: list[Progress], airflow: AirflowState) -> None:
     from muster.printable import FOLDED, cell
 
     console = Console(highlight=False)
-    lines = [airflow.problem] if airflow.problem else []
+    lines = [problem for problem in (airflow.problem, aliases.problem) if problem]
     lines += [f"Airflow cannot read {error}" for error in airflow.import_errors[:MAX_LINES]]
     for workload in workloads:
-        lines += [f"{workload.workload}: {line}" for line in remarks(workload, airflow)]
+        lines += [f"{workload.workload}: {line}" for line in remarks(workload, airflow, aliases)]
     console.print()
     if workloads:
-        console.print(_table(workloads, airflow))
+        console.print(_table(workloads, airflow, aliases))
         console.print()
     for line in lines:
         console.print(Text(cell(line, FOLDED)))
 
 
-def _table(workloads: list[Progress], airflow: AirflowState) -> Table:
+def _table(workloads: list[Progress], airflow: AirflowState, aliases: AliasState) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -101,25 +107,27 @@ def _table(workloads: list[Progress], airflow: AirflowState) -> Table:
         table.add_column(name, overflow="fold")
     for workload in workloads:
         scored = f"{workload.scored or '-'}{' (old)' if workload.judged_since else ''}"
-        texts = (workload.workload, _champion(workload.champion), scored, now(workload, airflow))
+        texts = (workload.workload, _champion(workload.champion), scored, now(workload, airflow, aliases))
         table.add_row(*(Text(text) for text in texts))
     return table
 
 
-def now(workload: Progress, airflow: AirflowState) -> str:
+def now(workload: Progress, airflow: AirflowState, aliases: AliasState) -> str:
     """Return in a few words what is most urgent."""
     if _refused(workload, airflow):
         return "YAML refused"
     if workload.unreadable:
         return "not readable"
-    if runs := airflow.runs.get(workload.workload):
+    if wrong := aliases.wrong.get(workload.workload):
+        return wrong[0].short
+    if runs := [run for run in airflow.runs.get(workload.workload, []) if run.partition is not None]:
         return runs[0].short
     if waiting := _waiting(workload, airflow):
-        return f"{waiting[0].following} not started"
+        return waiting[0].short(airflow.paused)
     return "not known" if airflow.problem else "idle"
 
 
-def remarks(workload: Progress, airflow: AirflowState) -> list[str]:
+def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> list[str]:
     """Return what a workload's row does not hold: what is red or waits, what was never brought, what is out of date."""
     from muster.errors import bounded
     from muster.settings import command
@@ -130,8 +138,9 @@ def remarks(workload: Progress, airflow: AirflowState) -> list[str]:
         lines.append(f"its YAML is refused, so nothing of it runs; {problem}; all problems: {every}")
     if workload.unreadable:
         lines.append(f"what it left in the store cannot be read: {workload.unreadable}")
+    lines += _first([str(error) for error in aliases.wrong.get(workload.workload, [])], "groups")
     lines += _first([run.text() for run in airflow.runs.get(workload.workload, [])], "runs")
-    lines += _first([str(item) for item in _waiting(workload, airflow)], "partitions")
+    lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
     if workload.left_out:
         lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
     if workload.out_of_date:
@@ -153,9 +162,13 @@ def _refused(workload: Progress, airflow: AirflowState) -> str | None:
 
 
 def _waiting(workload: Progress, airflow: AirflowState) -> list[Waiting]:
-    """Return what waits for its next stage, without what that stage has a run for."""
+    """Return what waits for its next stage, without what that stage, or the one before still, has a run for."""
     runs = {(run.stage, run.partition) for run in airflow.runs.get(workload.workload, [])}
-    return [item for item in workload.waiting if (item.following, item.partition) not in runs]
+    return [
+        item
+        for item in workload.waiting
+        if runs.isdisjoint((stage, item.partition) for stage in (item.stage, item.following))
+    ]
 
 
 def _champion(text: str | None) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from muster.champions.errors import AliasGone, AliasMoved
 from muster.workload.stages import STAGE_NAMES
+from muster_local.aliases import AliasState
 from muster_local.cli.status import as_dict, now, remarks, show_workloads
 from muster_local.open_runs import AirflowState, OpenRun
-from muster_local.progress import Progress, Waiting
+from muster_local.progress import Progress
+from muster_local.waiting import Waiting
 
 DAY = "2024-02-05"
 AT = datetime(2024, 2, 6, 4, 30, tzinfo=UTC)
 UP = "http://127.0.0.1:8080"
+AGREED = AliasState()
 DOWN = AirflowState("Airflow is not running: below is only what the store and the results know")
 
 
@@ -29,8 +34,10 @@ def run(stage: str, state: str, **known: Any) -> OpenRun:
     return OpenRun(stage, DAY, state, AT, f"{UP}/{page}", **known)
 
 
-def shown(capsys: pytest.CaptureFixture[str], workloads: list[Progress], airflow: AirflowState) -> list[str]:
-    show_workloads(workloads, airflow)
+def shown(
+    capsys: pytest.CaptureFixture[str], workloads: list[Progress], airflow: AirflowState, aliases: AliasState = AGREED
+) -> list[str]:
+    show_workloads(workloads, airflow, aliases)
     return capsys.readouterr().out.splitlines()
 
 
@@ -101,22 +108,69 @@ def test_many_lines_of_a_kind_are_bounded_and_cannot_steer_the_terminal(capsys: 
 
 def test_what_a_workloads_row_does_not_hold_is_a_line_each() -> None:
     item = workload("w", left_out=["2024-01-15"], out_of_date="2: other keys", unreadable="OSError: gone")
-    assert remarks(item, AirflowState()) == [
+    assert remarks(item, AirflowState(), AGREED) == [
         "what it left in the store cannot be read: OSError: gone",
         "never ingested: 2024-01-15",
         "slices out of date: 2: other keys",
     ]
-    assert (now(item, AirflowState()), remarks(workload("w"), AirflowState())) == ("not readable", [])
+    assert (now(item, AirflowState(), AGREED), remarks(workload("w"), AirflowState(), AGREED)) == ("not readable", [])
 
 
 def test_what_airflow_has_refused_is_told_though_the_file_holds_here() -> None:
     airflow = AirflowState(refused={"w.yaml": "w.yaml: (file): its DAGs cannot be built: ValueError: no"})
-    assert now(workload("w"), airflow) == "YAML refused"
-    assert "its DAGs cannot be built" in remarks(workload("w"), airflow)[0]
+    assert now(workload("w"), airflow, AGREED) == "YAML refused"
+    assert "its DAGs cannot be built" in remarks(workload("w"), airflow, AGREED)[0]
+
+
+GONE = AliasGone("parcels_north", "parcels_north", None, "12")
+MOVED = AliasMoved.since_journalled("energy_demand", "energy_demand_DE", "DE", "3", "2", made=True)
+
+
+def test_a_champion_that_is_no_more_is_more_urgent_than_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    aliases = AliasState(wrong={"parcels_north": [GONE], "energy_demand": [MOVED]})
+    printed = shown(capsys, NIGHT, AirflowState(runs=RUNS), aliases)
+    rows = [" ".join(line.split()) for line in printed[2:8]]
+    assert rows[2] == f"parcels_north version 12 {DAY} (old) Champion is gone"
+    assert rows[3] == f"energy_demand 233 groups' own {DAY} Champion was moved"
+    told = " ".join(" ".join(printed[8:]).split())
+    assert "no version of the registered model 'parcels_north' is Champion any more" in told
+    assert (
+        "the alias Champion of 'energy_demand_DE' is at version 2, the journal says version 3 (it was moved, but not "
+        "by Muster); './muster rollback energy_demand --group 'DE' --to 3' puts it back"
+    ) in told
+    assert as_dict(NIGHT[2], AirflowState(), aliases)["alias"] == [str(GONE)]
+    down = AliasState("MLflow is not running: the champions are those of the journal")
+    assert down.problem in shown(capsys, NIGHT, AirflowState(), down)
+
+
+def test_a_run_without_a_partition_is_named_once_and_hides_nothing() -> None:
+    keyless = OpenRun("ingest", None, "failed", AT, f"{UP}/dags/w.ingest")
+    airflow = AirflowState(runs={"w": [keyless]})
+    assert now(workload("w"), airflow, AGREED) == "idle"
+    [line] = remarks(workload("w"), airflow, AGREED)
+    assert line.startswith(
+        "ingest has a run without a partition key, which is of no partition: delete it in Airflow; see"
+    )
+
+
+def test_a_stage_that_is_paused_is_said_to_be_and_one_that_begins_by_itself_is_not_to_be_triggered() -> None:
+    item = workload("w", waiting=[Waiting("w", DAY, "ingest", "features", again=False, ended_at=time.time())])
+    assert now(item, AirflowState(), AGREED) == "features is about to begin"
+    ended = f"{DAY} has ended ingest and not features"
+    assert remarks(item, AirflowState(), AGREED) == [f"{ended}: features is about to begin"]
+    paused = AirflowState(paused={"w.features"})
+    assert now(item, paused, AGREED) == "features is paused"
+    assert remarks(item, paused, AGREED) == [
+        f"{ended}: w.features is paused: unpause it, then trigger it with the partition key {DAY}"
+    ]
+    ending = AirflowState(runs={"w": [run("ingest", "running")]})
+    assert remarks(workload("w", waiting=[Waiting("w", DAY, "ingest", "features", again=False)]), ending, AGREED) == [
+        f"ingest of {DAY} is running, since 2024-02-06 04:30 UTC; see {UP}/dags/w.ingest"
+    ]
 
 
 def test_programs_read_the_same() -> None:
-    told = as_dict(NIGHT[2], AirflowState(runs=RUNS))
+    told = as_dict(NIGHT[2], AirflowState(runs=RUNS), AGREED)
     assert [(row["stage"], row["state"]) for row in told["runs"]] == [
         ("promote", "awaiting_input"),
         ("features", "running"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from muster.mlflow.budget.errors import BudgetSpent, MlflowRefused, ResponseLost, ServerUnavailable, muster_errors
 from muster.mlflow.budget.http_patch import count
-from muster.mlflow.budget.max_wait import mark_spark_process
+from muster.mlflow.budget.max_wait import mark_spark_process, waiting_at_most
 from muster.settings import Settings
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "count",
     "mark_spark_process",
     "muster_errors",
+    "waiting_at_most",
 ]
 
 

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from muster.mlflow.budget.max_wait import at_most
+
 _SEND_FUNCTION = "_get_http_response_with_retries"
 """The function of `mlflow.utils.rest_utils` by which every call of MLflow's API is sent."""
 _lock = threading.Lock()
@@ -70,6 +72,9 @@ def _budgeted(original: Callable[..., Any]) -> Callable[..., Any]:
         def send_once(**more: Any) -> Any:
             _count_request()
             return original(method, url, 0, 0, 0.0, (), False, allow_redirects, False, **request, **more)
+
+        if request.get("timeout"):
+            request["timeout"] = at_most(request["timeout"])
 
         return Request(method, url, request.get("data"), send_once).response()
 

@@ -1,0 +1,101 @@
+"""Comparing the aliases with the journal, against a registry that answers from a list; the journal is a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.store.entities.paged_list import PagedList
+
+from muster.champions import alias
+from muster.champions import misplaced as module
+from muster.champions.journal import Journal, Move
+from muster.champions.misplaced import misplaced
+from muster.champions.names import model_names
+from muster.champions.units import Unit
+from muster.storage.store import Store
+
+
+@dataclass
+class Registry:
+    """Where the alias of each registered model is; None where it was removed."""
+
+    at: dict[str, str | None]
+    calls: list[str] = field(default_factory=list)
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        self.calls.append("alias")
+        if (version := self.at.get(name)) is None:
+            raise MlflowException(f"Registered model alias {alias} not found.", INVALID_PARAMETER_VALUE)
+        return ModelVersion(name, version, 0)
+
+    def search_registered_models(self, filter_string: str, max_results: int, page_token: str | None) -> Any:
+        self.calls.append(filter_string)
+        models = [RegisteredModel(name, aliases=[]) for name in sorted(self.at)]
+        for model in models:
+            model._aliases = {"Champion": version} if (version := self.at[model.name]) else {}
+        begin = int(page_token or 0)
+        return PagedList(models[begin : begin + 2], str(begin + 2) if begin + 2 < len(models) else None)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    registry = Registry({})
+    connect: Callable[[], Registry] = lambda: registry  # noqa: E731
+    monkeypatch.setattr(alias, "connect", connect)
+    monkeypatch.setattr(module, "connect", connect)
+    return registry
+
+
+def journalled(store: Store, units: list[Unit], version: str, made: bool = True) -> None:
+    journal = Journal(store)
+    journal.append([Move(unit, "2", version, "gate", "test", "run", "2024-02-05", "0" * 64) for unit in units])
+    if made:
+        journal.note_made(units)
+
+
+def test_a_packs_alias_that_was_removed_or_moved_is_told_with_the_way_back(tmp_path: Path, registry: Registry) -> None:
+    store, unit = Store(str(tmp_path), "flights"), Unit("flights", "flights")
+    assert (misplaced(store), registry.calls) == ([], [])
+    journalled(store, [unit], "3")
+    registry.at["flights"] = "3"
+    assert misplaced(store) == []
+    registry.at["flights"] = "2"
+    [error] = misplaced(store)
+    assert "is at version 2, the journal says version 3 (it was moved, but not by Muster)" in str(error)
+    assert "rollback flights --to 3' puts it back" in str(error)
+    registry.at["flights"] = None
+    [error] = misplaced(store)
+    assert (error.short, "by the journal version 3 is" in str(error)) == ("Champion is gone", True)
+    assert registry.calls == ["alias"] * 3
+
+
+def test_a_move_that_is_just_being_made_is_not_wrong_and_one_that_was_broken_off_is(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path), "flights")
+    journalled(store, [Unit("flights", "flights")], "3", made=False)
+    registry.at["flights"] = "2"
+    assert misplaced(store) == []
+    monkeypatch.setattr(module, "UNDER_WAY", timedelta(0))
+    assert "that move was broken off" in str(misplaced(store)[0])
+
+
+def test_groups_own_aliases_are_searched_page_by_page_and_not_asked_for_one_by_one(
+    tmp_path: Path, registry: Registry
+) -> None:
+    store, names = Store(str(tmp_path), "fx"), model_names("fx", ["AA1", "BB2", "CC3", "DD4", "EE5"])
+    journalled(store, [Unit("fx", name, group) for group, name in names.items()], "3")
+    registry.at = {**dict.fromkeys(names.values(), "3"), "elsewhere": "9", names["BB2"]: None, names["DD4"]: "1"}
+    gone, moved = misplaced(store)
+    assert (gone.short, moved.short) == ("Champion is gone", "Champion was moved")
+    assert "rollback fx --group 'BB2'' puts it back" in str(gone)
+    assert "rollback fx --group 'DD4' --to 3' puts it back" in str(moved)
+    assert registry.calls == ["name LIKE 'fx_%'"] * 3
