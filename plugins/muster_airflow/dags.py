@@ -8,13 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import (
-    DAG,
-    Asset,
-    Param,
-    PartitionedAssetTimetable,
-    PartitionedAtRuntime,
-)
+from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
 from muster.workload.load import declared_files, load_workload
@@ -27,7 +21,7 @@ from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
-from muster_airflow.timetable import SliceTimetable
+from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
@@ -154,7 +148,7 @@ def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
 def _first_timetable(workload: Workload) -> BaseTimetable:
     """Return when partitions are due: one tick late, since a slice has landed only when the next begins."""
     if workload.schedule.cron is None:
-        return PartitionedAtRuntime()
+        return KeyedTimetable()
     return SliceTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
 
 

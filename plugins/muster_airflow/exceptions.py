@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
@@ -12,9 +12,9 @@ from muster.errors import bounded
 class NoPartition(AirflowFailException):
     """Raised when a run has no partition key, so nobody can say which dates it is about."""
 
-    def __init__(self, dag_id: str) -> None:
+    def __init__(self, dag_id: str, such_as: date) -> None:
         super().__init__(
-            f"this run of '{dag_id}' has no partition key; trigger it with one, the first day of a slice: 2013-06-03"
+            f"this run of '{dag_id}' has no partition key; trigger it with one, the first day of a slice: {such_as}"
         )
 
 

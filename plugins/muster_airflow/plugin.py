@@ -9,7 +9,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from muster.settings import settings
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
-from muster_airflow.timetable import SliceTimetable
+from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
 
 def known_hosts_only() -> list[dict[str, Any]]:
@@ -25,9 +25,9 @@ def known_hosts_only() -> list[dict[str, Any]]:
 
 
 class MusterPlugin(AirflowPlugin):
-    """What Airflow loads by name: links of Muster's tasks, the timetable of `ingest`, and the hosts it answers to."""
+    """What Airflow loads by name: links of Muster's tasks, the timetables of `ingest`, and the hosts it answers to."""
 
     name = "muster"
     operator_extra_links = [SparkLink(), MlflowRunLink(), ModelVersionLink()]  # noqa: RUF012 - as Airflow declares it
-    timetables = [SliceTimetable]  # noqa: RUF012
+    timetables = [SliceTimetable, KeyedTimetable]  # noqa: RUF012
     fastapi_root_middlewares = known_hosts_only()

@@ -135,6 +135,14 @@ def test_a_long_difference_is_cut_and_counted_and_cannot_steer_the_terminal() ->
     assert "the first 1 of 2,000 groups" in printed
 
 
+def test_where_a_parent_disappears_too_it_is_not_said_to_answer() -> None:
+    row = {"group": "X,", "change": "disappears", "before": {}, "after": None, "taken_from": "2"}
+    counts = {"changes": 0, "appears": 0, "disappears": 1, "groups": 1, "taken_from": {"2": 1}}
+    about = {"from_version": "3", "to_version": "2", "problem": None, "nothing_to_do": False, "fallback": "parent"}
+    view("flights", {**about, **counts, "shown": [row]}, out := io.StringIO())
+    assert "no model then: a parent answers where there still is one, else the baseline" in out.getvalue()
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

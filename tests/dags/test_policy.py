@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,12 +19,12 @@ from muster_local import PROJECT
 os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".pytest_cache" / "airflow"))
 
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import PartitionedAssetTimetable, PartitionedAtRuntime
+from airflow.sdk import PartitionedAssetTimetable
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from muster_airflow.operators.promote import PromoteOperator
-from muster_airflow.timetable import SliceTimetable
+from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 from tests.plugins.airflow_task import WORKLOAD, declare
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def test_no_two_runs_of_a_dag_at_once_and_only_what_has_a_cron_catches_up(every_
 
 
 def test_every_dag_is_keyed_by_partition(dags: list[DAG]) -> None:
-    keyed = (SliceTimetable, PartitionedAssetTimetable, PartitionedAtRuntime)
+    keyed = (SliceTimetable, PartitionedAssetTimetable, KeyedTimetable)
     assert [dag.dag_id for dag in dags if not isinstance(dag.timetable, keyed)] == []
 
 
@@ -173,7 +173,23 @@ def test_with_a_cron_a_partition_is_due_by_it(dags: list[DAG]) -> None:
 
 
 def test_without_a_cron_a_partition_is_started_by_hand(dags: list[DAG]) -> None:
-    assert isinstance(first_of(dags, "by_hand").timetable, PartitionedAtRuntime)
+    assert first_of(dags, "by_hand").timetable.can_be_scheduled is False
+    assert isinstance(first_of(dags, "by_hand").timetable, KeyedTimetable)
+
+
+def test_airflows_form_asks_every_stage_for_its_partition_key(dags: list[DAG]) -> None:
+    """The form has a field for it where the stored timetable is `partitioned`: the page reads nothing else."""
+    stored: dict[str, Any] = {dag.dag_id: DagSerialization.from_dict(DagSerialization.to_dict(dag)) for dag in dags}
+    assert [name for name, dag in stored.items() if not dag.timetable.partitioned] == []
+    for name in ("flight_delays.ingest", "by_hand.ingest"):
+        assert stored[name].timetable.resolve_partition_date("2024-02-06").date() == date(2024, 2, 6)
+
+
+@pytest.mark.parametrize("key", ["6.2.2024", "2024-02-6", "20240206"])
+def test_a_key_that_is_written_otherwise_is_refused_by_the_form(dags: list[DAG], key: str) -> None:
+    timetable: Any = first_of(dags, "by_hand").timetable
+    with pytest.raises(ValueError, match=f"'{key}' is no date; write the first day of a slice as 2024-02-06"):
+        timetable.resolve_partition_date(key)
 
 
 def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(dags: list[DAG]) -> None:

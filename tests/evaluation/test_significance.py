@@ -54,6 +54,12 @@ def test_each_p_value_is_adjusted_for_all_that_were_judged() -> None:
     assert columns["reason"] == ["as judged", "as judged", "as judged", CHANCE_REASONS[0], CHANCE_REASONS[0]]
 
 
+def test_the_reason_is_true_of_one_group_alone_as_well() -> None:
+    assert control(decisions([0.9]), 0.1)["reason"].to_pylist() == [
+        "beats the champion, but not surely enough: it may be chance"
+    ]
+
+
 def test_a_rejection_stays_one_with_its_own_reason() -> None:
     columns = control(decisions([1e-9, 0.5], verdict="reject"), 0.1).to_pydict()
     assert (columns["verdict"], columns["reason"]) == (["reject"] * 2, ["as judged"] * 2)

@@ -194,5 +194,14 @@ def test_an_earlier_day_that_was_brought_is_not_due_again(store: Store) -> None:
 
 def test_a_day_of_the_slice_without_a_file_is_named(store: Store) -> None:
     put_days(store, *WINDOWS.score.days()[:5])
-    with pytest.raises(NoFile, match="no landed file for 2024-01-20, 2024-01-21 in '"):
+    with pytest.raises(NoFile, match=r"no landed file for 2024-01-20, 2024-01-21 in '.*'; run ingest again once"):
+        days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS))
+
+
+def test_files_that_are_passed_over_for_their_names_are_told_beside_a_missing_day(store: Store) -> None:
+    put_days(store, *WINDOWS.score.days()[:5])
+    for name in ("20240120.csv.gz", "2024-01-21.csv", ".2024-01-21.csv.gz.tmp"):
+        Path(store.landing(), name).write_bytes(b"")
+    passed = r"passed over, since a file is named as 2024-01-08.csv.gz: 2024-01-21.csv, 20240120.csv.gz; run ingest"
+    with pytest.raises(NoFile, match=passed):
         days_to_ingest(PartitionContext(WORKLOAD, Path(), store, WINDOWS))

@@ -103,7 +103,7 @@ def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:
 
 
 def test_a_workload_without_a_landing_function_is_told_so(folder: Path) -> None:
-    with pytest.raises(NoLanding, match="declares no 'landing'"):
+    with pytest.raises(NoLanding, match=r"declares no 'landing': .* put them into '.*', each day's as 2024-01-08"):
         land(Context(declared(folder, ""), folder, Store(str(folder / "store"), "made")))
 
 

@@ -60,6 +60,19 @@ def test_days_that_have_not_landed_are_named(home: Any) -> None:
     assert f"not landed, 6 days of the windows and their lookback: {', '.join(days[:5])} and 1 more window" in shown
 
 
+def test_a_file_under_another_name_is_told_beside_the_day_that_lacks_it(home: Any) -> None:
+    home.run()
+    landing(home, "2024-01-20").rename(landing(home, "20240120"))
+    shown = " ".join(home.run()[1].split())
+    assert "lookback: 2024-01-20; passed over, since a file is named as 2024-01-08.csv.gz: 20240120.csv.gz" in shown
+
+
+def test_where_nothing_landed_the_folder_is_told_to_put_files_in(home: Any) -> None:
+    home.declare(yaml=lambda yaml: yaml.replace("landing: deliver\n", ""))
+    _, _, err = home.run()
+    assert f"put them into '{home.store.landing()}', each day's as 2024-01-08.csv.gz" in err
+
+
 def test_a_day_of_which_ingest_refuses_too_many_rows_is_refused_with_its_message(home: Any) -> None:
     home.run()
     file = landing(home, "2024-01-30")

@@ -222,6 +222,20 @@ def test_a_date_that_is_no_partition_is_refused(home: Any) -> None:
     assert (code, "'2024-02-06' is no partition of trains" in err) == (2, True)
 
 
+def test_infinite_features_are_summed_up_without_a_warning(home: Any, recwarn: pytest.WarningsRecorder) -> None:
+    home.declare(code=lambda code: code.replace('{"warm": rows["warm"]', '{"warm": rows["warm"] / 0'))
+    assert home.tried()["features"]["warm"]["max"] == "inf"
+    assert [str(warning.message) for warning in recwarn if warning.category is RuntimeWarning] == []
+
+
+def test_an_import_that_fails_is_told_with_its_line_and_not_as_a_missing_function(home: Any) -> None:
+    home.declare(code=lambda code: code.replace("import numpy as np", "import nunpy as np"))
+    code, _, err = home.run()
+    assert code == 1
+    assert "trains.py', line 2, cannot be imported: ModuleNotFoundError: No module named 'nunpy'" in err
+    assert "no function" not in err
+
+
 def test_an_error_of_the_feature_function_is_told_with_its_line(home: Any) -> None:
     home.declare(code=lambda code: code.replace('rows["warm"], "hour"', 'rows["wram"], "hour"'))
     code, out, err = home.run()

@@ -91,5 +91,11 @@ def test_what_is_no_partition_is_refused_with_the_rule(text: str) -> None:
     assert f"'{text}'" in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["5.8.2013", "2013-08-5", "next week"])
+def test_what_is_written_otherwise_is_told_how_a_partition_is_written(text: str) -> None:
+    with pytest.raises(NotAPartition, match="a partition is written as 2013-04-29, and partitions are every 7 days"):
+        partition_windows(workload(), text)
+
+
 def test_last_partition_counts() -> None:
     assert partition_windows(workload(end=date(2013, 12, 23)), "2013-12-23").key == "2013-12-23"

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muster.errors import bounded
+from muster.ingest.landing import passed_over
 
 STYLES = {"promote": "bold green", "reject": "bold yellow", "hold": "bold cyan", "failed": "bold red"}
 
@@ -39,7 +40,8 @@ def _warnings(trial: dict[str, Any]) -> Iterator[str]:
     if again := trial["delivered_again"]:
         yield f"delivered again since ingest, so read from the files as the next ingest will: {bounded(again, 5)}"
     if missing := trial["not_landed"]:
-        yield f"not landed, {len(missing)} days of the windows and their lookback: {bounded(missing, 5)}"
+        days = f"not landed, {len(missing)} days of the windows and their lookback: {bounded(missing, 5)}"
+        yield days + passed_over(trial["misnamed"])
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

@@ -63,6 +63,7 @@ def as_dict(trial: Trial) -> dict[str, Any]:
         "refused": dict(trial.observed.refused),
         "delivered_again": list(trial.observed.delivered_again),
         "not_landed": list(trial.observed.not_landed),
+        "misnamed": list(trial.observed.misnamed),
         "windows": trial.rows(),
         "features": trial.summary(),
         "point_in_time": {"days": list(trial.point_in_time.days), "leaks": leaks},

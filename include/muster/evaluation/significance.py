@@ -8,9 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-CHANCE_REASONS = tuple(
-    f"beats the {who}, but among so many groups some would by chance" for who in ("champion", "baseline")
-)
+CHANCE_REASONS = tuple(f"beats the {who}, but not surely enough: it may be chance" for who in ("champion", "baseline"))
 """Why a group that wins on enough of its own resamples is rejected all the same."""
 
 

@@ -17,7 +17,7 @@ from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import ingested_days
 from muster.ingest.csv_rows import Block, NoRows, blocks, split_header
-from muster.ingest.landing import SUFFIX, landed_days
+from muster.ingest.landing import SUFFIX, landed_days, misnamed_files, passed_over
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
@@ -35,8 +35,11 @@ class NoFile(MusterError):
 
     retryable = True
 
-    def __init__(self, days: Sequence[date], folder: str) -> None:
-        super().__init__(f"no landed file for {bounded(days)} in '{folder}'; run ingest again once they are delivered")
+    def __init__(self, days: Sequence[date], folder: str, misnamed: Sequence[str]) -> None:
+        super().__init__(
+            f"no landed file for {bounded(days)} in '{folder}'{passed_over(misnamed)}; "
+            "run ingest again once they are delivered"
+        )
 
 
 def days_to_ingest(context: PartitionContext) -> list[date]:
@@ -51,7 +54,7 @@ def days_to_ingest(context: PartitionContext) -> list[date]:
     own, landed = windows.score.days(), landed_days(store)
     missing = [day for day in own if day not in landed]
     if missing:
-        raise NoFile(missing, store.landing())
+        raise NoFile(missing, store.landing(), misnamed_files(store))
     earlier = DateRange(windows.observed.start, windows.score.start)
     return [*not_brought(store, landed.intersection(earlier.days())), *own]
 

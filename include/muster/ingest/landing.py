@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from muster.context import Context
-from muster.errors import MusterError
+from muster.errors import MusterError, bounded
 from muster.storage.store import Store
 from muster.workload.functions import function
 
@@ -20,8 +21,11 @@ SUFFIX = ".csv.gz"
 class NoLanding(MusterError):
     """Raised when a workload that declares no landing function is to land its data."""
 
-    def __init__(self, workload: str) -> None:
-        super().__init__(f"workload '{workload}' declares no 'landing': its files are delivered by another system")
+    def __init__(self, workload: str, folder: str) -> None:
+        super().__init__(
+            f"workload '{workload}' declares no 'landing': its files are delivered by another system; "
+            f"put them into '{folder}', each day's as 2024-01-08{SUFFIX}"
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,21 @@ def landed_days(store: Store) -> set[date]:
     return days
 
 
+def misnamed_files(store: Store) -> list[str]:
+    """Return the names in the landing folder that are no day's, sorted: `20240108.csv.gz`, or a file left unzipped.
+
+    Those that begin with a dot are files that are still being written.
+    """
+    read = {f"{day}{SUFFIX}" for day in landed_days(store)}
+    paths = Path(store.landing()).glob("[!.]*")
+    return sorted(path.name for path in paths if path.name not in read)
+
+
+def passed_over(names: Sequence[str]) -> str:
+    """Return a clause about misnamed files beside a day that has none; empty where there are none."""
+    return f"; passed over, since a file is named as 2024-01-08{SUFFIX}: {bounded(names, 5)}" if names else ""
+
+
 def land(context: Context) -> LandingReport:
     """Deliver the files that the workload's landing function yields and that are not there yet.
 
@@ -53,12 +72,12 @@ def land(context: Context) -> LandingReport:
     columns). A file is written under a temporary name, then renamed; the same rows give the same bytes.
 
     Raises:
-        NoLanding: when the workload declares none.
+        NoLanding: when the workload declares none: with the folder that its files belong in.
         FunctionNotFound: when what it declares is not there.
     """
     workload, store = context.workload, context.store
     if not workload.landing:
-        raise NoLanding(workload.name)
+        raise NoLanding(workload.name, store.landing())
     target = Path(store.landing())
     target.mkdir(parents=True, exist_ok=True)
     landed, written = landed_days(store), 0

@@ -56,8 +56,15 @@ def _counts(difference: Mapping[str, Any]) -> list[str]:
     if difference["to_version"] is None:
         lines.append(f"models taken from {taken}")
     if disappears:
-        lines.append(f"groups that disappear have no model then: the fallback '{difference['fallback']}' answers")
+        lines.append(f"groups that disappear have no model then: {_fallback(difference['fallback'])}")
     return lines
+
+
+def _fallback(declared: str) -> str:
+    """Return what answers without a model; parents are groups of a pack, too, and may be those that disappear."""
+    if declared == "parent":
+        return "a parent answers where there still is one, else the baseline"
+    return f"the fallback '{declared}' answers"
 
 
 def _verb(verb: str, count: int) -> str:

@@ -12,9 +12,10 @@ from muster import groups
 from muster.context import Context
 from muster.errors import WrongArgument, bounded
 from muster.ingest.landed_files import not_brought
-from muster.ingest.landing import land, landed_days
+from muster.ingest.landing import land, landed_days, misnamed_files, passed_over
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import newest_facts
+from muster.storage.store import Store
 from muster.trial.landed_rows import landed_group, landed_groups
 from muster.trial.table_rows import table_group, table_groups
 from muster.workload.windows import DateRange, slice_of
@@ -36,8 +37,11 @@ class UnknownGroup(WrongArgument):
 class NothingLanded(WrongArgument):
     """Raised when there is neither a table nor a landed file with the days to read."""
 
-    def __init__(self, workload: str, days: DateRange, folder: str) -> None:
-        super().__init__(f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{folder}'")
+    def __init__(self, workload: str, days: DateRange, store: Store) -> None:
+        super().__init__(
+            f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{store.landing()}'"
+            f"{passed_over(misnamed_files(store))}"
+        )
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class GroupObservations:
     """Days whose file is another than the one that was ingested: it was read, not the table."""
     not_landed: tuple[date, ...] = ()
     """Days of which nothing is known."""
+    misnamed: tuple[str, ...] = ()
+    """Where there are such days: names in the landing folder that are no day's."""
 
 
 def land_if_empty(context: Context) -> int:
@@ -72,7 +78,7 @@ def default_partition(context: Context) -> date:
         return schedule.demo[-1]
     days = landed_days(store) | store.days("observations")
     if not days:
-        raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), store.landing())
+        raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), store)
     first = slice_of(workload, max(days) + timedelta(days=1))
     return max(min(first, schedule.end or first), schedule.start)
 
@@ -94,7 +100,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     check_observations(workload, table)
     landed, ingested = landed_days(store) & wanted, store.days("observations") & wanted
     if not landed and not ingested:
-        raise NothingLanded(workload.name, days, store.landing())
+        raise NothingLanded(workload.name, days, store)
     to_ingest = not_brought(store, landed)
     checked = landed_group(context, to_ingest, group)
     rows, from_table = [checked.rows], ingested - set(to_ingest)
@@ -107,10 +113,12 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     brought_once = ingested | {date.fromisoformat(day) for day in newest_facts(store, "observations")}
     sources = [f"observations, version {table.version()}"] if table is not None and from_table else []
     sources += [f"{len(to_ingest)} landed file{'s' if len(to_ingest) > 1 else ''}"] if to_ingest else []
+    not_landed = tuple(sorted(wanted - landed - brought_once))
     return GroupObservations(
         rows=observed,
         source=", and ".join(sources),
         refused=checked.refused,
         delivered_again=tuple(day for day in to_ingest if day in brought_once),
-        not_landed=tuple(sorted(wanted - landed - brought_once)),
+        not_landed=not_landed,
+        misnamed=tuple(misnamed_files(store)) if not_landed else (),
     )

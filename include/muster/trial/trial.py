@@ -139,7 +139,8 @@ def _failure_place(
     training_rows = Rows(values, rows["label"].to_numpy())
     try:
         estimator, _, _ = new_estimator(plan, factory, features["group"][0].as_py(), training_rows)
-        fit_estimator(factory, estimator, training_rows)
+        with np.errstate(all="ignore"):  # what there is to warn of, the first fit has
+            fit_estimator(factory, estimator, training_rows)
     except (Exception, SystemExit) as error:
         return place_of(error, *own_files(context.workload, context.folder))
     return None
@@ -159,6 +160,7 @@ def _feature_summary(values: np.ndarray) -> Row:
     missing = 1 - len(known) / len(values) if len(values) else 0.0
     if len(known) == 0:
         return {"mean": None, "std": None, "min": None, "max": None, "missing": missing}
-    figures = {"mean": known.mean(), "std": known.std(), "min": known.min(), "max": known.max()}
+    with np.errstate(invalid="ignore", over="ignore"):  # of infinite values the mean is one, and the spread is none
+        figures = {"mean": known.mean(), "std": known.std(), "min": known.min(), "max": known.max()}
     summary = {name: float(value) if np.isfinite(value) else str(value) for name, value in figures.items()}
     return {**summary, "missing": missing}

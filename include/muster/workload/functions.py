@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -26,11 +27,23 @@ class FunctionNotFound(MusterError):
         super().__init__(f"no function '{reference}': looked in {looked_in}: {problem}")
 
 
+class NotImportable(FunctionNotFound):
+    """Raised when the file that a function is in raises while it is imported: nobody knows what it defines."""
+
+    def __init__(self, file: str, error: BaseException) -> None:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        if isinstance(error, SyntaxError) and error.filename == file:
+            lines.append(error.lineno)
+        line = f", line {lines[-1]}," if lines else ""
+        MusterError.__init__(self, f"'{file}'{line} cannot be imported: {type(error).__name__}: {error}")
+
+
 def own_module(workload: Workload, folder: Path) -> ModuleType:
     """Return the module of `<folder>/<workload>.py`, loaded once a process, and again when the file was changed.
 
     Raises:
-        FunctionNotFound: when the file is missing or raises.
+        FunctionNotFound: when the file is missing.
+        NotImportable: when it raises.
     """
     path, module_name = folder / f"{workload.name}.py", PREFIX + workload.name
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -48,7 +61,7 @@ def own_module(workload: Workload, folder: Path) -> ModuleType:
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the workload's own code
     except Exception as error:
         del sys.modules[module_name]
-        raise FunctionNotFound(workload.name, str(path), f"{type(error).__name__}: {error}") from error
+        raise NotImportable(str(path), error) from error
     return module
 
 
@@ -57,6 +70,7 @@ def function(workload: Workload, folder: Path, reference: str) -> Callable[..., 
 
     Raises:
         FunctionNotFound: saying where it was looked for.
+        NotImportable: when the workload's own file raises.
     """
     module_name, _, attribute = reference.rpartition(":")
     try:

@@ -10,14 +10,15 @@ from muster.workload.spec import Workload
 
 
 class NotAPartition(WrongArgument):
-    """Raised when a date does not start a slice of the workload's schedule."""
+    """Raised when a date does not start a slice of the workload's schedule; or is not `written` as one."""
 
-    def __init__(self, workload: Workload, text: str) -> None:
+    def __init__(self, workload: Workload, text: str, *, written: bool = True) -> None:
         schedule = workload.schedule
         until = f" up to {schedule.end}" if schedule.end else ""
+        how = "" if written else f"a partition is written as {schedule.start}, and "
         super().__init__(
             f"'{text}' is no partition of {workload.name}: "
-            f"partitions are every {schedule.every} days from {schedule.start}{until}"
+            f"{how}partitions are every {schedule.every} days from {schedule.start}{until}"
         )
 
 
@@ -72,7 +73,7 @@ def partition_windows(workload: Workload, text: str | date) -> PartitionWindows:
     try:
         partition = text if isinstance(text, date) else date.fromisoformat(text)
     except ValueError:
-        raise NotAPartition(workload, str(text)) from None
+        raise NotAPartition(workload, str(text), written=False) from None
     schedule, windows = workload.schedule, workload.windows
     late = schedule.end is not None and partition > schedule.end
     if partition < schedule.start or late or slice_of(workload, partition) != partition:

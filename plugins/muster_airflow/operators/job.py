@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from muster.settings import settings
+from muster.workload.load import load_workload
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import comes_from_backfill
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
@@ -118,7 +119,7 @@ class JobOperator(BaseOperator):
             return None
         partition = self.partition or context.get("partition_key")
         if not partition:
-            raise NoPartition(self.dag_id)
+            raise NoPartition(self.dag_id, load_workload(Path(self.workload)).schedule.start)
         return str(partition)
 
     def _attempt(self, context: Context) -> dict[str, Any]:
