@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
-from muster.evaluation.significance import CHANCE_REASONS
+from muster.evaluation.significance import BEATS
 
 
 class CorruptChampion(MusterError):
@@ -86,7 +86,10 @@ def summary(decisions: pa.Table) -> dict[str, Any]:
         **{verdict: verdicts.get(verdict, 0) for verdict in ("promote", "hold", "reject")},
         "judged": judged.num_rows,
         "reasons": _counts(decisions.filter(pc.field("verdict") == "hold")["reason"]),
-        "rejected_as_chance": sum(reason in CHANCE_REASONS for reason in judged["reason"].to_pylist()),
+        "rejected_as_chance": sum(
+            verdict == "reject" and reason.startswith(BEATS)  # however an older Muster's reason went on
+            for verdict, reason in zip(judged["verdict"].to_pylist(), judged["reason"].to_pylist(), strict=True)
+        ),
         "false_promotion_rate": pc.max(promoted["q_value"]).as_py(),
         "algorithms": _counts(promoted["algorithm"]),
         "metric": decisions["metric"][0].as_py() if decisions.num_rows else None,

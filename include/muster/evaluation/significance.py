@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-CHANCE_REASONS = tuple(f"beats the {who}, but not surely enough: it may be chance" for who in ("champion", "baseline"))
+BEATS = "beats the "
+CHANCE_REASONS = tuple(f"{BEATS}{who}, but not surely enough: it may be chance" for who in ("champion", "baseline"))
 """Why a group that wins on enough of its own resamples is rejected all the same."""
 
 
