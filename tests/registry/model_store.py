@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.entities.paged_list import PagedList
-from mlflow.utils.search_utils import SearchModelVersionUtils
+from mlflow.utils.search_utils import SearchModelUtils, SearchModelVersionUtils
 from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.validation import (
     _validate_model_alias_name,
@@ -52,6 +52,13 @@ class ModelStore(RefusesTheRest):
         if name not in self._models:
             raise MlflowException(f"Registered Model with name={name} not found", RESOURCE_DOES_NOT_EXIST)
         return self._models[name]
+
+    def search_registered_models(
+        self, filter_string: str, max_results: int, order_by: Sequence[str], page_token: str | None
+    ) -> PagedList[RegisteredModel]:
+        matching = SearchModelUtils.filter(list(self._models.values()), filter_string)
+        ordered = SearchModelUtils.sort(matching, order_by)
+        return PagedList(*SearchModelUtils.paginate(ordered, page_token, max_results))
 
     def delete_registered_model(self, name: str) -> None:
         self.get_registered_model(name)
