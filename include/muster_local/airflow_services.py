@@ -28,6 +28,10 @@ the api-server reads the log files themselves.
 """
 
 
+NEED_THE_API = ("airflow-scheduler", "airflow-triggerer")
+"""They run what waited for them at once, and that talks to the api-server: refused, a task fails with an empty log."""
+
+
 def part(settings: Settings, database: Callable[[], None]) -> Part:
     """Describe Airflow's components; `database` prepares the database first."""
     home = settings.home.resolve()
@@ -40,6 +44,7 @@ def part(settings: Settings, database: Callable[[], None]) -> Part:
             healthy=lambda component=component: _healthy(settings, component),  # type: ignore[misc]
             ports=ports.get(name, ()),
             url=settings.airflow_url if name == "airflow-api" else "",
+            after="airflow-api" if name in NEED_THE_API else "",
         )
         for name, (command, component) in COMPONENTS.items()
     ]

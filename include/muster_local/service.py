@@ -33,6 +33,8 @@ class Service:
     """The page for people, where it has one."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What this service's environment holds beyond the stack's."""
+    after: str = ""
+    """A service of the same part that has to be healthy before this one starts."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,12 @@ class Starter:
             for service in part.services:
                 self.on_state(service.name, "preparing")
             part.prepare()
-        started = {service.name: self._spawn(service) for service in missing}
+        started = {service.name: self._spawn(service) for service in missing if not service.after}
+        named = {service.name: service for service in part.services}
+        for service in missing:
+            if service.after:
+                self._wait(named[service.after], started.get(service.after))
+                started[service.name] = self._spawn(service)
         for service in part.services:
             self._wait(service, started.get(service.name))
             self.on_state(service.name, "healthy")

@@ -19,6 +19,8 @@ IN_A_WORKER = re.compile(
 """A traceback of Spark's Python workers as the driver gets it: as text, before the JVM's own."""
 CONFLICT = re.compile(r"\[DELTA_(?:CONCURRENT_\w+|METADATA_CHANGED|PROTOCOL_CHANGED)")
 """What Delta says to a writer that another one came before, or made the table meanwhile."""
+INTERRUPTED = "[OPERATION_CANCELED]"
+"""Said of work that was stopped by its tag: an attempt begins by stopping what an earlier one has left."""
 RESTARTED = "INVALID_HANDLE"
 """Said by a server that does not know a job's session, though the job was given one."""
 OWN = ("muster.", "muster_jobs.")
@@ -45,6 +47,16 @@ class LostServer(MusterError):
 
     def __init__(self) -> None:
         super().__init__("the Spark server went away, or was restarted, while this ran: see its log, then run it again")
+
+
+class TakenOver(MusterError):
+    """Raised when this job's work on Spark was stopped by another attempt of the same stage and partition.
+
+    It is not worth another try: that would stop the other attempt in its turn.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("another attempt of this stage took over, and this one's work was stopped: see that one's log")
 
 
 class AlwaysOthersFirst(MusterError):
@@ -95,7 +107,15 @@ def known_failure(error: Exception) -> MusterError | None:
     for words in NO_ACCESS:
         if words in text:
             return CannotAccess(f"{words}{_place(text, words)}")
-    return LostServer() if _is_of_spark(error) and (RESTARTED in text or _lost_server()) else None
+    return _of_the_server(error, text)
+
+
+def _of_the_server(error: Exception, text: str) -> MusterError | None:
+    if not _is_of_spark(error):
+        return None
+    if RESTARTED in text or _lost_server():
+        return LostServer()
+    return TakenOver() if INTERRUPTED in text else None
 
 
 def in_one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -155,6 +156,28 @@ def test_what_fails_is_one_line_and_the_exit_code_tells_what_must_be_mended_from
         main("fail", fail)
     [printed] = capsys.readouterr().err.splitlines()
     assert (exit_info.value.code, printed[: len(f"error: {line}")]) == (code, f"error: {line}")
+
+
+CANCELED = """UnknownException: (org.apache.spark.sql.connect.execution.ExecuteGrpcResponseSender)
+[OPERATION_CANCELED] Operation has been canceled. SQLSTATE: HY008
+
+JVM stacktrace:
+org.apache.spark.SparkSQLException"""
+
+
+def test_an_attempt_that_another_one_stopped_says_so_in_one_line_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Job) -> dict[str, Any]:
+        raise OfSpark(CANCELED)
+
+    monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(declare(tmp_path)), "--partition", "2024-02-05"])
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # else the server has gone, and that is the cause
+        monkeypatch.setenv("SPARK_REMOTE", f"sc://127.0.0.1:{listening.getsockname()[1]}")
+        with pytest.raises(SystemExit) as exit_info:
+            main("fail", fail)
+    [printed] = capsys.readouterr().err.splitlines()
+    assert (exit_info.value.code, printed[:48]) == (os.EX_DATAERR, "error: another attempt of this stage took over, ")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from muster.processes import runs
 from muster.settings import Settings
-from muster_local import local, process
+from muster_local import airflow_services, local, process
 from muster_local.cli import up
 from muster_local.errors import NotHealthy, PortInUse, ServiceDied
 from muster_local.ports import Port, accepts_connections, free_ports
@@ -55,6 +55,36 @@ def test_a_running_service_is_left_alone(starter: Starter, service: Service) -> 
     starter.start(part)
     assert pid(starter) == first
     assert prepared == ["once"]
+
+
+def test_a_service_that_needs_another_starts_once_that_one_answers(starter: Starter, service: Service) -> None:
+    answered: list[bool] = []
+
+    def on_state(name: str, state: str) -> None:
+        if (name, state) == ("needy", "starting"):
+            answered.append(service.healthy())
+
+    needy = replace(service, name="needy", command=["sleep", "60"], ports=(), after="one")
+    replace(starter, on_state=on_state).start(Part("part", [needy, service]))
+    assert answered == [True]
+
+
+def test_a_service_that_dies_is_told_while_another_waits_for_it(starter: Starter, service: Service) -> None:
+    dying = replace(service, command=[sys.executable, "-c", "raise SystemExit('no such database')"])
+    needy = replace(service, name="needy", command=["sleep", "60"], ports=(), after="one")
+    with pytest.raises(ServiceDied, match="One exited with code 1: no such database"):
+        starter.start(Part("part", [dying, needy]))
+    assert process.read_record(starter.home, "needy") is None
+
+
+def test_airflow_runs_nothing_before_its_api_server_answers(tmp_path: Path) -> None:
+    services = airflow_services.part(Settings(home=tmp_path), lambda: None).services
+    assert {service.name: service.after for service in services} == {
+        "airflow-api": "",
+        "airflow-dags": "",
+        "airflow-scheduler": "airflow-api",
+        "airflow-triggerer": "airflow-api",
+    }
 
 
 def test_what_a_crash_left_gives_way_to_a_new_start(starter: Starter, service: Service) -> None:

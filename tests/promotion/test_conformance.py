@@ -6,13 +6,15 @@ Some run on the real MLflow server too: a promotion and a rollback, each as a wh
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from muster.champions import alias
-from muster.champions.errors import ALIAS, AliasGone, AliasMoved, MoveUnderWay
+from muster.champions import alias, opened
+from muster.champions.errors import ALIAS, AliasGone, AliasMoved, JournalGone, MoveUnderWay
 from muster.champions.journal import Journal
 from muster.champions.opened import opponents
 from muster.errors import UnknownName
@@ -368,6 +370,42 @@ def test_a_champion_that_was_removed_by_hand_is_missed_and_comes_back_by_a_rollb
     registry.week(registry.third, {A: "promote", B: "reject"}, 3.0, registry.judged(A=at, B="1"))
     assert registry.promote(registry.third)["moved"]
     assert registry.slopes(registry.third, A, B, C) == [3.0, 1.0, 1.0]
+
+
+def test_a_lost_journal_is_no_lack_of_a_champion_and_comes_back(registry: Registry) -> None:
+    registry.two_weeks()
+    table = Path(registry.store.table("alias_journal"))
+    table.rename(table.with_name("away"))
+    stages: list[Callable[[], Any]] = [
+        lambda: opponents(registry.at(registry.third)),
+        lambda: registry.slopes(registry.third, A),
+        lambda: registry.plan(),
+        lambda: registry.plan("1", [A]),
+    ]
+    for stage in stages:
+        with pytest.raises(JournalGone, match=r"alias_journal.* has no move of it: restore that table"):
+            stage()
+    table.with_name("away").rename(table)
+    assert registry.slopes(registry.third, A, B, C) == [2.0, 1.0, 1.0]
+
+
+def test_where_nobody_was_ever_champion_nothing_is_missed(registry: Registry) -> None:
+    other = Registry(registry.root, registry.declared, f"{registry.name}_2")
+    registry.two_weeks()
+    for line in (other, Registry(registry.root, registry.declared)):
+        assert opponents(line.at(line.third)) is None
+        with pytest.raises(CannotRollBack, match="there is no champion yet"):
+            line.plan()
+
+
+def test_the_journal_of_a_first_promotion_made_meanwhile_is_not_missed(
+    grouped: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(grouped.root, grouped.declared, grouped.name)
+    before = registry.journal
+    registry.two_weeks()
+    monkeypatch.setattr(opened, "Journal", lambda *_: before)
+    assert opponents(registry.at(registry.third)) is None
 
 
 @pytest.mark.parametrize("what", ["alias", "version"])

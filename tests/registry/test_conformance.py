@@ -154,6 +154,20 @@ def test_an_alias_is_set_moved_and_deleted(client: MlflowClient, model: str) -> 
         assert code(client.get_model_version_by_alias, model, "Champion") == INVALID
 
 
+def test_registered_models_are_found_by_a_tag_with_their_aliases_page_by_page(client: MlflowClient, name: str) -> None:
+    for model in (f"{name}_1", f"{name}_2", f"{name}_3"):
+        client.create_registered_model(model, {"muster.workload": name if model[-1] != "3" else "another"})
+    client.set_registered_model_alias(f"{name}_2", "Champion", _versions(client, f"{name}_2", 1)[0])
+    first = client.search_registered_models(f"tags.`muster.workload` = '{name}'", 1)
+    second = client.search_registered_models(f"tags.`muster.workload` = '{name}'", 1, page_token=first.token)
+    assert [(model.name, model.aliases, model.tags) for model in [*first, *second]] == [
+        (f"{name}_1", {}, {"muster.workload": name}),
+        (f"{name}_2", {"Champion": "1"}, {"muster.workload": name}),
+    ]
+    assert first.token
+    assert not second.token
+
+
 def test_aliases_are_of_their_model_alone(client: MlflowClient, model: str) -> None:
     client.create_registered_model(f"{model}_2")
     for name, number in ((model, "1"), (f"{model}_2", "1")):

@@ -14,8 +14,12 @@ from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
+WORKLOAD = "muster.workload"
+"""Tag of what is a workload's: of a registered model, and of the versions of one group's."""
+PAGE = 1000
+"""Registered models that a call of a search returns: the most that MLflow allows."""
 UNDER_WAY = timedelta(minutes=10)
 """A journalled move younger than this that the alias does not show is still being made: its calls may have to wait."""
 
@@ -60,6 +64,17 @@ def position(unit: Unit) -> str | None:
     """Return the number of the version behind the alias, for those that move it and never read it. One call."""
     version = at_alias(unit)
     return None if version is None else str(version.version)
+
+
+@muster_errors()
+def models_with_alias(workload: str) -> list[RegisteredModel]:
+    """Return a workload's registered models whose alias is set. One search, of a call a thousand models."""
+    client, token, models = connect(), None, list[Any]()
+    while True:
+        page = client.search_registered_models(f"tags.`{WORKLOAD}` = '{workload}'", PAGE, page_token=token)
+        models += [model for model in page if ALIAS in model.aliases]
+        if not (token := page.token):
+            return models
 
 
 def _says_no_alias(error: Any) -> bool:

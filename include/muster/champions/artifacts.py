@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from muster.champions.alias import WORKLOAD
 from muster.champions.errors import NotReady
 from muster.champions.units import Unit
-from muster.champions.versions import GROUP, WORKLOAD, RegisteredVersion, check_owner, described, digest_tag
+from muster.champions.versions import GROUP, RegisteredVersion, check_owner, described, digest_tag
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.budget.create_or_find import CreateOrFind
 from muster.mlflow.client import connect

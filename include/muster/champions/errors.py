@@ -128,6 +128,21 @@ class NotVouched(MusterError):
         )
 
 
+class JournalGone(NotVouched):
+    """Raised when a champion is met in MLflow and the journal has no move of it: the record of who is champion is gone.
+
+    That is not "there is no champion yet": whoever moves an alias writes it down first.
+    """
+
+    def __init__(self, workload: str, name: str, version: str) -> None:
+        MusterError.__init__(
+            self,
+            f"version {version} of the registered model '{name}' is {ALIAS}, but alias_journal, the record of who is "
+            f"champion, has no move of it: restore that table of '{workload}' from a backup, or, if Muster never "
+            f"promoted for it, remove the alias in MLflow",
+        )
+
+
 class AliasGone(MusterError):
     """Raised when no version bears the alias, though the journal knows of a champion: somebody removed it."""
 

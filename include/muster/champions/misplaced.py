@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from os.path import commonprefix
 
-from muster.champions.alias import UNDER_WAY, position
+from muster.champions.alias import UNDER_WAY, models_with_alias, position
 from muster.champions.errors import ALIAS, AliasGone, AliasMoved
 from muster.champions.journal import Journal
 from muster.champions.lineage import champion_of
 from muster.champions.names import model_names
 from muster.champions.units import Unit
-from muster.mlflow.budget import muster_errors
-from muster.mlflow.client import connect
 from muster.storage.store import Store
 
-PAGE = 1000
-"""Registered models that one call of a search returns: the most that MLflow allows."""
 
-
-@muster_errors()
 def misplaced(store: Store) -> list[AliasGone | AliasMoved]:
     """Return what is wrong with the alias of each of a workload's champions. One call for a pack; for groups' own
     models one search, of a call a thousand.
@@ -42,20 +34,9 @@ def _of_pack(store: Store) -> dict[Unit, str | None]:
 
 def _of_groups(store: Store, journal: Journal) -> dict[Unit, str | None]:
     names = model_names(store.workload, sorted(journal.groups))
-    at = _aliases(commonprefix(list(names.values())))  # noqa: RUF071 - these are no paths
+    # Not every registry keeps capitals.
+    at = {model.name.lower(): str(model.aliases[ALIAS]) for model in models_with_alias(store.workload)}
     return {Unit(store.workload, name, group): at.get(name.lower()) for group, name in names.items()}
-
-
-def _aliases(prefix: str) -> Mapping[str, str]:
-    """Return where the alias of each registered model is whose name begins so; not every registry keeps capitals."""
-    positions: dict[str, str] = {}
-    token = None
-    while True:
-        page = connect().search_registered_models(f"name LIKE '{prefix}%'", max_results=PAGE, page_token=token)
-        positions |= {model.name.lower(): str(model.aliases[ALIAS]) for model in page if ALIAS in model.aliases}
-        token = page.token
-        if not token:
-            return positions
 
 
 def _wrong(journal: Journal, unit: Unit, at: str | None) -> AliasGone | AliasMoved | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from muster.champions.alias import WORKLOAD
 from muster.champions.artifacts import Upload
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
@@ -16,7 +17,6 @@ from muster.champions.versions import (
     PARTITION,
     RUN,
     TAKES,
-    WORKLOAD,
     RegisteredVersion,
     place_below,
     takes,

@@ -19,6 +19,7 @@ from muster.champions.fetched import fetch_champions, prior, write_pack_of
 from muster.champions.journal import Journal, Moves, evidence_of
 from muster.champions.lineage import newest_ancestor
 from muster.champions.units import is_pack, units
+from muster.champions.unrecorded import check_none_unrecorded
 from muster.champions.versions import RegisteredVersion, takes
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
@@ -171,6 +172,7 @@ def opponents(context: PartitionContext) -> Champions | None:
     Raises:
         BadChampion: when the pack's manifest is not the one that was registered.
         AliasGone, ForeignVersion, NotVouched: when the alias was removed, or is at what Muster did not put there.
+        JournalGone: when there is a champion that the journal has no move of.
     """
     return _champions(context, including=False)
 
@@ -182,7 +184,7 @@ def scorers(context: PartitionContext) -> Champions | None:
     judged on them. So a slice scored again gets the same predictions, until a rollback takes back what made them.
 
     Raises:
-        AliasGone, BadChampion, ForeignVersion, NotVouched: as `opponents` does.
+        AliasGone, BadChampion, ForeignVersion, JournalGone, NotVouched: as `opponents` does.
     """
     return _champions(context, including=True)
 
@@ -192,6 +194,7 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     if is_pack(context.workload):
         return _pack(context, journal, AsOf(key, including))
     if not journal.groups:
+        check_none_unrecorded(context)
         return None
     units(context.workload, journal.groups)  # two groups' models may not have one name
     as_of = AsOf(key, including)

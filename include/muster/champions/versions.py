@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from muster.champions.alias import at_alias
-from muster.champions.errors import FILES_GONE, NO_DIGEST, AliasGone, ForeignVersion, NameTaken, NotVouched, VersionGone
+from muster.champions.alias import WORKLOAD, at_alias
+from muster.champions.errors import (
+    FILES_GONE,
+    NO_DIGEST,
+    AliasGone,
+    ForeignVersion,
+    JournalGone,
+    NameTaken,
+    NotVouched,
+    VersionGone,
+)
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import champion_of, last_row_of, same
 from muster.champions.units import Unit
@@ -27,8 +36,6 @@ Found = TypeVar("Found")
 
 RUN, PARTITION, GROUP, TAKES = (f"muster.{name}" for name in ("run", "partition", "group", "takes"))
 """Tags of a version: the run and partition that it came of; of one group's model, whose it is and what it takes."""
-WORKLOAD = "muster.workload"
-"""Tag of what is a workload's: of a registered model, and of the versions of one group's."""
 MANIFEST_DIGEST, FOLDER, MODEL_DIGEST = "muster.manifest_sha256", "muster.pack", "muster.sha256"
 """Tags that vouch for bytes: of a pack its manifest's digest, and its folder below the store's root; of one group's
 model its stored bytes' digest."""
@@ -196,12 +203,16 @@ def current(unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | N
         AliasGone: when there is no version behind it, though the journal knows of a champion.
         ForeignVersion: when Muster did not register it.
         NotVouched: when the journal has another digest, or knows of no move to that version.
+        JournalGone: when it knows of no move at all.
         MlflowException: when the server does not answer, or answers anything but that there is no such alias.
     """
     registered = at_alias(unit)
     if registered is not None:
         version = described(unit, registered)
-        return vouched(version, journal.moves_to(unit, version.version, version.digest), store)
+        moves = journal.moves_to(unit, version.version, version.digest)
+        if not moves:
+            raise JournalGone(unit.workload, unit.name, version.version)
+        return vouched(version, moves, store)
     if (champion := champion_of(journal.of(unit))) is not None:
         raise AliasGone(unit.workload, unit.name, unit.group, champion)
     return None

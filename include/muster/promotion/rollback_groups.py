@@ -17,6 +17,7 @@ from muster.champions.lineage import RESTORED, champion_before, last_row_of, pro
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
+from muster.champions.unrecorded import check_none_unrecorded
 from muster.champions.versions import of_move, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
@@ -51,6 +52,7 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
 
     Raises:
         CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
+        JournalGone: when there are champions that the journal has no move of.
         WrongArgument: when a version is asked for with no group or several.
         NoSuchGroups: when a group never had a champion.
         UnknownName: when the version was never the group's champion.
@@ -62,6 +64,7 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
         raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
     moves = {group: journal.of_group(group) for group in sorted(journal.groups)}
     if not moves:
+        check_none_unrecorded(context)
         raise CannotRollBack(workload.name, "there is no champion yet")
     if unknown := set(groups) - moves.keys():
         raise NoSuchGroups(unknown, "alias_journal")

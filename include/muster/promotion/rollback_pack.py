@@ -16,6 +16,7 @@ from muster.champions.errors import (
     NO_VERSION,
     AliasMoved,
     ForeignVersion,
+    JournalGone,
     NameTaken,
     NotVouched,
     VersionGone,
@@ -58,12 +59,15 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
 
     Raises:
         CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
+        JournalGone: when there is a champion that the journal has no move of.
         UnknownName: when the version was never champion; NoSuchGroups: when a group is in neither pack.
         AliasMoved: when the champion is not `against`.
     """
     [unit] = units(context.workload, ()).values()
     this = _Planner(context, unit, journal.of(unit))
     seen = position(unit)
+    if not this.moves and seen is not None:
+        raise JournalGone(unit.workload, unit.name, seen)
     if not this.moves:
         raise CannotRollBack(context.workload.name, "there is no champion yet")
     begun = begun_before([this.moves], asked, against)
