@@ -87,7 +87,7 @@ def summary(decisions: pa.Table) -> dict[str, Any]:
         "judged": judged.num_rows,
         "reasons": _counts(decisions.filter(pc.field("verdict") == "hold")["reason"]),
         "rejected_as_chance": sum(
-            verdict == "reject" and reason.startswith(BEATS)  # however an older Muster's reason went on
+            verdict == "reject" and (reason or "").startswith(BEATS)  # however an older Muster's reason went on
             for verdict, reason in zip(judged["verdict"].to_pylist(), judged["reason"].to_pylist(), strict=True)
         ),
         "false_promotion_rate": pc.max(promoted["q_value"]).as_py(),

@@ -24,7 +24,7 @@ SLOWEST = ("--durations", "15")
 """The tests that a run names at its end."""
 
 WORKERS = ("-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
-"""How pytest runs them: half of the suite's time is waiting, so a worker more than a small machine has cores. Their
+"""How pytest runs them: many tests wait, so two workers more than a small machine has cores. Their
 order is that of `tests/conftest.py`, not of the number of tests in a group."""
 
 
