@@ -32,6 +32,7 @@ def made(random: Random) -> str:
     return "".join(f"{row}{random.choice(['', '', '', ',7'])}\n" for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unique", UNIQUE, ids=",".join)
 def test_rows_reasons_and_refused_days_are_those_of_the_whole_file(
     tmp_path: Path, unique: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

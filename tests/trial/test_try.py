@@ -152,6 +152,7 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
     journal.note_made([unit])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("registry", ["pack", "per_group"])
 def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home: Any, registry: str) -> None:
     home.declare(yaml=lambda yaml: yaml.replace("landing:", f"registry: {registry}\nlanding:"))
