@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from muster_local import PROJECT
-from muster_local.cli.test import WORKERS
+from muster_local.cli.test import PARALLEL
 from tests.tiers import TIERS, lines, minutes
 
 TESTS = """
@@ -30,7 +30,7 @@ def test_where(number):
 def test_tests_of_one_group_run_on_one_worker(tmp_path: Path) -> None:
     """A release of pytest made xdist ignore groups without a word: two workers then used one thing at once."""
     (tmp_path / "test_where.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", *WORKERS[2:], "test_where.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", *PARALLEL, "test_where.py"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     workers = (tmp_path / "workers.txt").read_text().split()
     assert len(workers) == 8

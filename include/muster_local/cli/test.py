@@ -23,9 +23,11 @@ QUICK = ("-m", "not e2e and not slow and not spark")
 SLOWEST = ("--durations", "15")
 """The tests that a run names at its end."""
 
-WORKERS = ("-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
-"""How pytest runs them: many tests wait, so two workers more than a small machine has cores. Their
-order is that of `tests/conftest.py`, not of the number of tests in a group."""
+WORKERS, QUICK_WORKERS = "4", "2"
+"""Many tests wait, so two workers more than a small machine has cores; the quick ones do not."""
+
+PARALLEL = ("--dist", "loadgroup", "--no-loadscope-reorder")
+"""How pytest runs them: their order is that of `tests/conftest.py`, not of the number of tests in a group."""
 
 
 def test(
@@ -39,7 +41,7 @@ def test(
     env = toolchain(settings())
     _check(CHECKS if quick else (*CHECKS, PREPARATION), env)
     chosen = [*(QUICK if quick else ()), *context.args]
-    parallel = () if {"-n", "-x", "--pdb"} & set(chosen) else WORKERS
+    parallel = () if {"-n", "-x", "--pdb"} & set(chosen) else ("-n", QUICK_WORKERS if quick else WORKERS, *PARALLEL)
     if code := _run(("pytest", *parallel, *SLOWEST, *chosen), env):
         raise typer.Exit(code)
 

@@ -10,7 +10,7 @@ import pytest
 
 from muster.die_with_parent import tied
 from muster_local.cli import main
-from muster_local.cli.test import PREPARATION, SLOWEST, WORKERS
+from muster_local.cli.test import PARALLEL, PREPARATION, SLOWEST
 
 Commands = list[list[str]]
 
@@ -41,7 +41,17 @@ def test_arguments_go_to_pytest_which_runs_in_parallel(record_commands: Callable
     assert exit_info.value.code == 0
     assert sorted(command[0] for command in commands[:-1]) == ["lint-imports", "mypy", "python", "ruff"]
     assert list(PREPARATION) in commands
-    assert commands[-1] == ["pytest", *WORKERS, *SLOWEST, "tests/evaluation", "-m", "not slow", "--maxfail=1"]
+    assert commands[-1] == [
+        "pytest",
+        "-n",
+        "4",
+        *PARALLEL,
+        *SLOWEST,
+        "tests/evaluation",
+        "-m",
+        "not slow",
+        "--maxfail=1",
+    ]
 
 
 def test_the_first_failure_is_asked_for_of_one_process(record_commands: Callable[[str], Commands]) -> None:
@@ -56,7 +66,16 @@ def test_quick_leaves_out_what_starts_services(record_commands: Callable[[str], 
     with pytest.raises(SystemExit):
         main(["test", "--quick", "tests/workload"])
     assert list(PREPARATION) not in commands
-    assert commands[-1] == ["pytest", *WORKERS, *SLOWEST, "-m", "not e2e and not slow and not spark", "tests/workload"]
+    assert commands[-1] == [
+        "pytest",
+        "-n",
+        "2",
+        *PARALLEL,
+        *SLOWEST,
+        "-m",
+        "not e2e and not slow and not spark",
+        "tests/workload",
+    ]
 
 
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports", "pytest"])
