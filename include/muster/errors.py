@@ -15,7 +15,7 @@ MAX_REASON_LENGTH = 300
 
 def bounded(items: Iterable[object], shown: int = MAX_ITEMS) -> str:
     """Join `items` with commas, cut after `shown` with a count of the rest: a line, whatever names there are."""
-    texts = [bounded_line(_printable(str(item))) for item in items]
+    texts = [_printable(str(item)) for item in items]
     rest = len(texts) - shown
     return ", ".join(texts[:shown]) + (f" and {rest} more" if rest > 0 else "")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from muster.errors import bounded
 from muster.evaluation.decisions import CorruptCandidates, CorruptChampion, DecisionsNotReconciled, reconcile, summary
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
 from muster.evaluation.significance import CHANCE_REASONS
@@ -46,6 +47,10 @@ def test_candidates_that_are_not_what_was_trained_refuse_the_run_and_are_named_i
     rows = decisions({"group": "a\nb", "reason": CORRUPT_CANDIDATE, "run": "r1"}, {"group": "b", "run": "r1"})
     with pytest.raises(CorruptCandidates, match=r"run r1: the models of 1 groups .*: 'a\\nb'; nothing was decided"):
         reconcile(rows, ledger("a\nb", "b"))
+
+
+def test_what_is_listed_is_a_line_and_keeps_its_end() -> None:
+    assert bounded(["a\nb", f"{'x' * 400} (7)"]) == f"a\\nb, {'x' * 400} (7)"
 
 
 def test_the_summary_tells_what_serves_before_and_after() -> None:

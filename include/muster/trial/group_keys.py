@@ -28,15 +28,15 @@ def canonical_group(workload: Workload, text: str) -> str:
         ParentGroup: when it is a parent's.
     """
     try:
-        values = groups.values(text)
+        texts = groups.values(text)
     except (csv.Error, StopIteration):
-        values = ()
-    if len(values) != len(workload.keys):
+        texts = ()
+    if len(texts) != len(workload.keys):
         raise NotAGroup(workload, text)
     # In a group's own name the value * is between quotes.
-    if values.count(groups.WILDCARD) > text.count(f'"{groups.WILDCARD}"'):
+    if texts.count(groups.WILDCARD) > text.count(f'"{groups.WILDCARD}"'):
         raise ParentGroup(text)
-    return groups.name(values)
+    return groups.name(texts)
 
 
 def key_values(workload: Workload, group: str) -> dict[str, pa.Scalar]:
