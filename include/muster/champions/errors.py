@@ -128,15 +128,14 @@ class NotVouched(MusterError):
         )
 
 
-class JournalGone(NotVouched):
+class JournalGone(MusterError):
     """Raised when a champion is met in MLflow and the journal has no move of it: the record of who is champion is gone.
 
     That is not "there is no champion yet": whoever moves an alias writes it down first.
     """
 
     def __init__(self, workload: str, name: str, version: str) -> None:
-        MusterError.__init__(
-            self,
+        super().__init__(
             f"version {version} of the registered model '{name}' is {ALIAS}, but alias_journal, the record of who is "
             f"champion, has no move of it: restore that table of '{workload}' from a backup, or, if Muster never "
             f"promoted for it, remove the alias in MLflow",
