@@ -11,6 +11,7 @@ from rich.table import Table
 
 from muster.context import Context
 from muster.settings import command
+from muster.storage.delta import dataset
 from muster.storage.query import NotWritten, read_rows
 from muster.storage.row_filter import RowFilter
 from muster.storage.store import Store
@@ -92,11 +93,11 @@ def _rows(store: Store, table: str, partition: str, columns: list[str]) -> list[
     delta = store.open(table)
     if delta is None:
         return []
-    rows: list[Row] = delta.to_pyarrow_table(partitions=[("partition", "=", partition)], columns=columns).to_pylist()
-    return rows
+    rows = dataset(delta).to_table(columns=columns, filter=pc.field("partition") == partition)
+    return list(rows.to_pylist())
 
 
 def _count(store: Store, table: str, partition: str) -> int:
     """Return how many rows a partition has; they are counted where they are."""
     delta = store.open(table)
-    return 0 if delta is None else int(delta.to_pyarrow_dataset().count_rows(pc.field("partition") == partition))
+    return 0 if delta is None else int(dataset(delta).count_rows(pc.field("partition") == partition))

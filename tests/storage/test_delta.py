@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from muster.storage import delta
-from muster.storage.delta import marked_version, replace_rows
+from muster.storage.delta import dataset, marked_version, replace_rows
 from muster.storage.store import Store
 
 FIRST, SECOND = "2024-01-01", "2024-01-08"
@@ -44,6 +46,16 @@ def test_the_rows_of_one_partition_are_replaced_in_one_commit(store: Store) -> N
     replace(store, FIRST, "c")
     assert ledger_rows(store) == [(FIRST, "c"), (SECOND, "a")]
     assert DeltaTable(store.table("ledger")).version() == 3
+
+
+def test_files_are_read_by_a_file_system_that_needs_no_interpreter(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "a b é"), "made")
+    replace(store, FIRST, "a", "b")
+    replace(store, SECOND, "c")
+    rows = dataset(DeltaTable(store.table("ledger")))
+    assert isinstance(rows.filesystem, SubTreeFileSystem)
+    assert isinstance(rows.filesystem.base_fs, LocalFileSystem)
+    assert rows.to_table(filter=pc.field("partition") == FIRST)["group"].to_pylist() == ["a", "b"]
 
 
 def test_of_two_first_writers_none_replaces_the_others_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

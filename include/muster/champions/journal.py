@@ -17,7 +17,7 @@ from deltalake.exceptions import CommitFailedError
 
 from muster.champions.errors import ALIAS
 from muster.champions.units import Unit
-from muster.storage.delta import created
+from muster.storage.delta import created, dataset
 from muster.storage.store import Store
 from muster.storage.tables import ALIAS_JOURNAL
 
@@ -217,7 +217,7 @@ def _read(table: DeltaTable | None, groups: Collection[str] | None = None) -> pa
         return ALIAS_JOURNAL.empty_table()
     known = "group" in {field.name for field in table.schema().fields}  # else begun before groups had their own models
     only = pc.field("group").isin(pa.array(sorted(groups), pa.string())) if groups is not None and known else None
-    moves = table.to_pyarrow_dataset().to_table(filter=only)
+    moves = dataset(table).to_table(filter=only)
     if not known:
         moves = moves.append_column("group", pa.nulls(moves.num_rows, pa.string()))
     return moves.select(ALIAS_JOURNAL.names).cast(ALIAS_JOURNAL).sort_by("at").combine_chunks()
@@ -248,5 +248,5 @@ def _notes(table: DeltaTable | None) -> _Notes:
     made = 0 if table is None else table.transaction_version(MADE) or 0
     if table is None or not made:
         return _Notes(datetime.min.replace(tzinfo=UTC), frozenset())
-    at = table.to_pyarrow_table(columns=["at"]).sort_by("at")["at"].to_pylist()
+    at = dataset(table).to_table(columns=["at"]).sort_by("at")["at"].to_pylist()
     return _Notes(at[min(made, len(at)) - 1], frozenset(at[number - 1] for number in _unmade(table)))

@@ -15,6 +15,7 @@ from muster.errors import MusterError, bounded
 from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
+from muster.storage.delta import dataset
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER, MODELS
 
@@ -124,7 +125,7 @@ def _judged_runs(store: Store, partitions: Sequence[str]) -> set[str]:
     delta = store.open("decisions") if partitions else None
     if delta is None:
         return set()
-    rows = delta.to_pyarrow_table(columns=["run"], filters=[("partition", "in", list(partitions))])
+    rows = dataset(delta).to_table(columns=["run"], filter=pc.field("partition").isin(list(partitions)))
     return set(rows["run"].to_pylist())
 
 

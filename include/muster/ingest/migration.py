@@ -22,6 +22,7 @@ from muster.ingest.landed_files import TextBlock
 from muster.ingest.names import text
 from muster.ingest.row_checks import check_rows, good_rows
 from muster.printable import cell, number
+from muster.storage.delta import dataset
 from muster.storage.evolution import by_lower_case, check_new_columns, column_types
 from muster.storage.provenance import content_digest, file_digests, newest_facts, write_facts
 from muster.storage.query import NotWritten
@@ -97,7 +98,7 @@ def migrate(context: Context) -> Migration:
     if table is None:
         raise NotWritten(workload.name, "observations")
     check_new_columns(workload, table)
-    schema, source, times = observations_schema(workload), table.to_pyarrow_dataset(), written_at(store)
+    schema, source, times = observations_schema(workload), dataset(table), written_at(store)
     changes = _changes(column_types(table), schema)
     filesystem, folder = FileSystem.from_uri(store.table("observations"))
     written: list[AddAction | RemoveAction] = []

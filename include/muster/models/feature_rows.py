@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.storage.delta import dataset
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -25,7 +26,7 @@ def example_rows(workload: Workload, store: Store, names: Sequence[str]) -> pd.D
     if table is None:
         return None
     columns, parts = list(workload.features.columns), []
-    rows = table.to_pyarrow_dataset()
+    rows = dataset(table)
     if set(columns) - set(rows.schema.names):  # declared since, and not yet written
         return None
     for name in names:

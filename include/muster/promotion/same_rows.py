@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import and_
 from typing import Any
 
+import pyarrow.compute as pc
+
 from muster.promotion.difference import Change
+from muster.storage.delta import dataset
 from muster.storage.store import Store
 
 COLUMNS = ("partition", "group", "run", "champion_run", "metric", "rows", "candidate_score", "champion_score")
@@ -34,8 +39,9 @@ def _judged(store: Store, runs: set[str]) -> Mapping[tuple[str, str, str], Mappi
     if delta is None:
         return {}
     partitions = sorted({run.rpartition("-")[0] for run in runs})
-    filters = [("partition", "in", partitions), ("run", "in", sorted(runs)), ("champion_run", "in", sorted(runs))]
-    rows = delta.to_pyarrow_table(columns=list(COLUMNS), filters=filters).sort_by("partition").to_pylist()
+    values = {"partition": partitions, "run": sorted(runs), "champion_run": sorted(runs)}
+    wanted = reduce(and_, (pc.field(column).isin(known) for column, known in values.items()))
+    rows = dataset(delta).to_table(columns=list(COLUMNS), filter=wanted).sort_by("partition").to_pylist()
     return {(row["group"], row["run"], row["champion_run"]): row for row in rows}
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.quiet_days import quiet
+from muster.storage.delta import dataset
 
 Row = Mapping[str, Any]
 
@@ -115,4 +116,4 @@ def partition_rows(context: PartitionContext, table: str) -> pa.Table:
     delta = context.store.open(table)
     if delta is None:
         raise not_judged(context, f"there is no table '{table}'")
-    return delta.to_pyarrow_table(filters=[("partition", "=", context.partition)])
+    return dataset(delta).to_table(filter=pc.field("partition") == context.partition)

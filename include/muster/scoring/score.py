@@ -20,6 +20,7 @@ from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, groups_of, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
 from muster.models.reader import Answers, Pack
+from muster.storage.delta import dataset
 from muster.storage.store import Store
 from muster.storage.tables import FEATURE_ERROR, PREDICTIONS
 from muster.workload.spec import Parent, Workload
@@ -167,7 +168,7 @@ def count_predictions(store: Store, partition: str) -> dict[str, Any]:
     table = store.open("predictions")
     if table is not None:
         of_partition = pc.field("partition") == partition
-        scanner = table.to_pyarrow_dataset().scanner(columns=["group", "fallback"], filter=of_partition)
+        scanner = dataset(table).scanner(columns=["group", "fallback"], filter=of_partition)
         for batch in scanner.to_batches():
             rows += batch.num_rows
             names.update(batch.column("group").unique().to_pylist())

@@ -1,4 +1,4 @@
-"""Write to Delta tables without Spark."""
+"""Read and write Delta tables without Spark."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow.fs import FileSystem, SubTreeFileSystem
 
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+
+def dataset(table: DeltaTable) -> ds.Dataset:
+    """Return a table's rows, whose files Arrow reads by a file system of its own.
+
+    That of delta-rs is written in Python: where a thread of Arrow's still closes a file as the process ends, it wants
+    the interpreter, and the process aborts (`terminate called without an active exception`), its work done or not.
+    """
+    filesystem, folder = FileSystem.from_uri(table.table_uri)
+    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(folder, filesystem))
 
 
 def created(store: Store, table: str, columns: pa.Schema) -> DeltaTable:

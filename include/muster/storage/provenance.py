@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from muster.storage.delta import created
+from muster.storage.delta import created, dataset
 from muster.storage.store import Store
 from muster.storage.tables import PROVENANCE, TABLES
 
@@ -83,7 +83,7 @@ def _facts(store: Store, table: str) -> Iterator[Fact]:
     delta = store.open("provenance")
     if delta is None:
         return
-    rows = delta.to_pyarrow_dataset().to_table(filter=pc.field("table") == table)
+    rows = dataset(delta).to_table(filter=pc.field("table") == table)
     for row in rows.sort_by("at").to_pylist():
         contents = {name: json.loads(row[name]) for name in ("content", "made_from")}
         yield Fact(table, row["slice"], row["files"], **contents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from muster.storage.delta import dataset
 from muster.storage.store import Store
 from muster.workload.windows import DateRange
 
@@ -20,6 +21,6 @@ def expected_groups(store: Store, version: int, days: DateRange) -> set[str]:
         return set()
     within = (ds.field("date") >= days.start) & (ds.field("date") < days.stop)
     names: set[str] = set()
-    for batch in table.to_pyarrow_dataset().to_batches(columns=["group"], filter=within):
+    for batch in dataset(table).to_batches(columns=["group"], filter=within):
         names.update(pc.unique(batch.column("group")).to_pylist())
     return names

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.ingest.names import names
+from muster.storage.delta import dataset
 from muster.storage.tables import observations_schema
 from muster.trial.group_keys import key_values
 from muster.workload.spec import Workload
@@ -26,10 +27,10 @@ def table_group(workload: Workload, table: DeltaTable, days: Collection[date], g
     Chosen by their keys, not by their own `group`: days that were ingested under other keys have another one. Of a
     column that is so new that the table does not have it yet the rows have no value.
     """
-    schema, dataset = observations_schema(workload), table.to_pyarrow_dataset()
-    there = [name for name in schema.names if name in dataset.schema.names]
+    schema, rows_there = observations_schema(workload), dataset(table)
+    there = [name for name in schema.names if name in rows_there.schema.names]
     own = [pc.field(key) == value for key, value in key_values(workload, group).items()]
-    rows = dataset.to_table(columns=there, filter=reduce(and_, own, pc.field("date").isin(list(days))))
+    rows = rows_there.to_table(columns=there, filter=reduce(and_, own, pc.field("date").isin(list(days))))
     for field in schema:
         if field.name not in there:
             rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
@@ -41,7 +42,7 @@ def table_group(workload: Workload, table: DeltaTable, days: Collection[date], g
 def table_groups(workload: Workload, table: DeltaTable, days: Collection[date]) -> set[str]:
     """Return all groups of the rows of `days`."""
     keys = list(workload.keys)
-    rows = table.to_pyarrow_dataset().to_table(columns=keys, filter=pc.field("date").isin(list(days)))
+    rows = dataset(table).to_table(columns=keys, filter=pc.field("date").isin(list(days)))
     return set(_names(workload, rows.group_by(keys).aggregate([])).to_pylist())
 
 
