@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from muster.die_with_parent import tied
+from muster_local import PROJECT
 
 CHECKS = (
     ("ruff", "check", "."),
     ("mypy",),
     ("lint-imports",),
 )
-"""What runs before pytest, side by side; each is configured in pyproject.toml."""
+"""What runs beside pytest; each is configured in pyproject.toml."""
 
 PREPARATION = ("python", "-m", "tests.preparation")
-"""What runs beside the checks for tests that start services."""
+"""What runs before tests that start services."""
 
 QUICK = ("-m", "not e2e and not slow and not spark")
 """pytest's options for the tests that start no service."""
@@ -34,36 +39,42 @@ def test(
     context: typer.Context,
     quick: Annotated[bool, typer.Option("--quick", help="Only the tests that start no service.")] = False,
 ) -> None:
-    """Run ruff, mypy and import-linter, then pytest with the arguments given."""
+    """Run pytest with the arguments given, and ruff, mypy and import-linter beside it."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from muster.settings import settings
     from muster_local.environment import toolchain
 
     env = toolchain(settings())
-    _check(CHECKS if quick else (*CHECKS, PREPARATION), env)
     chosen = [*(QUICK if quick else ()), *context.args]
     parallel = () if {"-n", "-x", "--pdb"} & set(chosen) else ("-n", QUICK_WORKERS if quick else WORKERS, *PARALLEL)
-    if code := _run(("pytest", *parallel, *SLOWEST, *chosen), env):
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        checks = {" ".join(command): pool.submit(_check, command, env) for command in CHECKS}
+        code = 0 if quick else _run(PREPARATION, env)
+        code = code or _run(("pytest", *parallel, *SLOWEST, *chosen), env)
+    for name, check in checks.items():
+        typer.echo(f"{name}: {'failed, as told above' if check.result() else 'passed'}")
+        code = code or check.result()
+    if code:
         raise typer.Exit(code)
 
 
-def _check(commands: Sequence[Sequence[str]], env: dict[str, str]) -> None:
-    """Run commands at the same time; print what each says, and end with the code of the first that fails."""
-    from concurrent.futures import ThreadPoolExecutor
+def _check(command: Sequence[str], env: dict[str, str]) -> int:
+    """Run a check and return its code; what it prints is told as soon as it has failed, in one piece."""
+    import subprocess
 
-    with ThreadPoolExecutor(len(commands)) as pool:
-        codes = list(pool.map(lambda command: _run(command, env), commands))
-    if failed := next((code for code in codes if code), 0):
-        raise typer.Exit(failed)
+    check = subprocess.run(_tied(command), cwd=PROJECT, env=env, capture_output=True, text=True)  # noqa: S603 - of ours
+    if check.returncode:
+        typer.echo(f"\n{' '.join(command)} failed:\n{check.stdout}{check.stderr}", err=True)
+    return check.returncode
 
 
 def _run(command: Sequence[str], env: dict[str, str]) -> int:
     import subprocess
-    import sys
-    from pathlib import Path
 
-    from muster.die_with_parent import tied
-    from muster_local import PROJECT
+    return subprocess.run(_tied(command), cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment
 
-    program = str(Path(sys.executable).with_name(command[0]))
-    # Tied: none goes on when this command is killed.
-    return subprocess.run(tied([program, *command[1:]]), cwd=PROJECT, env=env).returncode  # noqa: S603 - programs of this environment
+
+def _tied(command: Sequence[str]) -> list[str]:
+    """Return a command of this environment that ends when this process is killed."""
+    return tied([str(Path(sys.executable).with_name(command[0])), *command[1:]])
