@@ -48,6 +48,8 @@ def summary(context: Context, partition: str) -> Table:
         shown.add_row(name, _mean_and_median(metric, values))
     scored = f"{_count(store, 'predictions', partition):,}"
     shown.add_row("rows scored", reports.get("score", {}).get("skipped_because", scored))
+    if stale := reports.get("score", {}).get("features_out_of_date"):
+        shown.add_row("of features out of date", "; ".join(stale))
     shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
     shown.add_row("MLflow calls", f"{sum(report.get('mlflow_calls', 0) for report in reports.values()):,}")
     return shown

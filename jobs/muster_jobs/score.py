@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from muster.features.made_from import counted
+from muster.features.slices import out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 from muster.training.bins import balance
@@ -13,7 +15,11 @@ from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Score bucket by bucket; the rows go from the executors to the table, not through here."""
+    """Score bucket by bucket; the rows go from the executors to the table, not through here.
+
+    The features are taken as they were built: those of a slice's time suit the champion of its time. Where they are out
+    of date the result says why: a correction of their rows reaches the predictions only by way of `features`.
+    """
     try:
         scoring = prepare(job.context)
     except NoChampionThen as none:
@@ -21,7 +27,8 @@ def run(job: Job) -> dict[str, Any]:
     bins = balance(scoring.costs, job.bins)
     rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
-    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.champions.version}
+    stale = {"features_out_of_date": counted(out_of_date(job.context, scoring.days).values())}
+    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.champions.version, **stale}
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def test_counts_are_those_of_the_flights(airflow: Airflow, week: Week) -> None:
     assert results["evaluate"]["groups"] == len(week.ledger)
     assert results["score"]["rows"] == len(week.scored.rows)
     assert results["score"]["groups"] == week.scored.rows["group"].nunique()
+    assert results["score"]["features_out_of_date"] == {}
     assert results["promote"]["moved"] is True
 
 

@@ -83,6 +83,7 @@ def test_a_slice_is_promoted_and_scored_and_scored_again(
         "model_version": promoted["to_version"],
     }
     assert scored["mlflow_calls"] == 1
+    assert scored["features_out_of_date"] == {"nothing says what it was made from": 1}  # written by hand, above
     first = _predictions(served)
     _run(served, "score", declared, SPARK_REMOTE=spark_connect_server)
     assert _predictions(served).equals(first)
