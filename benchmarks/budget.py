@@ -9,10 +9,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figures import Figure
+from benchmarks.mlflow_server import mlflow_server
 from muster.settings import PROJECT, Settings
 from muster.settings.limits import CLASSES, CallRates
-from muster_local import local
-from muster_local.ports import free_ports
 from tests.mlflow_faults.running import proxy
 from tests.mlflow_faults.windows import busiest_second, used
 
@@ -22,14 +21,8 @@ PROCESSES = 8
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Hammer an MLflow server of its own through a counting proxy: a quarter of the time for each class of call."""
     seconds = 12 if quick else 60
-    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch:
-        home = Path(scratch) / "home"
-        own = settings.model_copy(update={"home": home, "mlflow_port": free_ports(1)[0], "mlflow_uri": ""})
-        try:
-            local.start(own, ["mlflow"])
-            times = _hammered(own, Path(scratch), seconds)
-        finally:
-            local.stop(own)
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_server(settings) as own:
+        times = _hammered(own, Path(scratch), seconds)
     return [figure for name in CLASSES for figure in _figures(name, times[name], seconds / len(CLASSES))]
 
 

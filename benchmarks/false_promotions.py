@@ -91,7 +91,7 @@ def simulated_group(number: int, algorithms: int, gain: float, gate: Gate, seed:
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure false promotions where nothing is better, then those and the power where a fifth of the groups is."""
-    groups, gate = 500 if quick else GROUPS, Gate(resamples=100 if quick else 200)
+    groups, gate = 100 if quick else GROUPS, Gate(resamples=100 if quick else 200)
     return [
         figure
         for algorithms in (1, 3)

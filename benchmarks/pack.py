@@ -53,10 +53,10 @@ REPEATS = 3
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure against an MLflow server of its own, so that nothing is left in the real one."""
-    sizes = (20, 200) if quick else (439, 10_000)
-    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings, Path(scratch)):
-        weeks = [[_week(Path(scratch) / f"{size}-{n}", size) for n in range(REPEATS)] for size in sizes]
-        alone = _a_model_a_group(1 if quick else REPEATS)
+    sizes, repeats = ((20, 200), 1) if quick else ((439, 10_000), REPEATS)
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings):
+        weeks = [[_week(Path(scratch) / f"{size}-{n}", size) for n in range(repeats)] for size in sizes]
+        alone = _a_model_a_group(repeats)
         scored = _scoring(Path(scratch) / "score", *((20, 200) if quick else (439, 10_000)))
     return [*_call_figures(sizes, weeks), *_log_figures(sizes[-1], weeks[-1], *alone), *scored]
 

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.mlflow_server import mlflow_server
 from muster import groups
 from muster.models.shards import ShardWriter, encode
 from muster.settings import Settings
@@ -25,8 +26,6 @@ from muster.storage.store import Store
 from muster.storage.tables import MODELS, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
-from muster_local import local
-from muster_local.ports import free_ports
 
 PARTITION = "2024-02-05"
 FEATURES = [f"x{number}" for number in range(8)]
@@ -34,19 +33,13 @@ BUCKETS = 16
 
 
 @contextmanager
-def mlflow_of_its_own(settings: Settings, home: Path) -> Iterator[None]:
-    """Start an MLflow server that this process then uses, and stop it."""
-    own = settings.model_copy(update={"home": home / "home", "mlflow_port": free_ports(1)[0], "mlflow_uri": ""})
-    try:
-        local.start(own, ["mlflow"])
+def mlflow_of_its_own(settings: Settings) -> Iterator[None]:
+    """Let this process use the benchmarks' MLflow server, as fast as it can: what is measured is the server."""
+    with mlflow_server(settings) as own:
         os.environ["MUSTER_MLFLOW_URI"] = own.mlflow_tracking_uri
-        os.environ["MUSTER_MLFLOW_BUDGET"] = json.dumps(
-            dict.fromkeys(CLASSES, 10_000)
-        )  # what is measured is the server
+        os.environ["MUSTER_MLFLOW_BUDGET"] = json.dumps(dict.fromkeys(CLASSES, 10_000))
         settings_of_process.cache_clear()
         yield
-    finally:
-        local.stop(own)
 
 
 def workload_of(name: str) -> Workload:

@@ -84,7 +84,7 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
                 "muster": lambda: _muster(job, count),
                 "pandas": lambda: _pandas(job, count),
             }
-            turns = _alternately(ways, repeats=1 if quick else 3)
+            turns = _alternately(ways, repeats=1, warm=False) if quick else _alternately(ways, repeats=3)
         job.spark.stop()
     return _figures(turns, count, settings.spark_cores)
 
@@ -107,10 +107,10 @@ def _figures(turns: dict[str, list[float]], count: int, cores: int) -> list[Figu
     ]
 
 
-def _alternately(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
-    """Return each way's seconds, turn by turn; all are warmed once, then take turns."""
+def _alternately(ways: dict[str, Callable[[], None]], repeats: int, warm: bool = True) -> dict[str, list[float]]:
+    """Return each way's seconds, turn by turn; all are warmed once, unless told otherwise, then take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(repeats + 1):
+    for turn in range(0 if warm else 1, repeats + 1):
         for name, way in ways.items():
             start = time.perf_counter()
             way()

@@ -76,12 +76,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheel]:
 
 @pytest.fixture(scope="module")
 def services(wheel: Wheel, shared: Shared, mlflow_server: str) -> dict[str, str]:
-    """What says where the services are: MLflow, and a Spark Connect server with Python workers of the wheel's own."""
+    """What says where the services are: MLflow, and a Spark Connect server with Python workers of the wheel's own.
+
+    The server's Java is the checkout's: for its jars there is an archive of classes (`tests/preparation.py`).
+    """
     own = shared.settings("wheel")
     home, ours = own.home.resolve(), environment(own)
     java = {"JAVA_HOME": ours["JAVA_HOME"], "MUSTER_HOME": str(home)}
     spark = {
-        "SPARK_HOME": str(wheel.packages / "pyspark"),
+        "SPARK_HOME": ours["SPARK_HOME"],
         "SPARK_NO_DAEMONIZE": "1",
         "PYSPARK_PYTHON": str(wheel.python),
     }

@@ -41,8 +41,8 @@ def _with_port(uri: str) -> dict[str, Any]:
     return {"host": host, "port": parts.port or {"https": 443}.get(parts.scheme, 80)}
 
 
-def update_connections(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> None:
-    """Bring Airflow's database up to the settings: `airflow` runs one of its commands.
+def update_connections(settings: Settings, home: Path, airflow: Callable[[list[str]], None]) -> bool:
+    """Bring Airflow's database up to the settings: `airflow` runs one of its commands; return whether it had to.
 
     Only what the settings call for differently than the last time is written, so an operator's edit stays until then.
     """
@@ -56,6 +56,7 @@ def update_connections(settings: Settings, home: Path, airflow: Callable[[list[s
         airflow(["connections", "import", "--overwrite", str(part)])
         _write(part, current)
         part.replace(file)
+    return bool(changed)
 
 
 def _write(file: Path, value: object) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -16,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from muster.settings import Settings
-from muster_local import airflow_connections, airflow_services, mlflow_server, passwords, process, spark_server
+from muster_local import airflow_services, mlflow_server, passwords, process, spark_server
+from muster_local.airflow_database import update_database
 from muster_local.environment import environment
 from muster_local.errors import AlreadyStarting
 from muster_local.service import Part, Service, Starter, runs
@@ -121,20 +120,8 @@ def _parts(settings: Settings, env: dict[str, str]) -> list[Part]:
     return [
         mlflow_server.part(settings),
         spark_server.part(settings, env),
-        airflow_services.part(settings, lambda: _database(settings, home, env)),
+        airflow_services.part(settings, lambda: update_database(settings, home, env)),
     ]
-
-
-def _database(settings: Settings, home: Path, env: dict[str, str]) -> None:
-    """Bring Airflow's database to this Airflow's schema, once a version, and to the settings' connections."""
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    done = home / "airflow" / f"migrated-{importlib.metadata.version('apache-airflow-core')}"
-    if not done.exists():
-        process.run("airflow-migrate", [airflow, "db", "migrate"], home=home, env=env)
-        done.touch()
-    airflow_connections.update_connections(
-        settings, home, lambda command: process.run("airflow-connections", [airflow, *command], home=home, env=env)
-    )
 
 
 @contextmanager

@@ -15,13 +15,21 @@ COMPILER = "org.codehaus.commons.compiler.samples.CompilerDemo"
 """Of Janino, by which Spark itself compiles queries: a Java without a compiler of its own is enough."""
 
 
-def confs(home: Path, hosts: Sequence[str]) -> dict[str, str]:
+def confs(hosts: Sequence[str]) -> dict[str, str]:
     """Return the configuration by which Spark's page answers to `hosts` only."""
     return {
-        "spark.driver.extraClassPath": str(_classes(home)),
         "spark.muster.KnownHosts.param.hosts": ",".join(hosts),
         "spark.ui.filters": "muster.KnownHosts",
     }
+
+
+def class_path(home: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable by which Spark finds the filter, after its own jars and what stands there already.
+
+    Before them, as `spark.driver.extraClassPath` is, Java would use no archive of Spark's classes (class-data sharing).
+    """
+    name = "SPARK_DIST_CLASSPATH"
+    return {name: os.pathsep.join(filter(None, [env.get(name), str(_classes(home))]))}
 
 
 def compile_filter(home: Path, env: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ def confs(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve()
     return {
         **delta_configuration(home, settings.spark_cores),
-        **spark_page.confs(home, known_hosts(settings)),
+        **spark_page.confs(known_hosts(settings)),
         "spark.connect.grpc.binding.address": settings.spark_address,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         # Work whose client died without closing (SIGKILL, a lost host) ends after this.
@@ -64,6 +64,7 @@ def part(settings: Settings, env: Mapping[str, str]) -> Part:
             Port(settings.spark_ui_port, "MUSTER_SPARK_UI_PORT", settings.spark_address),
         ],
         url=url,
+        env=spark_page.class_path(home, env),
     )
 
     def prepare() -> None:

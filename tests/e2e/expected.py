@@ -86,6 +86,7 @@ class Week:
         self.trained_from = self.judged_from - timedelta(days=windows["train"])
         self.ends = self.day + timedelta(days=year.declared["schedule"].get("every", 7))
         self._models: dict[str, Pipeline] = {}
+        self._gains: dict[str, np.ndarray] = {}
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
@@ -142,6 +143,14 @@ class Week:
         """Return the probability of a late arrival, a row each, by the group's model."""
         probabilities: np.ndarray = self.model(group).predict_proba(x)[:, 1]
         return probabilities
+
+    def gains(self, group: str, theirs: np.ndarray) -> np.ndarray:
+        """Return by how much the group's model ranks better than `theirs` on each resample; made once a group."""
+        if group not in self._gains:
+            sample, resamples = self.evaluation_sample(group), self.year.declared["gate"].get("resamples", 1000)
+            ours, own = self.score(group, sample.x), seed(group, self.year.declared)
+            self._gains[group] = gains(sample.y, ours, theirs, resamples, own)
+        return self._gains[group]
 
     def baseline(self, sample: Sample) -> np.ndarray:
         """Return the declared baseline's score of each row."""

@@ -34,12 +34,11 @@ def flights(declared: Declared) -> pd.DataFrame:
         rows[name] = weather[name].reindex(at).to_numpy()
     rows["built"] = planes["year"].reindex(rows["tailnum"]).to_numpy()
     clock = zip(rows["day"], rows["sched_dep_time"], strict=True)
-    rows["time"] = [datetime(day.year, day.month, day.day, at // 100, at % 100) for day, at in clock]
+    times = [datetime(day.year, day.month, day.day, at // 100, at % 100) for day, at in clock]
+    rows["time"] = times
     rows["group"] = rows["carrier"] + "," + rows["origin"] + "," + rows["dest"]
-    rows["row_id"] = [
-        f"{row.carrier},{row.flight},{row.origin},{row.dest},{row.time}"
-        for row in rows[["carrier", "flight", "origin", "dest", "time"]].itertuples()
-    ]
+    identity = (*(rows[name] for name in ("carrier", "flight", "origin", "dest")), times)
+    rows["row_id"] = [",".join(map(str, values)) for values in zip(*identity, strict=True)]
     above = declared["label"]["above"]
     rows["label"] = [math.nan if math.isnan(late) else float(late > above) for late in rows["arr_delay"]]
     fits = _in_range(rows, declared["columns"])
@@ -77,24 +76,29 @@ def with_parents(rows: pd.DataFrame, declared: Declared) -> pd.DataFrame:
 
 
 class Record:
-    """How many flights of a route were late, by day, and by day and hour of departure."""
+    """How many flights of a route were late before each day, of all hours of departure and of each."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        self._counts: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
-        for group, day, time, label in rows[["group", "day", "time", "label"]].itertuples(index=False):
-            if not math.isnan(label):
-                for key in ((group, day), (group, day, time.hour)):
-                    self._counts[key][0] += int(label)
-                    self._counts[key][1] += 1
+        self._first, last = rows["day"].min(), rows["day"].max()
+        counts: dict[Any, np.ndarray] = defaultdict(lambda: np.zeros((self._number(last) + 2, 2)))
+        known = rows[rows["label"].notna()]
+        for group, day, hour, label in zip(
+            known["group"], known["day"], known["time"].dt.hour, known["label"], strict=True
+        ):
+            for key in ((group,), (group, hour)):
+                counts[key][self._number(day) + 1] += (label, 1)
+        self._before = {key: of_day.cumsum(axis=0).tolist() for key, of_day in counts.items()}
 
     def late(self, group: str, day: date, days: int, before: float, *hour: int) -> float:
         """Return the share late on the `days` before `day`, four flights of share `before` added."""
-        late = flown = 0
-        for days_back in range(1, days + 1):
-            counts = self._counts.get((group, day - timedelta(days=days_back), *hour))
-            if counts:
-                late, flown = late + counts[0], flown + counts[1]
+        until, number = self._before.get((group, *hour)), self._number(day)
+        if until is None:
+            return before
+        late, flown = (to - since for to, since in zip(until[number], until[max(0, number - days)], strict=True))
         return (late + 4 * before) / (flown + 4)
+
+    def _number(self, day: date) -> int:
+        return (day - self._first).days
 
 
 def features(rows: pd.DataFrame, record: Record, declared: Declared) -> np.ndarray:

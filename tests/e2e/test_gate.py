@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, t
 from sklearn.metrics import roc_auc_score
 
 from tests.e2e.conftest import Read
-from tests.e2e.expected import Week, gains, seed
+from tests.e2e.expected import Week
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -115,13 +115,12 @@ def test_win_rates_are_those_of_a_loop_over_the_same_resamples(
 
 def some_resampled(read: Read, weeks: tuple[Week, Week], week: Week) -> Iterator[tuple[str, pd.Series, np.ndarray]]:
     """Yield ten judged groups, small and large, with the gain on each of their resamples."""
-    table, gate = decisions(read, week), week.year.declared["gate"]
+    table = decisions(read, week)
     judged = table[table["verdict"] != "hold"].sort_values(["against", "rows"])
     for group, row in judged.iloc[np.linspace(0, len(judged) - 1, 10).astype(int)].iterrows():
         sample = week.evaluation_sample(group)
         theirs = weeks[0].score(group, sample.x) if row["against"] == "champion" else week.baseline(sample)
-        own = seed(group, week.year.declared)
-        yield group, row, gains(sample.y, week.score(group, sample.x), theirs, gate.get("resamples", 1000), own)
+        yield group, row, week.gains(group, theirs)
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -1,10 +1,17 @@
-"""Airflow and MLflow on an address that other machines reach: nobody gets in without a password, and Muster does."""
+"""Airflow and MLflow on an address that other machines reach: nobody gets in without a password, and Muster does.
+
+And at last the one stack of these tests is seen to be healthy as a whole, crashes, and is gone after `down`.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +26,9 @@ from muster.mlflow import sign_in
 from muster.mlflow.client import connect
 from muster.settings import Settings
 from muster.settings import settings as settings_of_process
-from muster_local import local, passwords
+from muster_local import local, passwords, process
 from muster_local.airflow_api import Airflow, SignInRefused
+from muster_local.environment import environment
 from muster_local.ports import free_ports
 from tests.promotion.conftest import Line
 from tests.shared import settings_of
@@ -52,6 +60,13 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def server(exposed: Settings) -> Settings:
     local.start(exposed, ["mlflow"])
     return exposed
+
+
+@pytest.fixture(scope="module")
+def stack(server: Settings) -> Settings:
+    """The settings once all services are there; the last test takes them down."""
+    local.start(server)
+    return server
 
 
 @pytest.fixture
@@ -139,9 +154,9 @@ def test_the_password_is_in_no_command_line_and_no_log(signed_in: Settings) -> N
     login = sign_in.mlflow_login(signed_in)
     assert login is not None
     commands = []
-    for process in psutil.process_iter():
+    for one in psutil.process_iter():
         try:
-            commands.append(" ".join(process.cmdline()))
+            commands.append(" ".join(one.cmdline()))
         except psutil.Error:
             continue
     assert not [command for command in commands if login.password in command]
@@ -150,16 +165,38 @@ def test_the_password_is_in_no_command_line_and_no_log(signed_in: Settings) -> N
     assert not [file for file in logs if login.password in file.read_text(errors="replace")]
 
 
-def test_airflow_asks_for_the_password_that_was_made_for_this_home(exposed: Settings) -> None:
-    local.start(exposed, ["airflow"])
-    login = passwords.airflow_login(exposed)
+def test_airflow_asks_for_the_password_that_was_made_for_this_home(stack: Settings) -> None:
+    login = passwords.airflow_login(stack)
     assert login is not None
     with pytest.raises(SignInRefused, match="requires a password"):
-        Airflow(exposed.airflow_url).has_dag("flight_delays.train")
+        Airflow(stack.airflow_url).has_dag("flight_delays.train")
     with pytest.raises(SignInRefused, match="refuses the password of 'admin'"):
-        Airflow(exposed.airflow_url, login._replace(password="wrong")).has_dag("flight_delays.train")
-    assert not Airflow(exposed.airflow_url, login).has_dag("no_such_dag")
+        Airflow(stack.airflow_url, login._replace(password="wrong")).has_dag("flight_delays.train")
+    assert not Airflow(stack.airflow_url, login).has_dag("no_such_dag")
     assert login.file.stat().st_mode & 0o777 == 0o600
-    assert passwords.airflow_login(exposed) == login
-    for log in (exposed.home / "logs").iterdir():
+    assert passwords.airflow_login(stack) == login
+    for log in (stack.home / "logs").iterdir():
         assert login.password not in log.read_text(errors="replace")
+
+
+def test_all_services_are_healthy_together_and_down_leaves_nothing_after_a_crash(stack: Settings) -> None:
+    states = local.status(stack)
+    assert [state.healthy for state in states] == [True] * 6
+    assert (stack.home / "airflow" / "secret").stat().st_mode & 0o777 == 0o600
+
+    began = time.monotonic()
+    local.start(stack)
+    assert time.monotonic() - began < 5
+    assert [state.pid for state in local.status(stack)] == [state.pid for state in states]
+
+    # The scheduler dies without a word, its children live on, and the records are lost.
+    scheduler = next(state for state in states if state.service == "airflow-scheduler")
+    os.kill(scheduler.pid or 0, signal.SIGKILL)
+    for record in (stack.home / "run").glob("*.json"):
+        record.unlink()
+    down = [sys.executable, "-m", "muster_local", "down"]
+    first = subprocess.run(down, env=environment(stack), capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    assert list(process.processes_of_home(stack.home.resolve())) == []
+    again = subprocess.run(down, env=environment(stack), capture_output=True, text=True)
+    assert again.stdout == "Nothing was running.\n"

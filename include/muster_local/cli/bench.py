@@ -7,6 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -45,9 +48,10 @@ def bench(
             raise UnknownName("benchmark", name, known)
     about = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "quick": quick, **machine()}
     results = []
-    for name in names or known:
-        sys.stderr.write(f"{name}...\n")
-        results.append(run(name, quick))
+    with _mlflow_server_for_all():
+        for name in dict.fromkeys(names or known):
+            sys.stderr.write(f"{name}...\n")
+            results.append(run(name, quick))
     if as_json:
         typer.echo(json.dumps({**about, "benchmarks": results}, indent=1))
     else:
@@ -59,6 +63,20 @@ def bench(
 def benchmarks() -> list[str]:
     """Return the files of `benchmarks/` that define `run`, by name."""
     return [file.stem for file in sorted(FOLDER.glob("[a-z]*.py")) if _defines_run(file)]
+
+
+@contextmanager
+def _mlflow_server_for_all() -> Iterator[None]:
+    """Name the home of an MLflow server that the first benchmark to need one starts; stop it at the end."""
+    from muster_local import local
+
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as home:
+        os.environ["MUSTER_BENCH_HOME"] = home
+        try:
+            yield
+        finally:
+            del os.environ["MUSTER_BENCH_HOME"]
+            local.stop(settings().model_copy(update={"home": Path(home)}))
 
 
 def run(name: str, quick: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from muster_local import local
 from muster_local.cli import bench, main
 
 RUNS = """\"\"\"A made-up question: how fast is nothing.\"\"\"
@@ -22,6 +23,13 @@ from benchmarks.figures import NeedsStack
 
 def run(settings, quick=False):
     raise NeedsStack("the moon is not up")
+"""
+HOME = """\"\"\"Where an MLflow server would be.\"\"\"
+import os
+from benchmarks.figures import Figure
+
+def run(settings, quick=False):
+    return [Figure(os.environ["MUSTER_BENCH_HOME"], 1, "home")]
 """
 Bench = Callable[..., tuple[int, str, str]]
 
@@ -103,3 +111,14 @@ def test_unknown_name_is_one_line_and_code_2(run_bench: Bench) -> None:
 def test_file_without_run_is_no_benchmark(run_bench: Bench) -> None:
     _, out, _ = run_bench("--json", data="ROWS = 3")
     assert [result["name"] for result in json.loads(out)["benchmarks"]] == ["runs"]
+
+
+def test_all_share_the_home_of_an_mlflow_server_that_is_stopped_at_the_end(
+    run_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[Path] = []
+    monkeypatch.setattr(local, "stop", lambda settings: stopped.append(settings.home))
+    _, out, _ = run_bench("one", "two", "one", "--json", one=HOME, two=HOME)
+    homes = [result["figures"][0]["name"] for result in json.loads(out)["benchmarks"]]
+    assert homes == [str(stopped[0])] * 2
+    assert not stopped[0].exists()
