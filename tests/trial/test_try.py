@@ -206,13 +206,15 @@ def test_an_unknown_group_is_told_its_nearest(home: Any) -> None:
     assert "of 4 groups the nearest are: 'north,1', 'north,2'" in err
 
 
-@pytest.mark.parametrize(("group", "problem"), [("north", "write one value a key"), ("*,1", "pools the rows of other")])
+@pytest.mark.parametrize(
+    ("group", "problem"), [("north", "write one value a key"), ("*,1", "pools the rows"), ('x"*",*', "pools the rows")]
+)
 def test_what_is_no_group_of_its_own_is_refused(home: Any, group: str, problem: str) -> None:
     code, _, err = home.run(group=group)
     assert (code, problem in err, err.count("\n")) == (2, True, 1)
 
 
-@pytest.mark.parametrize("group", ['"x,*,y",1', '"*",1'])
+@pytest.mark.parametrize("group", ['"x,*,y",1', '"*",1', '"*""",1', 'x"*",1'])
 def test_a_key_with_a_star_is_a_value_like_any_other(home: Any, group: str) -> None:
     code, _, err = home.run(group=group)
     assert (code, "no row of group" in err) == (2, True)
