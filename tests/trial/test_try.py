@@ -382,6 +382,19 @@ def test_a_function_that_ends_the_process_is_told_like_any_error(home: Any) -> N
     assert (code, "function 'features' raised SystemExit: 3" in err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("own", "line"),
+    [
+        ("\nraise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
+        ("\ndef deliver(landed):\n    raise SystemExit(0)\n", "function 'deliver' raised SystemExit: 0\n  trains.py:"),
+    ],
+)
+def test_own_code_that_ends_the_process_anywhere_else_is_told_too(home: Any, own: str, line: str) -> None:
+    home.declare(code=lambda code: code + own)
+    code, out, err = home.run()
+    assert (code, out, line in err) == (1, "", True)
+
+
 def test_a_partition_with_nothing_to_judge_on_is_held(home: Any) -> None:
     trial = home.tried("--partition", "2024-02-19")
     assert (trial["windows"]["evaluate"]["rows"], trial["decision"]["verdict"]) == (0, "hold")
