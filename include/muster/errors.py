@@ -46,6 +46,10 @@ class MusterError(Exception):
     """Whether a retry may succeed although nothing is put right: a job that fails by it is worth another try."""
 
 
+class Stopped(SystemExit):
+    """Raised where a signal ends this process, to be told from code of one's own that ends it."""
+
+
 class WorkloadError(MusterError):
     """Raised when a workload's YAML does not hold: every problem at once, with its dotted path."""
 

@@ -42,12 +42,12 @@ def main(
         write_result({"until": spent.until.isoformat(), "why": spent.why}, arguments.result)
         print(f"later: {spent}", file=sys.stderr)  # noqa: T201 - the log's last line gives the reason
         sys.exit(os.EX_TEMPFAIL)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever ends the process, a job without a result has failed
         sys.exit(_failed(error))
     write_result({**counts, **measured}, arguments.result)
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: BaseException) -> int:
     """Print what failed as the log's last line, after a traceback where nobody foresaw it; return the exit code."""
     known = known_failure(error)
     if known is None:

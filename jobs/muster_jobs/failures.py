@@ -87,7 +87,7 @@ class CannotAccess(MusterError):
         super().__init__(f"{problem}; see to it, then run it again")
 
 
-def known_failure(error: Exception) -> MusterError | None:
+def known_failure(error: BaseException) -> MusterError | None:
     """Return an error as one that says what to do, None for one that nobody has foreseen."""
     if isinstance(error, MusterError):
         return error
@@ -110,7 +110,7 @@ def known_failure(error: Exception) -> MusterError | None:
     return _of_the_server(error, text)
 
 
-def _of_the_server(error: Exception, text: str) -> MusterError | None:
+def _of_the_server(error: BaseException, text: str) -> MusterError | None:
     if not _is_of_spark(error):
         return None
     if RESTARTED in text or _lost_server():
@@ -118,7 +118,7 @@ def _of_the_server(error: Exception, text: str) -> MusterError | None:
     return TakenOver() if INTERRUPTED in text else None
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """Return an unforeseen error's class and first lines, those of a worker's where it was raised there."""
     raised = _raised_in_a_worker(str(error))
     name, text = raised or (type(error).__name__, str(error))

@@ -117,6 +117,15 @@ def test_a_model_that_raises_is_held_and_the_others_go_on(bucket: Any) -> None:
     }
 
 
+def test_a_model_that_ends_the_process_is_held(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(*_: Any) -> None:
+        raise SystemExit(0)
+
+    monkeypatch.setattr("muster.evaluation.model_scores.scores", leave)
+    bucket.add("a", bucket.model(1.0))
+    assert bucket.judge()["a"]["reason"] == "the candidate could not score: SystemExit"
+
+
 def test_the_best_of_several_algorithms_is_judged(bucket: Any) -> None:
     bucket.add("a", {"contrary": bucket.model(-1.0), "right": bucket.model(1.0)})
     bucket.add("b", {"contrary": bucket.model(1.0), "right": bucket.model(-1.0)}, champion=bucket.model(-1.0))

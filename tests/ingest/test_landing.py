@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from muster.context import Context
+from muster.errors import Stopped
 from muster.ingest.landing import NoLanding, land, landed_days
 from muster.storage.store import Store
 from muster.workload.load import load_workload
+from muster.workload.own_code import OwnCodeFailed
 from muster.workload.spec import Workload
 
 DECLARED = """
@@ -88,10 +90,20 @@ def test_the_same_rows_give_the_same_bytes(folder: Path) -> None:
 
 def test_a_delivery_that_breaks_leaves_whole_files_only_and_is_taken_up_again(folder: Path) -> None:
     store = Store(str(folder / "store"), "made")
-    with pytest.raises(RuntimeError, match="upstream is gone"):
+    with pytest.raises(OwnCodeFailed, match=r"'breaks' raised RuntimeError: upstream is gone\n  made.py:17, in breaks"):
         land(Context(declared(folder, "breaks"), folder, store))
     assert [day.isoformat() for day in landed_days(store)] == ["2024-01-01"]
     assert land(Context(declared(folder, "deliver"), folder, store)).written == 1
+
+
+def test_a_delivery_that_ends_the_process_is_an_error_and_a_signal_is_none(folder: Path) -> None:
+    code = "def leaves(landed):\n    raise SystemExit(0)\n\ndef is_stopped(landed):\n    raise Stopped(143)\n"
+    (folder / "made.py").write_text(f"from muster.errors import Stopped\n{OWN}{code}")
+    store = Store(str(folder / "store"), "made")
+    with pytest.raises(OwnCodeFailed, match="'leaves' raised SystemExit: 0"):
+        land(Context(declared(folder, "leaves"), folder, store))
+    with pytest.raises(Stopped):
+        land(Context(declared(folder, "is_stopped"), folder, store))
 
 
 def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:

@@ -184,12 +184,13 @@ def test_an_attempt_that_another_one_stopped_says_so_in_one_line_and_is_not_trie
     ("error", "line"),
     [
         (KeyError("delay"), "KeyError: 'delay'"),
+        (SystemExit(0), "SystemExit: 0"),
         (of_worker("KeyError: 'delay'"), "KeyError: 'delay'"),
         (OfSpark("[TABLE_OR_VIEW_NOT_FOUND] no\nmore"), "OfSpark: [TABLE_OR_VIEW_NOT_FOUND] no more"),
     ],
 )
 def test_what_nobody_has_foreseen_has_its_traceback_and_ends_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, line: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, line: str
 ) -> None:
     def fail(_: Job) -> dict[str, Any]:
         raise error

@@ -35,6 +35,7 @@ DECLARED = {
 OWN_FILE = """
 import functools
 import os
+import sys
 import threading
 
 import numpy
@@ -50,6 +51,10 @@ from tests.training.own import Threshold
 
 def logistic(strength=1.0):
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength))
+
+
+def leaving():
+    sys.exit(0)
 
 
 def bad_threshold():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ class Threshold(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.cut = cut
 
     def fit(self, features: Any, labels: Any) -> Threshold:
+        if self.cut == "exit":
+            sys.exit(0)
         if isinstance(self.cut, str):
             raise TypeError("cut is no number")
         self.classes_ = np.unique(labels)
@@ -40,3 +43,11 @@ class Needy(Threshold):
 
     def fit(self, features: Any, labels: Any) -> Needy:
         raise ValueError("not a single row is of the needed kind")
+
+
+class Loose(Threshold):
+    """Takes any parameter, and cannot be created without one of them."""
+
+    def __init__(self, needed: float, **others: Any) -> None:
+        super().__init__()
+        self.needed = needed

@@ -87,6 +87,12 @@ def test_a_random_state_that_is_set_stays(factory: Callable[[Any], EstimatorFact
         ({"xgboost.XGBClassifier": {"nonsense": 3}}, '{ "nonsense" } are not used'),
         ("xgboost.XGBRegressor", "gives no scores"),
         ({"tests.training.own.Threshold": {"cut": "high"}}, "cut is no number"),
+        (
+            {"tests.training.own.Threshold": {"cut": "exit"}},
+            "ends the process, SystemExit: 0 (own.py:20, in fit: sys.exit(0))",
+        ),
+        (":leaving", "cannot be created with {}: SystemExit: 0 (made.py:23, in leaving: sys.exit(0))"),
+        ({"tests.training.own.Loose": {"other": 1}}, 'cannot be created with {"other": 1}: TypeError: '),
         ({"tests.training.own.Threshold": {"cuts": 1}}, "has no parameter 'cuts'; it has: cut"),
         (":bad_threshold", "The 'C' parameter of LogisticRegression must be"),
     ],
@@ -98,6 +104,23 @@ def test_what_cannot_work_is_refused_before_any_fit(
         factory(estimator)
     assert [path for path, _ in refused.value.problems] == ["algorithms.one.0"]
     assert problem in str(refused.value)
+
+
+def test_a_module_of_ones_own_that_raises_is_told_with_its_line(
+    factory: Callable[[Any], EstimatorFactory], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "acme_broken_step.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(str(folder))
+    with pytest.raises(WorkloadError, match=r"acme_broken_step\.py', line 1, cannot be imported: ZeroDivisionError"):
+        factory("acme_broken_step.Mine")
+
+
+def test_a_value_to_search_that_ends_the_process_is_told_with_the_line(
+    declare: Callable[..., Workload], folder: Path
+) -> None:
+    algorithm = {"steps": "tests.training.own.Threshold", "search": {"grid": {"cut": [0.1, "exit"]}}}
+    with pytest.raises(WorkloadError, match=r"grid\.cut: ends the process, SystemExit: 0 \(own\.py:20, in fit"):
+        estimator_factories(context_of(declare(algorithms={"one": algorithm}), folder))
 
 
 @pytest.mark.parametrize(

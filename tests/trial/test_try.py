@@ -206,13 +206,15 @@ def test_an_unknown_group_is_told_its_nearest(home: Any) -> None:
     assert "of 4 groups the nearest are: 'north,1', 'north,2'" in err
 
 
-@pytest.mark.parametrize(("group", "problem"), [("north", "write one value a key"), ("*,1", "pools the rows of other")])
+@pytest.mark.parametrize(
+    ("group", "problem"), [("north", "write one value a key"), ("*,1", "pools the rows"), ('x"*",*', "pools the rows")]
+)
 def test_what_is_no_group_of_its_own_is_refused(home: Any, group: str, problem: str) -> None:
     code, _, err = home.run(group=group)
     assert (code, problem in err, err.count("\n")) == (2, True, 1)
 
 
-@pytest.mark.parametrize("group", ['"x,*,y",1', '"*",1'])
+@pytest.mark.parametrize("group", ['"x,*,y",1', '"*",1', '"*""",1', 'x"*",1'])
 def test_a_key_with_a_star_is_a_value_like_any_other(home: Any, group: str) -> None:
     code, _, err = home.run(group=group)
     assert (code, "no row of group" in err) == (2, True)
@@ -378,6 +380,19 @@ def test_a_function_that_ends_the_process_is_told_like_any_error(home: Any) -> N
     home.declare(code=lambda code: code + "\ndef features(rows):\n    raise SystemExit(3)\n")
     code, _, err = home.run()
     assert (code, "function 'features' raised SystemExit: 3" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("own", "line"),
+    [
+        ("\nraise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
+        ("\ndef deliver(landed):\n    raise SystemExit(0)\n", "function 'deliver' raised SystemExit: 0\n  trains.py:"),
+    ],
+)
+def test_own_code_that_ends_the_process_anywhere_else_is_told_too(home: Any, own: str, line: str) -> None:
+    home.declare(code=lambda code: code + own)
+    code, out, err = home.run()
+    assert (code, out, line in err) == (1, "", True)
 
 
 def test_a_partition_with_nothing_to_judge_on_is_held(home: Any) -> None:

@@ -17,9 +17,13 @@ WORKLOAD = Workload.model_construct(name="made")
 OWN = '''
 """A docstring."""
 import acme_effect
+import acme_limits
 import numpy as np
 from acme_features.late import late
+from datetime import date
 
+LIMIT = 5
+SIZE = 6
 SCALE = 2.0
 OTHER = 3.0
 TABLE = {}
@@ -58,12 +62,14 @@ def features(rows):
 
 
 def _scaled(rows):
+    """Scale, but not by OTHER."""
     # a comment
+    rows = rows.query("date > @LIMIT and date < @acme_limits.HIGH")[globals()["SIZE"]]
     return rows * SCALE
 
 
 def deliver(landed):
-    return OTHER
+    return OTHER, acme_limits, date
 '''
 
 
@@ -74,6 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("VALUE = 1\n")
     (tmp_path / "lib" / "acme_effect.py").write_text("X = 1\n")
+    (tmp_path / "lib" / "acme_limits.py").write_text("HIGH = 1\n")
     (package / "late.py").write_text("from .deep import hours\n\n\ndef late(rows):\n    return hours(rows)\n")
     (package / "deep.py").write_text("import pandas\n\n\ndef hours(rows):\n    return rows\n")
     (package / "apart.py").write_text("X = 1\n")
@@ -103,6 +110,8 @@ COUNTS = [
     ("made.py", "late(_scaled", "late(1 + _scaled"),
     ("made.py", "rows * SCALE", "rows + SCALE"),
     ("made.py", "SCALE = 2.0", "SCALE = 2.5"),
+    ("made.py", "LIMIT = 5", "LIMIT = 6"),
+    ("made.py", "SIZE = 6", "SIZE = 7"),
     ("made.py", '["a"] = 1', '["a"] = 2'),
     ("made.py", "RATES.append(1)", "RATES.append(2)"),
     ("made.py", "SAME += [5]", "SAME += [6]"),
@@ -112,6 +121,7 @@ COUNTS = [
     ("lib/acme_features/late.py", "hours(rows)", "hours(rows) + 1"),
     ("lib/acme_features/__init__.py", "VALUE = 1", "VALUE = 2"),
     ("lib/acme_effect.py", "X = 1", "X = 2"),
+    ("lib/acme_limits.py", "HIGH = 1", "HIGH = 2"),
     (DEEP, "return rows", "return rows + 1"),
 ]
 COUNTS_NOT = [
@@ -119,7 +129,8 @@ COUNTS_NOT = [
     ("made.py", "SCALE = 2.0", "SCALE  =  2.0\n\n"),
     ("made.py", "A docstring", "Another"),
     ("made.py", "OTHER = 3.0", "OTHER = 4.0"),
-    ("made.py", "return OTHER", "return None"),
+    ("made.py", "return OTHER", "return 1, OTHER"),
+    ("made.py", "from datetime import date", "from pandas import Timestamp as date"),
     ("made.py", "import numpy as np", "import scipy as np"),
     ("lib/acme_features/apart.py", "X = 1", "X = 2"),
 ]

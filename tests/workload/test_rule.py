@@ -7,9 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from muster.context import Context
+from muster.ingest.landed_files import TextBlock
+from muster.ingest.row_checks import check_rows
 from muster.storage.store import Store
 from muster.workload.checks import rules
 from muster.workload.rule import Rule, parse_rule
@@ -124,6 +128,46 @@ def test_columns_that_cannot_be_compared_are_told_at_load(rule: str, problem: st
 @pytest.mark.parametrize("rule", RULES.values())
 def test_columns_of_one_kind_can_be_compared(rule: str) -> None:
     assert problems(rule) == []
+
+
+LIMIT, ID = 2**63, 1_704_700_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("rule", "left", "right", "holds"),
+    [
+        ("a < b", 2**53, 2**53 + 1, True),
+        ("a == b", ID, ID + 100, False),
+        ("a <= b + 1", 2**53 + 2, 2**53, False),
+        ("a <= b + 1", 2**53 + 1, 2**53, True),
+        ("a < b - 0.5", ID, ID + 1, True),
+        ("a < b - 1.5", ID, ID + 1, False),
+        ("a < b + 1", LIMIT - 1, LIMIT - 1, True),
+        ("a < b + 1", LIMIT - 1, -LIMIT, False),
+        ("a > b - 1", -LIMIT, LIMIT - 1, False),
+        ("a >= b - 1", -LIMIT, -LIMIT, True),
+    ],
+)
+def test_whole_numbers_are_compared_exactly(rule: str, left: int, right: int, holds: bool) -> None:
+    parsed = Rule(**parse_rule(rule))
+    assert parsed.holds(np.array([left]), np.array([right])).tolist() == [holds]
+
+
+def test_whole_numbers_and_times_stay_exact_from_the_text_on() -> None:
+    columns = DECLARED["columns"] | {"all": "int?"}
+    exact = {"fewer": "lots < all", "due": "asked == due"}
+    declared = Workload.model_validate({**DECLARED, "columns": columns, "rules": exact})
+    rows = [
+        {"lots": "9007199254740992", "all": "9007199254740993"},
+        {"lots": "9007199254740993", "all": "9007199254740993"},
+        {"asked": "9999-12-31T00:00:00", "due": "9999-12-31"},
+        {"asked": "9999-12-31T00:00:00.000001", "due": "9999-12-31"},
+        {"lots": "1"},
+    ]
+    landed = [{"pair": "a", "at": f"2024-01-05T06:0{number}:00", **row} for number, row in enumerate(rows)]
+    texts = pa.RecordBatch.from_pylist(landed, pa.schema([(name, pa.string()) for name in columns]))
+    reasons = check_rows(declared, DAY, [TextBlock(texts, [])])["reason"].to_pylist()
+    assert reasons == [None, "fewer", None, "due", None]
 
 
 def test_a_row_is_refused_by_the_name_of_the_first_rule_that_it_breaks(store: Store) -> None:

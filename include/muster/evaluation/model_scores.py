@@ -78,7 +78,7 @@ def stored_scores(
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
     except BytesMissing:
         raise
-    except Exception as error:  # whatever a model's own code raises stays its own group's matter
+    except (Exception, SystemExit) as error:  # whatever a model's own code raises stays its own group's matter
         log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
         raise ScoringFailed(f"the {role} could not score: {type(error).__name__}") from error
     if (problem := unusable_reason(values, measure, gives_probabilities(model))) is not None:

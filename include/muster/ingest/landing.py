@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from muster.context import Context
 from muster.errors import MusterError, bounded
 from muster.storage.store import Store
 from muster.workload.functions import function
+from muster.workload.own_code import own_code
 
 SUFFIX = ".csv.gz"
 """A landed file is `<date>.csv.gz`: UTF-8, a header line, one row an observation."""
@@ -74,6 +76,7 @@ def land(context: Context) -> LandingReport:
     Raises:
         NoLanding: when the workload declares none: with the folder that its files belong in.
         FunctionNotFound: when what it declares is not there.
+        OwnCodeFailed: when it raises: with the line.
     """
     workload, store = context.workload, context.store
     if not workload.landing:
@@ -81,7 +84,7 @@ def land(context: Context) -> LandingReport:
     target = Path(store.landing())
     target.mkdir(parents=True, exist_ok=True)
     landed, written = landed_days(store), 0
-    for day, rows in function(workload, context.folder, workload.landing)(frozenset(landed)):
+    for day, rows in _delivered(context, frozenset(landed)):
         if day in landed:
             continue
         text = rows.to_csv(index=False, columns=list(workload.columns), lineterminator="\n")
@@ -92,3 +95,10 @@ def land(context: Context) -> LandingReport:
         landed.add(day)
         written += 1
     return LandingReport(target, written, len(landed))
+
+
+def _delivered(context: Context, landed: frozenset[date]) -> Iterator[tuple[date, Any]]:
+    reference = context.workload.landing
+    deliver = function(context.workload, context.folder, reference)
+    with own_code(context.workload, context.folder, reference):
+        yield from deliver(landed)

@@ -17,7 +17,6 @@ from muster.ingest.repeats import repeats
 from muster.ingest.values import values
 from muster.storage.tables import DATE, STRING, observations_schema
 from muster.workload.column import ColumnType
-from muster.workload.rule import MICROSECONDS
 from muster.workload.spec import Workload
 
 Wrong = Iterator[tuple[str, np.ndarray]]
@@ -117,9 +116,9 @@ def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mappin
     for name, column in columns.items():
         with np.errstate(invalid="ignore"):
             if column.low is not None:
-                yield f"{name}: below {column.low:g}", _comparable(typed[name], column.type) < column.low
+                yield f"{name}: below {column.low:g}", _floats(typed[name]) < column.low
             if column.high is not None:
-                yield f"{name}: above {column.high:g}", _comparable(typed[name], column.type) > column.high
+                yield f"{name}: above {column.high:g}", _floats(typed[name]) > column.high
     # A row of another day would be replaced with another day than its own.
     midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
     since = typed[workload.time].cast(pa.int64())
@@ -146,18 +145,20 @@ def _mask(condition: pa.Array) -> np.ndarray:
 
 
 def _comparable(values: pa.Array, kind: ColumnType) -> np.ndarray:
-    """Return values as rules compare them: numbers as floats, times and dates as floats of microseconds."""
-    unit = 1.0
+    """Return values as rules compare them, times and dates as microseconds; whatever where one is missing."""
     match kind:
-        case "timestamp":
-            values = values.cast(pa.int64())
+        case "int" | "timestamp":
+            values = values.cast(pa.int64()).fill_null(0)
         case "date":
-            values, unit = values.cast(pa.int32()), MICROSECONDS["d"]
-        case "string" | "bool":
-            same: np.ndarray = values.to_numpy(zero_copy_only=False)
-            return same
+            values = pc.multiply(values.cast(pa.int32()).cast(pa.int64()), _MICROSECONDS_A_DAY).fill_null(0)
+    comparable: np.ndarray = values.to_numpy(zero_copy_only=False)
+    return comparable
+
+
+def _floats(values: pa.Array) -> np.ndarray:
+    """Return numbers as 64-bit floats, as limits are; NaN where one is missing."""
     floats: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return floats * unit
+    return floats
 
 
 def _texts_of_refused(texts: Sequence[pa.RecordBatch], reason: pa.ChunkedArray) -> pa.ChunkedArray:

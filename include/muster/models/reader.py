@@ -249,7 +249,7 @@ class Pack:
         """
         try:
             predicted, problem = scores(model, features), "not finite"
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if self.about["fallback"] == "error":
                 error.add_note(f"while scoring with the model of group '{group}'")
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import pickle
@@ -21,7 +20,8 @@ from muster.training.estimator import EstimatorFactory, StepFactory
 from muster.training.parameters import first_fit, parameter_problem, unknown_parameter
 from muster.training.search import grid_problems
 from muster.workload.algorithm import Algorithm, Step
-from muster.workload.functions import PREFIX, FunctionNotFound, function
+from muster.workload.functions import PREFIX, FunctionNotFound, NotImportable, function, imported_module
+from muster.workload.own_code import own_files, place_of
 from muster.workload.spec import Workload
 
 SCORE_METHODS = ("predict_proba", "score_samples", "decision_function")
@@ -74,6 +74,7 @@ class _Problem(Exception):
 
 
 def _step_factory(context: Context, step: Step) -> StepFactory:
+    workload = context.workload
     create = _own_function(context, step) if ":" in step.name else _class(step)
     known = _parameters(create)
     for name in step.params:
@@ -83,9 +84,10 @@ def _step_factory(context: Context, step: Step) -> StepFactory:
             raise _Problem(f"has no parameter '{name}'; did you mean '{meant}'?")
     try:
         estimator = create(**step.params)
-    except Exception as error:
-        params = json.dumps(step.params, default=str)
-        raise _Problem(f"cannot be created with {params}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        params, place = json.dumps(step.params, default=str), place_of(error, *own_files(workload, context.folder))
+        where = f" ({place})" if place else ""
+        raise _Problem(f"cannot be created with {params}: {type(error).__name__}: {error}{where}") from error
     if not hasattr(estimator, "fit"):
         raise _Problem(f"gives a {type(estimator).__name__}, which is no estimator: it has no method 'fit'")
     unseeded, unlimited = tuple(_unset(estimator, "random_state")), tuple(_unlimited(estimator))
@@ -104,7 +106,9 @@ def _class(step: Step) -> Callable[..., Any]:
     if not module_name:
         raise _Problem("write the class with its module, 'sklearn.linear_model.LogisticRegression'")
     try:
-        estimator_class = getattr(importlib.import_module(module_name), name, None)
+        estimator_class = getattr(imported_module(module_name), name, None)
+    except NotImportable as error:
+        raise _Problem(str(error)) from error
     except ImportError as error:
         raise _Problem(f"its module cannot be imported: {error}") from error
     if not inspect.isclass(estimator_class):
@@ -151,7 +155,7 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
         raise _Problem("is not the last step, yet it has no method 'transform'")
     try:
         stored = pickle.dumps(estimator, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _Problem(f"its estimator cannot be pickled: {error}") from error
     if any(isinstance(part, str) and part.startswith(PREFIX) for _, part, _ in pickletools.genops(stored)):
         raise _Problem(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from muster.workload.own_code import place_of
+
 ROWS = 40
 """Of the made data that an estimator is fitted to where its library checks no parameter without data."""
 NOT_TAKEN = re.compile(r"unknown|unrecogni[sz]ed|not used|unused", re.IGNORECASE)
@@ -33,7 +35,7 @@ def parameter_problem(estimator: Any, columns: int, other: Callable[[], Any]) ->
                 # Not public, yet the only check of scikit-learn's own that needs no data.
                 part._validate_params()
     except ValueError as error:
-        return _first_line(error)
+        return first_line(error)
     if all(hasattr(part, "_parameter_constraints") for part in parts if isinstance(part, BaseEstimator)):
         return None
     problem = first_fit(estimator, columns)
@@ -41,7 +43,7 @@ def parameter_problem(estimator: Any, columns: int, other: Callable[[], Any]) ->
         return None
     try:
         return problem if first_fit(other(), columns) is None else None
-    except Exception:  # it has parameters without a default
+    except (Exception, SystemExit):  # it has parameters without a default
         return None
 
 
@@ -61,8 +63,8 @@ def first_fit(estimator: Any, columns: int) -> str | None:
         with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(printed):
             warnings.simplefilter("always")
             estimator.fit(features, labels)
-    except Exception as error:
-        return _first_line(error)
+    except (Exception, SystemExit) as error:
+        return first_line(error)
     return next((line for line in _lines(printed, warned) if NOT_TAKEN.search(line)), None)
 
 
@@ -79,8 +81,13 @@ def _lines(printed: io.StringIO, warned: Collection[warnings.WarningMessage]) ->
         yield from (line for line in str(warning.message).splitlines() if line.strip())
 
 
-def _first_line(error: Exception) -> str:
-    """Return an error's message; of one that comes with a trace of C++, what stands before it."""
+def first_line(error: BaseException) -> str:
+    """Return an error's message; of one that comes with a trace of C++, what stands before it.
+
+    The end of the process has none that tells anything, so it is told with the line that wanted it.
+    """
+    if isinstance(error, SystemExit):
+        return f"ends the process, SystemExit: {error} ({place_of(error)})"
     return " ".join(str(error).partition("\nStack trace:")[0].split()) or type(error).__name__
 
 
@@ -91,5 +98,8 @@ def unknown_parameter(create: Callable[..., Any], name: str) -> str | None:
     """
     if not (isinstance(create, type) and issubclass(create, BaseEstimator)):
         return None
-    known = list(create().get_params())
+    try:
+        known = list(create().get_params())
+    except (Exception, SystemExit):  # it has parameters without a default
+        return None
     return None if name in known else next(iter(difflib.get_close_matches(name, known, 1, 0.8)), None)

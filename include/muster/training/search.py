@@ -14,7 +14,7 @@ from muster.errors import bounded
 from muster.evaluation.metrics import METRICS, value
 from muster.evaluation.verdict import unusable_reason
 from muster.models.reader import gives_probabilities, scores
-from muster.training.parameters import parameter_problem
+from muster.training.parameters import first_line, parameter_problem
 from muster.workload.algorithm import Search
 
 ONE_CLASS = "not searched: one class in every fold"
@@ -92,5 +92,5 @@ def _rejection(estimator: Any, columns: int, name: str, value: Any) -> str | Non
     try:
         candidate = clone(estimator).set_params(**{name: value})
         return parameter_problem(candidate, columns, lambda: clone(estimator))
-    except Exception as error:
-        return " ".join(str(error).split())
+    except (Exception, SystemExit) as error:
+        return first_line(error)

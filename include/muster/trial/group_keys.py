@@ -33,8 +33,9 @@ def canonical_group(workload: Workload, text: str) -> str:
         texts = ()
     if len(texts) != len(workload.keys):
         raise NotAGroup(workload, text)
-    # In a group's own name the value * is between quotes.
-    if texts.count(groups.WILDCARD) > text.count(f'"{groups.WILDCARD}"'):
+    # A value * stands between quotes, and there two quotes are one: so csv itself tells it from a parent's wildcard.
+    marked = groups.values(text.replace(groups.WILDCARD, f'{groups.WILDCARD}""'))
+    if any(pair == (groups.WILDCARD, f'{groups.WILDCARD}""') for pair in zip(texts, marked, strict=True)):
         raise ParentGroup(text)
     return groups.name(texts)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,6 @@ import pyarrow.compute as pc
 from muster import groups
 from muster.champions.in_store import champion_in_store
 from muster.context import PartitionContext
-from muster.errors import MusterError
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
@@ -25,12 +23,11 @@ from muster.training.estimator import EstimatorFactory
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
 from muster.training.outcome_tables import ledger_rows, models_rows
 from muster.trial.group_observations import GroupObservations, observe
-from muster.trial.own_code import OwnCodeFailed, own_files, place_of
 from muster.trial.point_in_time import PointInTime, check_point_in_time
 from muster.workload.functions import function
+from muster.workload.own_code import own_code, own_files, place_of
 from muster.workload.windows import DateRange, PartitionWindows
 
-T = TypeVar("T")
 Row = dict[str, Any]
 
 
@@ -76,8 +73,9 @@ def try_group(context: PartitionContext, group: str) -> Trial:
     own = function(workload, context.folder, workload.features.function)
     plan = fit_plan(context)
     observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
-    features = _located(context, lambda: compute(workload, own, observed.rows, windows.run))
-    checked = _located(context, lambda: check_point_in_time(workload, own, observed.rows, features))
+    with own_code(workload, context.folder, workload.features.function):
+        features = compute(workload, own, observed.rows, windows.run)
+        checked = check_point_in_time(workload, own, observed.rows, features)
     champion = champion_in_store(context, group)
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
         training, fits, decision = _train_and_judge(context, plan, features, Path(scratch), champion)
@@ -87,16 +85,6 @@ def try_group(context: PartitionContext, group: str) -> Trial:
         factory.name: place for factory in factories if (place := _failure_place(context, plan, factory, features))
     }
     return Trial(group, windows, observed, features, checked, training, fits, failed_at, decision)
-
-
-def _located(context: PartitionContext, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except MusterError:
-        raise
-    except (Exception, SystemExit) as error:
-        reference, files = context.workload.features.function, own_files(context.workload, context.folder)
-        raise OwnCodeFailed(reference, error, files) from error
 
 
 def _train_and_judge(

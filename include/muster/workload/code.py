@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import re
 from pathlib import Path
 
 from muster.workload.algorithm import Step
@@ -12,13 +13,16 @@ from muster.workload.functions import FunctionNotFound
 from muster.workload.own_modules import OwnModule, is_own, module_file, own_modules, with_packages
 from muster.workload.spec import Workload
 
+_NAME = re.compile(r"[^\W\d]\w*")
+
 
 def code_digest(workload: Workload, folder: Path, reference: str) -> str:
     """Return a digest of the function `reference` and of all code of one's own that it uses; nothing of it is run.
 
-    That is: what the function names in its module, and what that names, and whole modules that any of it imports, if
-    they are one's own. Comments, blank lines and the file's other functions make no difference. Packages that were
-    installed from elsewhere do not count, nor do files that the function reads.
+    That is: what the function names in its module, also within a text (`rows.query("kg > @LIMIT")`), and what that
+    names, and whole modules that any of it imports, if they are one's own. Comments, blank lines and the file's other
+    functions make no difference. Packages that were installed from elsewhere do not count, nor do files that the
+    function reads, nor what it names by a text that is put together while it runs.
 
     Raises:
         FunctionNotFound: when the file that defines it is missing, or is no Python.
@@ -28,9 +32,9 @@ def code_digest(workload: Workload, folder: Path, reference: str) -> str:
     if file is None:  # a package without source: the name is all there is
         return hashlib.sha256(reference.encode()).hexdigest()
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(file.read_bytes(), str(file))
         used = _used(tree, name)
-        own = own_modules([*_packages(module), *used, *_imported_for_effect(tree)], module)
+        own = own_modules([*_packages(module), *used, *_imported_unnamed(tree, used)], module)
         modules = [f"{own_name}: {ast.dump(ast.parse(text))}" for own_name, (_, text) in sorted(own.items())]
     except (OSError, SyntaxError, ValueError) as error:
         raise FunctionNotFound(reference, str(file), str(error)) from error
@@ -79,23 +83,43 @@ def _packages(module: str) -> list[ast.Import]:
 def _used(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return the statements of a module that bind `name` or what those use, in the module's order.
 
-    A statement that does more than to bind names (a call, a loop) may change anything, so it always counts.
+    A statement that does more than to bind names (a call, a loop) may change anything, so it always counts. A name in a
+    text does not count as an import's: `date` is sooner a column.
     """
     binds = {number: _bound(statement) for number, statement in enumerate(tree.body)}
+    imported = {name for number, bound in binds.items() if _is_import(tree.body[number]) for name in bound or ()}
     names, used = {name}, set[int]()
     while True:
         chosen = {number for number, bound in binds.items() if bound is None or bound & names}
         if chosen == used:
             return [tree.body[number] for number in sorted(used)]
         used = chosen
-        names |= {item.id for number in used for item in ast.walk(tree.body[number]) if isinstance(item, ast.Name)}
+        for number in used:
+            names |= _named(tree.body[number]) | (_named_in_texts(tree.body[number]) - imported)
 
 
-def _imported_for_effect(tree: ast.Module) -> list[ast.stmt]:
-    """Return the imports of which the module uses no name: they are there for what the imported module does."""
-    named = {item.id for item in ast.walk(tree) if isinstance(item, ast.Name)}
-    imports = [statement for statement in tree.body if isinstance(statement, ast.Import | ast.ImportFrom)]
-    return [statement for statement in imports if not named & (_bound(statement) or set())]
+def _imported_unnamed(tree: ast.Module, used: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the imports of which the module's code uses no name: they are there for what the imported module does.
+
+    Those too that a text of `used` may mean.
+    """
+    named = _named(tree) - {name for statement in used for name in _named_in_texts(statement)}
+    return [statement for statement in tree.body if _is_import(statement) and not named & (_bound(statement) or set())]
+
+
+def _is_import(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+def _named(node: ast.AST) -> set[str]:
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+
+
+def _named_in_texts(node: ast.AST) -> set[str]:
+    """Return what may be a name within texts, `kg > @LIMIT`; not those that stand alone, as a function's docs do."""
+    alone = {id(item.value) for item in ast.walk(node) if isinstance(item, ast.Expr)}
+    texts = [item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and id(item) not in alone]
+    return {name for text in texts if isinstance(text, str) for name in _NAME.findall(text)}
 
 
 def _bound(statement: ast.stmt) -> set[str] | None:

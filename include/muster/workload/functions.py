@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from muster.errors import MusterError
+from muster.workload.own_modules import module_file, with_packages
 from muster.workload.spec import Workload
 
 PREFIX = "muster_workload_"
@@ -28,7 +29,7 @@ class FunctionNotFound(MusterError):
 
 
 class NotImportable(FunctionNotFound):
-    """Raised when the file that a function is in raises while it is imported: nobody knows what it defines."""
+    """Raised when a file raises while it is imported, or ends the process: nobody knows what it defines."""
 
     def __init__(self, file: str, error: BaseException) -> None:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
@@ -43,7 +44,7 @@ def own_module(workload: Workload, folder: Path) -> ModuleType:
 
     Raises:
         FunctionNotFound: when the file is missing.
-        NotImportable: when it raises.
+        NotImportable: when it raises, or ends the process.
     """
     path, module_name = folder / f"{workload.name}.py", PREFIX + workload.name
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -59,9 +60,27 @@ def own_module(workload: Workload, folder: Path) -> ModuleType:
     try:
         # Not by the loader: what it cached counts as fresh where a change left the file's size and second as they were.
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the workload's own code
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise NotImportable(str(path), error) from error
+    return module
+
+
+def imported_module(name: str) -> ModuleType:
+    """Import a module, its packages first, as Python does.
+
+    Raises:
+        ImportError: when there is none.
+        NotImportable: when its file, or that of a package, raises or ends the process.
+    """
+    for package in with_packages(name):
+        try:
+            module = importlib.import_module(package)
+        except (Exception, SystemExit) as error:
+            file = module_file(package)
+            if file is None and isinstance(error, ImportError):
+                raise
+            raise NotImportable(str(file or package), error) from error
     return module
 
 
@@ -70,11 +89,11 @@ def function(workload: Workload, folder: Path, reference: str) -> Callable[..., 
 
     Raises:
         FunctionNotFound: saying where it was looked for.
-        NotImportable: when the workload's own file raises.
+        NotImportable: when the file that it is in raises, or ends the process.
     """
     module_name, _, attribute = reference.rpartition(":")
     try:
-        module = importlib.import_module(module_name) if module_name else own_module(workload, folder)
+        module = imported_module(module_name) if module_name else own_module(workload, folder)
     except ImportError as error:
         raise FunctionNotFound(reference, module_name, str(error)) from error
     own_function = getattr(module, attribute, None)

@@ -39,7 +39,7 @@ def own_modules(nodes: Iterable[ast.AST], module: str) -> dict[str, OwnModule]:
         file = module_file(name) if name not in own and is_own(name, module) else None
         if file is not None:
             own[name] = OwnModule(str(file), file.read_bytes())
-            waiting |= imported([ast.parse(own[name].text)], name)
+            waiting |= imported([ast.parse(own[name].text, own[name].file)], name)
     return own
 
 
@@ -78,10 +78,13 @@ def is_own(module: str, root: str = "") -> bool:
 
 
 def module_file(module: str) -> Path | None:
-    """Return the source file of a module without importing more than its packages; None without one."""
+    """Return the source file of a module without importing more than its packages; None without one.
+
+    There is none to find where a package raises, or ends the process: whoever imports the module is told.
+    """
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, AttributeError, ValueError):
+    except (Exception, SystemExit):
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None

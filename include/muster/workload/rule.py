@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from muster.printable import cell
 
 Comparison = Literal["<=", ">=", "==", "!=", "<", ">"]
@@ -19,7 +21,7 @@ COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-MICROSECONDS = {"s": 1e6, "min": 60e6, "h": 3_600e6, "d": 86_400e6}
+MICROSECONDS = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 """What a unit of time is worth: times are compared in microseconds, dates too."""
 
 MAX_WIDTH = 400
@@ -42,14 +44,25 @@ class Rule:
     plus: float = 0.0
     unit: Literal["s", "min", "h", "d"] | None = None
 
-    def holds(self, left: Any, right: Any) -> Any:
-        """Compare two columns of values, of any engine whose columns add and compare.
+    def holds(self, left: np.ndarray, right: np.ndarray) -> Any:
+        """Compare two columns of values: numbers, text or truth values as they are, times and dates as microseconds.
 
-        Numbers come as 64-bit floats, times and dates as such floats of microseconds, text and truth values as they
-        are: then every engine finds the same.
+        Two of whole numbers are compared exactly, a whole one beside a float as 64-bit floats.
         """
-        amount = self.plus * MICROSECONDS[self.unit] if self.unit else self.plus
-        return COMPARE[self.comparison](left, right + amount if amount else right)
+        amount = round(self.plus * MICROSECONDS[self.unit]) if self.unit else self.plus
+        if not amount:
+            return COMPARE[self.comparison](left, right)
+        if left.dtype == right.dtype == np.int64:
+            return COMPARE[self.comparison](_difference(left, right), amount)
+        return COMPARE[self.comparison](left, right + amount)
+
+
+def _difference(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return `left - right`; where that is more than 64 bits hold, the nearest that they do, far beyond any amount."""
+    difference = left - right
+    overflowed = ((left ^ right) & (left ^ difference)) < 0
+    limits = np.iinfo(np.int64)
+    return np.where(overflowed, np.where(left < 0, limits.min, limits.max), difference)
 
 
 def parse_rule(text: object) -> object:

@@ -139,14 +139,15 @@ def _print_addresses(settings: Settings, console: Console) -> None:
 def _exit_when_stopped() -> None:
     """End this command, once, when the user or the system stops it; whoever has something to stop then does so."""
     import signal
-    import sys
+
+    from muster.errors import Stopped
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(stopped_by: int, _: object) -> None:
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
-        sys.exit(128 + stopped_by)
+        raise Stopped(128 + stopped_by)
 
     for number in signals:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under nohup

@@ -49,7 +49,7 @@ class MlflowRefused(MusterError):
         super().__init__(f"MLflow refused a call: {first[:500]}; put that right in MLflow, then run this again")
 
     @classmethod
-    def of(cls, error: Exception) -> MlflowRefused | None:
+    def of(cls, error: BaseException) -> MlflowRefused | None:
         """Return an error of MLflow's client as Muster's; None for any other. Imports nothing."""
         exceptions = sys.modules.get("mlflow.exceptions")
         return cls(error) if exceptions and isinstance(error, exceptions.MlflowException) else None
