@@ -180,6 +180,16 @@ class VersionGone(MusterError):
         )
 
 
+class FileGone(MusterError):
+    """Raised when the stored model of a group's version is in MLflow no more, though the version is."""
+
+    def __init__(self, name: str, version: str, file: str) -> None:
+        super().__init__(
+            f"the file '{file}' of version {version} of the registered model '{name}' is gone in MLflow; put it back, "
+            f"or roll back to another version"
+        )
+
+
 class NotReady(MusterError):
     """Raised when a registered version does not become ready."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from muster.champions.alias import position
-from muster.champions.errors import AliasMoved, ForeignVersion, NameTaken, NotVouched, VersionGone
+from muster.champions.errors import AliasMoved, FileGone, ForeignVersion, NameTaken, NotVouched, VersionGone
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import RESTORED, champion_before, last_row_of, promotion_of, same
@@ -37,6 +37,9 @@ from muster.promotion.rollback_plan import (
 
 CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
 """What the journal says of a model, repeated by the move back to it."""
+
+UNSOUND = (CorruptModel, FileGone, ForeignVersion, NameTaken, NotVouched, VersionGone)
+"""What is wrong with a version that is not gone back to."""
 
 
 class Scope(NamedTuple):
@@ -205,7 +208,7 @@ def _checked(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -
         for step in plan.steps:
             try:
                 steps.append(_sound(context, step, moves[str(step.unit.group)], folder))
-            except (ForeignVersion, NameTaken, NotVouched, VersionGone, CorruptModel, _OtherFeatures) as error:
+            except (*UNSOUND, _OtherFeatures) as error:
                 problems[step.unit.group] = str(error)
     if problems:
         text = bounded(f"'{group}': {why}" for group, why in problems.items())
