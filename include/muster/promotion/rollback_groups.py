@@ -17,7 +17,7 @@ from muster.champions.lineage import RESTORED, champion_before, last_row_of, pro
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
-from muster.champions.unrecorded import check_none_unrecorded
+from muster.champions.unrecorded import check_all_recorded
 from muster.champions.versions import of_move, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
@@ -66,10 +66,12 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
         why = f"each group has versions of its own, so version '{version}' goes with exactly one group"
         raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
     moves = {group: journal.of_group(group) for group in sorted(journal.groups)}
+    unknown = set(groups) - moves.keys()
+    if unknown or not groups:  # a group's own way back needs no other group's moves
+        check_all_recorded(context.store, journal)
     if not moves:
-        check_none_unrecorded(context)
         raise CannotRollBack(workload.name, "there is no champion yet")
-    if unknown := set(groups) - moves.keys():
+    if unknown:
         raise NoSuchGroups(unknown, "alias_journal")
     plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
     if against not in (None, plan.against):
