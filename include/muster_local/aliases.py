@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from muster.champions.errors import AliasGone, AliasMoved
-from muster.champions.misplaced import misplaced
+from muster.champions.misplaced import Misplaced, misplaced
 from muster.mlflow.budget import waiting_at_most
 from muster.settings import Settings
 from muster.storage.store import Store
@@ -22,12 +21,12 @@ class AliasState:
     """What MLflow tells of the champions; `problem` says why it tells nothing."""
 
     problem: str | None = None
-    wrong: Mapping[str, list[AliasGone | AliasMoved]] = field(default_factory=dict)
+    wrong: Mapping[str, list[Misplaced]] = field(default_factory=dict)
     """Workload -> what is wrong with its alias, or with those of its groups."""
 
 
 def alias_state(settings: Settings, workloads: Collection[str]) -> AliasState:
-    """Return which aliases of the workloads that have a champion are elsewhere; never an error, as of Airflow."""
+    """Return which aliases of workloads are not where their journals say; never an error, as of Airflow."""
     if workloads and not settings.mlflow_uri and not local.lives(settings, "mlflow"):
         return AliasState(f"MLflow is not running: {BY_JOURNAL}")
     try:

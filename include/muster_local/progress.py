@@ -57,6 +57,11 @@ class Progress:
         return self.partitions.get("score")
 
     @property
+    def promoted(self) -> bool:
+        """Whether it may have a champion: its journal says so, or, should that be lost, a promotion came to its end."""
+        return self.champion is not None or "promote" in self.partitions
+
+    @property
     def judged_since(self) -> bool:
         """Whether the predictions of the last scored partition are of before what it came to since."""
         return any(item.again and item.partition == self.scored for item in self.waiting)

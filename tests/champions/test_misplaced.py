@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.store.entities.paged_list import PagedList
 
 from muster.champions import alias
 from muster.champions import misplaced as module
+from muster.champions.errors import JournalGone
 from muster.champions.journal import Journal, Move
 from muster.champions.misplaced import misplaced
 from muster.champions.names import model_names
 from muster.champions.units import Unit
+from muster.champions.unrecorded import check_all_recorded
 from muster.storage.store import Store
 
 
@@ -29,6 +31,8 @@ class Registry:
 
     at: dict[str, str | None]
     calls: list[str] = field(default_factory=list)
+    groups: dict[str, str] = field(default_factory=dict)
+    """Whose models are tagged with their group."""
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         self.calls.append("alias")
@@ -38,7 +42,8 @@ class Registry:
 
     def search_registered_models(self, filter_string: str, max_results: int, page_token: str | None) -> Any:
         self.calls.append(filter_string)
-        models = [RegisteredModel(name, aliases=[]) for name in sorted(self.at)]
+        tags = {name: [RegisteredModelTag("muster.group", group)] for name, group in self.groups.items()}
+        models = [RegisteredModel(name, aliases=[], tags=tags.get(name)) for name in sorted(self.at)]
         for model in models:
             model._aliases = {"Champion": version} if (version := self.at[model.name]) else {}
         begin = int(page_token or 0)
@@ -62,7 +67,6 @@ def journalled(store: Store, units: list[Unit], version: str, made: bool = True)
 
 def test_a_packs_alias_that_was_removed_or_moved_is_told_with_the_way_back(tmp_path: Path, registry: Registry) -> None:
     store, unit = Store(str(tmp_path), "flights"), Unit("flights", "flights")
-    assert (misplaced(store), registry.calls) == ([], [])
     journalled(store, [unit], "3")
     registry.at["flights"] = "3"
     assert misplaced(store) == []
@@ -98,3 +102,32 @@ def test_groups_own_aliases_are_searched_page_by_page_and_not_asked_for_one_by_o
     assert "rollback fx --group 'BB2'' puts it back" in str(gone)
     assert "rollback fx --group 'DD4' --to 3' puts it back" in str(moved)
     assert registry.calls == ["tags.`muster.workload` = 'fx'"] * 3
+
+
+def test_without_a_journal_one_search_tells_whether_there_is_a_champion(tmp_path: Path, registry: Registry) -> None:
+    store = Store(str(tmp_path), "flights")
+    registry.at = {"flights": None}
+    assert misplaced(store) == []
+    registry.at = {"flights": "3"}
+    [error] = misplaced(store)
+    assert (error.short, "has no move of it" in str(error)) == ("Champion is not journalled", True)
+    assert registry.calls == ["tags.`muster.workload` = 'flights'"] * 2
+
+
+@pytest.mark.parametrize("keeps_capitals", [True, False])
+def test_a_group_that_the_journal_does_not_know_is_missed_whatever_the_registry_makes_of_capitals(
+    tmp_path: Path, registry: Registry, keeps_capitals: bool
+) -> None:
+    store, names = Store(str(tmp_path), "fx"), model_names("fx", ["AA1", "BB2"])
+    kept = {group: name if keeps_capitals else name.lower() for group, name in names.items()}
+    registry.groups, registry.at = {name: group for group, name in kept.items()}, dict.fromkeys(kept.values(), "3")
+    journalled(store, [Unit("fx", names["AA1"], "AA1")], "3")
+    with pytest.raises(JournalGone, match=f"'{names['BB2']}'"):
+        check_all_recorded(store, Journal(store))
+    [error] = misplaced(store)
+    assert f"'{names['BB2']}'" in str(error)
+
+    before = Journal(store)  # which another process's first promotion comes after
+    journalled(store, [Unit("fx", names["BB2"], "BB2")], "3")
+    check_all_recorded(store, before)
+    assert misplaced(store) == []

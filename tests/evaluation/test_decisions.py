@@ -43,6 +43,19 @@ def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
         reconcile(rows, ledger("a", "b"))
 
 
+def test_corrupt_models_of_several_groups_own_champions_are_named_with_all_their_versions() -> None:
+    rows = decisions(
+        *(
+            {"group": group, "reason": CORRUPT_CHAMPION, "champion_version": at}
+            for group, at in zip("ab", "72", strict=True)
+        )
+    )
+    with pytest.raises(
+        CorruptChampion, match=r"champion version 2, 7: the models of 2 groups .* 'a', 'b'; .*roll back"
+    ):
+        reconcile(rows, ledger("a", "b"))
+
+
 def test_candidates_that_are_not_what_was_trained_refuse_the_run_and_are_named_in_one_line() -> None:
     rows = decisions({"group": "a\nb", "reason": CORRUPT_CANDIDATE, "run": "r1"}, {"group": "b", "run": "r1"})
     with pytest.raises(CorruptCandidates, match=r"run r1: the models of 1 groups .*: 'a\\nb'; nothing was decided"):

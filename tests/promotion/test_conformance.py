@@ -6,6 +6,7 @@ Some run on the real MLflow server too: a promotion and a rollback, each as a wh
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,11 +15,16 @@ from typing import Any
 import pytest
 
 from muster.champions import alias, opened
-from muster.champions.errors import ALIAS, AliasGone, AliasMoved, JournalGone, MoveUnderWay
+from muster.champions.errors import ALIAS, AliasGone, AliasMoved, JournalGone, MoveUnderWay, NotVouched
 from muster.champions.journal import Journal
+from muster.champions.misplaced import misplaced
 from muster.champions.opened import opponents
+from muster.champions.versions import numbered
 from muster.errors import UnknownName
+from muster.evaluation.decisions import CorruptChampion
+from muster.mlflow.budget import count
 from muster.mlflow.client import connect
+from muster.models.loading import CorruptModel
 from muster.promotion import promote as promotion
 from muster.promotion import rollback
 from muster.promotion.approval import Approval, NeedsApproval
@@ -29,6 +35,7 @@ from muster.scoring.score import CannotScore, NoChampionThen, prepare, score_buc
 from muster.settings import settings
 from muster_jobs import score
 from muster_jobs.job import Job
+from tests.promotion import tampering
 from tests.promotion.conftest import Killed, Line, dying
 from tests.registry.remembered import remembered
 from tests.registry.which import ON_BOTH, ON_REAL
@@ -385,15 +392,70 @@ def test_a_lost_journal_is_no_lack_of_a_champion_and_comes_back(registry: Regist
     for stage in stages:
         with pytest.raises(JournalGone, match=r"alias_journal.* has no move of it: restore that table"):
             stage()
+    shown = [str(error) for error in misplaced(registry.store)]  # so does `status`
+    names = [unit.name for unit in {registry.unit(group) for group in (A, B, C)}]
+    assert len(shown) == len(names)
+    assert all(any(f"'{name}' is Champion, but alias_journal" in text for text in shown) for name in names)
     table.with_name("away").rename(table)
     assert registry.slopes(registry.third, A, B, C) == [2.0, 1.0, 1.0]
+    assert misplaced(registry.store) == []
+
+
+def test_an_older_copy_of_the_journal_is_refused_until_what_came_since_is_promoted_again(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """As `docs/operations.md` says: B's first champion and A's second are later than the copy."""
+    registry.week(registry.first, {A: "promote", B: "reject", C: "promote"}, 1.0)
+    registry.promote(registry.first)
+    table = Path(registry.store.table("alias_journal"))
+    copy = shutil.copytree(table, tmp_path / "copy")
+    judged = registry.judged(A="1", B=None)
+    run = registry.week(registry.second, {A: "promote", B: "promote"}, 2.0, judged)
+    registry.promote(registry.second)
+    assert registry.slopes(registry.third, A, B, C) == [2.0, 2.0, 1.0]
+    registry.week(registry.third, {A: "promote"}, 3.0, registry.judged(A="2"))
+    shutil.rmtree(table)
+    copy.rename(table)
+
+    pack = registry.workload.registry == "pack"
+    stages: list[Callable[[], Any]] = [
+        lambda: opponents(registry.at(registry.third)),
+        lambda: registry.slopes(registry.third, C),
+        lambda: registry.promote(registry.third),
+        *([] if pack else [lambda: registry.plan(), lambda: registry.plan(None, [B])]),
+    ]
+    for stage in stages:
+        with pytest.raises(
+            (JournalGone, NotVouched, AliasMoved), match=r"has no move of it|knows of no move of the alias"
+        ):
+            stage()
+    assert [error.short for error in misplaced(registry.store)] == (
+        ["Champion was moved"] if pack else ["Champion was moved", "Champion is not journalled"]
+    )
+
+    if not pack:
+        connect().delete_registered_model_alias(registry.unit(B).name, ALIAS)
+    assert registry.roll_back(None, [] if pack else [A])["to_version"] == "1"
+    assert registry.slopes(registry.third, A, B, C) == [1.0, 0.0, 1.0]
+    registry.decide(registry.second, run, {A: "promote", B: "promote"}, judged)
+    assert registry.promote(registry.second)["moved"]
+    assert registry.slopes(registry.third, A, B, C) == [2.0, 2.0, 1.0]
+    assert misplaced(registry.store) == []
+
+
+def test_that_the_journal_knows_all_champions_costs_one_call_however_many_groups_there_are(grouped: Line) -> None:
+    registry = Registry(grouped.root, grouped.declared, grouped.name)
+    registry.two_weeks()
+    before = count()
+    assert opponents(registry.at(registry.third)) is not None
+    assert count() - before == 1
 
 
 def test_where_nobody_was_ever_champion_nothing_is_missed(registry: Registry) -> None:
     other = Registry(registry.root, registry.declared, f"{registry.name}_2")
     registry.two_weeks()
     for line in (other, Registry(registry.root, registry.declared)):
-        assert opponents(line.at(line.third)) is None
+        assert (opponents(line.at(line.third)), misplaced(line.store)) == (None, [])
         with pytest.raises(CannotRollBack, match="there is no champion yet"):
             line.plan()
 
@@ -420,6 +482,58 @@ def test_who_puts_a_removed_champion_back_has_chosen_no_other_models_than_the_pa
     run = registry.week(registry.second, {A: "promote", B: "reject"}, 3.0, registry.judged(A="1", B="1"))
     assert registry.promote(registry.second)["moved"]
     assert (registry.moves[-1]["run"], registry.moves[-1]["cause"]) == (run, "gate")
+
+
+@pytest.mark.parametrize("what", ["alias", "version"])
+def test_what_was_promoted_is_so_still_once_its_champion_was_removed_and_put_back(
+    registry: Registry, what: str
+) -> None:
+    registry.two_weeks()
+    first = registry.promote(registry.second)
+    _remove(registry, what)
+    registry.roll_back("2", [] if registry.workload.registry == "pack" else [A])
+    rows = registry.moves
+    again = registry.promote(registry.second)
+    names = ("moved", "reason", "from_version", "promoted", "kept", "groups", "stay")
+    assert {name: again[name] for name in names} == {name: first[name] for name in names}
+    assert again["to_version"] in (registry.position(A), None)
+    assert registry.moves == rows
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_models_that_the_gate_has_replaced_may_come_back_whoever_put_them_back_before(
+    registry: Registry, removed: bool
+) -> None:
+    registry.two_weeks()
+    if removed:
+        _remove(registry, "alias")
+        registry.roll_back("2", [] if registry.workload.registry == "pack" else [A])
+    registry.week(registry.second, {A: "promote", B: "reject"}, 3.0, registry.judged(A="1", B="1"))
+    assert registry.promote(registry.second)["moved"]
+    registry.week(registry.second, {A: "promote"}, 2.0, registry.judged(A="1"))  # another run, the same bytes
+    assert registry.promote(registry.second)["moved"]
+    assert registry.slopes(registry.second, A) == [2.0]
+
+
+def test_a_champion_whose_file_is_gone_is_named_with_its_group_and_not_gone_back_to(
+    registry: Registry, stack_home: Path
+) -> None:
+    for partition, slope, against in ((registry.first, 1.0, None), (registry.second, 2.0, "1")):
+        registry.week(partition, {A: "promote", B: "promote"}, slope, registry.judged(A=against, B=against))
+        registry.promote(partition)
+    pack, unit = registry.workload.registry == "pack", registry.unit(B)
+    lost = numbered(unit, "1", registry.journal.of(unit), registry.store)
+    folder = lost.folder(registry.store) if pack else next(stack_home.rglob(Path(lost.place).name))
+    for file in folder.rglob("*.bin"):
+        file.unlink()
+    with pytest.raises(CorruptModel, match=r"group 'B,X' .* or roll back"):
+        registry.slopes(registry.first, B)
+    with pytest.raises(CorruptChampion, match=r"champion version 1: .* 'B,X'; nothing was decided: .* or roll back"):
+        tampering.readers(registry)["evaluate"]()
+    why = "No such file or directory: .*shard-000.bin" if pack else "'B,X': the file .* of version 1 .* is gone"
+    with pytest.raises(CannotRollBack, match=why):
+        registry.plan("1", [] if pack else [B])
+    assert registry.slopes(registry.third, B) == [2.0]
 
 
 @ON_BOTH

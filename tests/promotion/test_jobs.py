@@ -105,4 +105,5 @@ def test_the_calls_that_executors_make_are_counted(
     assert promoted["mlflow_calls"] > promoted["executors_mlflow_calls"] >= 20
     scored = _run(grouped, "score", declared_grouped, SPARK_REMOTE=spark_connect_server)
     assert scored["rows"] == 2
-    assert 2 * 3 <= scored["mlflow_calls"] <= 2 * 4  # three a group, and what a process asks once
+    # three a group, what a process asks once, and a search
+    assert 2 * 3 + 1 <= scored["mlflow_calls"] <= 2 * 4 + 1

@@ -58,6 +58,7 @@ def test_a_run_of_no_group_asks_nobody_and_promotes_nothing(line: Line, monkeypa
     why = "no group was promoted: nothing happened on the days of the partition's windows"
     assert (reviewed.needs_approval, reviewed.why) == (False, f"nothing would be moved: {why}")
     assert "| promote | 0 |" in reviewed.markdown
+    assert "| reject | 0, of them 0 whose gain may be chance |" in reviewed.markdown
     assert (result["moved"], result["reason"], result["promoted"]) == (False, why, 0)
 
 

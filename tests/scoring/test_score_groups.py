@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from mlflow.exceptions import MlflowException
 
 from muster.champions.errors import ALIAS, NotVouched
 from muster.champions.names import model_name
@@ -166,3 +167,14 @@ def test_with_the_fallback_error_groups_are_named_whose_champion_is_younger_or_t
     grouped.features("2024-02-26", rows(["A,X", "B,X"]))
     with pytest.raises(CannotScore, match=r"1 groups have no model .* 'B,X'"):
         prepare(grouped.at("2024-02-26"))
+
+
+def test_a_file_that_mlflow_has_and_does_not_give_is_not_gone(grouped: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_weeks(grouped)
+
+    def fails(**_: Any) -> None:
+        raise MlflowException("The following failures occurred while downloading: 503")
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fails)
+    with pytest.raises(MlflowException, match="503"):
+        scored(grouped, grouped.second)

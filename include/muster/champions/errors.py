@@ -134,11 +134,13 @@ class JournalGone(MusterError):
     That is not "there is no champion yet": whoever moves an alias writes it down first.
     """
 
+    short = f"{ALIAS} is not journalled"
+
     def __init__(self, workload: str, name: str, version: str) -> None:
         super().__init__(
             f"version {version} of the registered model '{name}' is {ALIAS}, but alias_journal, the record of who is "
-            f"champion, has no move of it: restore that table of '{workload}' from a backup, or, if Muster never "
-            f"promoted for it, remove the alias in MLflow",
+            f"champion, has no move of it: restore that table of '{workload}' from a backup that has; where there is "
+            f"none, or Muster never promoted for it, remove the alias in MLflow, then evaluate and promote again"
         )
 
 
@@ -177,6 +179,16 @@ class VersionGone(MusterError):
         super().__init__(
             f"version {version} of the registered model '{name}' is no longer registered, and {why}; "
             f"roll back to another one"
+        )
+
+
+class FileGone(MusterError):
+    """Raised when the stored model of a group's version is in MLflow no more, though the version is."""
+
+    def __init__(self, name: str, version: str, file: str) -> None:
+        super().__init__(
+            f"the file '{file}' of version {version} of the registered model '{name}' is gone in MLflow; put it back, "
+            f"or roll back to another version"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from muster.champions.access import Access
 from muster.champions.as_of import AsOf
+from muster.champions.errors import FileGone
 from muster.champions.journal import Journal, evidence_of
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
@@ -21,6 +23,8 @@ from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.workload.spec import Workload
+
+log = logging.getLogger(__name__)
 
 
 class Fetched(NamedTuple):
@@ -57,7 +61,8 @@ def fetch_champions(
 def _stored(champion: RegisteredVersion, folder: Path) -> bytes:
     try:
         return fetch(champion, folder)
-    except CorruptModel:
+    except (CorruptModel, FileGone) as error:
+        log.warning("group '%s': %s", champion.unit.group, error)
         return b""
 
 

@@ -101,6 +101,11 @@ def _choices(moves: Moves) -> Moves:
     return [move for number, move in enumerate(moves) if number == 0 or not same(move, moves[number - 1])]
 
 
+def choices_since(moves: Moves, row: Row) -> Moves:
+    """Return the moves after that of `row` that chose another version than was champion."""
+    return _choices(moves[moves.index(row) :])[1:]
+
+
 def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) -> bool:
     """Tell whether verdicts about `judged` hold for the champion `at`.
 
@@ -134,13 +139,13 @@ def human_choice(moves: Moves, run: str, partition: str, champion: str | None) -
     same models may win elsewhere. And for any run of the partition while its champion is a human's choice of models.
     Who puts the champion back that somebody removed has chosen none.
     """
-    at, moves = champion_of(moves), _choices(moves)
-    promoted = [number for number, move in enumerate(moves) if move["run"] == run and move["cause"] == "gate"]
-    if promoted and (since := moved_by_human(moves[promoted[-1] + 1 :])):
-        version = moves[promoted[-1]]["to_version"]
+    promoted = [move for move in moves if move["run"] == run and move["cause"] == "gate"]
+    if promoted and (since := moved_by_human(choices_since(moves, promoted[-1]))):
+        version = promoted[-1]["to_version"]
         return (
             f"run {run} was promoted before, as version {version}, and {since} since; roll back to it to have it again"
         )
+    at, moves = champion_of(moves), _choices(moves)
     last = moves[-1] if moves else None
     if last is None or last["cause"] == "gate" or (last["partition"], at) != (partition, champion):
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from muster.champions.alias import WORKLOAD
 from muster.champions.artifacts import Upload
+from muster.champions.errors import FileGone
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
 from muster.champions.versions import (
@@ -111,11 +112,20 @@ def fetch(version: RegisteredVersion, folder: Path) -> bytes:
 
     Raises:
         CorruptModel: when its bytes are not those of its tag.
+        FileGone: when MLflow has the version, and not its file.
     """
-    from mlflow.artifacts import download_artifacts
+    from mlflow.artifacts import download_artifacts, list_artifacts
+    from mlflow.exceptions import MlflowException
 
     connect()
-    path = Path(download_artifacts(artifact_uri=f"{version.place}/{STORED}", dst_path=str(folder)))
+    file = f"{version.place}/{STORED}"
+    try:
+        path = Path(download_artifacts(artifact_uri=file, dst_path=str(folder)))
+    except MlflowException as error:  # its code does not tell a lost file from an outage: the list of files does
+        files = {item.path.rpartition("/")[2] for item in list_artifacts(artifact_uri=file.rpartition("/")[0])}
+        if Path(STORED).name in files:
+            raise
+        raise FileGone(version.unit.name, version.version, file) from error
     try:
         data = path.read_bytes()
     finally:

@@ -45,10 +45,15 @@ def model_names(workload: str, groups: Iterable[str]) -> dict[str, str]:
         NamesMeet: when two are the same: 48 bits of a digest met.
     """
     names = {group: model_name(workload, group) for group in groups}
-    counted = Counter(name.lower() for name in names.values())
+    counted = Counter(map(compared, names.values()))
     if len(counted) < len(names):
-        raise NamesMeet(sorted(name for name in names.values() if counted[name.lower()] > 1))
+        raise NamesMeet(sorted(name for name in names.values() if counted[compared(name)] > 1))
     return names
+
+
+def compared(name: str) -> str:
+    """Return a registered model's name as names are compared: not every registry keeps capitals."""
+    return name.lower()
 
 
 def _readable(workload: str, group: str) -> str:

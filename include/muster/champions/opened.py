@@ -19,7 +19,7 @@ from muster.champions.fetched import fetch_champions, prior, write_pack_of
 from muster.champions.journal import Journal, Moves, evidence_of
 from muster.champions.lineage import newest_ancestor
 from muster.champions.units import is_pack, units
-from muster.champions.unrecorded import check_none_unrecorded
+from muster.champions.unrecorded import check_all_recorded
 from muster.champions.versions import RegisteredVersion, takes
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
@@ -193,8 +193,8 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     journal, key = Journal(context.store), context.partition
     if is_pack(context.workload):
         return _pack(context, journal, AsOf(key, including))
+    check_all_recorded(context.store, journal)
     if not journal.groups:
-        check_none_unrecorded(context)
         return None
     units(context.workload, journal.groups)  # two groups' models may not have one name
     as_of = AsOf(key, including)

@@ -1,25 +1,40 @@
-"""Champions that MLflow shows and no journal records: its table is gone, for whoever moves an alias writes first."""
+"""Champions that MLflow shows and the journal has no move of: it was lost, for whoever moves an alias writes first."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from muster.champions.alias import models_with_alias
 from muster.champions.errors import ALIAS, JournalGone
 from muster.champions.journal import Journal
-from muster.champions.names import model_name
+from muster.champions.names import compared, model_name, model_names
+from muster.champions.units import Unit
 from muster.champions.versions import GROUP
-from muster.context import Context
+from muster.storage.store import Store
 
 
-def check_none_unrecorded(context: Context) -> None:
-    """Check that no group has a champion in MLflow, for whoever has an empty journal. One search up to 1,000 models.
+def check_all_recorded(store: Store, journal: Journal) -> None:
+    """Check that the journal knows every group that has a champion in MLflow. One search, of a call a thousand models.
 
     Raises:
-        JournalGone: when one has: to go on would be to judge against the baseline, and to score with nothing.
+        JournalGone: when it does not: to go on would be to judge that group against the baseline, and to score it with
+            the fallback. So it is where the table is gone, and where an older copy of it was put back.
     """
-    workload = context.workload.name
+    known, at = journal.groups, units_with_alias(store.workload, journal.groups)
+    missed = {unit: version for unit, version in at.items() if unit.group is not None and unit.group not in known}
+    now = Journal(store).groups if missed else known  # some may have been promoted for the first time meanwhile
+    for unit, version in missed.items():
+        if unit.group not in now:
+            raise JournalGone(unit.workload, unit.name, version)
+
+
+def units_with_alias(workload: str, groups: Collection[str]) -> dict[Unit, str]:
+    """Return where the alias is of each unit of a workload that has one: of the pack, and of groups, known or not."""
+    known = {compared(name): group for group, name in model_names(workload, groups).items()}
+    units = {}
     for model in models_with_alias(workload):
-        group = model.tags.get(GROUP)  # a pack of before has none; below another schema they are not its own
-        if group is None or model.name != model_name(workload, group):
-            continue
-        if not Journal(context.store).groups:  # else the first one was promoted meanwhile
-            raise JournalGone(workload, model.name, str(model.aliases[ALIAS]))
+        group = known.get(compared(model.name), model.tags.get(GROUP))  # models that are older than the tag are known
+        name = workload if group is None else model_name(workload, group)
+        if compared(model.name) == compared(name):  # below another schema they are not its own
+            units[Unit(workload, name, group)] = str(model.aliases[ALIAS])
+    return units

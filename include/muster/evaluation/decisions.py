@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +17,11 @@ from muster.evaluation.significance import BEATS
 class CorruptChampion(MusterError):
     """Raised when models in production are not the bytes that their manifest vouches for."""
 
-    def __init__(self, version: str, groups: list[str]) -> None:
+    def __init__(self, versions: Iterable[str], groups: list[str]) -> None:
         quoted = bounded(f"'{group}'" for group in groups)
         super().__init__(
-            f"champion version {version}: the models of {len(groups)} groups are missing or corrupt: {quoted}; "
-            "nothing was decided: restore the pack's shards or roll back, then evaluate again"
+            f"champion version {bounded(sorted(versions))}: the models of {len(groups)} groups are missing or corrupt: "
+            f"{quoted}; nothing was decided: put their files back or roll back, then evaluate again"
         )
 
 
@@ -60,7 +61,7 @@ def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
         raise DecisionsNotReconciled(len(expected), len(decided), sorted(wrong))
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CHAMPION)
     if corrupt.num_rows:
-        raise CorruptChampion(corrupt["champion_version"][0].as_py(), corrupt["group"].to_pylist())
+        raise CorruptChampion(set(corrupt["champion_version"].to_pylist()), corrupt["group"].to_pylist())
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CANDIDATE)
     if corrupt.num_rows:
         raise CorruptCandidates(corrupt["run"][0].as_py(), corrupt["group"].to_pylist())

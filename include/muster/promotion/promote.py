@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from muster.champions.access import Access
 from muster.champions.alias import AliasMove, at_alias, check_none_under_way, move_alias, position
 from muster.champions.artifacts import Artifact, register, remove_twin
-from muster.champions.errors import AliasGone, AliasMoved, NameTaken
+from muster.champions.errors import AliasGone, AliasMoved, JournalGone, NameTaken
 from muster.champions.journal import Journal, JournalMovedOn, Move, Row
-from muster.champions.lineage import as_judged, champion_of
+from muster.champions.lineage import as_judged, champion_of, last_row_of
 from muster.champions.units import Unit, is_pack
 from muster.champions.versions import check_owner
 from muster.context import PartitionContext
@@ -175,7 +175,9 @@ class _Promotion:
         elif elsewhere := [by_group[group] for group in self.left if group in registered]:
             one, *_ = elsewhere
             at, why = registered[one.unit.group]["at"], self.left[one.unit.group]
-            return AliasMoved.since_judged(one.unit.name, one.judged_against, at, "" if at else why)
+            return AliasMoved.since_judged(
+                one.unit.name, one.judged_against, at, why if at in (None, one.judged_against) else ""
+            )
         return None
 
     def _as_judged(self, one: UnitProposal, registered: Mapping[str | None, Row], journal: Journal) -> bool:
@@ -189,7 +191,10 @@ class _Promotion:
             self.left[one.unit.group] = str(gone)
             return False
         if as_judged(moves, self.context.partition, one.judged_against, row["at"]):
-            return True
+            if row["at"] is None or last_row_of(moves, row["at"]):
+                return True
+            self.left[one.unit.group] = str(JournalGone(one.unit.workload, one.unit.name, row["at"]))
+            return False
         at, judged = row["at"] or "none", one.judged_against or "none"
         self.left[one.unit.group] = f"the alias is at version {at}, but {judged} was judged"
         return False

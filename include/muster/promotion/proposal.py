@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from muster.champions.errors import AliasMoved, BadChampion
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import as_judged, human_choice, moved_by_human
+from muster.champions.lineage import as_judged, choices_since, human_choice, moved_by_human
 from muster.champions.units import Unit, is_pack, units
 from muster.champions.versions import RegisteredVersion, current, numbered
 from muster.context import PartitionContext
@@ -183,9 +183,10 @@ def _promoted_before(moves: Moves, run: str, partition: str, digest: str) -> Mov
     """
     promoted = (partition, digest, "gate")
     before = [move for move in moves if (move["partition"], move["manifest_sha256"], move["cause"]) == promoted]
-    if not before or before[-1]["run"] == run or before[-1] is moves[-1]:
+    if not before or before[-1]["run"] == run:
         return before
-    return before if moved_by_human(moves[moves.index(before[-1]) + 1 :]) else []
+    since = choices_since(moves, before[-1])
+    return before if not since or moved_by_human(since) else []
 
 
 def _judged(
@@ -211,14 +212,18 @@ def _judged(
 
 
 def _again(context: PartitionContext, one: UnitProposal, moves: Moves, row: Row, at: str | None) -> UnitProposal:
-    """Return the proposal of a unit in which these verdicts were carried out before: what was moved since stays."""
-    done, version = "these verdicts were carried out before, as version", row["to_version"]
-    if row is not moves[-1]:
-        since = moved_by_human(moves[moves.index(row) + 1 :]) or "the alias was moved"
-        return replace(one, stays=f"{done} {version}, and {since} since")
+    """Return the proposal of a unit in which these verdicts were carried out before: what was chosen since stays.
+
+    Who put their version back that somebody removed has chosen none; it may have got another number.
+    """
+    done = "these verdicts were carried out before, as version"
+    if since := choices_since(moves, row):
+        who = moved_by_human(since) or "the alias was moved"
+        return replace(one, stays=f"{done} {row['to_version']}, and {who} since")
+    version = moves[-1]["to_version"]
     if at != version and row["made"]:
         write_down = command(f"rollback {context.workload.name} --to {at or version}")
         what = f"'{write_down}' writes it down, '--to {version}' undoes it"
         now = f"the alias is at {at or 'no version'} now, by a hand that the journal does not know"
         return replace(one, stays=f"{done} {version}; {now}: nothing was moved; {what}")
-    return replace(one, carried_out=row)
+    return replace(one, carried_out={**row, "to_version": version})

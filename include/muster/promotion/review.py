@@ -109,7 +109,7 @@ def _markdown(name: str, partition: str, facts: Mapping[str, Any]) -> str:
     figures = [
         ("promote", f"{numbers['promote']:,}"),
         ("hold", f"{numbers['hold']:,}"),
-        ("reject", f"{numbers['reject']:,}, of them {numbers['rejected_as_chance']:,} as chance among so many groups"),
+        ("reject", f"{numbers['reject']:,}, of them {numbers['rejected_as_chance']:,} whose gain may be chance"),
         *((f"mean {numbers['metric']} {which}", _number(score)) for which, score in scores.items()),
         ("expected share of false promotions", _number(numbers["false_promotion_rate"])),
         ("share of the champion's groups changed", f"{facts['changed']:.1%}"),

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from muster.champions.alias import position
-from muster.champions.errors import AliasMoved, ForeignVersion, NameTaken, NotVouched, VersionGone
+from muster.champions.errors import AliasMoved, FileGone, ForeignVersion, NameTaken, NotVouched, VersionGone
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import RESTORED, champion_before, last_row_of, promotion_of, same
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
-from muster.champions.unrecorded import check_none_unrecorded
+from muster.champions.unrecorded import check_all_recorded
 from muster.champions.versions import of_move, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
@@ -37,6 +37,9 @@ from muster.promotion.rollback_plan import (
 
 CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
 """What the journal says of a model, repeated by the move back to it."""
+
+UNSOUND = (CorruptModel, FileGone, ForeignVersion, NameTaken, NotVouched, VersionGone)
+"""What is wrong with a version that is not gone back to."""
 
 
 class Scope(NamedTuple):
@@ -63,10 +66,12 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
         why = f"each group has versions of its own, so version '{version}' goes with exactly one group"
         raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
     moves = {group: journal.of_group(group) for group in sorted(journal.groups)}
+    unknown = set(groups) - moves.keys()
+    if unknown or not groups:  # a group's own way back needs no other group's moves
+        check_all_recorded(context.store, journal)
     if not moves:
-        check_none_unrecorded(context)
         raise CannotRollBack(workload.name, "there is no champion yet")
-    if unknown := set(groups) - moves.keys():
+    if unknown:
         raise NoSuchGroups(unknown, "alias_journal")
     plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
     if against not in (None, plan.against):
@@ -205,7 +210,7 @@ def _checked(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -
         for step in plan.steps:
             try:
                 steps.append(_sound(context, step, moves[str(step.unit.group)], folder))
-            except (ForeignVersion, NameTaken, NotVouched, VersionGone, CorruptModel, _OtherFeatures) as error:
+            except (*UNSOUND, _OtherFeatures) as error:
                 problems[step.unit.group] = str(error)
     if problems:
         text = bounded(f"'{group}': {why}" for group, why in problems.items())

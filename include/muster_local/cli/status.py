@@ -38,7 +38,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             _show_services(services)  # what runs does not depend on it
         raise
     airflow = airflow_state(settings(), declared_files(settings().workloads))
-    aliases = alias_state(settings(), [workload.workload for workload in workloads if workload.champion])
+    aliases = alias_state(settings(), [workload.workload for workload in workloads if workload.promoted])
     if json:
         about: dict[str, Any] = {"home": str(settings().home.resolve()), "services": services}
         workloads_told = [as_dict(workload, airflow, aliases) for workload in workloads]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from muster.champions.errors import AliasGone, AliasMoved
+from muster.champions.errors import AliasGone, AliasMoved, JournalGone
 from muster.workload.stages import STAGE_NAMES
 from muster_local.aliases import AliasState
-from muster_local.cli.status import as_dict, now, remarks, show_workloads
+from muster_local.cli.status import as_dict, now, remarks, show_workloads, status
 from muster_local.open_runs import AirflowState, OpenRun
 from muster_local.progress import Progress
 from muster_local.waiting import Waiting
@@ -141,6 +141,30 @@ def test_a_champion_that_is_no_more_is_more_urgent_than_a_run(capsys: pytest.Cap
     assert as_dict(NIGHT[2], AirflowState(), aliases)["alias"] == [str(GONE)]
     down = AliasState("MLflow is not running: the champions are those of the journal")
     assert down.problem in shown(capsys, NIGHT, AirflowState(), down)
+
+
+def test_a_lost_journal_is_not_shown_as_no_champion_and_mlflow_is_asked_only_where_there_may_be_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workloads, asked = [workload("w", champion=None), workload("new", champion=None, partitions={"train": DAY})], []
+    lost = JournalGone("w", "w", "2")
+
+    def state(_: Any, names: list[str]) -> AliasState:
+        asked.extend(names)
+        return AliasState(wrong={"w": [lost]})
+
+    for place, made in {
+        "local.status": lambda _: [],
+        "progress.progress": lambda _: workloads,
+        "open_runs.airflow_state": lambda *_: AirflowState(),
+        "aliases.alias_state": state,
+    }.items():
+        monkeypatch.setattr(f"muster_local.{place}", made)
+    status(json=False)
+    told = " ".join(capsys.readouterr().out.split())
+    assert asked == ["w"]
+    assert f"w - {DAY} Champion is not journalled" in told
+    assert f"w: {lost}" in told
 
 
 def test_a_run_without_a_partition_is_named_once_and_hides_nothing() -> None:

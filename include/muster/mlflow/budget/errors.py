@@ -10,6 +10,9 @@ from types import TracebackType
 
 from muster.errors import MusterError
 
+LONGEST = 1000
+"""Characters that are worth reading of what MLflow answers."""
+
 
 class BudgetSpent(MusterError):
     """Raised when a call would have to wait longer than this process waits; run again at `until`, nothing is lost."""
@@ -45,8 +48,10 @@ class MlflowRefused(MusterError):
     retryable = True
 
     def __init__(self, error: Exception) -> None:
-        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        super().__init__(f"MLflow refused a call: {first[:500]}; put that right in MLflow, then run this again")
+        told = (
+            " ".join(str(error).split()) or type(error).__name__
+        )  # of some errors the first line ends before the cause
+        super().__init__(f"MLflow refused a call: {told[:LONGEST]}; put that right in MLflow, then run this again")
 
     @classmethod
     def of(cls, error: BaseException) -> MlflowRefused | None:
