@@ -48,9 +48,8 @@ class MlflowRefused(MusterError):
     retryable = True
 
     def __init__(self, error: Exception) -> None:
-        told = (
-            " ".join(str(error).split()) or type(error).__name__
-        )  # of some errors the first line ends before the cause
+        # Of some errors the first line ends before the cause.
+        told = " ".join(str(error).split()) or type(error).__name__
         super().__init__(f"MLflow refused a call: {told[:LONGEST]}; put that right in MLflow, then run this again")
 
     @classmethod
