@@ -56,11 +56,12 @@ class AliasMoved(MusterError):
         cls, workload: str, name: str, group: str | None, champion: str, at: str, *, made: bool
     ) -> AliasMoved:
         """Return the error of an alias that is at another version than the last move's; `made`: which was made."""
-        why = "it was moved, but not by Muster" if made else "that move was broken off, or it was moved by hand"
+        moved = "it was moved, but not by Muster, or this journal is an older copy"
+        why = moved if made else "that move was broken off, or it was moved by hand"
         back = _rollback(workload, group) + f" --to {champion}"
         return cls(
             f"the alias {ALIAS} of '{name}' is at version {at}, the journal says version {champion} ({why}); "
-            f"'{back}' puts it back"
+            f"`{back}` puts it back"
         )
 
     @classmethod
@@ -153,7 +154,7 @@ class AliasGone(MusterError):
         back = _rollback(workload, group)
         super().__init__(
             f"no version of the registered model '{name}' is {ALIAS} any more, but by the journal version {champion} "
-            f"is: somebody removed the alias, or that version; '{back}' puts it back, and with --to an earlier one"
+            f"is: somebody removed the alias, or that version; `{back}` puts it back, and with --to an earlier one"
         )
 
 
