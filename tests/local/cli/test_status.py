@@ -136,7 +136,8 @@ def test_a_champion_that_is_no_more_is_more_urgent_than_a_run(capsys: pytest.Cap
     assert "no version of the registered model 'parcels_north' is Champion any more" in told
     assert (
         "the alias Champion of 'energy_demand_DE' is at version 2, the journal says version 3 (it was moved, but not "
-        "by Muster, or this journal is an older copy); `./muster rollback energy_demand --group 'DE' --to 3` puts it back"
+        "by Muster, or this journal is an older copy); "
+        "`./muster rollback energy_demand --group 'DE' --to 3` puts it back"
     ) in told
     assert as_dict(NIGHT[2], AirflowState(), aliases)["alias"] == [str(GONE)]
     down = AliasState("MLflow is not running: the champions are those of the journal")
