@@ -20,10 +20,15 @@ from tests import preparation
 SETTINGS = ".settings.json"
 
 
-def settings_of(home: Path) -> Settings:
-    """Return settings of a home of its own, on free ports, with the jars that the preparation has fetched."""
+def bring_jars(home: Path) -> None:
+    """Give a home the jars that the preparation has fetched: without them each Spark resolves them by itself."""
     if all(jar.exists() for jar in jars(preparation.HOME)):
         shutil.copytree(preparation.HOME / "jars", home / "jars", dirs_exist_ok=True)
+
+
+def settings_of(home: Path) -> Settings:
+    """Return settings of a home of its own, on free ports, with Delta's jars."""
+    bring_jars(home)
     names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
     # What a developer's own .env may name, no test writes to.
     own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}

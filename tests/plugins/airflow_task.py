@@ -104,10 +104,15 @@ def declare(folder: Path, name: str = "made") -> Path:
     return folder / f"{name}.yaml"
 
 
+def operator(stage: str, job: str, workload: str, needed: str = "spark,mlflow") -> JobOperator:
+    """Return the operator that runs a job's file on a workload."""
+    needs = {"spark": "spark" in needed, "mlflow": "mlflow" in needed}
+    return JobOperator(task_id=stage, stage=stage, job=job, workload=workload, **needs)
+
+
 if __name__ == "__main__":
     configure_logging(colored_console_log=False)  # as in Airflow's own task process: secrets are masked
-    stage, job, workload, needed, key = sys.argv[1:]
-    needs = {"spark": "spark" in needed, "mlflow": "mlflow" in needed}
-    task = JobOperator(task_id=stage, stage=stage, job=job, workload=workload, **needs)
+    *declared, key = sys.argv[1:]
+    task = operator(*declared)
     signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
     task.execute(context_of(key))

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
-from muster.settings import Settings
+from muster.settings import Settings, settings
 from muster_airflow.backends.process import RUN_KEY
 from tests.plugins import airflow_task
 from tests.plugins.airflow_task import PARTITION
@@ -60,19 +61,28 @@ class Line:
         return f"{self.env['MUSTER_STORE']} made train {PARTITION}"
 
     def start(self, stage: str = "train", seconds: int = 60) -> subprocess.Popen[str]:
-        """Start a task whose job beats on two executors for some seconds."""
+        """Start a task, a process to be killed, whose job beats on two executors for some seconds."""
+        job, workload = self._beating_job(stage, seconds), airflow_task.declare(self.folder)
+        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark,mlflow", PARTITION]
+        log = (self.folder / f"{stage}.log").open("a")
+        return subprocess.Popen(command, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True)
+
+    def run(self, stage: str = "train", job: Path | None = None) -> None:
+        """Run a task to its end, in this process: another would first import Airflow. Its job beats for a second."""
+        job, workload = job or self._beating_job(stage, seconds=1), airflow_task.declare(self.folder)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.env.items():
+                patch.setenv(name, value)
+            settings.cache_clear()
+            airflow_task.operator(stage, str(job), str(workload)).execute(airflow_task.context_of())
+        settings.cache_clear()
+
+    def _beating_job(self, stage: str, seconds: int) -> Path:
         beats = self.folder / stage
         beats.mkdir(exist_ok=True)
         job = self.folder / f"{stage}.py"
         job.write_text(JOB.format(beats=str(beats), stage=stage, seconds=seconds), encoding="utf-8")
-        return self.task(stage, job)
-
-    def task(self, stage: str, job: Path) -> subprocess.Popen[str]:
-        """Start a task with the job of a file."""
-        workload = airflow_task.declare(self.folder)
-        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark,mlflow", PARTITION]
-        log = (self.folder / f"{stage}.log").open("a")
-        return subprocess.Popen(command, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True)
+        return job
 
     def quiet(self, stage: str = "train") -> float:
         """Return the seconds since the work on Spark last beat."""
@@ -116,8 +126,8 @@ class Line:
         return result
 
 
-def environment(settings: Settings, folder: Path, **more: str) -> dict[str, str]:
+def environment(stack: Settings, folder: Path, **more: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
-    own = {"MUSTER_HOME": str(settings.home), "MUSTER_STORE": str(folder / "store"), "PYTHONPATH": os.getcwd()}
-    own["AIRFLOW_CONN_MLFLOW_DEFAULT"] = json.dumps({"conn_type": "mlflow", "host": settings.mlflow_tracking_uri})
+    own = {"MUSTER_HOME": str(stack.home), "MUSTER_STORE": str(folder / "store"), "PYTHONPATH": os.getcwd()}
+    own["AIRFLOW_CONN_MLFLOW_DEFAULT"] = json.dumps({"conn_type": "mlflow", "host": stack.mlflow_tracking_uri})
     return {**inherited, **own, "SPARK_LOCAL_IP": "127.0.0.1", **more}

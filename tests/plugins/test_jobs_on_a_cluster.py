@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from muster_local import PROJECT
-from tests.plugins.line import PATIENCE, Line
+from tests.plugins.line import Line
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
@@ -34,12 +34,6 @@ def land(folder: Path) -> None:
             for hour in range(12):
                 rows.writerow([place, f"{day}T{hour:02}:00:00Z", round(draw.gauss(0, 10), 3)])
         (folder / f"{day}.csv.gz").write_bytes(gzip.compress(text.getvalue().encode()))
-
-
-def run(line: Line, *stages: str) -> None:
-    for stage in stages:
-        code = line.task(stage, PROJECT / "jobs" / "muster_jobs" / f"{stage}.py").wait(PATIENCE)
-        assert code == 0, (line.folder / f"{stage}.log").read_text()[-3000:]
 
 
 def rows(line: Line, table: str, columns: list[str]) -> list[tuple[object, ...]]:
@@ -66,7 +60,8 @@ def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
 
 def test_ingest_features_and_train_give_the_same_on_both(both: tuple[Line, Line]) -> None:
     for line in both:
-        run(line, "ingest", "features", "train")
+        for stage in ("ingest", "features", "train"):
+            line.run(stage, PROJECT / "jobs" / "muster_jobs" / f"{stage}.py")
     connect, submit = both
     assert connect.result("train")["trained"] == len(PLACES)
     for table, columns in {

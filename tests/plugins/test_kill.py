@@ -13,12 +13,6 @@ from tests.plugins.line import PATIENCE, STOPPED, Line
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
-def test_the_same_job_runs_to_its_end(line: Line) -> None:
-    assert line.start(seconds=1).wait(PATIENCE) == 0
-    assert line.result()["rows"] == 2
-    line.until(line.ends)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["marked failed", "killed without warning"])
 def test_a_task_that_ends_early_leaves_no_work(line: Line, number: signal.Signals) -> None:
     task = line.start()
@@ -28,7 +22,7 @@ def test_a_task_that_ends_early_leaves_no_work(line: Line, number: signal.Signal
     assert task.wait(30) != 0  # `cancel` alone may take twelve
 
 
-def test_a_retry_stops_what_an_earlier_attempt_left(line: Line) -> None:
+def test_a_retry_stops_what_an_earlier_attempt_left_and_runs_to_its_end(line: Line) -> None:
     """Task and job die at once, so that nobody is left to stop the work on Spark."""
     task = line.start()
     line.until(line.beating)
@@ -36,8 +30,8 @@ def test_a_retry_stops_what_an_earlier_attempt_left(line: Line) -> None:
     for process in stopped:
         process.suspend()  # a job that is stopped still holds its work, and does not hear SIGTERM
     task.kill()
-    retry = line.start(seconds=1)
-    assert retry.wait(PATIENCE) == 0
+    line.run()
+    assert line.result()["rows"] == 2
     line.until(line.ends, seconds=15)
     assert not [process for process in stopped if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
@@ -50,7 +44,7 @@ def test_work_of_a_client_that_was_killed_is_interrupted_by_the_next_attempt(con
     time.sleep(STOPPED)
     assert connect.beating(), "the server goes on with the work of a client that died: that is why a retry must stop it"
     earlier_beats = set((connect.folder / "train").iterdir())
-    assert connect.start(seconds=1).wait(PATIENCE) == 0
+    connect.run()
     connect.until(connect.ends, seconds=15)
     last_beat = max(file.stat().st_mtime for file in set((connect.folder / "train").iterdir()) - earlier_beats)
     assert max(file.stat().st_mtime for file in earlier_beats) < last_beat
@@ -59,7 +53,6 @@ def test_work_of_a_client_that_was_killed_is_interrupted_by_the_next_attempt(con
 def test_two_stages_of_one_workload_do_not_stop_each_other(connect: Line) -> None:
     train = connect.start("train", seconds=12)
     connect.until(connect.beating)
-    score = connect.start("score", seconds=1)
-    assert score.wait(PATIENCE) == 0
+    connect.run("score")
     assert train.wait(PATIENCE) == 0
     assert connect.result("train")["rows"] == connect.result("score")["rows"] == 2

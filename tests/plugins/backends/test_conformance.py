@@ -16,6 +16,7 @@ import pytest
 from muster_airflow.backends import BACKENDS, PLAIN
 from muster_airflow.backends.process import RUN_KEY
 from muster_airflow.backends.protocol import Backend, Done, Failed, Handle, JobCall, Later, Outcome
+from tests.shared import bring_jars
 
 JOB = """
 import json, os, pathlib, signal, sys, time
@@ -104,6 +105,8 @@ def runner(request: pytest.FixtureRequest, home: Path, tmp_path: Path, monkeypat
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
     monkeypatch.setenv("AIRFLOW_CONN_BANK", "secret of Airflow's own")
     (tmp_path / "job.py").write_text(JOB, encoding="utf-8")
+    if request.param == "submit":
+        bring_jars(home)
     backend = PLAIN if request.param == "plain" else BACKENDS[request.param]
     environment = {"MLFLOW_TRACKING_PASSWORD": PASSWORD}
     key = f"{tmp_path} made train 2024-02-05"
