@@ -9,7 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+from muster.champions.as_of import AsOf
 from muster.champions.journal import Journal
+from muster.champions.lineage import champion_of, newest_ancestor
+from muster.champions.units import units
 from muster.context import Context, PartitionContext
 from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
@@ -46,6 +49,8 @@ class Progress:
     """The partitions before the last ingested one that no ingest has brought."""
     out_of_date: str | None
     """How many of the slices that the last features looked at are not what would be made now, and why."""
+    answered_by_another: bool = False
+    """Whether another champion would answer for the last scored partition now: since then it was rolled back, say."""
     refused: str | None = None
     """The first problem of its YAML, which has no DAGs then, and how to see all."""
     unreadable: str | None = None
@@ -66,6 +71,11 @@ class Progress:
         """Whether the predictions of the last scored partition are of before what it came to since."""
         return any(item.again and item.partition == self.scored for item in self.waiting)
 
+    @property
+    def old(self) -> bool:
+        """Whether the last scored partition's predictions are not what its stages would come to now."""
+        return self.judged_since or self.answered_by_another
+
 
 def progress(settings: Settings) -> list[Progress]:
     """Return how far every declared workload has come."""
@@ -79,7 +89,7 @@ def _progress(file: Path, settings: Settings) -> Progress:
         return replace(_read(file, settings), refused=refused)
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-        return Progress(file.stem, file.name, {}, [], None, [], None, refused, why)
+        return Progress(file.stem, file.name, {}, [], None, [], None, refused=refused, unreadable=why)
 
 
 def _read(file: Path, settings: Settings) -> Progress:
@@ -93,6 +103,7 @@ def _read(file: Path, settings: Settings) -> Progress:
         champion(store),
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
+        _of_last(last.get("score"), name, settings, _answered_by_another) or False,
     )
 
 
@@ -124,6 +135,20 @@ def _out_of_date(context: PartitionContext) -> str | None:
     windows = context.windows
     reasons = counted(out_of_date(context, DateRange(windows.history.start, windows.score.stop)).values())
     return "; ".join(f"{count}: {why}" for why, count in reasons.items()) or None
+
+
+def _answered_by_another(context: PartitionContext) -> bool:
+    """Compare the version that scored a partition with the champion of its time, by the journal.
+
+    Where each group has a champion of its own, the result names no version, and nothing is compared.
+    """
+    version = (result(context.store, "score", context.partition) or {}).get("model_version")
+    unit = units(context.workload, ()).get(None)
+    if version is None or unit is None:
+        return False
+    moves = Journal(context.store).of(unit)
+    row = newest_ancestor(moves, champion_of(moves), AsOf(context.partition, including=True).old_enough)
+    return row is not None and row["to_version"] != version
 
 
 def finished(store: Store, stage: str, partition: str) -> bool:

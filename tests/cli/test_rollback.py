@@ -98,7 +98,7 @@ def test_a_server_that_does_not_answer_is_named(line: Line) -> None:
     ("arguments", "problem"),
     [
         (["flight_delays"], "there is no terminal to ask on"),
-        (["flight_delays", "--yes"], "--why TEXT"),
+        (["flight_delays", "--yes"], "--yes goes with a reason; look with --dry-run, then add --why TEXT"),
         (["flight_delays", "--dry-run", "--format", "xml"], "no format 'xml'; there is: csv, json, table"),
         (["nowhere", "--dry-run"], "no workload 'nowhere'"),
     ],

@@ -77,7 +77,7 @@ def put_days(store: Store, *days: date) -> None:
         ("place,at,delay,place\n", "has more than once place"),
         (
             "place,at,delay,\na,2024-01-15,1,\n",
-            "with a column without a name, as a comma at its end makes one",
+            "with a column without a name, as a comma at its start or end makes one",
         ),
         ("place;at;delay\na;2024-01-15;1\n", "has the undeclared place;at;delay"),
         ('place,"at,delay', "begins with a header that has a quote"),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,8 @@ from muster.workload.stages import STAGE_NAMES
 from muster_local.progress import champion, finished, last_finished, progress, result, unfinished, waiting
 from muster_local.summary import quality, summary
 from tests.features.test_slices import OWN, Line
+from tests.promotion.conftest import Line as PromotedLine
+from tests.promotion.history import declare
 
 
 @pytest.fixture
@@ -175,3 +178,23 @@ def test_the_champion_is_told_as_the_registry_of_the_last_move_has_it(tmp_path: 
         unit = Unit("made", "made", group)
         Journal(store).append([Move(unit, None, version, "gate", "test", "run", "2024-02-05", "0" * 64)])
         assert champion(store) == due
+
+
+def test_predictions_of_a_champion_that_was_rolled_back_since_are_old(tmp_path: Path) -> None:
+    line = PromotedLine(tmp_path / "store")
+    file = declare(line, tmp_path / "workloads")
+    settings = Settings(_env_file=None, home=tmp_path, store=str(line.root), workloads=file.parent)
+    folder = Path(line.store.results("score"))
+    folder.mkdir(parents=True)
+    (folder / f"{line.second}-by-hand.json").write_text(json.dumps({"rows": 1, "model_version": "2"}))
+
+    def moved(to: str, since: str | None, partition: str, cause: Any) -> bool:
+        unit = Unit(line.name, line.name)
+        line.journal.append([Move(unit, since, to, cause, "ann", "run", partition, to * 64)])
+        return progress(settings)[0].old
+
+    assert not moved("1", None, line.first, "gate")
+    assert not moved("2", "1", line.second, "gate")
+    assert not moved("3", "2", line.third, "gate")
+    assert moved("1", "3", line.first, "rollback")
+    assert not moved("2", "1", line.second, "rollback")

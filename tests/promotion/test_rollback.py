@@ -151,7 +151,7 @@ def test_what_cannot_be_meant_is_refused(served: Line) -> None:
         served.plan("9")
     with pytest.raises(NoSuchGroups, match=r"20 groups have no model in version 3: .* and 10 more"):
         served.plan(groups=[f"N{number},X" for number in range(20)])
-    with pytest.raises(NoSuchGroups, match="version 3 and in version 1: 'N,X'"):
+    with pytest.raises(NoSuchGroups, match="version 3 and in version 1: 'N,X'; did you mean "):
         served.plan("1", ["A,X", "N,X"])
     plan = served.plan("1")
     for who, why in (("", "bad"), ("ann", " ")):

@@ -28,9 +28,9 @@ COLUMNS = (
 class NotConfirmed(WrongArgument):
     """Raised, before anything is read, when the rollback is not confirmed and nobody can be asked."""
 
-    def __init__(self, terminal: bool) -> None:
-        problem = "--yes goes with a reason" if terminal else "there is no terminal to ask on"
-        super().__init__(f"{problem}; look with --dry-run, then add --yes and --why TEXT")
+    def __init__(self, yes: bool) -> None:
+        problem = "--yes goes with a reason" if yes else "there is no terminal to ask on"
+        super().__init__(f"{problem}; look with --dry-run, then add {'' if yes else '--yes and '}--why TEXT")
 
 
 def rollback(
@@ -49,7 +49,7 @@ def rollback(
     terminal = sys.stdin is not None and sys.stdin.isatty()
     asking = terminal and not yes
     if not (dry_run or asking or (yes and why.strip())):
-        raise NotConfirmed(terminal)
+        raise NotConfirmed(yes)
     who = who or ("" if dry_run else _user())
     from muster.mlflow.budget import MlflowRefused, muster_errors
 

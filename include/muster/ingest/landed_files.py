@@ -145,7 +145,7 @@ def _blocks(file: str) -> Iterator[Block]:
 def _check_header(workload: Workload, file: str, names: Sequence[str]) -> None:
     header, declared = Counter(names), set(workload.columns)
     if "" in header:
-        raise BadFile(file, "has a header with a column without a name, as a comma at its end makes one")
+        raise BadFile(file, "has a header with a column without a name, as a comma at its start or end makes one")
     problems = {
         "lacks": declared - header.keys(),
         "has the undeclared": header.keys() - declared,

@@ -72,7 +72,7 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
     if not moves:
         raise CannotRollBack(workload.name, "there is no champion yet")
     if unknown:
-        raise NoSuchGroups(unknown, "alias_journal")
+        raise NoSuchGroups(unknown, "alias_journal", moves)
     plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
     if against not in (None, plan.against):
         raise AliasMoved.some_since_compared(workload.name)

@@ -178,7 +178,7 @@ class _Planner:
             return dict.fromkeys(groups, self.was_champion(version))
         today = dict(zip(before["group"].to_pylist(), before["origin_partition"].to_pylist(), strict=True))
         if unknown := set(groups) - today.keys():
-            raise NoSuchGroups(unknown, f"version {champion.version}")
+            raise NoSuchGroups(unknown, f"version {champion.version}", today)
         by = {key: newest_ancestor(self.moves, champion.version, key.__gt__) for key in {today[g] for g in groups}}
         now = last_row_of(self.moves, champion.version)
         sources = {group: row for group in groups if (row := by[today[group]]) is not None and not same(row, now)}
@@ -201,7 +201,7 @@ class _Planner:
     ) -> None:
         known = {group for table in (before, *rows) for group in table["group"].to_pylist()}
         if unknown := set(asked["groups"]) - known:
-            raise NoSuchGroups(unknown, f"version {champion.version} and in version {asked['version']}")
+            raise NoSuchGroups(unknown, f"version {champion.version} and in version {asked['version']}", known)
 
     def was_champion(self, version: str) -> Row:
         """Return the latest move to a version that was champion at some time."""

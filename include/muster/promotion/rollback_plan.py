@@ -13,6 +13,7 @@ from muster.champions.journal import Moves, Row, evidence_of
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion
 from muster.errors import MusterError, WrongArgument, bounded
+from muster.groups import nearest
 from muster.printable import number
 from muster.promotion.difference import Change, counted
 
@@ -27,10 +28,12 @@ class CannotRollBack(MusterError):
 class NoSuchGroups(WrongArgument):
     """Raised when groups are named that have no model."""
 
-    def __init__(self, groups: Collection[str], where: str) -> None:
+    def __init__(self, groups: Collection[str], where: str, known: Collection[str]) -> None:
+        near = dict.fromkeys(f"'{one}'" for group in sorted(groups)[:3] for one in nearest(group, known, 1))
+        hint = f"did you mean {bounded(near)}?" if near else "write them as the tables do"
         names = bounded(f"'{group}'" for group in sorted(groups))
         have = f"{number(len(groups), 'group')} {'has' if len(groups) == 1 else 'have'}"
-        super().__init__(f"{have} no model in {where}: {names}; write them as the tables do")
+        super().__init__(f"{have} no model in {where}: {names}; {hint}")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ class NotAGroup(WrongArgument):
 
     def __init__(self, workload: Workload, text: str) -> None:
         keys = ",".join(workload.keys)
-        super().__init__(f"'{text}' is no group of {workload.name}: write one value a key, as a CSV row: {keys}")
+        super().__init__(
+            f"'{text}' is no group of {workload.name}: write one value a key, as a CSV row: {keys}; "
+            f"a value with a comma stands between double quotes"
+        )
 
 
 class NoGroups(WrongArgument):

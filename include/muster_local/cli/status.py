@@ -60,6 +60,7 @@ def as_dict(workload: Progress, airflow: AirflowState, aliases: AliasState) -> d
         "waiting": [item.text(airflow.paused) for item in _waiting(workload, airflow)],
         "refused": _refused(workload, airflow),
         "judged_since": workload.judged_since,
+        "answered_by_another": workload.answered_by_another,
         "runs": [asdict(run) for run in airflow.runs.get(workload.workload, [])],
     }
 
@@ -106,7 +107,7 @@ def _table(workloads: list[Progress], airflow: AirflowState, aliases: AliasState
     for name in ("workload", "champion", "last scored", "now"):
         table.add_column(name, overflow="fold")
     for workload in workloads:
-        scored = f"{workload.scored or '-'}{' (old)' if workload.judged_since else ''}"
+        scored = f"{workload.scored or '-'}{' (old)' if workload.old else ''}"
         texts = (workload.workload, _champion(workload.champion), scored, now(workload, airflow, aliases))
         table.add_row(*(Text(text) for text in texts))
     return table
