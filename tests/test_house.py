@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,14 @@ def test_pre_commit_needs_no_other_repository() -> None:
 def test_tables_are_read_by_no_file_system_of_python() -> None:
     reading = [file.name for file in CODE if "to_pyarrow_" in file.read_text(encoding="utf-8")]
     assert reading == ["delta.py"]  # a process that ends soon after such a read aborts, one time in fifteen
+
+
+def test_every_file_is_named_in_the_architecture_under_its_folder() -> None:
+    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    every_file = page.partition("\n## Every file\n")[2].partition("\n## ")[0]
+    entries = re.findall(r"^- \*\*`(\S+)/`\*\*(.+?)(?=^- \*\*|\Z)", every_file, re.DOTALL | re.MULTILINE)
+    named = {f"{folder}/{name}" for folder, entry in entries for name in re.findall(r"`(\w+\.py)`", entry)}
+    packages = ("include/muster", "include/muster_local", "jobs/muster_jobs", "plugins/muster_airflow")
+    files = {file.relative_to(PROJECT).as_posix() for package in packages for file in (PROJECT / package).rglob("*.py")}
+    assert sorted(file for file in files - named if not file.endswith("__.py")) == []
+    assert sorted(named - files) == []  # moved or removed
