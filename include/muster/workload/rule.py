@@ -6,11 +6,12 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from muster.printable import cell
+
+if TYPE_CHECKING:  # Airflow reads rules, and compares nothing
+    import numpy as np
 
 Comparison = Literal["<=", ">=", "==", "!=", "<", ">"]
 COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
@@ -52,13 +53,15 @@ class Rule:
         amount = round(self.plus * MICROSECONDS[self.unit]) if self.unit else self.plus
         if not amount:
             return COMPARE[self.comparison](left, right)
-        if left.dtype == right.dtype == np.int64:
+        if left.dtype == right.dtype == "int64":
             return COMPARE[self.comparison](_difference(left, right), amount)
         return COMPARE[self.comparison](left, right + amount)
 
 
 def _difference(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return `left - right`; where that is more than 64 bits hold, the nearest that they do, far beyond any amount."""
+    import numpy as np
+
     difference = left - right
     overflowed = ((left ^ right) & (left ^ difference)) < 0
     limits = np.iinfo(np.int64)
