@@ -37,6 +37,6 @@ def test_nothing_is_left_whichever_process_is_stopped(program: str, number: sign
     service = psutil.Process(int(started.stdout.readline()))
     assert runs(service)
     started.send_signal(number)
-    started.wait(10)
+    started.wait(30)
     wait_until_ended([service], 10)
     assert not runs(service)
