@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -15,6 +16,9 @@ from muster.mlflow.sign_in import Login
 
 RETRY_SECONDS = 30.0
 """How long a request is sent again while the server is busy; to one whose process lives, for as long as it does."""
+
+TRIES = 5
+"""How often an answer that is an error is asked for at least: one alone may take long."""
 
 
 class AirflowRefused(MusterError):
@@ -133,10 +137,17 @@ class Airflow:
         self._request("PATCH", f"/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 
     def trigger(self, dag: str, partition: str) -> None:
-        """Start a run of a DAG for a partition."""
-        self._request(
-            "POST", f"/dags/{dag}/dagRuns", json={"logical_date": None, "conf": {}, "partition_key": partition}
-        )
+        """Start a run of a DAG for a partition: one, however often the request must be sent.
+
+        The run's id is ours, so that a repeated request is refused where the first had arrived.
+        """
+        run = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        body: dict[str, Any] = {"dag_run_id": run, "logical_date": None, "conf": {}, "partition_key": partition}
+        try:
+            self._request("POST", f"/dags/{dag}/dagRuns", json=body)
+        except AirflowRefused as refused:
+            if refused.status != 409:
+                raise
 
     def runs(self, partition: str) -> Iterator[DagRun]:
         """Yield the runs of all DAGs for a partition, the newest first."""
@@ -194,9 +205,10 @@ class Airflow:
         return [line if isinstance(line, str) else str(line.get("event", "")) for line in content]
 
     def _request(self, method: str, path: str, **arguments: Any) -> Any:
-        """Send a request; retry while the server is busy, a trigger only where it was not accepted."""
-        retryable = retry_if_exception(lambda error: _busy(error, repeatable=method != "POST"))
-        attempts = Retrying(retry=retryable, stop=self._gives_up, wait=wait_exponential(0.5, max=5), reraise=True)
+        """Send a request, again while the server is busy: with SQLite, a database that others write to answers 500."""
+        attempts = Retrying(
+            retry=retry_if_exception(_busy), stop=self._gives_up, wait=wait_exponential(0.5, max=5), reraise=True
+        )
         try:
             return attempts(self._send, method, path, **arguments)
         except requests.RequestException:
@@ -206,6 +218,8 @@ class Airflow:
         patience = RETRY_SECONDS if self.patience is None else self.patience
         if (attempt.seconds_since_start or 0.0) < patience:
             return False
+        if attempt.outcome and isinstance(attempt.outcome.exception(), AirflowRefused):
+            return self.patience is not None or attempt.attempt_number >= TRIES
         if not self.alive():
             return True
         self.on_wait()
@@ -239,7 +253,7 @@ def _timestamp(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _busy(error: BaseException, *, repeatable: bool) -> bool:
+def _busy(error: BaseException) -> bool:
     if isinstance(error, AirflowRefused):
-        return error.status in (401, 429, 503) or (repeatable and error.status >= 500)
-    return repeatable and isinstance(error, requests.RequestException)
+        return error.status in (401, 429) or error.status >= 500
+    return isinstance(error, requests.RequestException)

@@ -12,6 +12,9 @@ from muster.settings import Settings
 from muster_local import process
 from muster_local.airflow_connections import update_connections
 
+CONNECT_ARGS = {"timeout": 60.0}
+"""Seconds for which one of Airflow's processes waits until another has written; SQLite's 5 end in errors under load."""
+
 PROGRAM = """
 import json, sys
 from airflow.__main__ import main

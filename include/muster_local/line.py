@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from muster.errors import MusterError
 from muster.workload.stages import STAGE_NAMES
-from muster_local.airflow_api import Airflow, AirflowUnreachable, DagRun
+from muster_local.airflow_api import Airflow, DagRun
 
 POLL_SECONDS = 1.0
 NEXT_STAGE_SECONDS = 600.0
@@ -90,7 +90,7 @@ class Line:
         before = self._runs(partition)
         finished = {run.id for run in before.values() if not run.active}
         if len(finished) == len(before):
-            self._trigger(partition, finished)
+            self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
         reporter = _Reporter(self.on_stage)
         while True:
             runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
@@ -101,15 +101,6 @@ class Line:
             if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":  # or skipped, with its reason
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
             time.sleep(POLL_SECONDS)
-
-    def _trigger(self, partition: str, finished: set[str]) -> None:
-        """Start the first stage; where no answer came, once it is known that nothing was started."""
-        while True:
-            try:
-                return self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
-            except AirflowUnreachable:
-                if any(run.id not in finished for run in self._runs(partition).values()):
-                    return None
 
     def _dag(self, stage: str) -> str:
         return f"{self.workload}.{stage}"

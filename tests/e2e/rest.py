@@ -29,8 +29,11 @@ class Airflow:
         return session
 
     def ask(self, method: str, path: str, **what: Any) -> Json:
-        """Send a request and return the answer."""
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **what)
+        """Send a request and return the answer; once more where Airflow's SQLite was busy, and nothing was written."""
+        for _ in range(3):
+            answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **what)
+            if "Database error" not in answer.text[:50]:
+                break
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         content: Json = answer.json()
         return content

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from muster_local import airflow_api
-from muster_local.airflow_api import Airflow, AirflowUnreachable
+from muster_local.airflow_api import Airflow, AirflowRefused, AirflowUnreachable
 
 
 class Session(requests.Session):
@@ -79,3 +79,61 @@ def test_a_run_without_a_partition_key_is_no_partitions() -> None:
     ]
     session = Answers(lambda _: {"dag_runs": rows})
     assert [run.partition for run in Airflow("http://airflow", None, session).runs("2024-02-05")] == ["2024-02-05"]
+
+
+class Triggered(Session):
+    """Starts runs by their ids; of the next requests some arrive, and some are answered otherwise than with 200."""
+
+    def __init__(self, *answers: tuple[bool, int | None]) -> None:
+        super().__init__(1)
+        self.answers = [*answers, (True, 200)]
+        self.runs: list[str] = []
+
+    def request(self, *_: Any, **arguments: Any) -> requests.Response:  # type: ignore[override]
+        arrives, status = self.answers.pop(0)
+        run = arguments["json"]["dag_run_id"]
+        response = super().request()
+        if run in self.runs:
+            response.status_code = 409
+            return response
+        if arrives:
+            self.runs.append(run)
+        if status is None:
+            raise requests.ConnectionError("reset")
+        response.status_code = status
+        return response
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([(False, 500)], id="the database was busy"),
+        pytest.param([(True, 500)], id="started, and an error all the same"),
+        pytest.param([(True, None)], id="started, and no answer"),
+        pytest.param([(False, None), (False, 503), (True, None)], id="one after the other"),
+    ],
+)
+def test_a_request_that_is_sent_again_starts_one_run(answers: list[tuple[bool, int | None]]) -> None:
+    session = Triggered(*answers)
+    Airflow("http://airflow", None, session, lambda: True).trigger("flights.ingest", "2024-02-05")
+    assert len(session.runs) == 1
+
+
+def test_each_trigger_is_a_run_of_its_own() -> None:
+    session = Triggered((True, 200))
+    airflow = Airflow("http://airflow", None, session)
+    airflow.trigger("flights.ingest", "2024-02-05")
+    airflow.trigger("flights.ingest", "2024-02-05")
+    assert len(set(session.runs)) == 2
+
+
+def test_a_trigger_that_is_refused_says_why() -> None:
+    session = Triggered((False, 400))
+    with pytest.raises(AirflowRefused, match=r"POST /dags/flights\.ingest/dagRuns with 400"):
+        Airflow("http://airflow", None, session).trigger("flights.ingest", "no date")
+
+
+def test_an_error_that_stays_is_told() -> None:
+    session = Triggered(*[(False, 500)] * 99)
+    with pytest.raises(AirflowRefused, match="with 500"):
+        Airflow("http://airflow", None, session, lambda: True).trigger("flights.ingest", "2024-02-05")
