@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from muster.champions.as_of import AsOf
-from muster.champions.journal import Journal
-from muster.champions.lineage import champion_of, newest_ancestor
+from muster.champions.journal import Journal, Moves, Row
+from muster.champions.lineage import champion_of, newest_ancestor, same
 from muster.champions.units import units
 from muster.context import Context, PartitionContext
 from muster.errors import MusterError, WorkloadError
@@ -49,8 +49,8 @@ class Progress:
     """The partitions before the last ingested one that no ingest has brought."""
     out_of_date: str | None
     """How many of the slices that the last features looked at are not what would be made now, and why."""
-    answered_by_another: bool = False
-    """Whether another champion would answer for the last scored partition now: since then it was rolled back, say."""
+    predictions_old: tuple[str, ...] = ()
+    """Why the predictions of the last scored partition are not what score would write now."""
     refused: str | None = None
     """The first problem of its YAML, which has no DAGs then, and how to see all."""
     unreadable: str | None = None
@@ -74,7 +74,7 @@ class Progress:
     @property
     def old(self) -> bool:
         """Whether the last scored partition's predictions are not what its stages would come to now."""
-        return self.judged_since or self.answered_by_another
+        return self.judged_since or bool(self.predictions_old)
 
 
 def progress(settings: Settings) -> list[Progress]:
@@ -103,7 +103,7 @@ def _read(file: Path, settings: Settings) -> Progress:
         champion(store),
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
-        _of_last(last.get("score"), name, settings, _answered_by_another) or False,
+        _of_last(last.get("score"), name, settings, _predictions_old) or (),
     )
 
 
@@ -137,18 +137,42 @@ def _out_of_date(context: PartitionContext) -> str | None:
     return "; ".join(f"{count}: {why}" for why, count in reasons.items()) or None
 
 
-def _answered_by_another(context: PartitionContext) -> bool:
-    """Compare the version that scored a partition with the champion of its time, by the journal.
+def _predictions_old(context: PartitionContext) -> tuple[str, ...]:
+    """Compare what score has found with what it would find now: champions by the journal, features by their facts."""
+    from muster.features.slices import contents
 
-    Where each group has a champion of its own, the result names no version, and nothing is compared.
+    report, at = _ended(context.store, "score", context.partition) or ({}, 0.0)
+    reasons = []
+    if others := _other_champions(context, report.get("model_version"), at):
+        reasons.append(others)
+    if "features" in report and report["features"] != contents(context, context.windows.score):
+        reasons.append("features were built of other rows since")
+    return tuple(reasons)
+
+
+def _other_champions(context: PartitionContext, version: str | None, scored_at: float) -> str | None:
+    """Return whose champions of the slice's time are others than those that have answered; None where none is.
+
+    A pack's is compared with the version that the result names; of groups' own those that were moved since.
     """
-    version = (result(context.store, "score", context.partition) or {}).get("model_version")
-    unit = units(context.workload, ()).get(None)
-    if version is None or unit is None:
-        return False
-    moves = Journal(context.store).of(unit)
-    row = newest_ancestor(moves, champion_of(moves), AsOf(context.partition, including=True).old_enough)
-    return row is not None and row["to_version"] != version
+    journal, unit = Journal(context.store), units(context.workload, ()).get(None)
+    if unit is not None:
+        row = _answering(context, journal.of(unit))
+        other = version is not None and row is not None and row["to_version"] != version
+        return "another champion would answer now" if other else None
+    moved = {row["group"] for row in journal.rows if row["group"] and row["at"].timestamp() > scored_at}
+    changed = 0
+    for group in moved:
+        moves = journal.of_group(group)
+        before = [move for move in moves if move["at"].timestamp() <= scored_at]
+        then, today = _answering(context, before), _answering(context, moves)
+        changed += then is not today and not same(then, today)
+    return f"{number(changed, 'group')} would be answered by another champion now" if changed else None
+
+
+def _answering(context: PartitionContext, moves: Moves) -> Row | None:
+    """Return the move to the champion of the slice's own time."""
+    return newest_ancestor(moves, champion_of(moves), AsOf(context.partition, including=True).old_enough)
 
 
 def finished(store: Store, stage: str, partition: str) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from muster.features.made_from import counted
-from muster.features.slices import out_of_date
+from muster.features.slices import contents, out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 from muster.training.bins import balance
@@ -27,8 +27,12 @@ def run(job: Job) -> dict[str, Any]:
     bins = balance(scoring.costs, job.bins)
     rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
-    stale = {"features_out_of_date": counted(out_of_date(job.context, scoring.days).values())}
-    return {**count_predictions(job.store, job.windows.key), "model_version": scoring.champions.version, **stale}
+    return {
+        **count_predictions(job.store, job.windows.key),
+        "model_version": scoring.champions.version,
+        "features": contents(job.context, scoring.days, scoring.features.version),
+        "features_out_of_date": counted(out_of_date(job.context, scoring.days).values()),
+    }
 
 
 if __name__ == "__main__":

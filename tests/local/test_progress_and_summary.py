@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from rich.console import Console
 
 from muster.champions.journal import Journal, Move
 from muster.champions.units import Unit
 from muster.features.made_from import counted
+from muster.features.slices import contents
 from muster.settings import Settings
+from muster.storage.provenance import Fact, file_digests, write_facts
 from muster.storage.store import Store
 from muster.workload.stages import STAGE_NAMES
 from muster_local.progress import champion, finished, last_finished, progress, result, unfinished, waiting
 from muster_local.summary import quality, summary
-from tests.features.test_slices import OWN, Line
+from tests.features.test_slices import OWN, PARTITION, Line, replace_rows
 from tests.promotion.conftest import Line as PromotedLine
 from tests.promotion.history import declare
 
@@ -198,3 +202,62 @@ def test_predictions_of_a_champion_that_was_rolled_back_since_are_old(tmp_path: 
     assert not moved("3", "2", line.third, "gate")
     assert moved("1", "3", line.first, "rollback")
     assert not moved("2", "1", line.second, "rollback")
+
+
+def scored(line: Line, **report: Any) -> Settings:
+    """Leave what score reports of a partition, some seconds ago."""
+    file = Path(line.store.results("score"), f"{PARTITION}-aa.json")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(report))
+    os.utime(file, (time.time() - 60, time.time() - 60))
+    return Settings(workloads=line.folder, store=str(line.folder))
+
+
+def test_predictions_of_features_that_were_built_of_other_rows_since_are_old(tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(YAML)
+    line = Line(tmp_path)
+    line.ingest("2024-01-15", "2024-01-22", PARTITION)
+    line.build()
+    scoring = line.context.at(PARTITION).windows.score
+    settings = scored(line, rows=1, features=contents(line.context, scoring))
+
+    def write_again(slice_: str, content: str) -> tuple[str, ...]:
+        """Write a slice again, of these rows; return why the predictions are old."""
+        table = line.store.open("features")
+        assert table is not None
+        rows = table.to_pyarrow_table().filter(pc.field("partition") == slice_)
+        replace_rows(line.store, "features", rows, f"partition = '{slice_}'")
+        files = file_digests(line.store, "features")[slice_]
+        write_facts(line.store, [Fact("features", slice_, files, {slice_: content} if content else {}, {})])
+        return progress(settings)[0].predictions_old
+
+    assert progress(settings)[0].predictions_old == ()
+    assert write_again(PARTITION, "") == ()  # of the same rows, in other files
+    assert write_again("2024-01-22", "2:b") == ()  # another slice
+    assert write_again(PARTITION, "2:b") == ("features were built of other rows since",)
+    assert write_again(PARTITION, "") == ()
+
+
+def test_predictions_of_groups_whose_own_champions_were_rolled_back_since_are_old(tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(YAML + "registry: per_group\n")
+    line = Line(tmp_path)
+    earlier, later = "2024-01-22", "2024-02-05"
+    journal = Journal(line.store)
+
+    def move(group: str, since: str | None, to: str, partition: str, cause: Any = "gate") -> tuple[str, ...]:
+        unit = Unit("made", f"made_{group}", group)
+        journal.append([Move(unit, since, to, cause, "ann", "run", partition, group + to * 63)])
+        return progress(settings)[0].predictions_old
+
+    settings = Settings(workloads=line.folder, store=str(line.folder))
+    for group in "ab":
+        move(group, None, "1", earlier)
+        move(group, "1", "2", PARTITION)
+    scored(line, rows=1, model_version=None)
+    os.utime(Path(line.store.results("score"), f"{PARTITION}-aa.json"))
+    assert progress(settings)[0].predictions_old == ()
+    assert move("c", None, "1", later) == ()  # too young for the slice
+    assert move("a", "2", "3", later) == ()
+    assert move("b", "2", "1", earlier, "rollback") == ("1 group would be answered by another champion now",)
+    assert move("a", "3", "1", earlier, "rollback") == ("2 groups would be answered by another champion now",)
+    assert move("b", "1", "2", PARTITION, "rollback") == ("1 group would be answered by another champion now",)

@@ -117,6 +117,15 @@ def out_of_date(context: Context, days: DateRange) -> dict[date, str]:
     return {**missing, **built.out_of_date(sources, concerned)}
 
 
+def contents(context: Context, days: DateRange, version: int | None = None) -> dict[str, str]:
+    """Return what the slices of `days` hold at a Delta version, by their first day: other rows have another digest."""
+    store = context.store
+    files = file_digests(store, "features", version)
+    facts = read_facts(store, "features", files)
+    wanted = {name for name in files if _overlap(slice_days(context.workload, date.fromisoformat(name)), days)}
+    return {name: facts[name].digest if name in facts else f"files {files[name]}" for name in sorted(wanted)}
+
+
 def check_up_to_date(context: PartitionContext, days: DateRange) -> None:
     """Check that no slice of `days` is out of date.
 

@@ -39,6 +39,11 @@ class Fact:
         """How many rows the slice holds: each day's digest begins with its own number."""
         return sum(int(digest.partition(":")[0]) for digest in self.content.values())
 
+    @property
+    def digest(self) -> str:
+        """A digest of what the slice holds."""
+        return hashlib.sha256(_json(self.content).encode()).hexdigest()[:16]
+
 
 NO_ROWS = "0:0"
 """The content of a day that has none."""

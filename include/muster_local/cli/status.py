@@ -60,7 +60,7 @@ def as_dict(workload: Progress, airflow: AirflowState, aliases: AliasState) -> d
         "waiting": [item.text(airflow.paused) for item in _waiting(workload, airflow)],
         "refused": _refused(workload, airflow),
         "judged_since": workload.judged_since,
-        "answered_by_another": workload.answered_by_another,
+        "predictions_old": list(workload.predictions_old),
         "runs": [asdict(run) for run in airflow.runs.get(workload.workload, [])],
     }
 
@@ -144,6 +144,9 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
     if workload.left_out:
         lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
+    if workload.predictions_old:
+        why, stage = " and ".join(workload.predictions_old), f"{workload.workload}.score"
+        lines.append(f"predictions of {workload.scored} are old: {why}; clear its run of {stage}")
     if workload.out_of_date:
         lines.append(f"slices out of date: {workload.out_of_date}")
     return lines
