@@ -379,6 +379,27 @@ def test_a_champion_that_was_removed_by_hand_is_missed_and_comes_back_by_a_rollb
     assert registry.slopes(registry.third, A, B, C) == [3.0, 1.0, 1.0]
 
 
+def test_a_journal_that_is_lost_with_its_aliases_is_told_by_the_results_of_promote(registry: Registry) -> None:
+    registry.two_weeks()
+    results = Path(registry.store.results("promote"))
+    results.mkdir(parents=True)
+    for partition, moved in ((registry.first, True), (registry.second, True), (registry.third, False)):
+        (results / f"{partition}-aa.json").write_text(json.dumps({"moved": moved}))
+    for unit in {registry.unit(group) for group in (A, B, C)}:
+        connect().delete_registered_model_alias(unit.name, ALIAS)
+    Path(registry.store.table("alias_journal")).rename(registry.store.table("away"))
+    stages: list[Callable[[], Any]] = [
+        lambda: opponents(registry.at(registry.third)),
+        lambda: registry.slopes(registry.third, A),
+        lambda: registry.plan(),
+    ]
+    for stage in stages:
+        with pytest.raises(JournalGone, match=f"has no move, but {registry.second} was promoted: restore that table"):
+            stage()
+    results.rename(results.with_name("promote-before"))
+    assert opponents(registry.at(registry.third)) is None
+
+
 def test_a_lost_journal_is_no_lack_of_a_champion_and_comes_back(registry: Registry) -> None:
     registry.two_weeks()
     table = Path(registry.store.table("alias_journal"))

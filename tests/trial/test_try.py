@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +178,18 @@ def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home:
         )
     )
     assert home.tried()["decision"]["against"] == "baseline"  # its champion takes other features
+
+
+def test_a_lost_journal_is_no_lack_of_a_champion(home: Any) -> None:
+    home.run()
+    champion_of(home, "2024-01-29", "north,1")
+    results = Path(home.store.results("promote"))
+    results.mkdir(parents=True)
+    (results / "2024-01-29-aa.json").write_text(json.dumps({"moved": True}))
+    shutil.rmtree(home.store.table("alias_journal"))
+    code, _, err = home.run()
+    assert (code, err.count("\n")) == (1, 1)
+    assert "alias_journal, the record of who is champion, has no move, but 2024-01-29 was promoted" in err
 
 
 def test_a_champion_whose_pack_is_not_the_registered_one_is_refused(home: Any) -> None:

@@ -130,18 +130,29 @@ class NotVouched(MusterError):
 
 
 class JournalGone(MusterError):
-    """Raised when a champion is met in MLflow and the journal has no move of it: the record of who is champion is gone.
+    """Raised when somebody was promoted and the journal has no move of it: the record of who is champion is gone.
 
     That is not "there is no champion yet": whoever moves an alias writes it down first.
     """
 
     short = f"{ALIAS} is not journalled"
 
-    def __init__(self, workload: str, name: str, version: str) -> None:
-        super().__init__(
+    @classmethod
+    def shown(cls, workload: str, name: str, version: str) -> JournalGone:
+        """Return the error of a champion that MLflow shows."""
+        return cls(
             f"version {version} of the registered model '{name}' is {ALIAS}, but alias_journal, the record of who is "
             f"champion, has no move of it: restore that table of '{workload}' from a backup that has; where there is "
             f"none, or Muster never promoted for it, remove the alias in MLflow, then evaluate and promote again"
+        )
+
+    @classmethod
+    def though_promoted(cls, workload: str, partition: str, results: str) -> JournalGone:
+        """Return the error of a journal without a move, where a promotion has left its result in the store."""
+        return cls(
+            f"alias_journal, the record of who is champion, has no move, but {partition} was promoted: restore that "
+            f"table of '{workload}' from a backup; where there is none, or you want to begin anew, move '{results}' away, "
+            f"remove the alias {ALIAS} in MLflow if there is one, then evaluate and promote again"
         )
 
 

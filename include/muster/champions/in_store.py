@@ -12,6 +12,7 @@ from muster.champions.journal import Journal, Row, evidence_of
 from muster.champions.lineage import newest_ancestor
 from muster.champions.opened import OpenPack
 from muster.champions.units import is_pack
+from muster.champions.unrecorded import check_begun
 from muster.champions.versions import takes
 from muster.context import PartitionContext
 from muster.evaluation.bucket import Incumbents
@@ -30,6 +31,7 @@ def champion_in_store(context: PartitionContext, group: str) -> Incumbents | Non
 
     Raises:
         BadChampion: when its pack is not the one that was registered.
+        JournalGone: when somebody was promoted and the journal has no move at all.
     """
     row = _row(context, None if is_pack(context.workload) else group)
     if row is None:
@@ -39,7 +41,9 @@ def champion_in_store(context: PartitionContext, group: str) -> Incumbents | Non
 
 def _row(context: PartitionContext, group: str | None) -> Row | None:
     """Return the move that made the champion: of an earlier partition, as in `champions.opened.opponents`."""
-    moves = Journal(context.store).of_group(group)
+    journal = Journal(context.store)
+    check_begun(context.store, journal)
+    moves = journal.of_group(group)
     if not moves:
         return None
     return newest_ancestor(moves, moves[-1]["to_version"], AsOf(context.partition, including=False).old_enough)

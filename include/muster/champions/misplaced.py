@@ -48,7 +48,7 @@ def _of_groups(store: Store, journal: Journal) -> dict[Unit, str | None]:
 def _wrong(journal: Journal, unit: Unit, at: str | None) -> Misplaced | None:
     moves = journal.of(unit)
     if not moves:
-        return JournalGone(unit.workload, unit.name, str(at))
+        return JournalGone.shown(unit.workload, unit.name, str(at))
     champion, last = champion_of(moves), moves[-1]
     if champion in (None, at) or (not last["made"] and datetime.now(UTC) - last["at"] < UNDER_WAY):
         return None

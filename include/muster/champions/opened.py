@@ -19,7 +19,7 @@ from muster.champions.fetched import fetch_champions, prior, write_pack_of
 from muster.champions.journal import Journal, Moves, evidence_of
 from muster.champions.lineage import newest_ancestor
 from muster.champions.units import is_pack, units
-from muster.champions.unrecorded import check_all_recorded
+from muster.champions.unrecorded import check_all_recorded, check_begun
 from muster.champions.versions import RegisteredVersion, takes
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
@@ -172,7 +172,7 @@ def opponents(context: PartitionContext) -> Champions | None:
     Raises:
         BadChampion: when the pack's manifest is not the one that was registered.
         AliasGone, ForeignVersion, NotVouched: when the alias was removed, or is at what Muster did not put there.
-        JournalGone: when there is a champion that the journal has no move of.
+        JournalGone: when somebody was promoted and the journal has no move of it.
     """
     return _champions(context, including=False)
 
@@ -191,6 +191,7 @@ def scorers(context: PartitionContext) -> Champions | None:
 
 def _champions(context: PartitionContext, including: bool) -> Champions | None:
     journal, key = Journal(context.store), context.partition
+    check_begun(context.store, journal)
     if is_pack(context.workload):
         return _pack(context, journal, AsOf(key, including))
     check_all_recorded(context.store, journal)

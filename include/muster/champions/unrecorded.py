@@ -1,8 +1,10 @@
-"""Champions that MLflow shows and the journal has no move of: it was lost, for whoever moves an alias writes first."""
+"""Champions that MLflow or the store knows of and the journal has no move of: it was lost."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from pathlib import Path
 
 from muster.champions.alias import models_with_alias
 from muster.champions.errors import ALIAS, JournalGone
@@ -10,11 +12,28 @@ from muster.champions.journal import Journal
 from muster.champions.names import compared, model_name, model_names
 from muster.champions.units import Unit
 from muster.champions.versions import GROUP
+from muster.storage.results import partition_of, result_files
 from muster.storage.store import Store
+
+
+def check_begun(store: Store, journal: Journal) -> None:
+    """Check that a journal without any move is one that nobody was ever promoted by: the results in the store tell.
+
+    Raises:
+        JournalGone: when somebody was: to go on would be to judge against the baseline, as for the first time.
+    """
+    if journal.count:
+        return
+    folder = Path(store.results("promote"))
+    promoted = [file for file in result_files(folder) if json.loads(file.read_text(encoding="utf-8")).get("moved")]
+    if promoted:
+        raise JournalGone.though_promoted(store.workload, max(map(partition_of, promoted)), str(folder))
 
 
 def check_all_recorded(store: Store, journal: Journal) -> None:
     """Check that the journal knows every group that has a champion in MLflow. One search, of a call a thousand models.
+
+    Whoever moves an alias writes it down first.
 
     Raises:
         JournalGone: when it does not: to go on would be to judge that group against the baseline, and to score it with
@@ -25,7 +44,7 @@ def check_all_recorded(store: Store, journal: Journal) -> None:
     now = Journal(store).groups if missed else known  # some may have been promoted for the first time meanwhile
     for unit, version in missed.items():
         if unit.group not in now:
-            raise JournalGone(unit.workload, unit.name, version)
+            raise JournalGone.shown(unit.workload, unit.name, version)
 
 
 def units_with_alias(workload: str, groups: Collection[str]) -> dict[Unit, str]:

@@ -211,7 +211,7 @@ def current(unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | N
         version = described(unit, registered)
         moves = journal.moves_to(unit, version.version, version.digest)
         if not moves:
-            raise JournalGone(unit.workload, unit.name, version.version)
+            raise JournalGone.shown(unit.workload, unit.name, version.version)
         return vouched(version, moves, store)
     if (champion := champion_of(journal.of(unit))) is not None:
         raise AliasGone(unit.workload, unit.name, unit.group, champion)

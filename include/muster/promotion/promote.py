@@ -193,7 +193,7 @@ class _Promotion:
         if as_judged(moves, self.context.partition, one.judged_against, row["at"]):
             if row["at"] is None or last_row_of(moves, row["at"]):
                 return True
-            self.left[one.unit.group] = str(JournalGone(one.unit.workload, one.unit.name, row["at"]))
+            self.left[one.unit.group] = str(JournalGone.shown(one.unit.workload, one.unit.name, row["at"]))
             return False
         at, judged = row["at"] or "none", one.judged_against or "none"
         self.left[one.unit.group] = f"the alias is at version {at}, but {judged} was judged"

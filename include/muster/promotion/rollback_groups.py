@@ -17,7 +17,7 @@ from muster.champions.lineage import RESTORED, champion_before, last_row_of, pro
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
-from muster.champions.unrecorded import check_all_recorded
+from muster.champions.unrecorded import check_all_recorded, check_begun
 from muster.champions.versions import of_move, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
@@ -69,6 +69,7 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
     unknown = set(groups) - moves.keys()
     if unknown or not groups:  # a group's own way back needs no other group's moves
         check_all_recorded(context.store, journal)
+    check_begun(context.store, journal)
     if not moves:
         raise CannotRollBack(workload.name, "there is no champion yet")
     if unknown:

@@ -25,6 +25,7 @@ from muster.champions.errors import (
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import RESTORED, champion_before, last_row_of, newest_ancestor, promotion_of, same
 from muster.champions.units import Unit, units
+from muster.champions.unrecorded import check_begun
 from muster.champions.versions import RegisteredVersion, numbered, of_move
 from muster.context import Context
 from muster.errors import UnknownName, bounded
@@ -59,7 +60,7 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
 
     Raises:
         CannotRollBack: when there is nothing to go back to, or it cannot be scored with.
-        JournalGone: when there is a champion that the journal has no move of.
+        JournalGone: when somebody was promoted and the journal has no move of it.
         UnknownName: when the version was never champion; NoSuchGroups: when a group is in neither pack.
         AliasMoved: when the champion is not `against`.
     """
@@ -67,7 +68,8 @@ def plan_pack(context: Context, journal: Journal, asked: Mapping[str, Any], agai
     this = _Planner(context, unit, journal.of(unit))
     seen = position(unit)
     if not this.moves and seen is not None:
-        raise JournalGone(unit.workload, unit.name, seen)
+        raise JournalGone.shown(unit.workload, unit.name, seen)
+    check_begun(context.store, journal)
     if not this.moves:
         raise CannotRollBack(context.workload.name, "there is no champion yet")
     begun = begun_before([this.moves], asked, against)

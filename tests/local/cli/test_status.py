@@ -148,7 +148,7 @@ def test_a_lost_journal_is_not_shown_as_no_champion_and_mlflow_is_asked_only_whe
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workloads, asked = [workload("w", champion=None), workload("new", champion=None, partitions={"train": DAY})], []
-    lost = JournalGone("w", "w", "2")
+    lost = JournalGone.shown("w", "w", "2")
 
     def state(_: Any, names: list[str]) -> AliasState:
         asked.extend(names)
