@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -161,6 +162,34 @@ def test_a_key_that_can_name_no_group_costs_its_row(store: Store) -> None:
     assert [row["place"] for row in good_rows(WORKLOAD, checked).to_pylist()] == keys[:2]
     long, nul = "place: a key of more than 1,000 characters", "place: a key with a NUL character"
     assert checked["reason"].to_pylist()[2:] == [long, nul, nul]
+
+
+@pytest.mark.parametrize(
+    ("declared", "refused"),
+    [
+        ("int? [9007199254740993, 9007199254740995]", [9007199254740992, 9007199254740996]),
+        ("int? [, 9223372036854775806]", [9223372036854775807]),
+        ("int? [, 99999999999999999999]", []),
+        ("int? [99999999999999999999, ]", "all"),
+        ("int? [1.5, ]", [1]),
+    ],
+)
+def test_limits_of_whole_numbers_are_exact(store: Store, declared: str, refused: Any) -> None:
+    """As floats 9007199254740992 and ...993 are the same number."""
+    big = 9007199254740992
+    numbers = [1, 2, *range(big, big + 5), 2**63 - 2, 2**63 - 1] if isinstance(refused, list) else [2**63 - 1]
+    if declared.startswith("int? [9007"):
+        numbers = numbers[2:-2]
+    workload = Workload.model_validate(
+        WHATEVER.model_dump() | {"columns": WORKLOAD.model_dump()["columns"] | {"seats": declared}, "max_refused": 1}
+    )
+    put(store, "".join(f"n,1,2024-01-05T06:00:{at:02},1,,,{number}\n" for at, number in enumerate([*numbers, ""])))
+    group = landed_group(context(store, workload), [DAY], "n,1")
+    expected = set(numbers) - set(numbers if refused == "all" else refused)
+    assert [row["seats"] for row in group.rows.to_pylist()] == [*sorted(expected), None]
+    assert sum(group.refused.values()) == len(numbers) - len(expected)
+    if declared.startswith("int? [9007"):
+        assert set(group.refused) == {"seats: below 9007199254740993", "seats: above 9007199254740995"}
 
 
 def test_a_line_that_is_no_row_costs_no_other(store: Store) -> None:

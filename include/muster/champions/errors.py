@@ -151,8 +151,8 @@ class JournalGone(MusterError):
         """Return the error of a journal without a move, where a promotion has left its result in the store."""
         return cls(
             f"alias_journal, the record of who is champion, has no move, but {partition} was promoted: restore that "
-            f"table of '{workload}' from a backup; where there is none, or you want to begin anew, move '{results}' away, "
-            f"remove the alias {ALIAS} in MLflow if there is one, then evaluate and promote again"
+            f"table of '{workload}' from a backup; without one, or to begin anew, move '{results}' away, remove the "
+            f"alias {ALIAS} in MLflow if there is one, then evaluate and promote again"
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,11 +116,9 @@ def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mappin
             padded = pc.match_substring_regex(texts[key], r"^[\x00-\x20]*[+-]?0[0-9]")
             yield f"{key}: a key with leading zeros; declare it as string", _mask(padded)
     for name, column in columns.items():
-        with np.errstate(invalid="ignore"):
-            if column.low is not None:
-                yield f"{name}: below {column.low:g}", _floats(typed[name]) < column.low
-            if column.high is not None:
-                yield f"{name}: above {column.high:g}", _floats(typed[name]) > column.high
+        for word, limit, outside in (("below", column.low, operator.lt), ("above", column.high, operator.gt)):
+            if limit is not None:
+                yield f"{name}: {word} {_number(limit)}", _beyond(typed[name], limit, outside)
     # A row of another day would be replaced with another day than its own.
     midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
     since = typed[workload.time].cast(pa.int64())
@@ -155,10 +155,18 @@ def _comparable(values: pa.Array, kind: ColumnType) -> np.ndarray:
     return comparable
 
 
-def _floats(values: pa.Array) -> np.ndarray:
-    """Return numbers as 64-bit floats, as limits are; NaN where one is missing."""
-    floats: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return floats
+def _beyond(values: pa.Array, limit: int | float, outside: Callable[[Any, Any], Any]) -> np.ndarray:
+    """Tell which values are beyond a limit: whole numbers are compared exactly; none that is missing is."""
+    if isinstance(limit, int) and pa.types.is_integer(values.type):
+        numbers = _comparable(values, "int")
+    else:
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(_mask(values.is_valid()) & outside(numbers, limit), dtype=bool)
+
+
+def _number(limit: int | float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def _texts_of_refused(texts: Sequence[pa.RecordBatch], reason: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -22,8 +22,8 @@ class Column(Section):
 
     type: ColumnType
     optional: bool = False
-    low: float | None = None
-    high: float | None = None
+    low: int | float | None = None
+    high: int | float | None = None
 
 
 def parse_column(text: object) -> object:
@@ -44,9 +44,10 @@ def parse_column(text: object) -> object:
     return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}
 
 
-def _limits(match: re.Match[str]) -> dict[str, float]:
+def _limits(match: re.Match[str]) -> dict[str, int | float]:
+    """Return the limits; of whole numbers whole ones, which floats above 2 ** 53 are not."""
     try:
-        limits = {side: float(match[side]) for side in ("low", "high") if match[side] and match[side].strip()}
+        limits = {side: _limit(match[side], match["type"]) for side in ("low", "high") if (match[side] or "").strip()}
     except ValueError:
         raise ValueError(f"'{match[0]}': a range is of two numbers: [0, 100], or of one: [0, ]") from None
     if limits and match["type"] not in ("int", "float"):
@@ -54,3 +55,7 @@ def _limits(match: re.Match[str]) -> dict[str, float]:
     if limits.get("low", -math.inf) > limits.get("high", math.inf):
         raise ValueError(f"'{match[0]}': the range ends before it begins")
     return limits
+
+
+def _limit(text: str, kind: str) -> int | float:
+    return int(text) if kind == "int" and re.fullmatch(r"\s*[+-]?\d+\s*", text, re.ASCII) else float(text)
