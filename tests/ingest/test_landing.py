@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
 
 from muster.context import Context
-from muster.errors import Stopped
+from muster.errors import MusterError, Stopped
 from muster.ingest.landing import NoLanding, land, landed_days
 from muster.storage.store import Store
 from muster.workload.load import load_workload
@@ -125,3 +126,33 @@ def test_only_a_file_that_ingest_reads_counts_as_landed(tmp_path: Path) -> None:
     for name in ("2024-01-08", "20240109", "2024-W02-3", ".2024-01-11", "2024-01-32", "readme"):
         (Path(store.landing()) / f"{name}.csv.gz").touch()
     assert {str(day) for day in landed_days(store)} == {"2024-01-08"}
+
+
+@pytest.mark.parametrize(
+    ("yields", "problem"),
+    [
+        ("yield 1", "yields a int; it yields a pair for each day"),
+        ("return 7", "'int' object is not iterable"),
+        ("yield '2024-01-01', rows", "yields a str as day"),
+        ("yield pd.Timestamp('2024-01-01'), rows", "yields a Timestamp as day"),
+        ("yield date(2024, 1, 1), [1]", "yields a list as rows of 2024-01-01"),
+        ("yield date(2024, 1, 1), rows[['place']]", "yields rows of 2024-01-01 without the columns at, delay"),
+    ],
+)
+def test_what_is_no_day_with_its_rows_is_told_in_a_line(folder: Path, yields: str, problem: str) -> None:
+    text = f"""
+from datetime import date
+import pandas as pd
+
+def bad(landed):
+    rows = pd.DataFrame({{"place": ["a"], "at": ["x"], "delay": [1.0]}})
+    {yields}
+
+def features(rows):
+    return rows
+"""
+    (folder / "made.py").write_text(text)
+    store = Store(str(folder / "store"), "made")
+    with pytest.raises(MusterError, match=re.escape(problem)):
+        land(Context(declared(folder, "bad"), folder, store))
+    assert files(store) == {}

@@ -65,7 +65,8 @@ def _scaled(rows):
     """Scale, but not by OTHER."""
     # a comment
     rows = rows.query("date > @LIMIT and date < @acme_limits.HIGH")[globals()["SIZE"]]
-    return rows * SCALE
+    named = __import__("acme_named").X + importlib.import_module("acme_named_too").X
+    return rows * SCALE + named
 
 
 def deliver(landed):
@@ -81,6 +82,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "__init__.py").write_text("VALUE = 1\n")
     (tmp_path / "lib" / "acme_effect.py").write_text("X = 1\n")
     (tmp_path / "lib" / "acme_limits.py").write_text("HIGH = 1\n")
+    for name in ("acme_named", "acme_named_too"):
+        (tmp_path / "lib" / f"{name}.py").write_text("X = 1\n")
     (package / "late.py").write_text("from .deep import hours\n\n\ndef late(rows):\n    return hours(rows)\n")
     (package / "deep.py").write_text("import pandas\n\n\ndef hours(rows):\n    return rows\n")
     (package / "apart.py").write_text("X = 1\n")
@@ -108,7 +111,7 @@ def changed(folder: Path) -> Callable[[str, str, str], bool]:
 DEEP = "lib/acme_features/deep.py"
 COUNTS = [
     ("made.py", "late(_scaled", "late(1 + _scaled"),
-    ("made.py", "rows * SCALE", "rows + SCALE"),
+    ("made.py", "rows * SCALE", "rows - SCALE"),
     ("made.py", "SCALE = 2.0", "SCALE = 2.5"),
     ("made.py", "LIMIT = 5", "LIMIT = 6"),
     ("made.py", "SIZE = 6", "SIZE = 7"),
@@ -122,6 +125,8 @@ COUNTS = [
     ("lib/acme_features/__init__.py", "VALUE = 1", "VALUE = 2"),
     ("lib/acme_effect.py", "X = 1", "X = 2"),
     ("lib/acme_limits.py", "HIGH = 1", "HIGH = 2"),
+    ("lib/acme_named.py", "X = 1", "X = 2"),
+    ("lib/acme_named_too.py", "X = 1", "X = 2"),
     (DEEP, "return rows", "return rows + 1"),
 ]
 COUNTS_NOT = [

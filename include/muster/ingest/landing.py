@@ -6,15 +6,19 @@ import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muster.context import Context
 from muster.errors import MusterError, bounded
 from muster.storage.store import Store
 from muster.workload.functions import function
 from muster.workload.own_code import own_code
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIX = ".csv.gz"
 """A landed file is `<date>.csv.gz`: UTF-8, a header line, one row an observation."""
@@ -27,6 +31,16 @@ class NoLanding(MusterError):
         super().__init__(
             f"workload '{workload}' declares no 'landing': its files are delivered by another system; "
             f"put them into '{folder}', each day's as 2024-01-08{SUFFIX}"
+        )
+
+
+class BadDelivery(MusterError):
+    """Raised when a landing function yields what is no day with its rows."""
+
+    def __init__(self, workload: Workload, problem: str) -> None:
+        super().__init__(
+            f"landing function '{workload.landing}' of {workload.name} {problem}; it yields a pair for each day: "
+            f"(datetime.date, DataFrame of the declared columns)"
         )
 
 
@@ -77,6 +91,7 @@ def land(context: Context) -> LandingReport:
         NoLanding: when the workload declares none: with the folder that its files belong in.
         FunctionNotFound: when what it declares is not there.
         OwnCodeFailed: when it raises: with the line.
+        BadDelivery: when it yields anything else.
     """
     workload, store = context.workload, context.store
     if not workload.landing:
@@ -84,7 +99,8 @@ def land(context: Context) -> LandingReport:
     target = Path(store.landing())
     target.mkdir(parents=True, exist_ok=True)
     landed, written = landed_days(store), 0
-    for day, rows in _delivered(context, frozenset(landed)):
+    for item in _delivered(context, frozenset(landed)):
+        day, rows = _day_with_rows(workload, item)
         if day in landed:
             continue
         text = rows.to_csv(index=False, columns=list(workload.columns), lineterminator="\n")
@@ -97,8 +113,24 @@ def land(context: Context) -> LandingReport:
     return LandingReport(target, written, len(landed))
 
 
-def _delivered(context: Context, landed: frozenset[date]) -> Iterator[tuple[date, Any]]:
+def _day_with_rows(workload: Workload, item: Any) -> tuple[date, pd.DataFrame]:
+    """Return what a landing function has yielded, if it is a day with the declared columns."""
+    import pandas as pd  # half a second: not in every process that reads what has landed
+
+    if not (isinstance(item, tuple) and len(item) == 2):
+        raise BadDelivery(workload, f"yields a {type(item).__name__}")
+    day, rows = item
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise BadDelivery(workload, f"yields a {type(day).__name__} as day")
+    if not isinstance(rows, pd.DataFrame):
+        raise BadDelivery(workload, f"yields a {type(rows).__name__} as rows of {day}")
+    if missing := [name for name in workload.columns if name not in rows.columns]:
+        raise BadDelivery(workload, f"yields rows of {day} without the columns {bounded(missing)}")
+    return day, rows
+
+
+def _delivered(context: Context, landed: frozenset[date]) -> Iterator[Any]:
     reference = context.workload.landing
     deliver = function(context.workload, context.folder, reference)
     with own_code(context.workload, context.folder, reference):
-        yield from deliver(landed)
+        yield from iter(deliver(landed))

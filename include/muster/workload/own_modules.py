@@ -52,7 +52,18 @@ def imported(nodes: Iterable[ast.AST], module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             source = _absolute(node, module)
             names.update([source, *(f"{source}.{alias.name}" for alias in node.names)])
+        elif isinstance(node, ast.Call) and (named := _imported_by_text(node)):
+            names.add(named)
     return {package for name in names for package in with_packages(name)} - {""}
+
+
+def _imported_by_text(call: ast.Call) -> str | None:
+    """Return the module of `importlib.import_module("a.b")` or `__import__("a.b")`; None of any other call."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if function not in ("import_module", "__import__") or not call.args:
+        return None
+    text = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
+    return text if isinstance(text, str) and all(map(str.isidentifier, text.split("."))) else None
 
 
 def with_packages(module: str) -> list[str]:
