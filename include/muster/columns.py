@@ -17,12 +17,20 @@ FOLDED_SHARE = 0.4
 
 
 def print_columns(
-    console: Console, texts: Mapping[str, Sequence[str]], right: Collection[str] = (), folded: str | None = None
+    console: Console,
+    texts: Mapping[str, Sequence[str]],
+    right: Collection[str] = (),
+    folded: str | None = None,
+    first: Sequence[str] = (),
 ) -> None:
-    """Print columns, each whole or not at all; `folded` is broken into lines instead, and is always there."""
+    """Print columns, each whole or not at all; `folded` is broken into lines instead, and is always there.
+
+    Those named `first` get room before the others; they stand where they stood.
+    """
     widths = {name: max(cell_len(text) for text in (name, *cells)) + GAP for name, cells in texts.items()}
     room = console.width - (min(widths[folded], int(console.width * FOLDED_SHARE)) if folded else 0)
-    shown, hidden = _fitting({name: width for name, width in widths.items() if name != folded}, room, not folded)
+    in_turn = [name for name in dict.fromkeys([*first, *widths]) if name in widths and name != folded]
+    shown, hidden = _fitting({name: widths[name] for name in in_turn}, room, not folded)
     rest = console.width - sum(widths[name] for name in shown)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     names = [name for name in texts if name == folded or name in shown]

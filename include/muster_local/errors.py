@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from muster.errors import MusterError
+from muster.settings import command
 
 
 class StackError(MusterError):
@@ -25,7 +26,10 @@ class ServiceDied(StackError):
     def __init__(self, service: str, code: int | None, log: Path) -> None:
         self.log = log
         ending = "stopped" if code is None else f"exited with code {code}"
-        super().__init__(f"{service} {ending}: {last_line(log)} (log: {log})")
+        again = ""
+        if code is not None and code < 0:
+            ending, again = f"was killed by signal {-code}", f"; run `{command('up')}` again"
+        super().__init__(f"{service} {ending}: {last_line(log)} (log: {log}){again}")
 
 
 class NotHealthy(StackError):

@@ -23,7 +23,7 @@ from muster.settings import settings
 from muster.storage.provenance import Fact, write_facts
 from muster.storage.query import Rows
 from muster.storage.store import Store
-from muster.storage.tables import ALIAS_JOURNAL, PREDICTIONS, QUARANTINE, TABLES, features_schema
+from muster.storage.tables import ALIAS_JOURNAL, DECISIONS, PREDICTIONS, QUARANTINE, TABLES, features_schema
 from muster.workload.load import load_workload
 from muster_local.summary import held_in_a_row
 
@@ -198,6 +198,24 @@ def test_table_fits_a_narrow_terminal_and_names_what_it_leaves_out() -> None:
     assert "too narrow for" in out.getvalue()
     assert "column_7" in out.getvalue()
     assert all(len(line) <= 80 for line in lines if "value" in line)
+
+
+def test_a_narrow_terminal_has_room_for_verdicts_and_scores_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [
+        {name: f"{name} {number}" for name in DECISIONS.names if DECISIONS.field(name).type == pa.string()}
+        | {
+            "candidate_score": 0.71 + number / 100,
+            "champion_score": 0.69,
+            "baseline_score": 0.5 + number,
+            "bucket": number,
+        }
+        for number in (1, 2)
+    ]
+    view(Rows(pa.Table.from_pylist(rows, DECISIONS), 2), out := Terminal())
+    assert all(text in out.getvalue() for text in ("candidate_score", "0.72", "0.73", "verdict 1"))
+    header = out.getvalue().splitlines()[1]
+    assert header.index("verdict") < header.index("candidate_score")
 
 
 def test_long_groups_are_folded_so_that_no_two_rows_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:

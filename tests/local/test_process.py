@@ -120,6 +120,11 @@ def test_a_preparing_command_that_fails_tells_its_last_line(tmp_path: Path) -> N
     assert process.read_record(tmp_path, "step") is None
 
 
+def test_a_preparing_command_that_was_killed_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ServiceDied, match=r"step was killed by signal 9: half done .*run `\S*muster up` again"):
+        process.run("step", ["sh", "-c", "echo half done; kill -9 $$"], home=tmp_path, env=os.environ)
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder

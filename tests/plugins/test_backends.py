@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from muster_airflow.backends import BACKENDS
+from muster_airflow.backends import BACKENDS, submit
 from muster_airflow.backends.code import job_file, packed_code
 from muster_airflow.backends.command import Command, python
 from muster_airflow.backends.local import LocalBackend
@@ -133,6 +133,27 @@ def test_submit_brings_delta_and_what_the_connection_adds(connection: Any) -> No
     properties = command_of("submit").properties
     assert properties.items() > {**EXTRA["conf"], "spark.jars": "/a.jar,/b.jar"}.items()
     assert properties["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
+
+
+OURS = {"spark.jars": "/delta-spark_1.jar,/delta-storage.jar", "spark.sql.extensions": "Delta", "spark.x": "ours"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({}, OURS),
+        ({"jars": ["/a.jar"]}, OURS | {"spark.jars": f"{OURS['spark.jars']},/a.jar"}),
+        ({"conf": {"spark.jars": "/b.jar", "spark.x": 1}, "jars": ["/a.jar"]},
+         OURS | {"spark.jars": f"{OURS['spark.jars']},/a.jar,/b.jar", "spark.x": "1"}),
+        ({"jars": ["/delta-spark_2.jar"]}, OURS | {"spark.jars": "/delta-spark_2.jar"}),
+        ({"conf": {"spark.sql.extensions": "Sedona,Delta"}}, OURS | {"spark.sql.extensions": "Delta,Sedona"}),
+    ],
+)  # fmt: skip
+def test_what_the_connection_adds_stands_beside_delta(
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], expected: dict[str, str]
+) -> None:
+    monkeypatch.setattr(submit, "delta_configuration", lambda *_: OURS)
+    assert submit.configuration(extra) == {**expected, "spark.log.level": "WARN"}
 
 
 def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tmp_path: Path) -> None:

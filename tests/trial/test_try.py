@@ -359,6 +359,7 @@ def test_a_feature_that_knows_too_much_is_found(home: Any, feature: str, knows: 
     code, out, _ = home.run()
     assert code == 1
     assert re.search(rf"'warm' on 2024-..-.. knows {knows}", out)
+    assert re.search(r"gate: \w+: .*; not to be believed: the features know what is to be predicted", out)
     assert "'before'" not in out
 
 

@@ -13,6 +13,9 @@ from muster.columns import GAP, print_columns
 from muster.printable import FOLDED, cell
 from muster.storage.query import Rows
 
+FIRST = ("verdict", "candidate_score", "champion_score", "state", "score")
+"""Columns of any table that a narrow terminal has room for before all others: what a group came to, and its scores."""
+
 
 def view(rows: Rows, out: TextIO) -> None:
     """Print rows as a table, or a single row as its fields; piped, no line is cut to a width."""
@@ -39,7 +42,7 @@ def _print_columns(console: Console, columns: dict[str, list[Any]]) -> None:
         if name not in shared
     }
     numbers = {name for name in texts if any(isinstance(value, (int, float)) for value in columns[name])}
-    print_columns(console, texts, numbers, folded)
+    print_columns(console, texts, numbers, folded, FIRST)
 
 
 def _fields(row: dict[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from muster.errors import bounded
 from muster.ingest.landing import passed_over
+from muster.printable import number
 
 STYLES = {"promote": "bold green", "reject": "bold yellow", "hold": "bold cyan", "failed": "bold red"}
 
@@ -31,7 +32,7 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
     console.print(_training(trial["training"]))
     for fit in trial["fits"]:
         console.print(_fit(fit, trial["failed_at"].get(fit["algorithm"])))
-    console.print(_decision(trial["decision"]))
+    console.print(_decision(trial["decision"], not trial["point_in_time"]["leaks"]))
     console.print(Text(f"{trial['seconds']:.2f} s, nothing was written to a table", style="dim"))
 
 
@@ -40,14 +41,14 @@ def _warnings(trial: dict[str, Any]) -> Iterator[str]:
     if again := trial["delivered_again"]:
         yield f"delivered again since ingest, so read from the files as the next ingest will: {bounded(again, 5)}"
     if missing := trial["not_landed"]:
-        days = f"not landed, {len(missing)} days of the windows and their lookback: {bounded(missing, 5)}"
+        days = f"not landed, {number(len(missing), 'day')} of the windows and their lookback: {bounded(missing, 5)}"
         yield days + passed_over(trial["misnamed"])
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     return table
@@ -86,8 +87,11 @@ def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:
     return text.append(f"\n    {failed_at}" if failed_at else "")
 
 
-def _decision(row: dict[str, Any]) -> Text:
-    text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"]]).append(f": {row['reason']}")
+def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
+    text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"] if point_in_time else "failed"])
+    text.append(f": {row['reason']}")
+    if not point_in_time:
+        text.append("; not to be believed: the features know what is to be predicted", STYLES["failed"])
     if row["verdict"] != "hold":
         text.append(f", chosen: {row['algorithm']}")
         opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]

@@ -26,6 +26,9 @@ CONN_ID = "spark_default"
 RULE = 'give it a master: {"conn_type": "spark", "host": "spark://master", "port": 7077}, or "local[2]", "yarn", "k8s://https://..."'
 MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
 
+LISTS = frozenset({"spark.jars", "spark.jars.packages", "spark.sql.extensions"})
+"""Settings of Muster's that hold several names, with commas between them."""
+
 
 class SubmitBackend(LocalBackend):
     """Submits a job, with Muster's own code for the executors."""
@@ -75,11 +78,16 @@ def master(connection: Connection) -> str:
 
 
 def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
-    """Return the Spark configuration: Delta's, a log that people can read, then the connection's own."""
-    own = {"spark.jars": ",".join(map(str, extra["jars"]))} if "jars" in extra else {}
-    return {
-        **delta_configuration(settings().home.resolve(), settings().spark_cores),
-        "spark.log.level": "WARN",
-        **own,
-        **{k: str(v) for k, v in extra.get("conf", {}).items()},
-    }
+    """Return the Spark configuration: Delta's, a log that people can read, then the connection's own.
+
+    A list of the connection's stands beside Muster's and does not take its place, unless it brings a Delta of its own.
+    """
+    ours = delta_configuration(settings().home.resolve(), settings().spark_cores)
+    theirs = {"spark.log.level": "WARN"} | {name: str(value) for name, value in extra.get("conf", {}).items()}
+    if "jars" in extra:
+        theirs["spark.jars"] = ",".join(map(str, [*extra["jars"], *filter(None, [theirs.get("spark.jars")])]))
+    own_delta = any("delta-spark" in theirs.get(name, "") for name in ("spark.jars", "spark.jars.packages"))
+    for name in LISTS & ours.keys() & theirs.keys():
+        if not own_delta or name == "spark.sql.extensions":
+            theirs[name] = ",".join(dict.fromkeys(f"{ours[name]},{theirs[name]}".split(",")))
+    return ours | theirs
