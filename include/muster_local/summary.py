@@ -43,6 +43,13 @@ def summary(context: Context, partition: str) -> Table:
     if still_held := held_in_a_row(context, partition):
         hint = command(f"show {store.workload} decisions --state trained --verdict hold --in-a-row {IN_A_ROW}")
         shown.add_row("held again", f"{still_held:,} trained, and held {IN_A_ROW} times in a row: {hint}")
+    judged = reports.get("evaluate", {})
+    if 2 * judged.get("baseline_worse_than_chance", 0) > judged.get("judged", 0):
+        count = judged["baseline_worse_than_chance"]
+        shown.add_row("baseline", f"worse than chance for {count:,} of {judged['judged']:,} groups: choose another")
+    if old := judged.get("old_champions"):
+        age = f"{context.workload.gate.max_age} days"
+        shown.add_row("old champions", f"{old:,} groups' are older than {age}; evaluate's log names them")
     metric = decisions[0]["metric"] if decisions else ""
     for name, values in quality(decisions).items():
         shown.add_row(name, _mean_and_median(metric, values))

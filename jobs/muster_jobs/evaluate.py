@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from muster.champions.opened import Champions, opponents
 from muster.evaluation.bucket import judge_bucket
 from muster.evaluation.candidates import Candidates, judged_candidates, read_candidates
-from muster.evaluation.decisions import reconcile, summary
+from muster.evaluation.decisions import notes, reconcile, summary
 from muster.evaluation.significance import control
 from muster.features.files import FeatureFiles, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
@@ -43,7 +44,9 @@ def run(job: Job) -> dict[str, Any]:
     reconcile(decisions, ledger)
     decisions = control(decisions, job.workload.gate.false_promotions)
     job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
-    counts = summary(decisions)
+    counts = summary(decisions, job.workload.gate)
+    for note in notes(counts, decisions, job.workload.gate):
+        print(note, file=sys.stderr)  # noqa: T201 - the job's log
     for algorithm, run_id in candidates.mlflow_runs.items():
         runs.add_metrics(run_id, _gate_metrics(counts) | _algorithm_metrics(decisions, algorithm))
     clear_tags(judged_candidates(job.store, job.windows.key, tagged))
@@ -57,7 +60,7 @@ def _judge(
     workload, days, root = job.workload, job.windows.evaluate, Path(job.store.root)
 
     def judge(bucket: int) -> pa.Table:
-        rows = read_bucket(workload, files.files.get(bucket, []), days, ["label", *workload.features.columns])
+        rows = read_bucket(workload, files.files.get(bucket, []), days, ["date", "label", *workload.features.columns])
         ledger, models = candidates.ledger.read(bucket), candidates.models_of(bucket)
         names = ledger["group"].combine_chunks()
         with champions.open(names.to_pylist()) if champions else nullcontext() as opened:

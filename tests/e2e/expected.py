@@ -149,8 +149,14 @@ class Week:
         if group not in self._gains:
             sample, resamples = self.evaluation_sample(group), self.year.declared["gate"].get("resamples", 1000)
             ours, own = self.score(group, sample.x), seed(group, self.year.declared)
-            self._gains[group] = gains(sample.y, ours, theirs, resamples, own)
+            self._gains[group] = gains(sample, ours, theirs, resamples, own)
         return self._gains[group]
+
+    def gains_over_chance(self, group: str) -> np.ndarray:
+        """Return by how much the group's model ranks better than one score for all rows, on the same resamples."""
+        sample, resamples = self.evaluation_sample(group), self.year.declared["gate"].get("resamples", 1000)
+        own = seed(group, self.year.declared)
+        return gains(sample, self.score(group, sample.x), np.zeros(len(sample.y)), resamples, own)
 
     def baseline(self, sample: Sample) -> np.ndarray:
         """Return the declared baseline's score of each row."""
@@ -169,13 +175,17 @@ class Week:
         return Sample(rows, self.year.features(rows), rows["label"].to_numpy())
 
 
-def gains(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Return by how much `ours` ranks better on each of the paired resamples that holds both classes, one by one."""
-    generator = np.random.Generator(np.random.Philox(key=seed))
+def gains(sample: Sample, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Return by how much `ours` ranks better on each of the paired resamples that holds both classes, one by one.
+
+    Days are drawn, as many as there are, each with all its rows.
+    """
+    generator, labels = np.random.Generator(np.random.Philox(key=seed)), sample.y
+    days = [np.flatnonzero(sample.rows["day"] == day) for day in sorted(sample.rows["day"].unique())]
     differences = []
     for _ in range(resamples):
-        drawn = generator.integers(len(labels), size=len(labels))
-        if 0 < labels[drawn].sum() < len(labels):
+        drawn = np.concatenate([days[number] for number in generator.integers(len(days), size=len(days))])
+        if 0 < labels[drawn].sum() < len(drawn):
             differences.append(auc(labels[drawn], ours[drawn]) - auc(labels[drawn], theirs[drawn]))
     return np.array(differences)
 

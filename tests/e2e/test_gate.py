@@ -13,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 from tests.e2e.conftest import Read
 from tests.e2e.expected import Week
 
+NO_BETTER = "does no better than chance"
+
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
@@ -30,7 +32,8 @@ def expected_hold(week: Week, group: str) -> str | None:
         return "no labelled rows to judge on"
     if not positives or not negatives:
         return "only one class to judge on"
-    few = {"positives": positives < least, "negatives": negatives < least}
+    days = week.evaluation_sample(group).rows["day"].nunique()
+    few = {"positives": positives < least, "negatives": negatives < least, "rows": len(labels) < 20, "days": days < 5}
     return next((f"too few {name} to judge on" for name, true in few.items() if true), None)
 
 
@@ -57,18 +60,35 @@ def test_a_p_value_is_students_with_the_spread_of_the_resamples(
 ) -> None:
     for group, row, resampled in some_resampled(read, weeks, week):
         opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]
-        rarer = min(row["positives"], row["rows"] - row["positives"])
-        tail = t.sf((row["candidate_score"] - opponent) / np.std(resampled), df=rarer - 1)
-        algorithms = len(week.year.declared["algorithms"])
-        assert row["p_value"] == pytest.approx(min(1.0, algorithms * max(tail, 0.5**rarer)), rel=1e-4), group
+        gain, over_chance = row["candidate_score"] - opponent, row["candidate_score"] - 0.5
+        assert row["p_value"] == pytest.approx(students(week, group, gain, resampled), rel=1e-4), group
+        resampled_over_chance = week.gains_over_chance(group)
+        expected = students(week, group, over_chance, resampled_over_chance)
+        assert row["chance_p_value"] == pytest.approx(expected, rel=1e-4), group
+        assert row["chance_score"] == 0.5, group
+        if row["win_rate"] >= week.year.declared["gate"].get("win_rate", 0.9):
+            no_better = np.mean(resampled_over_chance > 0) < week.year.declared["gate"].get("win_rate", 0.9)
+            assert (row["reason"] == NO_BETTER) == no_better, group
+
+
+def students(week: Week, group: str, gain: float, resampled: np.ndarray) -> float:
+    """Return the p-value of a gain from its spread over resamples of days."""
+    of_day = week.evaluation_sample(group).rows.groupby("day")["label"].agg(["sum", "size"])
+    sizes = of_day["sum"], of_day["size"] - of_day["sum"]
+    rarer = min(size.sum() ** 2 / (size**2).sum() for size in sizes)
+    spread = np.std(resampled) * np.sqrt(len(of_day) / (len(of_day) - 1))
+    return min(1.0, len(week.year.declared["algorithms"]) * max(t.sf(gain / spread, df=rarer - 1), 0.5**rarer))
 
 
 def test_a_group_is_promoted_that_wins_often_and_is_sure_enough_among_all(read: Read, week: Week) -> None:
     table, gate = decisions(read, week), week.year.declared["gate"]
     judged = table[table["verdict"] != "hold"]
-    adjusted = false_discovery_control(judged["p_value"], method="bh")
+    adjusted = false_discovery_control(judged[["p_value", "chance_p_value"]].max(axis=1), method="bh")
     assert judged["q_value"].to_numpy() == pytest.approx(adjusted, abs=1e-12)
+    no_better = (judged["reason"] == NO_BETTER).to_numpy()
     often = (judged["win_rate"] >= gate.get("win_rate", 0.9)).to_numpy()
+    assert not no_better[~often].any()
+    often &= ~no_better
     sure = adjusted <= gate.get("false_promotions", 0.1)
     assert (judged["verdict"] == np.where(often & sure, "promote", "reject")).all()
     by_chance = judged["reason"].str.endswith("it may be chance").to_numpy()

@@ -29,7 +29,7 @@ WORKLOAD = {
     "features": {"columns": ["signal", "known"]},
     "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 7},
-    "gate": {"resamples": 200, "min_positives": 5, "baseline": "known"},
+    "gate": {"resample": "row", "resamples": 200, "min_positives": 5, "baseline": "known"},
     "schedule": {"start": "2024-01-01"},
 }
 

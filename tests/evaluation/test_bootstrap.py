@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from muster.evaluation.bootstrap import paired_bootstrap, resample
+from muster.evaluation.clusters import Clusters
 from muster.evaluation.metrics import roc_auc
 
 
@@ -26,14 +27,17 @@ def test_equals_a_loop_over_sklearn_on_the_same_resamples(rows: int, digits: int
     random = np.random.default_rng(rows)
     labels = random.random(rows) < 0.2
     first, second = np.round(random.random((2, rows)) + 0.2 * labels, digits)
-    actual = paired_bootstrap([roc_auc(labels, first), roc_auc(labels, second)], rows, 200, seed=11)
+    each = Clusters.rows(rows)
+    actual = paired_bootstrap([roc_auc(labels, first, each), roc_auc(labels, second, each)], each, 200, seed=11)
     expected = [loop(labels, scores, 200, seed=11) for scores in (first, second)]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
 def test_resamples_of_one_class_are_undefined_for_every_model_alike() -> None:
     labels = np.array([True] + [False] * 9)
-    values = paired_bootstrap([roc_auc(labels, np.arange(10.0)), roc_auc(labels, -np.arange(10.0))], 10, 500, seed=0)
+    each = Clusters.rows(10)
+    metrics = [roc_auc(labels, np.arange(10.0), each), roc_auc(labels, -np.arange(10.0), each)]
+    values = paired_bootstrap(metrics, each, 500, seed=0)
     undefined = np.isnan(values)
     assert 0 < undefined[0].sum() < 500
     np.testing.assert_array_equal(undefined[0], undefined[1])
@@ -43,23 +47,20 @@ def test_resamples_of_one_class_are_undefined_for_every_model_alike() -> None:
 def test_two_models_are_measured_on_the_same_resamples() -> None:
     labels = np.random.default_rng(0).random(100) < 0.4
     scores = np.random.default_rng(1).random(100)
-    first, second = paired_bootstrap([roc_auc(labels, scores), roc_auc(labels, 2 * scores)], 100, 300, seed=5)
+    each = Clusters.rows(100)
+    metrics = [roc_auc(labels, scores, each), roc_auc(labels, 2 * scores, each)]
+    first, second = paired_bootstrap(metrics, each, 300, seed=5)
     np.testing.assert_array_equal(first, second)
     assert np.std(first) > 0
 
 
-@pytest.mark.parametrize("chunk_cells", [1, 101, 999, 10**6])
-def test_the_resamples_do_not_depend_on_the_chunks(chunk_cells: int) -> None:
-    expected = np.concatenate(list(resample(101, 50, seed=9)))
-    np.testing.assert_array_equal(np.concatenate(list(resample(101, 50, 9, chunk_cells))), expected)
+@pytest.mark.parametrize("chunk", [1, 3, 49, 10**6])
+def test_the_resamples_do_not_depend_on_the_chunks(chunk: int) -> None:
+    expected = np.concatenate(list(resample(101, 50, seed=9, chunk=50)))
+    np.testing.assert_array_equal(np.concatenate(list(resample(101, 50, 9, chunk))), expected)
 
 
-def test_every_resample_draws_as_many_rows_as_there_are() -> None:
-    counts = np.concatenate(list(resample(37, 64, seed=2**64 - 1)))
+def test_every_resample_draws_as_many_clusters_as_there_are() -> None:
+    counts = np.concatenate(list(resample(37, 64, seed=2**64 - 1, chunk=10)))
     assert counts.shape == (64, 37)
     assert (counts.sum(axis=1) == 37).all()
-
-
-def test_memory_does_not_grow_with_the_resamples() -> None:
-    shapes = [counts.shape for counts in resample(100_000, 3, seed=1)]
-    assert shapes == [(1, 100_000)] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
 from muster.models.manifest import MANIFEST
 from muster.models.reader import scores
 from muster.storage.tables import DECISIONS, MODELS
+from muster.workload.spec import Workload
+from tests.evaluation.conftest import WORKLOAD
 
 
 def auc(bucket: Any, group: str, column: str) -> float:
@@ -86,6 +89,50 @@ def test_every_group_of_the_ledger_is_decided_and_the_unjudged_say_why(bucket: A
         "one class": ("hold", "only one class to judge on"),
         "skipped": ("hold", "the candidate is skipped"),
     }
+
+
+def spread(bucket: Any, group: str, days: int) -> None:
+    """Give a group's rows dates of so many days."""
+    rows = bucket.rows[group]
+    first, per_day = date(2024, 1, 29), rows.num_rows / days
+    dates = pa.array([first + timedelta(days=int(number / per_day)) for number in range(rows.num_rows)])
+    bucket.rows[group] = rows.set_column(rows.schema.get_field_index("date"), "date", dates)
+
+
+def test_days_are_drawn_unless_rows_are_declared(bucket: Any) -> None:
+    for group, days in (("a", 7), ("b", 4)):
+        bucket.add(group, bucket.model(1.0))
+        order = np.random.default_rng(0).permutation(120)
+        bucket.rows[group] = bucket.rows[group].take(order)
+        spread(bucket, group, days)
+    by_row = bucket.judge()
+    bucket.workload = Workload.model_validate(WORKLOAD | {"gate": WORKLOAD["gate"] | {"resample": "day"}})
+    by_day = bucket.judge()
+    assert {group: row["clusters"] for group, row in by_row.items()} == {"a": 120, "b": 120}
+    assert {group: row["clusters"] for group, row in by_day.items()} == {"a": 7, "b": 4}
+    assert (by_day["a"]["verdict"], by_day["b"]["reason"]) == ("promote", "too few days to judge on")
+    assert by_day["a"]["candidate_score"] == by_row["a"]["candidate_score"]
+    assert by_day["a"]["p_value"] >= 0.5**7 > by_row["a"]["p_value"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "rules"),
+    [
+        ({}, {"a": "better", "first": "better"}),
+        ({"rule": "not_worse", "margin": 0.02}, {"a": "not_worse", "first": "better"}),
+        ({"max_age": "7d", "margin": 0.02}, {"a": "better", "first": "better"}),
+        ({"max_age": "6d", "margin": 0.02}, {"a": "not_worse", "first": "better"}),
+    ],
+)
+def test_which_rule_holds_for_a_champion_and_never_for_a_baseline(bucket: Any, gate: Any, rules: Any) -> None:
+    """The champion is of 2024-01-29, the partition of 2024-02-05; the candidate is the very same model."""
+    bucket.workload = Workload.model_validate(WORKLOAD | {"gate": WORKLOAD["gate"] | gate})
+    bucket.add("a", bucket.model(1.0), champion=bucket.model(1.0))
+    bucket.add("first", bucket.model(1.0))
+    decisions = bucket.judge()
+    assert {group: row["rule"] for group, row in decisions.items()} == rules
+    expected = "promote" if rules["a"] == "not_worse" else "reject"
+    assert (decisions["a"]["verdict"], decisions["first"]["verdict"]) == (expected, "promote")
 
 
 def test_rows_without_a_label_are_not_judged_on(bucket: Any) -> None:

@@ -8,10 +8,18 @@ import pyarrow as pa
 import pytest
 
 from muster.errors import bounded
-from muster.evaluation.decisions import CorruptCandidates, CorruptChampion, DecisionsNotReconciled, reconcile, summary
+from muster.evaluation.decisions import (
+    CorruptCandidates,
+    CorruptChampion,
+    DecisionsNotReconciled,
+    notes,
+    reconcile,
+    summary,
+)
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
-from muster.evaluation.significance import CHANCE_REASONS
+from muster.evaluation.significance import DOUBT
 from muster.storage.tables import DECISIONS
+from muster.workload.spec import Gate
 
 
 def decisions(*rows: dict[str, Any]) -> pa.Table:
@@ -74,13 +82,14 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
             | {"verdict": "promote", "candidate_score": 0.9, "champion_score": 0.7, "baseline_score": 0.5}
             | {"algorithm": "forest", "q_value": 0.03, "metric": "roc_auc"},
             version
-            | {"reason": CHANCE_REASONS[0]}
+            | {"reason": f"beats the champion{DOUBT}"}
             | {"verdict": "reject", "candidate_score": 0.6, "champion_score": 0.8, "baseline_score": 0.5},
             version
             | {"verdict": "promote", "candidate_score": 0.8, "baseline_score": 0.6}
             | {"algorithm": "forest", "q_value": 0.06},
             version | {"verdict": "hold", "reason": "too few positives to judge on"},
-        )
+        ),
+        Gate(),
     )
     assert figures == {
         "groups": 4,
@@ -96,16 +105,42 @@ def test_the_summary_tells_what_serves_before_and_after() -> None:
         "score_before": pytest.approx((0.7 + 0.8 + 0.6) / 3),
         "score_after": pytest.approx((0.9 + 0.8 + 0.8) / 3),
         "score_baseline": pytest.approx((0.5 + 0.5 + 0.6) / 3),
+        "baseline_worse_than_chance": 0,
     }
 
 
+def judged(**row: Any) -> dict[str, Any]:
+    return {"verdict": "reject", "reason": "does not beat the baseline", "chance_score": 0.5, **row}
+
+
+@pytest.mark.parametrize(("metric", "worse"), [("roc_auc", 2), ("mae", 1)])
+def test_a_baseline_that_is_mostly_worse_than_chance_is_told(metric: str, worse: int) -> None:
+    rows = decisions(*(judged(baseline_score=score) for score in (0.4, 0.46, 0.6)), {"verdict": "hold"})
+    gate = Gate.model_validate({"metric": metric, "baseline": "record"})
+    counts = summary(rows, gate)
+    assert counts["baseline_worse_than_chance"] == worse
+    expected = ["the baseline 'record' is worse than chance for 2 of 3 judged groups: "]
+    told = [note[: len(expected[0])] for note in notes(counts, rows, gate)]
+    assert told == (expected if worse == 2 else [])
+
+
+def test_old_champions_are_counted_and_named() -> None:
+    runs = {"a": "2024-01-01-0a0a0a0a", "b": "2024-01-08-0a0a0a0a", "c": None, "d": "2023-12-04-0a0a0a0a"}
+    rows = decisions(*(judged(group=group, partition="2024-03-04", champion_run=run) for group, run in runs.items()))
+    gate = Gate.model_validate({"max_age": "56d", "margin": 0.01})
+    counts = summary(rows, gate)
+    assert counts["old_champions"] == 2
+    assert list(notes(counts, rows, gate)) == ["2 groups have a champion older than 56 days: 'a', 'd'"]
+    assert "old_champions" not in summary(rows, Gate())
+
+
 def test_without_a_champion_nothing_served_before() -> None:
-    figures = summary(decisions({"verdict": "promote", "candidate_score": 0.9, "baseline_score": 0.5}))
+    figures = summary(decisions({"verdict": "promote", "candidate_score": 0.9, "baseline_score": 0.5}), Gate())
     assert (figures["score_before"], figures["score_after"], figures["score_baseline"]) == (None, 0.9, 0.5)
 
 
 def test_a_run_in_which_nothing_could_be_judged_has_no_scores() -> None:
-    figures = summary(decisions({"verdict": "hold", "reason": "the candidate is skipped"}))
+    figures = summary(decisions({"verdict": "hold", "reason": "the candidate is skipped"}), Gate())
     assert (figures["judged"], figures["score_before"], figures["score_after"], figures["score_baseline"]) == (
         0,
         None,

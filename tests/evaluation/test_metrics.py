@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from muster.evaluation.metrics import METRICS, roc_auc, value
+from muster.evaluation.clusters import Clusters
+from muster.evaluation.metrics import METRICS, roc_auc
 from muster.workload.spec import Gate
 
 LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 0], dtype=bool)
@@ -49,7 +50,7 @@ def by_sklearn(metric: str, labels: np.ndarray, predicted: np.ndarray, counts: n
 def test_equals_sklearn_weighted_by_the_counts(metric: str, rows: int, kind: str) -> None:
     labels = np.random.default_rng(1).random(rows) < 0.3
     counts = np.random.default_rng(2).poisson(1.0, size=(20, rows)).astype(np.int32)
-    actual = METRICS[metric].prepare(labels, scores(kind, labels))(counts)
+    actual = METRICS[metric].prepare(labels, scores(kind, labels), Clusters.rows(rows))(counts)
     np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores(kind, labels), counts), rtol=0, atol=1e-12)
 
 
@@ -57,7 +58,7 @@ def test_equals_sklearn_weighted_by_the_counts(metric: str, rows: int, kind: str
 @pytest.mark.parametrize("positive", [False, True])
 def test_one_class_only_is_undefined_for_those_that_rank(metric: str, positive: bool) -> None:
     labels, counts = np.full(7, positive), np.ones((2, 7), dtype=np.int32)
-    actual = METRICS[metric].prepare(labels, scores("tied", labels))(counts)
+    actual = METRICS[metric].prepare(labels, scores("tied", labels), Clusters.rows(7))(counts)
     assert np.isnan(actual).tolist() == [metric in RANKING] * 2
     np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores("tied", labels), counts), rtol=0, atol=1e-12)
 
@@ -67,7 +68,9 @@ def test_errors_are_of_labels_of_any_size(metric: str) -> None:
     labels, predicted = np.random.default_rng(5).normal(50, 20, size=(2, 200))
     counts = np.random.default_rng(2).poisson(1.0, size=(20, 200)).astype(np.int32)
     expected = [EXPECTED[metric](labels, predicted, sample_weight=weights) for weights in counts]
-    np.testing.assert_allclose(METRICS[metric].prepare(labels, predicted)(counts), expected, rtol=1e-13)
+    np.testing.assert_allclose(
+        METRICS[metric].prepare(labels, predicted, Clusters.rows(200))(counts), expected, rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("metric", RANKING)
@@ -75,22 +78,22 @@ def test_scores_that_rank_need_no_range(metric: str) -> None:
     huge = np.random.default_rng(3).normal(size=10) * 1e300
     counts = np.ones((1, 10), dtype=np.int32)
     expected = EXPECTED[metric](LABELS, huge)
-    assert METRICS[metric].prepare(LABELS, huge)(counts)[0] == pytest.approx(expected, abs=1e-12)
+    assert METRICS[metric].prepare(LABELS, huge, Clusters.rows(10))(counts)[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_constant_score_is_exactly_one_half() -> None:
-    assert value(roc_auc(LABELS, np.full(10, 0.1)), 10) == 0.5
+    assert METRICS["roc_auc"].value(LABELS, np.full(10, 0.1)) == 0.5
 
 
 def test_a_perfect_order_is_exactly_one_and_its_reverse_zero() -> None:
-    assert value(roc_auc(LABELS, LABELS.astype(float)), 10) == 1.0
-    assert value(roc_auc(LABELS, -LABELS.astype(float)), 10) == 0.0
+    assert METRICS["roc_auc"].value(LABELS, LABELS.astype(float)) == 1.0
+    assert METRICS["roc_auc"].value(LABELS, -LABELS.astype(float)) == 0.0
 
 
 def test_counts_of_pairs_beyond_32_bits_stay_exact() -> None:
     labels = np.array([True, False])
     counts = np.array([[100_000, 100_000]], dtype=np.int32)
-    assert roc_auc(labels, np.array([1.0, 0.0]))(counts)[0] == 1.0
+    assert roc_auc(labels, np.array([1.0, 0.0]), Clusters.rows(2))(counts)[0] == 1.0
 
 
 def test_a_workload_may_name_every_metric_and_no_other() -> None:

@@ -43,6 +43,7 @@ DECLARED: Mapping[str, Any] = {
     "features": {"columns": ["hour"], "buckets": 5},
     "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 2, "evaluate": 1},
+    "gate": {"resample": "row"},
     "schedule": {"start": "2024-01-08"},
 }
 

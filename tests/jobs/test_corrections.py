@@ -30,6 +30,7 @@ label: {column: late, above: 0}
 features: {columns: [kg, late_before], lookback: 1, buckets: 2}
 algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 2, evaluate: 1}
+gate: {resample: row}
 schedule: {start: 2024-01-08, every: 1}
 """
 OWN = """

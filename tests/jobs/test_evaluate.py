@@ -25,7 +25,7 @@ from muster.champions.versions import RegisteredVersion
 from muster.context import PartitionContext
 from muster.evaluation.candidates import NotTrained
 from muster.evaluation.decisions import CorruptChampion
-from muster.evaluation.significance import CHANCE_REASONS
+from muster.evaluation.significance import DOUBT
 from muster.features.files import NoFeatures
 from muster.mlflow.candidates import TaggedCandidate
 from muster.models.manifest import MANIFEST, describe, write_manifest
@@ -239,7 +239,7 @@ def test_a_promotion_that_chance_may_have_brought_is_written_as_a_rejection(job:
     workload = job.workload.model_copy(update={"gate": gate})
     result = evaluate.run(replace(job, context=replace(job.context, workload=workload)))
     assert (result["promote"], result["reject"], result["rejected_as_chance"]) == (0, 6, 6)
-    assert {row["reason"] for row in decisions(job) if row["verdict"] == "reject"} == {CHANCE_REASONS[1]}
+    assert {row["reason"] for row in decisions(job) if row["verdict"] == "reject"} == {f"beats the baseline{DOUBT}"}
 
 
 def test_running_again_writes_the_same_rows(job: LocalJob) -> None:

@@ -39,6 +39,7 @@ label: {column: delay, above: 15}
 features: {columns: [hour], lookback: 1, buckets: 7}
 algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 1, evaluate: 1}
+gate: {resample: row}
 schedule: {start: 2024-01-01, every: 1}
 max_refused: 1
 """

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muster.errors import bounded
+from muster.evaluation.metrics import METRICS
 from muster.ingest.landing import passed_over
 from muster.printable import number
 
@@ -91,7 +92,7 @@ def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
     text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"] if point_in_time else "failed"])
     text.append(f": {row['reason']}")
     if not point_in_time:
-        text.append("; not to be believed: the features know what is to be predicted", STYLES["failed"])
+        text.append("; not to be believed: the features know what score will not", STYLES["failed"])
     if row["verdict"] != "hold":
         text.append(f", chosen: {row['algorithm']}")
         opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]
@@ -100,8 +101,11 @@ def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
         interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"
         text.append(
             f"\n  {row['metric']} {scores}; {wins}; {interval}; {row['rows']} rows, {row['positives']} positives"
-            f"\n  p-value {row['p_value']:.2g} by itself: the more groups a run judges, the smaller it has to be"
+            f"\n  p-value {max(row['p_value'], row['chance_p_value']):.2g} by itself: the more groups a run judges, "
+            f"the smaller it has to be; what knows nothing has {row['chance_score']:.4f}"
         )
+        if METRICS[row["metric"]].better(row["chance_score"], row["baseline_score"]):
+            text.append("\n  the baseline is worse than chance here: to beat it says little", "yellow")
     version = row.get("champion_version")
     known = (
         f"version {version}, of run {row['champion_run']}"

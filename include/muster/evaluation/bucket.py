@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from muster import groups
-from muster.evaluation.gate_input import EvaluationRows, GateInput, Row, baseline, baseline_score, rows_by_group
+from muster.evaluation.gate_input import GateInput, Row, baseline, baseline_score, no_rows, rows_by_group
+from muster.evaluation.judgement import Judgement, held
 from muster.evaluation.metrics import METRICS
 from muster.evaluation.model_scores import ScoringFailed, candidate_scores, stored_scores
-from muster.evaluation.verdict import Judgement, hold_reason, judge
+from muster.evaluation.verdict import hold_reason, judge
 from muster.models.manifest import allowed_imports
 from muster.storage.tables import DECISIONS
 from muster.workload.spec import Workload
@@ -56,7 +56,7 @@ def judge_bucket(
     rows.
     """
     by_group = rows_by_group(workload, rows)
-    no_rows = EvaluationRows(np.empty((0, len(workload.features.columns))), np.empty(0))
+    nothing = no_rows(workload)
     candidates: dict[str, dict[str, Row]] = {}
     for row in models.to_pylist():
         candidates.setdefault(row["group"], {})[row["algorithm"]] = row
@@ -66,20 +66,19 @@ def judge_bucket(
         warnings.simplefilter("ignore")  # thousands of models that complain would fill the logs
         for row in ledger.sort_by("group").to_pylist():
             group = row["group"]
-            inputs = GateInput(row, by_group.get(group, no_rows), candidates.get(group, {}), incumbents.get(group))
+            inputs = GateInput(row, by_group.get(group, nothing), candidates.get(group, {}), incumbents.get(group))
             decisions.append(_decision(workload, inputs, _judge_group(workload, inputs, root, champion), champion))
     return pa.Table.from_pylist(decisions, schema=DECISIONS)
 
 
 def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: Incumbents | None) -> Judgement:
-    labels, gate = inputs.rows.labels, workload.gate
-    rows, positives = len(labels), int(np.count_nonzero(labels == 1))
+    rows, gate = inputs.rows.held_out, workload.gate
     state = inputs.ledger_row["state"]
-    reason = hold_reason(gate, rows, positives) if state == "trained" else f"the candidate is {state}"
+    reason = hold_reason(gate, rows) if state == "trained" else f"the candidate is {state}"
     if gate.mode == "disabled":
         reason = DISABLED
     if reason is not None:
-        return Judgement("hold", reason, inputs.against, rows=rows, positives=positives)
+        return held(reason, inputs.against, rows)
     measure = METRICS[gate.metric]
     try:
         opponent = baseline(workload, inputs.rows, inputs.prior)
@@ -89,9 +88,9 @@ def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: In
             )
         candidates = candidate_scores(root, inputs, allowed_imports(workload), measure)
     except ScoringFailed as failure:
-        return Judgement("hold", str(failure), inputs.against, rows=rows, positives=positives)
+        return held(str(failure), inputs.against, rows)
     seed = groups.seed(inputs.ledger_row["group"], workload.seed)
-    return judge(labels, candidates, opponent, inputs.against, gate, seed)
+    return judge(rows, candidates, inputs.rival(gate, opponent), gate, seed)
 
 
 def _decision(workload: Workload, inputs: GateInput, judgement: Judgement, champion: Incumbents | None) -> Row:

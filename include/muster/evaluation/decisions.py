@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
+from muster.evaluation.gate_input import is_old
+from muster.evaluation.metrics import METRICS
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
-from muster.evaluation.significance import BEATS
+from muster.evaluation.verdict import WON
+from muster.workload.spec import Gate
 
 
 class CorruptChampion(MusterError):
@@ -67,14 +70,15 @@ def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
         raise CorruptCandidates(corrupt["run"][0].as_py(), corrupt["group"].to_pylist())
 
 
-def summary(decisions: pa.Table) -> dict[str, Any]:
+def summary(decisions: pa.Table, gate: Gate) -> dict[str, Any]:
     """Return how many groups got each verdict, why the others were held, and mean scores over those judged.
 
     `rejected_as_chance` counts those that win on enough of their resamples and are no promotion among so many groups;
     `false_promotion_rate` is the share of the promoted that is expected to be no better than its opponent.
     `score_before` is of what answered for the groups so far: the champion's model, or the baseline for a group that the
     pack does not hold; None while there is no champion at all. `score_after` is of what answers once the verdicts hold.
-    Scores are in the metric's own sign.
+    `baseline_worse_than_chance` counts the judged groups whose baseline is worse than what knows nothing; and
+    `old_champions` those with a champion that is older than `gate.max_age`. Scores are in the metric's own sign.
     """
     verdicts = _counts(decisions["verdict"])
     judged = decisions.filter(pc.field("verdict") != "hold")
@@ -88,7 +92,7 @@ def summary(decisions: pa.Table) -> dict[str, Any]:
         "judged": judged.num_rows,
         "reasons": _counts(decisions.filter(pc.field("verdict") == "hold")["reason"]),
         "rejected_as_chance": sum(
-            verdict == "reject" and (reason or "").startswith(BEATS)  # however an older Muster's reason went on
+            verdict == "reject" and (reason or "").startswith(WON)  # however an older Muster's reason went on
             for verdict, reason in zip(judged["verdict"].to_pylist(), judged["reason"].to_pylist(), strict=True)
         ),
         "false_promotion_rate": pc.max(promoted["q_value"]).as_py(),
@@ -97,7 +101,33 @@ def summary(decisions: pa.Table) -> dict[str, Any]:
         "score_before": pc.mean(before).as_py() if had_champion else None,
         "score_after": pc.mean(after).as_py(),
         "score_baseline": pc.mean(judged["baseline_score"]).as_py(),
+        "baseline_worse_than_chance": _worse_than_chance(judged, gate),
+        **({} if gate.max_age is None else {"old_champions": len(old_champions(decisions, gate))}),
     }
+
+
+def _worse_than_chance(judged: pa.Table, gate: Gate) -> int:
+    pairs = zip(judged["chance_score"].to_pylist(), judged["baseline_score"].to_pylist(), strict=True)
+    return sum(METRICS[gate.metric].better(chance, baseline) for chance, baseline in pairs)
+
+
+def old_champions(decisions: pa.Table, gate: Gate) -> list[str]:
+    """Return the groups whose champion was trained for a partition more than `gate.max_age` days earlier, by name."""
+    rows = decisions.select(["group", "partition", "champion_run"]).to_pylist()
+    return sorted(row["group"] for row in rows if is_old(gate, row["partition"], row["champion_run"]))
+
+
+def notes(counts: dict[str, Any], decisions: pa.Table, gate: Gate) -> Iterator[str]:
+    """Yield what a person should know of a run's decisions, beside the verdicts."""
+    worse, judged = counts["baseline_worse_than_chance"], counts["judged"]
+    if 2 * worse > judged:
+        yield (
+            f"the baseline '{gate.baseline}' is worse than chance for {worse:,} of {judged:,} judged groups: "
+            "to beat it says little; choose another"
+        )
+    if gate.max_age is not None and (old := old_champions(decisions, gate)):
+        named = bounded(f"'{group}'" for group in old)
+        yield f"{len(old):,} groups have a champion older than {gate.max_age} days: {named}"
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

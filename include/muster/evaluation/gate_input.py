@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from muster.evaluation.metrics import METRICS, value
-from muster.evaluation.verdict import Opponent, unusable_reason
+from muster.evaluation.clusters import Clusters
+from muster.evaluation.judgement import HeldOut, Opponent, Rival
+from muster.evaluation.metrics import METRICS
+from muster.evaluation.verdict import unusable_reason
 from muster.features.files import group_slices
-from muster.workload.spec import Workload
+from muster.workload.spec import Gate, Workload
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class EvaluationRows:
-    """A group's labelled rows, held out from training: features (rows, columns), labels (rows,)."""
+    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on."""
 
     features: NDArray[np.float64]
-    labels: NDArray[np.float64]
+    held_out: HeldOut
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class GateInput:
         """Who the candidate must beat."""
         return "baseline" if self.incumbent is None else "champion"
 
+    def rival(self, gate: Gate, scores: NDArray[np.float64]) -> Rival:
+        """Return the opponent, of these scores, with the rule for it: a baseline must always be beaten."""
+        old = self.incumbent and is_old(gate, self.ledger_row["partition"], self.incumbent["origin_run"])
+        if self.incumbent and (old or gate.rule == "not_worse"):
+            return Rival(self.against, scores, self.prior, "not_worse", gate.margin)
+        return Rival(self.against, scores, self.prior)
+
     @property
     def prior(self) -> float:
         """The share of positives in the candidates' training rows; a half where none of them had a label."""
@@ -50,14 +60,32 @@ class GateInput:
         return float(priors[0]) if priors else 0.5
 
 
+def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
+    """Tell whether a champion's run was trained for a partition more than `gate.max_age` days before this one."""
+    if champion_run is None or gate.max_age is None:
+        return False
+    trained_for = date.fromisoformat(champion_run.rpartition("-")[0])
+    return date.fromisoformat(partition) - trained_for > timedelta(days=gate.max_age)
+
+
 def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRows]:
     """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
     labelled = rows.filter(pc.is_finite(rows["label"]))
     features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
-    labels = labelled["label"].to_numpy()
+    labels, days = labelled["label"].to_numpy(), labelled["date"].to_numpy()
+
+    def clusters(start: int, stop: int) -> Clusters:
+        return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(days[start:stop])
+
     return {
-        group: EvaluationRows(features[start:stop], labels[start:stop]) for group, start, stop in group_slices(labelled)
+        group: EvaluationRows(features[start:stop], HeldOut(labels[start:stop], clusters(start, stop)))
+        for group, start, stop in group_slices(labelled)
     }
+
+
+def no_rows(workload: Workload) -> EvaluationRows:
+    """Return the rows of a group that has none to be judged on."""
+    return EvaluationRows(np.empty((0, len(workload.features.columns))), HeldOut(np.empty(0), Clusters.rows(0)))
 
 
 def baseline(workload: Workload, rows: EvaluationRows, prior: float) -> NDArray[np.float64]:
@@ -68,7 +96,7 @@ def baseline(workload: Workload, rows: EvaluationRows, prior: float) -> NDArray[
     nothing is known of them, so they are ranked in the middle.
     """
     if workload.gate.baseline == "prior":
-        return np.full(len(rows.labels), prior)
+        return np.full(len(rows.features), prior)
     column = rows.features[:, workload.features.columns.index(workload.gate.baseline)]
     finite = np.isfinite(column)
     return np.where(finite, column, np.median(column[finite]) if finite.any() else prior)
@@ -79,4 +107,4 @@ def baseline_score(workload: Workload, inputs: GateInput) -> float | None:
     measure, scores = METRICS[workload.gate.metric], baseline(workload, inputs.rows, inputs.prior)
     if unusable_reason(scores, measure) is not None:
         return None
-    return value(measure.prepare(inputs.rows.labels, scores), len(scores))
+    return measure.value(inputs.rows.held_out.labels, scores)

@@ -1,4 +1,4 @@
-"""Metrics of a score vector over many weighted samples at once: prepared once, then given matrices of counts."""
+"""Metrics of a score vector over many samples of clusters at once: prepared once, then given matrices of counts."""
 
 from __future__ import annotations
 
@@ -11,22 +11,36 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from muster.evaluation.clusters import Clusters
+
 Labels = NDArray[np.bool_] | NDArray[np.float64]
 """A row each: 0 and 1, or for the metrics of errors any finite numbers: (rows,)."""
 Scores = NDArray[np.float64]
 """A finite score a row: (rows,)."""
 Counts = NDArray[np.int32]
-"""How often each row is in each sample: (samples, rows)."""
+"""How often each cluster of rows is in each sample: (samples, clusters)."""
 Values = NDArray[np.float64]
 """A metric's value in each sample, NaN where it is undefined: (samples,)."""
-Metric = Callable[[Counts], Values]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of given labels and scores, prepared for any number of samples."""
+
+    values: Callable[[Counts], Values]
+    cells: int
+    """Numbers that one sample takes."""
+
+    def __call__(self, counts: Counts) -> Values:
+        """Return the value in each sample."""
+        return self.values(counts)
 
 
 @dataclass(frozen=True)
 class Measure:
     """A metric that a workload may name, and how the gate has to treat it."""
 
-    prepare: Callable[[Labels, Scores], Metric]
+    prepare: Callable[[Labels, Scores, Clusters], Metric]
     higher_is_better: bool
     of_classes: bool
     """It is about positives and negatives, so both must be there to judge on; else only rows are counted."""
@@ -38,33 +52,65 @@ class Measure:
         """What a value is multiplied by so that more is better."""
         return 1 if self.higher_is_better else -1
 
+    def better(self, value: float | None, than: float | None) -> bool:
+        """Tell whether a value is better than another; one that is None cannot be compared."""
+        return value is not None and than is not None and self.sign * (value - than) > 0
 
-def roc_auc(labels: Labels, scores: Scores) -> Metric:
+    def value(self, labels: Labels, scores: Scores) -> float:
+        """Return the metric over all rows, each once."""
+        one = Clusters.rows(len(labels))
+        return float(self.prepare(labels, scores, one)(np.ones((1, one.count), dtype=np.int32))[0])
+
+
+def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the ROC AUC of `scores` against `labels`: sorted once, for any number of samples.
 
     AUC is the Mann-Whitney U statistic over positives x negatives: the share of pairs of a positive and a negative
-    that the scores order rightly, ties counting half. Twice U is summed in integers, so ties are exact. A sample of
-    one class only has no AUC: NaN.
+    that the scores order rightly, ties counting half. Twice U is summed in whole numbers, so ties are exact. A sample
+    of one class only has no AUC: NaN.
     """
+    sizes = clusters.sums(labels == 1), clusters.sums(labels == 0)
+    if (scores == scores[:1]).all():  # of the prior: all pairs are tied
+        return Metric(lambda counts: np.where(counts @ sizes[0] * (counts @ sizes[1]) > 0, 0.5, np.nan), clusters.count)
     positives = np.flatnonzero(labels)
     negatives = np.flatnonzero(labels == 0)
     negatives = negatives[np.argsort(scores[negatives], kind="stable")]
     below = np.searchsorted(scores[negatives], scores[positives], side="left")
     up_to = np.searchsorted(scores[negatives], scores[positives], side="right")
+    if clusters.few:
+        ranked = _counted(clusters, negatives)
+        twice_below = ranked.take(below, axis=0) + ranked.take(up_to, axis=0)
+        return _auc_of_pairs(clusters.table(positives, twice_below), *sizes)
 
     def values(counts: Counts) -> Values:
-        ranked = np.zeros((len(counts), len(negatives) + 1), dtype=np.int32)
-        np.cumsum(counts.take(negatives, axis=1), axis=1, out=ranked[:, 1:])
-        drawn = counts.take(positives, axis=1)
+        rows = clusters.spread(counts)
+        ranked = np.zeros((len(rows), len(negatives) + 1), dtype=np.int32)
+        np.cumsum(rows.take(negatives, axis=1), axis=1, out=ranked[:, 1:])
+        drawn = rows.take(positives, axis=1)
         twice_below = ranked.take(below, axis=1) + ranked.take(up_to, axis=1)
         twice_u = np.einsum("sr,sr->s", drawn, twice_below, dtype=np.int64)
         pairs = drawn.sum(axis=1, dtype=np.int64) * ranked[:, -1]
         return _share(twice_u, 2 * pairs)
 
-    return values
+    return Metric(values, len(labels))
 
 
-def average_precision(labels: Labels, scores: Scores) -> Metric:
+def _auc_of_pairs(
+    twice_u: NDArray[np.float64], positives: NDArray[np.float64], negatives: NDArray[np.float64]
+) -> Metric:
+    """Prepare the ROC AUC of the clusters' positives and negatives, (clusters,), and twice the U of each pair of them.
+
+    A sample's U is their sum, weighed by how often either was drawn: whole numbers below 2 ** 53, so exact.
+    """
+
+    def values(counts: Counts) -> Values:
+        drawn = counts.astype(np.float64)
+        return _share(np.einsum("sc,sc->s", drawn @ twice_u, drawn), 2 * (drawn @ positives) * (drawn @ negatives))
+
+    return Metric(values, len(twice_u))
+
+
+def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the average precision of `scores` against `labels`: sorted once, for any number of samples.
 
     The sum over thresholds of the gain in recall times the precision there, without interpolation, as scikit-learn
@@ -78,39 +124,57 @@ def average_precision(labels: Labels, scores: Scores) -> Metric:
     last = np.flatnonzero(np.diff(ranked[hits], append=np.nan))  # the last positive of each threshold
     passed = np.searchsorted(-ranked, -ranked[hits[last]], side="right") - 1 if len(hits) else hits
 
+    def of_rows(counts: Counts) -> tuple[Counts, Counts]:
+        rows = clusters.spread(counts).take(order, axis=1)
+        caught = np.cumsum(rows.take(hits, axis=1), axis=1, dtype=np.int32).take(last, axis=1)
+        return caught, np.cumsum(rows, axis=1, dtype=np.int32).take(passed, axis=1)
+
+    if clusters.few:
+        caught_of = _counted(clusters, order[hits]).take(last + 1, axis=0).T.astype(np.float64)
+        drawn_of = _counted(clusters, order).take(passed + 1, axis=0).T.astype(np.float64)
+
     def values(counts: Counts) -> Values:
-        drawn = np.cumsum(counts.take(order, axis=1), axis=1, dtype=np.int32)
-        caught = np.cumsum(counts.take(order[hits], axis=1), axis=1, dtype=np.int32).take(last, axis=1)
-        precision = _share(caught, drawn.take(passed, axis=1), empty=0.0)
+        caught, drawn = (counts @ caught_of, counts @ drawn_of) if clusters.few else of_rows(counts)
+        precision = _share(caught, drawn, empty=0.0)
         gained = np.diff(caught, axis=1, prepend=0)
-        of_positives = counts[:, order[hits]].sum(axis=1)
-        both = (of_positives > 0) & (of_positives < counts.sum(axis=1))
+        of_positives, of_all = counts @ positives, counts @ sizes
+        both = (of_positives > 0) & (of_positives < of_all)
         return _share(np.einsum("st,st->s", gained, precision), np.where(both, of_positives, 0))
 
-    return values
+    positives, sizes = clusters.sums(labels == 1), clusters.sums(np.ones(len(labels)))
+    # One multiplication of matrices for many samples pays, though what comes out is more than a cache holds.
+    return Metric(values, len(last) // 16 if clusters.few else len(labels))
 
 
-def log_loss(labels: Labels, scores: Scores) -> Metric:
+def log_loss(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the log loss of probabilities `scores`, clipped by one float's rounding error as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
     sure = np.clip(scores, tiny, 1 - tiny)
-    return _mean(-(xlogy(labels, sure) + xlogy(1.0 - labels, np.clip(1 - scores, tiny, 1 - tiny))))
+    return _mean(-(xlogy(labels, sure) + xlogy(1.0 - labels, np.clip(1 - scores, tiny, 1 - tiny))), clusters)
 
 
-def rmse(labels: Labels, scores: Scores) -> Metric:
+def rmse(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the root of the mean squared error of `scores`."""
-    squared = _mean((scores - labels) ** 2)
-    return lambda counts: np.sqrt(squared(counts))
+    squared = _mean((scores - labels) ** 2, clusters)
+    return Metric(lambda counts: np.sqrt(squared(counts)), squared.cells)
 
 
-def mae(labels: Labels, scores: Scores) -> Metric:
+def mae(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the mean absolute error of `scores`."""
-    return _mean(np.abs(scores - labels))
+    return _mean(np.abs(scores - labels), clusters)
 
 
-def _mean(losses: NDArray[np.float64]) -> Metric:
+def _mean(losses: NDArray[np.float64], clusters: Clusters) -> Metric:
     """Prepare the mean of a loss a row; a sample of no rows has none: NaN."""
-    return lambda counts: _share(counts @ losses, counts.sum(axis=1))
+    sums, sizes = clusters.sums(losses), clusters.sums(np.ones(len(losses)))
+    return Metric(lambda counts: _share(counts @ sums, counts @ sizes), clusters.count)
+
+
+def _counted(clusters: Clusters, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+    """Return how many of the first 0, 1, 2, ... of these rows are in each cluster: (rows + 1, clusters)."""
+    counted = np.zeros((len(rows) + 1, clusters.count), dtype=np.int32)
+    counted[np.arange(1, len(rows) + 1), clusters.of_row[rows]] = 1
+    return np.cumsum(counted, axis=0, dtype=np.int32, out=counted)
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any], empty: float = np.nan) -> Values:
@@ -130,8 +194,3 @@ METRICS: Mapping[str, Measure] = MappingProxyType(
     }
 )
 """Every metric that a workload's `gate.metric` may name."""
-
-
-def value(metric: Metric, rows: int) -> float:
-    """Return the metric over all rows, each once."""
-    return float(metric(np.ones((1, rows), dtype=np.int32))[0])

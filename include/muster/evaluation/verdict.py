@@ -1,117 +1,128 @@
-"""The gate's verdict on one group: does the candidate beat its opponent on enough of the paired resamples?"""
+"""The gate's verdict on one group: does the candidate beat its rival, and chance, on enough of the paired resamples?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muster.evaluation.bootstrap import paired_bootstrap
-from muster.evaluation.metrics import METRICS, Labels, Measure, value
+from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule, Verdict, held
+from muster.evaluation.metrics import METRICS, Measure
 from muster.evaluation.significance import p_value
 from muster.workload.spec import Gate
 
-Verdict = Literal["promote", "hold", "reject"]
-Opponent = Literal["champion", "baseline"]
+REASONS: Mapping[Rule, tuple[str, str]] = MappingProxyType(
+    {"better": ("beats", "does not beat"), "not_worse": ("is not worse than", "may be worse than")}
+)
+"""What is said of a candidate that wins against its rival, and of one that does not."""
+WON = tuple(f"{won} the " for won, _ in REASONS.values())
+NO_BETTER_THAN_CHANCE = "does no better than chance"
+BELOW_THE_BAR = "does not reach gate.at_least"
 INTERVAL = (2.5, 97.5)
 """Percentiles of candidate - opponent that are kept as evidence: a 95 % interval."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict with its evidence; what could not be measured is None."""
-
-    verdict: Verdict
-    reason: str
-    """One of few texts, so that reasons can be counted."""
-    against: Opponent
-    algorithm: str | None = None
-    """The candidate that was chosen among several and judged."""
-    candidate_score: float | None = None
-    opponent_score: float | None = None
-    win_rate: float | None = None
-    low: float | None = None
-    """2.5 % and 97.5 % points of candidate - opponent."""
-    high: float | None = None
-    p_value: float | None = None
-    """How often chance alone would show such a gain: one-sided, corrected for the choice among algorithms."""
-    resamples: int = 0
-    """Those in which the metric was defined."""
-    rows: int = 0
-    positives: int = 0
-
-
 def judge(
-    labels: Labels,
-    candidates: Mapping[str, NDArray[np.float64]],
-    opponent: NDArray[np.float64],
-    against: Opponent,
-    gate: Gate,
-    seed: int,
+    rows: HeldOut, candidates: Mapping[str, NDArray[np.float64]], rival: Rival, gate: Gate, seed: int
 ) -> Judgement:
-    """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its opponent's (rows,).
+    """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its rival.
 
     The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
-    wins on at least `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when the
-    rows do not allow a verdict (`hold_reason`), or the metric cannot take the scores; an algorithm with such scores is
-    no candidate. All values are in the metric's own sign: of a loss, less is better. `significance.control` then judges
-    a promotion among those of all groups.
+    wins against the rival, and against what knows nothing, each on at least `gate.win_rate` of the resamples in which
+    the metric is defined; a tie is no win. `hold` when the rows do not allow a verdict (`hold_reason`), or the metric
+    cannot take the scores; an algorithm with such scores is no candidate. All values are in the metric's own sign: of a
+    loss, less is better. `significance.control` then judges a promotion among those of all groups.
     """
-    measure, rows, positives = METRICS[gate.metric], len(labels), int(np.count_nonzero(labels == 1))
+    measure = METRICS[gate.metric]
     usable = {
         name: candidates[name] for name in sorted(candidates) if unusable_reason(candidates[name], measure) is None
     }
-    unusable = hold_reason(gate, rows, positives) or _first_problem(usable or candidates, opponent, against, measure)
+    unusable = hold_reason(gate, rows) or _first_problem(usable or candidates, rival, measure)
     if unusable is not None:
-        return Judgement("hold", unusable, against, rows=rows, positives=positives)
-    metrics = [measure.prepare(labels, scores) for scores in (*usable.values(), opponent)]
-    values = paired_bootstrap(metrics, rows, gate.resamples, seed)
-    values = values[:, np.isfinite(values).all(axis=0)]
+        return held(unusable, rival.name, rows)
+    whole, values = _values(rows, [*usable.values(), rival.scores, np.full(len(rows.labels), rival.prior)], gate, seed)
     if values.shape[1] == 0:
-        return Judgement("hold", f"no {gate.metric} in any resample", against, rows=rows, positives=positives)
-    best = int(np.bincount((measure.sign * values[:-1]).argmax(axis=0)).argmax())
-    ours, theirs = value(metrics[best], rows), value(metrics[-1], rows)
-    gains = measure.sign * (values[best] - values[-1])
-    units = min(positives, rows - positives) if measure.of_classes else rows
-    win_rate = float(np.mean(gains > 0))
-    wins = win_rate >= gate.win_rate
+        return held(f"no {gate.metric} in any resample", rival.name, rows)
+    best = int(np.bincount((measure.sign * values[:-2]).argmax(axis=0)).argmax())
+    gain, gains = (measure.sign * (of[best] - of[-2]) for of in (whole, values))
+    gain_over_chance, gains_over_chance = (measure.sign * (of[best] - _bar(gate, of[-1])) for of in (whole, values))
+    allowed = gains + rival.margin
+    units, days = rows.units(measure.of_classes), rows.clusters.count if gate.resample == "day" else 0
+    win_rate = float(np.mean(allowed > 0))
+    verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), rival, gate)
     low, high = sorted(measure.sign * float(point) for point in np.percentile(gains, INTERVAL))
     return Judgement(
-        verdict="promote" if wins else "reject",
-        reason=f"beats the {against}" if wins else f"does not beat the {against}",
-        against=against,
+        verdict=verdict,
+        reason=reason,
+        against=rival.name,
+        rule=rival.rule,
         algorithm=list(usable)[best],
-        candidate_score=ours,
-        opponent_score=theirs,
+        candidate_score=float(whole[best]),
+        opponent_score=float(whole[-2]),
+        chance_score=float(whole[-1]),
         win_rate=win_rate,
         low=low,
         high=high,
-        p_value=p_value(measure.sign * (ours - theirs), gains, units, len(usable)),
-        resamples=len(gains),
-        rows=rows,
-        positives=positives,
+        p_value=p_value(float(gain) + rival.margin, allowed, units, len(usable), days),
+        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, units, len(usable), days),
+        resamples=values.shape[1],
+        rows=len(rows.labels),
+        positives=rows.positives,
+        clusters=rows.clusters.count,
     )
 
 
-def hold_reason(gate: Gate, rows: int, positives: int) -> str | None:
-    """Return why so many labelled rows and positives cannot be judged on, or None when they can.
+def _values(
+    rows: HeldOut, scores: Sequence[NDArray[np.float64]], gate: Gate, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the metric of each scores on all rows, (scores,), and on the resamples that define it for all of them."""
+    metrics = [METRICS[gate.metric].prepare(rows.labels, each, rows.clusters) for each in scores]
+    whole = np.concatenate([metric(np.ones((1, rows.clusters.count), dtype=np.int32)) for metric in metrics])
+    values = paired_bootstrap(metrics, rows.clusters, gate.resamples, seed)
+    return whole, values[:, np.isfinite(values).all(axis=0)]
 
-    `gate.min_rows` holds for every metric. Both classes, each with `gate.min_positives` rows, are asked for by those
-    that are about classes: the two that rank, and log loss, which has a value on one class but none of the other.
+
+def _bar(gate: Gate, chance: Any) -> Any:
+    """Return what must be surpassed beside the rival: what chance reaches, or `gate.at_least` where that is more."""
+    if gate.at_least is None:
+        return chance
+    return (np.maximum if METRICS[gate.metric].higher_is_better else np.minimum)(chance, gate.at_least)
+
+
+def _verdict(win_rate: float, over_chance: float, rival: Rival, gate: Gate) -> tuple[Verdict, str]:
+    """Return the verdict and its reason, of the shares of resamples won against the rival and against chance."""
+    won, lost = REASONS[rival.rule]
+    if win_rate < gate.win_rate:
+        return "reject", f"{lost} the {rival.name}"
+    if over_chance < gate.win_rate:
+        return "reject", NO_BETTER_THAN_CHANCE if gate.at_least is None else BELOW_THE_BAR
+    return "promote", f"{won} the {rival.name}"
+
+
+def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
+    """Return why these labelled rows cannot be judged on, or None when they can.
+
+    `gate.min_rows` holds for every metric, and `gate.min_days` where days are drawn. Both classes, each with
+    `gate.min_positives` rows, are asked for by those that are about classes: the two that rank, and log loss, which has
+    a value on one class but none of the other.
     """
-    if rows == 0:
+    count, positives = len(rows.labels), rows.positives
+    if count == 0:
         return "no labelled rows to judge on"
     if METRICS[gate.metric].of_classes:
-        if positives in (0, rows):
+        if positives in (0, count):
             return "only one class to judge on"
         if positives < gate.min_positives:
             return "too few positives to judge on"
-        if rows - positives < gate.min_positives:
+        if count - positives < gate.min_positives:
             return "too few negatives to judge on"
-    return "too few rows to judge on" if rows < gate.min_rows else None
+    if count < gate.min_rows:
+        return "too few rows to judge on"
+    return "too few days to judge on" if gate.resample == "day" and rows.clusters.count < gate.min_days else None
 
 
 def unusable_reason(scores: NDArray[np.float64], measure: Measure, probabilities: bool = True) -> str | None:
@@ -123,11 +134,9 @@ def unusable_reason(scores: NDArray[np.float64], measure: Measure, probabilities
     return None
 
 
-def _first_problem(
-    candidates: Mapping[str, NDArray[np.float64]], opponent: NDArray[np.float64], against: Opponent, measure: Measure
-) -> str | None:
-    """Return what is wrong with the scores of the candidates, or else of the opponent."""
-    for name, scores in (*(("candidate", scores) for scores in candidates.values()), (against, opponent)):
+def _first_problem(candidates: Mapping[str, NDArray[np.float64]], rival: Rival, measure: Measure) -> str | None:
+    """Return what is wrong with the scores of the candidates, or else of their rival."""
+    for name, scores in (*(("candidate", scores) for scores in candidates.values()), (rival.name, rival.scores)):
         if (reason := unusable_reason(scores, measure)) is not None:
             return f"the {name}'s {reason}"
     return None

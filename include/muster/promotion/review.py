@@ -62,7 +62,7 @@ def review(context: PartitionContext) -> Review:
         "needs_approval": needed is not None,
         "why": needed or _why_none(context, proposal),
         "changed": proposal.changed,
-        "numbers": summary(decisions),
+        "numbers": summary(decisions, context.workload.gate),
         "largest_gains": _first(promoted, "gain", "descending"),
         "largest_risks": _first(promoted, "at_least", "ascending"),
     }

@@ -82,20 +82,24 @@ DECISIONS = pa.schema(
         ("reason", STRING),
         ("metric", STRING),  # the scores are in its own sign: of a loss, less is better
         ("against", STRING),  # champion | baseline
+        ("rule", STRING),  # better | not_worse
         ("champion_version", STRING),  # the version judged against; null when there was no champion
         ("champion_run", STRING),  # the run that the group's champion came from
         ("algorithm", STRING),  # the one that was chosen among the group's candidates; null when held
         ("candidate_score", FLOAT),
         ("champion_score", FLOAT),  # null without a champion
         ("baseline_score", FLOAT),
+        ("chance_score", FLOAT),  # of what knows nothing: one score for all rows
         ("win_rate", FLOAT),
         ("low", FLOAT),  # 2.5 % and 97.5 % points of candidate - opponent
         ("high", FLOAT),
         ("p_value", FLOAT),  # one-sided, corrected for the choice among algorithms
+        ("chance_p_value", FLOAT),  # the same of the gain over chance_score, or over gate.at_least
         ("q_value", FLOAT),  # the p-value adjusted for all groups judged in the run
         ("resamples", LONG),  # in which the metric was defined
         ("rows", LONG),
         ("positives", LONG),
+        ("clusters", LONG),  # what was resampled: days, or rows
     ]
 )
 

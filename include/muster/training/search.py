@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from muster.errors import bounded
-from muster.evaluation.metrics import METRICS, value
+from muster.evaluation.metrics import METRICS
 from muster.evaluation.verdict import unusable_reason
 from muster.models.reader import gives_probabilities, scores
 from muster.training.parameters import first_line, parameter_problem
@@ -33,7 +33,7 @@ class GateScorer:
         fold_scores = scores(estimator, features[is_labelled])
         if unusable_reason(fold_scores, measure, gives_probabilities(estimator)) is not None:
             return float("nan")
-        return measure.sign * value(measure.prepare(labels[is_labelled], fold_scores), len(fold_scores))
+        return measure.sign * measure.value(labels[is_labelled], fold_scores)
 
 
 def best_params(

@@ -93,6 +93,24 @@ def features(workload: Workload) -> Iterator[Problem]:
         yield "gate.baseline", f"'{workload.gate.baseline}' is neither 'prior' nor one of features.columns"
 
 
+def gate(workload: Workload) -> Iterator[Problem]:
+    """Find a gate that could not promote anything, or whose keys do not fit together."""
+    declared, days = workload.gate, workload.windows.evaluate
+    if declared.resample == "day" and days < declared.min_days:
+        yield (
+            "gate.resample",
+            f"days are resampled, gate.min_days asks for {declared.min_days} of them, windows.evaluate has {days}: no "
+            "group could be judged; judge on more days, or write 'resample: row' where rows of a day are independent",
+        )
+    if declared.margin and declared.rule == "better" and declared.max_age is None:
+        yield "gate.margin", "is of 'rule: not_worse' or of 'max_age'; write one of them, or leave it out"
+    if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
+        why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
+        yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"
+    if declared.at_least is not None and declared.metric in ("roc_auc", "average_precision") and declared.at_least > 1:
+        yield "gate.at_least", f"{declared.at_least:g} is more than any {declared.metric}: 1 at most"
+
+
 def fallback(workload: Workload) -> Iterator[Problem]:
     """Find a parent that pools by what is no key, or over nothing."""
     parent = workload.pack.fallback
@@ -204,5 +222,5 @@ def _installed(module: str) -> bool:
         return False
 
 
-SECTION_CHECKS = (names, types, rules, features, fallback, schedule)
+SECTION_CHECKS = (names, types, rules, features, gate, fallback, schedule)
 FILE_CHECKS = (feature_function, landing_function, algorithms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 
@@ -53,6 +54,12 @@ class Windows(Section):
     min_rows: PositiveInt = Field(20, description="Fewer labelled training rows than this: the group is skipped.")
 
 
+def parse_days(text: object) -> object:
+    """Return the number of days of `60d`; anything else as it is."""
+    match = re.fullmatch(r"(\d{1,6})\s*d", text.strip(), re.ASCII) if isinstance(text, str) else None
+    return int(match[1]) if match else text
+
+
 class Gate(Section):
     """When a candidate replaces a champion."""
 
@@ -60,12 +67,24 @@ class Gate(Section):
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
         "enabled", description="`dry_run` judges and moves nothing; `disabled` does not even judge."
     )
+    rule: Literal["better", "not_worse"] = Field(
+        "better", description="`not_worse`: a champion is replaced by what is not worse than it by `margin`."
+    )
+    margin: float = Field(0.0, ge=0, description="In the metric's unit: how much worse `not_worse` puts up with.")
+    max_age: Annotated[int, BeforeValidator(parse_days)] | None = Field(
+        None, ge=1, le=MAX_DAYS, description="`60d`: a champion of an older partition needs a rival that is not worse."
+    )
     baseline: str = Field("prior", description="`prior` (a constant) or a feature whose value is the score to beat.")
+    at_least: float | None = Field(None, description="What the metric must be surely better than, beside chance.")
+    resample: Literal["day", "row"] = Field(
+        "day", description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself."
+    )
     resamples: int = Field(1000, ge=100, le=100_000)
     win_rate: float = Field(0.9, gt=0.5, le=1.0)
     false_promotions: float = Field(0.1, gt=0, le=1, description="Share of the promoted that may be no better; 1: any.")
     min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
     min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
+    min_days: int = Field(5, ge=2, description="Labelled rows of fewer days than this, where days are drawn: hold.")
     max_changed: float = Field(
         1.0, ge=0, le=1, description="A change of a larger share of the champion's groups needs a human's approval."
     )

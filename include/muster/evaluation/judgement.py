@@ -1,0 +1,88 @@
+"""What the gate judges, and what it says: rows held out, a rival, a verdict with its evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muster.evaluation.clusters import Clusters
+from muster.evaluation.metrics import Labels
+
+Verdict = Literal["promote", "hold", "reject"]
+Opponent = Literal["champion", "baseline"]
+Rule = Literal["better", "not_worse"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its evidence; what could not be measured is None."""
+
+    verdict: Verdict
+    reason: str
+    """One of few texts, so that reasons can be counted."""
+    against: Opponent
+    rule: Rule | None = None
+    """What the candidate had to be: `better` than its opponent, or `not_worse` than a champion."""
+    algorithm: str | None = None
+    """The candidate that was chosen among several and judged."""
+    candidate_score: float | None = None
+    opponent_score: float | None = None
+    chance_score: float | None = None
+    """The value of what knows nothing on the same rows."""
+    win_rate: float | None = None
+    low: float | None = None
+    """2.5 % and 97.5 % points of candidate - opponent."""
+    high: float | None = None
+    p_value: float | None = None
+    """How often chance alone would show such a gain: one-sided, corrected for the choice among algorithms."""
+    chance_p_value: float | None = None
+    """The same of the gain over `chance_score`, or over `gate.at_least` where that asks for more."""
+    resamples: int = 0
+    """Those in which the metric was defined."""
+    rows: int = 0
+    positives: int = 0
+    clusters: int = 0
+    """How many days the rows are of, or rows: what was resampled."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The labelled rows to judge on, and what is resampled of them."""
+
+    labels: Labels
+    clusters: Clusters
+
+    @property
+    def positives(self) -> int:
+        """How many rows are labelled 1."""
+        return int(np.count_nonzero(self.labels == 1))
+
+    def units(self, of_classes: bool) -> float:
+        """Return how many clusters there are in effect: for a metric that is about classes, of the rarer one's rows."""
+        if not of_classes:
+            return self.clusters.effective(np.ones(len(self.labels), dtype=bool))
+        return min(self.clusters.effective(self.labels == label) for label in (0, 1))
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Who the candidates must beat, or not be worse than by a margin."""
+
+    name: Opponent
+    scores: NDArray[np.float64]
+    """Its score of each row: (rows,)."""
+    prior: float
+    """What is answered by what knows nothing: one score for all rows."""
+    rule: Rule = "better"
+    margin: float = 0.0
+    """How much worse a candidate may be, in the metric's unit."""
+
+
+def held(reason: str, against: Opponent, rows: HeldOut) -> Judgement:
+    """Return that nothing can be said of a group, and why."""
+    return Judgement(
+        "hold", reason, against, rows=len(rows.labels), positives=rows.positives, clusters=rows.clusters.count
+    )

@@ -1,0 +1,108 @@
+"""What a candidate must be: better than chance, better than its rival, or not worse by a margin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muster.evaluation.clusters import Clusters
+from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule
+from muster.evaluation.verdict import judge
+from muster.workload.spec import Gate
+
+LABELS = (np.random.default_rng(0).random(400) < 0.3).astype(float)
+NOISE = np.random.default_rng(1).normal(size=400)
+OTHER = np.random.default_rng(2).normal(size=400)
+GOOD = OTHER + 2 * LABELS
+
+
+def judged(
+    candidate: Any, rival: Any, rule: Rule = "better", margin: float = 0.0, labels: Any = LABELS, **gate: Any
+) -> Judgement:
+    declared = Gate.model_validate({"resample": "row", "resamples": 200, **gate})
+    return judge(
+        HeldOut(labels, Clusters.rows(len(labels))),
+        {"a": candidate},
+        Rival("champion", rival, float(labels.mean()), rule, margin),
+        declared,
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
+def test_what_ranks_no_better_than_chance_is_not_promoted_though_it_beats_its_rival(metric: str) -> None:
+    judgement = judged(NOISE - 0.3 * LABELS, NOISE - 2 * LABELS, metric=metric)
+    assert judgement.win_rate == 1.0
+    assert (judgement.verdict, judgement.reason) == ("reject", "does no better than chance")
+    assert judgement.candidate_score is not None
+    assert judgement.chance_score == pytest.approx(0.5 if metric == "roc_auc" else LABELS.mean())
+    assert judgement.candidate_score < judgement.chance_score
+    assert judged(GOOD, NOISE - 2 * LABELS, metric=metric).verdict == "promote"
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "rmse"])
+def test_a_loss_must_be_less_than_that_of_the_prior(metric: str) -> None:
+    """A candidate that shouts is better than a rival that shouts louder, and worse than to say nothing."""
+    loud, louder = (np.clip(LABELS.mean() + size * NOISE, 0, 1) for size in (1, 3))
+    judgement = judged(loud, louder, metric=metric)
+    prior = np.sqrt(np.mean((LABELS - LABELS.mean()) ** 2))
+    if metric == "log_loss":
+        prior = -(LABELS.mean() * np.log(LABELS.mean()) + (1 - LABELS.mean()) * np.log(1 - LABELS.mean()))
+    assert judgement.chance_score == pytest.approx(prior, rel=1e-12)
+    assert (judgement.verdict, judgement.reason) == ("reject", "does no better than chance")
+    assert judged(np.clip(0.3 + 0.3 * LABELS, 0, 1), louder, metric=metric).verdict == "promote"
+
+
+def test_at_least_raises_the_bar() -> None:
+    judgement = judged(OTHER + LABELS, NOISE)
+    assert judgement.candidate_score is not None
+    low, high = judgement.candidate_score - 0.15, judgement.candidate_score + 0.01
+    assert (judgement.verdict, judged(OTHER + LABELS, NOISE, at_least=low).verdict) == ("promote", "promote")
+    barred = judged(OTHER + LABELS, NOISE, at_least=high)
+    assert (barred.verdict, barred.reason) == ("reject", "does not reach gate.at_least")
+    assert judged(OTHER + LABELS, NOISE, at_least=0.3) == judgement  # less than chance asks for nothing
+    nearly = judged(OTHER + LABELS, NOISE, at_least=judgement.candidate_score - 1e-6)
+    assert (nearly.chance_p_value or 0) > 0.4 > (judgement.chance_p_value or 1)
+
+
+def test_at_least_of_a_loss_is_a_value_that_it_must_be_under() -> None:
+    predicted = LABELS + 0.3 * NOISE
+    assert judged(predicted, LABELS + NOISE, metric="mae", at_least=0.29).verdict == "promote"
+    assert judged(predicted, LABELS + NOISE, metric="mae", at_least=0.2).reason == "does not reach gate.at_least"
+
+
+def test_not_worse_promotes_what_is_as_good_and_better_does_not() -> None:
+    again = GOOD + 0.05 * NOISE
+    assert judged(again, GOOD).verdict == "reject"
+    judgement = judged(again, GOOD, "not_worse", 0.02)
+    assert (judgement.verdict, judgement.reason, judgement.rule) == (
+        "promote",
+        "is not worse than the champion",
+        "not_worse",
+    )
+
+
+def test_not_worse_rejects_what_may_be_worse_by_the_margin() -> None:
+    worse = OTHER + 1.2 * LABELS
+    judgement = judged(worse, GOOD, "not_worse", 0.02)
+    assert (judgement.verdict, judgement.reason) == ("reject", "may be worse than the champion")
+    assert judged(worse, GOOD, "not_worse", 0.4).verdict == "promote"
+
+
+def test_the_margin_is_in_the_unit_of_a_loss_too() -> None:
+    labels = NOISE * 20 + 50
+    better, worse = labels + OTHER, labels + 1.5 * OTHER
+    verdicts = [judged(worse, better, "not_worse", margin, labels, metric="mae").verdict for margin in (0.1, 1.0)]
+    assert verdicts == ["reject", "promote"]
+
+
+def test_what_is_not_worse_than_a_champion_that_is_no_better_than_chance_is_not_promoted() -> None:
+    assert judged(NOISE, OTHER, "not_worse", 0.3).reason == "does no better than chance"
+
+
+def test_the_evidence_is_of_the_difference_itself_whatever_the_margin() -> None:
+    strict, lenient = judged(GOOD, OTHER + LABELS), judged(GOOD, OTHER + LABELS, "not_worse", 0.1)
+    assert (strict.low, strict.high) == (lenient.low, lenient.high)
+    assert (lenient.p_value or 0) < (strict.p_value or 0)
