@@ -1,4 +1,4 @@
-"""False promotions: what the gate promotes among 10,000 groups, with and without its control over all of them."""
+"""False promotions: what the gate promotes that is no better, simulated and on the rows of the real workloads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 from scipy.special import ndtri
 
 from benchmarks.figures import Figure
+from benchmarks.rivals import decisions_of, rivals
+from muster.evaluation.clusters import Clusters
+from muster.evaluation.judgement import HeldOut, Judgement, Rival
 from muster.evaluation.significance import control
-from muster.evaluation.verdict import Judgement, judge
+from muster.evaluation.verdict import judge
 from muster.settings import Settings
-from muster.storage.tables import DECISIONS
 from muster.workload.spec import Gate
 
 GROUPS = 10_000
+DAYS = 28
 ROWS, POSITIVES, AUC = (20, 2_000), (0.05, 0.40), (0.58, 0.75)
 """Evaluation rows (log-uniform), their share of positives, and the champion's AUC: the flight workload's extremes."""
 SHARED = 0.8
@@ -28,6 +30,37 @@ SHARED = 0.8
 BETTER = 0.2
 """Share of the groups whose candidates are truly better, where a gain is simulated."""
 SEED = 20130812
+EFFECTS = {"no": 0.0, "moderate": 0.2, "strong": 0.6}
+"""Share of a model's own noise that all rows of a day and class have in common."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is simulated: a metric, how much a day has in common, and by how much a fifth is better."""
+
+    effect: str = "no"
+    gain: float = 0.0
+    """Of AUC; of `rmse`, the share by which a better candidate's own errors are smaller."""
+    algorithms: int = 1
+    metric: str = "roc_auc"
+    worse: float = 0.0
+    """By how much all other candidates are worse than the champion: what `not_worse` must not let through."""
+
+    def __str__(self) -> str:
+        """Say what it is, for a table."""
+        what = f"{self.effect} day effect, {self.metric}"
+        gain = f", {BETTER:.0%} better by {self.gain}" if self.gain else ""
+        worse = f", margin {self.worse}" if self.worse else ""
+        return f"{what}{worse}{gain}, {self.algorithms} algorithm{'s' * (self.algorithms > 1)}"
+
+
+CASES = (
+    *(Case(effect, gain) for effect in EFFECTS for gain in (0.0, 0.05)),
+    Case("no", 0.02),
+    *(Case("no", gain, algorithms=3) for gain in (0.0, 0.05)),
+    *(Case(effect, gain, metric="rmse") for effect in EFFECTS for gain in (0.0, 0.3)),
+    *(Case(effect, gain, worse=0.02) for effect in EFFECTS for gain in (0.0, 0.05)),
+)
 
 
 @dataclass(frozen=True)
@@ -49,20 +82,16 @@ class Simulated:
         return float((promoted & self.better).sum() / max((self.judged & self.better).sum(), 1))
 
 
-def simulate(groups: int, algorithms: int, gain: float, gate: Gate, seed: int = SEED) -> Simulated:
-    """Judge groups of which a share of `BETTER` has candidates better than their champion by `gain`, the rest equal."""
-    simulated = partial(simulated_group, algorithms=algorithms, gain=gain, gate=gate, seed=seed)
+def simulate(groups: int, case: Case, gate: Gate, seed: int = SEED) -> Simulated:
+    """Judge groups of which a share of `BETTER` has candidates better than their champion by the gain, the rest not."""
+    gate = gate.model_copy(update={"metric": case.metric})
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        judgements = list(pool.map(simulated, range(groups), chunksize=max(1, groups // 100)))
-    fields = ("verdict", "against", "p_value")
-    rows = [
-        {name: getattr(judgement, name) if name in fields else None for name in DECISIONS.names}
-        for judgement in judgements
-    ]
-    decisions = control(pa.Table.from_pylist(rows, schema=DECISIONS), gate.false_promotions)
+        work = partial(simulated_group, case=case, gate=gate, seed=seed)
+        judgements = list(pool.map(work, range(groups), chunksize=max(1, groups // 100)))
+    decisions = control(decisions_of(judgements), gate.false_promotions)
     return Simulated(
         judged=np.array([judgement.verdict != "hold" for judgement in judgements]),
-        better=np.array([is_better(number) and gain > 0 for number in range(groups)]),
+        better=np.array([is_better(number) and case.gain > 0 for number in range(groups)]),
         plain=np.array([judgement.verdict == "promote" for judgement in judgements]),
         controlled=np.array(decisions["verdict"].to_pylist()) == "promote",
     )
@@ -73,54 +102,52 @@ def is_better(number: int) -> bool:
     return number % round(1 / BETTER) == 0
 
 
-def simulated_group(number: int, algorithms: int, gain: float, gate: Gate, seed: int) -> Judgement:
-    """Judge one group: normal scores of two classes, shifted so that each model's AUC in the population is as drawn."""
+def simulated_group(number: int, case: Case, gate: Gate, seed: int) -> Judgement:
+    """Judge one group: rows over `DAYS` days, and normal scores, a part of whose noise is a day's."""
     random = np.random.default_rng([seed, number])
     rows = int(np.exp(random.uniform(*np.log(ROWS))))
-    labels = random.random(rows) < random.uniform(*POSITIVES)
+    days = np.sort(random.integers(DAYS, size=rows))
+    classes = random.random(rows) < random.uniform(*POSITIVES)
+    labels = random.normal(size=rows) if case.metric == "rmse" else classes.astype(float)
     auc, shared = random.uniform(*AUC), random.normal(size=rows)
+    gain = case.gain if is_better(number) and case.gain else -case.worse
 
-    def scores(auc: float) -> np.ndarray:
-        own = random.normal(size=rows)
-        return np.sqrt(2) * ndtri(auc) * labels + np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own
+    def scores(gain: float) -> np.ndarray:
+        of_day = random.normal(size=(2, DAYS))[classes.astype(int), days]
+        effect = EFFECTS[case.effect]
+        own = np.sqrt(1 - effect) * random.normal(size=rows) + np.sqrt(effect) * of_day
+        if case.metric == "rmse":
+            return labels + 0.5 * (np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own * (1 - gain))
+        return np.sqrt(2) * ndtri(auc + gain) * labels + np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own
 
-    champion = scores(auc)
-    candidates = {str(name): scores(auc + gain * is_better(number)) for name in range(algorithms)}
-    return judge(labels, candidates, champion, "champion", gate, seed=number)
+    champion = Rival("champion", scores(0.0), float(labels.mean()), "not_worse" if case.worse else "better", case.worse)
+    candidates = {str(name): scores(gain) for name in range(case.algorithms)}
+    clusters = Clusters.rows(rows) if gate.resample == "row" else Clusters.equal(days)
+    return judge(HeldOut(labels, clusters), candidates, champion, gate, seed=number)
 
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure false promotions where nothing is better, then those and the power where a fifth of the groups is."""
-    groups, gate = 100 if quick else GROUPS, Gate(resamples=100 if quick else 200)
-    return [
-        figure
-        for algorithms in (1, 3)
-        for gain in (0.0, 0.02, 0.05)
-        for figure in _figures(simulate(groups, algorithms, gain, gate), algorithms, gain, gate)
-    ]
+    groups, gate = (100, Gate(resamples=100)) if quick else (GROUPS, Gate(resamples=200))
+    by_row = gate.model_copy(update={"resample": "row"})
+    figures = []
+    for case in CASES[:4] if quick else CASES:
+        sys.stderr.write(f"{case}\n")
+        figures += _figures(simulate(groups, case, gate), case, gate)
+        if case.effect == "strong" and case.gain == case.worse == 0:
+            figures += _figures(simulate(groups, case, by_row), case, by_row)
+    return [*figures, *rivals(settings, quick)]
 
 
-def _figures(simulated: Simulated, algorithms: int, gain: float, gate: Gate) -> Iterator[Figure]:
-    sys.stderr.write(f"{algorithms} algorithms, gain {gain}\n")
-    which = f"{algorithms} algorithm{'s' * (algorithms > 1)}"
+def _figures(simulated: Simulated, case: Case, gate: Gate) -> Iterator[Figure]:
+    promoted, of_rows = simulated.controlled, gate.resample == "row"
     size = f"{len(simulated.judged):,} groups, {simulated.judged.sum():,} judged, {gate.resamples} resamples"
-    if gain == 0:
-        detail = f"{size}; the win rate alone promotes {simulated.plain.sum():,}"
-        yield Figure(
-            f"promoted where none is better, {which}",
-            float(simulated.controlled.sum() / simulated.judged.sum()),
-            "share",
-            at_most=gate.false_promotions,
-            detail=f"{simulated.controlled.sum():,} of {detail}",
-        )
+    detail = f"{promoted.sum():,} promoted of {size}; the win rate alone promotes {simulated.plain.sum():,}"
+    which, limit = f"{case}{', rows drawn' if of_rows else ''}", None if of_rows else gate.false_promotions
+    if case.gain == 0:
+        share = float(promoted.sum() / simulated.judged.sum())
+        yield Figure(f"promoted where none is better, {which}", share, "share", limit, None, detail)
         return
-    both = {"controlled": simulated.controlled, "win rate alone": simulated.plain}
-    counts = "; ".join(f"{name}: {promoted.sum():,} promoted" for name, promoted in both.items())
-    case = f"{BETTER:.0%} better by {gain}, {which}"
-    for name, promoted in both.items():
-        limit = gate.false_promotions if name == "controlled" else None
-        detail = f"{size}; {counts}"
-        yield Figure(
-            f"false among the promoted, {case}, {name}", simulated.false_share(promoted), "share", limit, None, detail
-        )
-        yield Figure(f"better ones promoted, {case}, {name}", simulated.power(promoted), "share", detail=detail)
+    yield Figure(f"false among the promoted, {which}", simulated.false_share(promoted), "share", limit, None, detail)
+    by_win_rate = f"by the win rate alone {simulated.power(simulated.plain):.2f}"
+    yield Figure(f"better ones promoted, {which}", simulated.power(promoted), "share", detail=by_win_rate)

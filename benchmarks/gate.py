@@ -12,12 +12,16 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.figures import Figure, median_seconds
 from muster.evaluation.bootstrap import paired_bootstrap
+from muster.evaluation.clusters import Clusters
+from muster.evaluation.judgement import HeldOut, Rival
 from muster.evaluation.metrics import METRICS, roc_auc
 from muster.evaluation.verdict import judge
 from muster.settings import Settings
 from muster.workload.spec import Gate
 
-ROWS = 1_000
+ROWS, DAYS = 1_000, 28
+GOALS = ((200, None), (1_000, 0.003), (100_000, 0.1))
+"""Rows of a group, and the seconds that a verdict may take."""
 SEED = 20130506
 REPEATS = 3
 TIES = 1
@@ -30,8 +34,9 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
     labels, first, second = _group(ROWS)
 
     def vectorised() -> np.ndarray:
-        metrics = [roc_auc(labels, first), roc_auc(labels, second)]
-        return paired_bootstrap(metrics, ROWS, resamples, SEED)
+        each = Clusters.rows(ROWS)
+        metrics = [roc_auc(labels, first, each), roc_auc(labels, second, each)]
+        return paired_bootstrap(metrics, each, resamples, SEED)
 
     def loop() -> np.ndarray:
         generator = np.random.Generator(np.random.Philox(key=SEED))
@@ -51,9 +56,10 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
             detail=f"{size}; {times}",
         ),
         Figure("gate, largest difference from the loop", difference, "AUC", at_most=1e-12, detail=size),
-        *(_seconds_a_group(rows, resamples) for rows in ((200,) if quick else (200, 1_000, 100_000))),
+        *(_seconds_a_group(rows, resamples, at_most=goal) for rows, goal in (GOALS[:1] if quick else GOALS)),
         *(_seconds_a_group(200 if quick else 1_000, resamples, metric) for metric in METRICS if metric != "roc_auc"),
         _seconds_a_group(200 if quick else 1_000, resamples, algorithms=3),
+        _seconds_a_group(200 if quick else 1_000, resamples, resample="row"),
     ]
 
 
@@ -69,15 +75,25 @@ def _in_turn(*measured: Callable[[], object]) -> list[list[float]]:
     return seconds
 
 
-def _seconds_a_group(rows: int, resamples: int, metric: str = "roc_auc", algorithms: int = 1) -> Figure:
+def _seconds_a_group(
+    rows: int,
+    resamples: int,
+    metric: str = "roc_auc",
+    algorithms: int = 1,
+    resample: str = "day",
+    at_most: float | None = None,
+) -> Figure:
     labels, first, second = _group(rows)
-    gate = Gate.model_validate({"resamples": resamples, "metric": metric})
+    gate = Gate.model_validate({"resamples": resamples, "metric": metric, "resample": resample})
+    clusters = Clusters.rows(rows) if resample == "row" else Clusters.equal(np.arange(rows) * DAYS // rows)
+    held_out = HeldOut(labels.astype(float), clusters)
     candidates = {str(number): np.clip(first - 0.01 * number, 0, 1) for number in range(algorithms)}
-    champion = np.clip(second, 0, 1)
-    seconds = median_seconds(lambda: judge(labels, candidates, champion, "champion", gate, SEED), REPEATS)
+    champion = Rival("champion", np.clip(second, 0, 1), prior=0.25)
+    seconds = median_seconds(lambda: judge(held_out, candidates, champion, gate, SEED), REPEATS)
     several = f", {algorithms} algorithms" if algorithms > 1 else ""
-    name = f"gate, a verdict by {metric} on {rows:,} rows{several}"
-    return Figure(name, seconds, "s", detail=f"{resamples:,} resamples, scores given")
+    drawn = f"of {DAYS} days" if resample == "day" else "drawn by row"
+    name = f"gate, a verdict by {metric} on {rows:,} rows {drawn}{several}"
+    return Figure(name, seconds, "s", at_most, detail=f"{resamples:,} resamples, scores given")
 
 
 def _group(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
