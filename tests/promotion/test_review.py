@@ -62,6 +62,15 @@ def test_a_run_of_no_group_asks_nobody_and_promotes_nothing(line: Line, monkeypa
     assert (result["moved"], result["reason"], result["promoted"]) == (False, why, 0)
 
 
+def test_decisions_of_an_older_muster_can_be_reviewed(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muster.promotion.proposal.current", lambda *_: None)
+    line.decide(line.first, "r1", {"UA,EWR": "promote"})
+    table = line.store.open("decisions")
+    older = table.to_pyarrow_table().drop_columns(["rule", "chance_score", "chance_p_value", "clusters"])
+    write_deltalake(line.store.table("decisions"), older, mode="overwrite", schema_mode="overwrite")
+    assert review(line.at(line.first)).numbers["promote"] == 1
+
+
 def test_plots_are_pictures_and_small() -> None:
     pictures = plots(with_gain(decided(400)), "roc_auc")
     assert len(pictures) == 2

@@ -16,6 +16,7 @@ from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.quiet_days import quiet
 from muster.storage.delta import dataset
+from muster.storage.tables import TABLES
 
 Row = Mapping[str, Any]
 
@@ -108,7 +109,7 @@ def stored_models(context: PartitionContext, verdicts: Verdicts, models: pa.Tabl
 
 
 def partition_rows(context: PartitionContext, table: str) -> pa.Table:
-    """Return the rows of one partition of a Delta table.
+    """Return the rows of one partition of a Delta table; a column that an older Muster did not write yet is null.
 
     Raises:
         NotJudged: when there is no such table yet.
@@ -116,4 +117,8 @@ def partition_rows(context: PartitionContext, table: str) -> pa.Table:
     delta = context.store.open(table)
     if delta is None:
         raise not_judged(context, f"there is no table '{table}'")
-    return dataset(delta).to_table(filter=pc.field("partition") == context.partition)
+    rows = dataset(delta).to_table(filter=pc.field("partition") == context.partition)
+    for field in TABLES[table].schema(context.workload):
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows
