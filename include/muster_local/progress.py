@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from muster.champions.as_of import AsOf
+from muster.champions.errors import NO_VERSION
 from muster.champions.journal import Journal, Moves, Row
 from muster.champions.lineage import champion_of, newest_ancestor, same
 from muster.champions.units import units
@@ -247,5 +248,6 @@ def champion(store: Store) -> str | None:
     moves = [move for move in Journal(store).rows if move["alias"] == "Champion"]
     if not moves or moves[-1]["group"] is None:
         return moves[-1]["to_version"] if moves else None
-    own = number(len({move["group"] for move in moves} - {None}), "group")
+    last = {move["group"]: move["to_version"] for move in moves if move["group"] is not None}
+    own = number(sum(version != NO_VERSION for version in last.values()), "group")
     return f"{own}'{'' if own.endswith('s') else 's'} own"

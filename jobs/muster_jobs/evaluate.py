@@ -41,7 +41,7 @@ def run(job: Job) -> dict[str, Any]:
     bins = balance(_costs(ledger, files), job.bins)
     decisions = job.over_bins(bins, _judge(job, candidates, champions, files), DECISIONS)
     decisions = decisions.sort_by([("bucket", "ascending"), ("group", "ascending")])
-    reconcile(decisions, ledger)
+    reconcile(job.workload, decisions, ledger)
     decisions = control(decisions, job.workload.gate.false_promotions)
     job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
     counts = summary(decisions, job.workload.gate)

@@ -20,6 +20,8 @@ RUNBOOK = f"""### Roll a champion back
    before the last promotion. Name *Groups* (one a line, `UA,EWR,ORD`) to roll back only those: each gets the model it
    had before its present one, or the model of *Version*; the other groups stay. Where each group is a registered model
    of its own (`registry: per_group`): no groups means all that the last promotion changed; *Version* needs one group.
+   With `present` the champions stay, and what MLflow has lost of their files is uploaded again; with `none` the named
+   groups have no champion then.
 2. Read the log of `compare` (or its XCom `difference`): from which version to which, and each group's model before and
    after.
 3. *Trigger* again with **Dry run** off. `roll_back` moves the champion at once and whole, and writes your name and the
@@ -84,9 +86,10 @@ def _form(workloads: list[str]) -> dict[str, Any]:
         "version": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\d*$",
+            pattern=r"^(\d*|present|none)$",
             title="Version",
-            description="A version of the registered model that was champion. Empty: the one before.",
+            description="A version of the registered model that was champion. Empty: the one before. `present`: what "
+            "MLflow has lost of the champions is uploaded again. `none`: the groups are left without a champion.",
         ),
         "groups": Param(
             [],

@@ -19,7 +19,11 @@ from muster.evaluation.decisions import (
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
 from muster.evaluation.significance import DOUBT
 from muster.storage.tables import DECISIONS
-from muster.workload.spec import Gate
+from muster.workload.spec import Gate, Workload
+from tests.evaluation.conftest import WORKLOAD
+
+MADE = Workload.model_validate(WORKLOAD)
+GROUPED = MADE.model_copy(update={"registry": "per_group"})
 
 
 def decisions(*rows: dict[str, Any]) -> pa.Table:
@@ -31,13 +35,13 @@ def ledger(*groups: str) -> pa.Table:
 
 
 def test_one_decision_a_group_reconciles() -> None:
-    reconcile(decisions({"group": "b"}, {"group": "a"}), ledger("a", "b"))
+    reconcile(MADE, decisions({"group": "b"}, {"group": "a"}), ledger("a", "b"))
 
 
 @pytest.mark.parametrize("decided", [["a"], ["a", "b", "c"], ["a", "a", "b"], ["a", "c"]])
 def test_a_group_missing_twice_or_from_nowhere_is_refused(decided: list[str]) -> None:
     with pytest.raises(DecisionsNotReconciled, match=r"'[abc]'"):
-        reconcile(decisions(*({"group": group} for group in decided)), ledger("a", "b"))
+        reconcile(MADE, decisions(*({"group": group} for group in decided)), ledger("a", "b"))
 
 
 def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
@@ -46,9 +50,10 @@ def test_a_corrupt_champion_refuses_the_run_and_names_its_groups() -> None:
         {"group": "b", "reason": "beats the champion"},
     )
     with pytest.raises(
-        CorruptChampion, match=r"champion version 7: the models of 1 groups .* 'a'; nothing was decided"
+        CorruptChampion,
+        match=rf"champion version 7: the models of 1 groups .* 'a'; nothing was decided: .* rollback {MADE.name}`",
     ):
-        reconcile(rows, ledger("a", "b"))
+        reconcile(MADE, rows, ledger("a", "b"))
 
 
 def test_corrupt_models_of_several_groups_own_champions_are_named_with_all_their_versions() -> None:
@@ -59,15 +64,16 @@ def test_corrupt_models_of_several_groups_own_champions_are_named_with_all_their
         )
     )
     with pytest.raises(
-        CorruptChampion, match=r"champion version 2, 7: the models of 2 groups .* 'a', 'b'; .*roll back"
+        CorruptChampion,
+        match=r"champion version 2, 7: the models of 2 .* 'a', 'b'; .* --group 'a' --to 7` uploads .* --to present`",
     ):
-        reconcile(rows, ledger("a", "b"))
+        reconcile(GROUPED, rows, ledger("a", "b"))
 
 
 def test_candidates_that_are_not_what_was_trained_refuse_the_run_and_are_named_in_one_line() -> None:
     rows = decisions({"group": "a\nb", "reason": CORRUPT_CANDIDATE, "run": "r1"}, {"group": "b", "run": "r1"})
     with pytest.raises(CorruptCandidates, match=r"run r1: the models of 1 groups .*: 'a\\nb'; nothing was decided"):
-        reconcile(rows, ledger("a\nb", "b"))
+        reconcile(MADE, rows, ledger("a\nb", "b"))
 
 
 def test_what_is_listed_is_a_line_and_keeps_its_end() -> None:

@@ -112,7 +112,7 @@ def test_one_groups_model_takes_whole_numbers_and_shows_real_rows(line: Line, tm
     line.features(line.first, [{"group": "A,X", "a": 3.0, "b": 0.5, "record": 0.5}])
     stored = tmp_path / "model.bin"
     stored.write_bytes(data := encode(line.model(1.0)))
-    save_model(line.workload, line.store, "A,X", stored, hashlib.sha256(data).hexdigest(), tmp_path / "saved")
+    save_model(line.workload, line.store, "A,X", stored, hashlib.sha256(data).hexdigest(), [], tmp_path / "saved")
     model = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
     assert model.input_example.to_dict("records") == [{"a": 3, "b": 0.5, "record": 0.5}]
     assert model.predict(pd.DataFrame({"a": [2], "b": [0], "record": [0]}))["score"][0] == pytest.approx(SCORES[0])

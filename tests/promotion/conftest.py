@@ -34,11 +34,13 @@ from muster.promotion.approval import Approval
 from muster.promotion.promote import promote
 from muster.promotion.rollback import plan_rollback, roll_back
 from muster.promotion.rollback_plan import RollbackPlan
+from muster.scoring.score import prepare, score_bucket
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.storage.tables import DECISIONS, MODELS, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
+from tests.registry.remembered import remembered
 
 DECLARED = {
     "keys": ["carrier", "origin"],
@@ -52,6 +54,8 @@ DECLARED = {
     "gate": {"baseline": "record"},
     "schedule": {"start": "2024-01-01"},
 }
+
+A, B, C = "A,X", "B,X", "C,X"
 
 
 def over(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
@@ -253,6 +257,40 @@ class Line:
         write_deltalake(self.store.table(table), rows, mode="overwrite", partition_by=["partition"], **where)
 
 
+class Registry(Line):
+    """A line whose champions are registered in one of the two ways, asked for groups' models alike."""
+
+    def versions(self, *groups: str) -> list[str | None]:
+        """Return the version that answers for each group."""
+        return [self.position(group) for group in groups]
+
+    def judged(self, **versions: str | None) -> Any:
+        """Return what a decision names as champion: of a pack one version, else each group's own."""
+        named = {f"{group},X": version for group, version in versions.items()}
+        return next(iter(named.values()), None) if self.workload.registry == "pack" else named
+
+    def slopes(self, partition: str, *groups: str) -> list[float]:
+        """Return the slope of the model that scores each group's slice, by its origin: 1, 2 or 3 by week."""
+        weeks = {self.first: 1.0, self.second: 2.0, self.third: 3.0}
+        if self.store.open("features") is None:
+            for week in weeks:
+                self.features(week, [{"group": g, "a": 1.0, "b": 0.0, "record": 0.5} for g in (A, B, C)])
+        scoring = prepare(self.at(partition))
+        rows = [row for n in scoring.features.files for row in score_bucket(scoring, n).to_pylist()]
+        origin = {row["group"]: (row["origin_run"] or "")[:10] for row in rows}
+        return [weeks.get(origin[group], 0.0) for group in groups]
+
+    def two_weeks(self) -> None:
+        """Promote all three groups, then new models of the first."""
+        remembered(self, Registry._two_weeks)
+
+    def _two_weeks(self) -> None:
+        self.week(self.first, dict.fromkeys((A, B, C), "promote"), 1.0)
+        self.promote(self.first)
+        self.week(self.second, {A: "promote", B: "reject", C: "hold"}, 2.0, self.judged(A="1", B="1", C="1"))
+        self.promote(self.second)
+
+
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
     """A workload with tables of its own and no MLflow."""
@@ -273,6 +311,13 @@ def grouped(served: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Li
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return served
+
+
+@pytest.fixture(params=["pack", "per_group"])
+def registry(grouped: Line, request: pytest.FixtureRequest) -> Registry:
+    """A workload of each kind, on a registry of its own."""
+    declared = {**grouped.declared, "registry": request.param}
+    return Registry(grouped.root, declared, grouped.name)
 
 
 def left_behind(line: Line) -> list[Path]:

@@ -152,7 +152,8 @@ def readers(line: Any) -> dict[str, Callable[[], Any]]:
         rows = _held(line)
         names = ledger["group"].combine_chunks()
         with champion.open(names.to_pylist()) as pack:
-            reconcile(judge_bucket(workload, rows, ledger, models, line.root, pack.incumbents(names)), ledger)
+            decided = judge_bucket(workload, rows, ledger, models, line.root, pack.incumbents(names))
+            reconcile(workload, decided, ledger)
 
     return {"score": scored, "evaluate": judged, "promote": lambda: line.promote(line.second)}
 

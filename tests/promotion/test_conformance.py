@@ -19,71 +19,24 @@ from muster.champions.errors import ALIAS, AliasGone, AliasMoved, JournalGone, M
 from muster.champions.journal import Journal
 from muster.champions.misplaced import misplaced
 from muster.champions.opened import opponents
-from muster.champions.versions import numbered
 from muster.errors import UnknownName
-from muster.evaluation.decisions import CorruptChampion
 from muster.mlflow.budget import count
 from muster.mlflow.client import connect
-from muster.models.loading import CorruptModel
 from muster.promotion import promote as promotion
 from muster.promotion import rollback
 from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack
 from muster.promotion.verdicts import NotJudged, read_verdicts
-from muster.scoring.score import CannotScore, NoChampionThen, prepare, score_bucket
+from muster.scoring.score import CannotScore, NoChampionThen
 from muster.settings import settings
 from muster_jobs import score
 from muster_jobs.job import Job
-from tests.promotion import tampering
-from tests.promotion.conftest import Killed, Line, dying
-from tests.registry.remembered import remembered
+from tests.promotion.conftest import A, B, C, Killed, Line, Registry, dying
 from tests.registry.which import ON_BOTH, ON_REAL
 
 pytestmark = pytest.mark.slow
-A, B, C = "A,X", "B,X", "C,X"
 WON = {A: "promote", B: "promote", C: "reject"}
-
-
-class Registry(Line):
-    """A line whose champions are registered in one of the two ways, asked for groups' models alike."""
-
-    def versions(self, *groups: str) -> list[str | None]:
-        """Return the version that answers for each group."""
-        return [self.position(group) for group in groups]
-
-    def judged(self, **versions: str | None) -> Any:
-        """Return what a decision names as champion: of a pack one version, else each group's own."""
-        named = {f"{group},X": version for group, version in versions.items()}
-        return next(iter(named.values()), None) if self.workload.registry == "pack" else named
-
-    def slopes(self, partition: str, *groups: str) -> list[float]:
-        """Return the slope of the model that scores each group's slice, by its origin: 1, 2 or 3 by week."""
-        weeks = {self.first: 1.0, self.second: 2.0, self.third: 3.0}
-        if self.store.open("features") is None:
-            for week in weeks:
-                self.features(week, [{"group": g, "a": 1.0, "b": 0.0, "record": 0.5} for g in (A, B, C)])
-        scoring = prepare(self.at(partition))
-        rows = [row for n in scoring.features.files for row in score_bucket(scoring, n).to_pylist()]
-        origin = {row["group"]: (row["origin_run"] or "")[:10] for row in rows}
-        return [weeks.get(origin[group], 0.0) for group in groups]
-
-    def two_weeks(self) -> None:
-        """Promote all three groups, then new models of the first."""
-        remembered(self, Registry._two_weeks)
-
-    def _two_weeks(self) -> None:
-        self.week(self.first, dict.fromkeys((A, B, C), "promote"), 1.0)
-        self.promote(self.first)
-        self.week(self.second, {A: "promote", B: "reject", C: "hold"}, 2.0, self.judged(A="1", B="1", C="1"))
-        self.promote(self.second)
-
-
-@pytest.fixture(params=["pack", "per_group"])
-def registry(grouped: Line, request: pytest.FixtureRequest) -> Registry:
-    """A workload of each kind, on a registry of its own."""
-    declared = {**grouped.declared, "registry": request.param}
-    return Registry(grouped.root, declared, grouped.name)
 
 
 @ON_BOTH
@@ -534,27 +487,6 @@ def test_models_that_the_gate_has_replaced_may_come_back_whoever_put_them_back_b
     registry.week(registry.second, {A: "promote"}, 2.0, registry.judged(A="1"))  # another run, the same bytes
     assert registry.promote(registry.second)["moved"]
     assert registry.slopes(registry.second, A) == [2.0]
-
-
-def test_a_champion_whose_file_is_gone_is_named_with_its_group_and_not_gone_back_to(
-    registry: Registry, stack_home: Path
-) -> None:
-    for partition, slope, against in ((registry.first, 1.0, None), (registry.second, 2.0, "1")):
-        registry.week(partition, {A: "promote", B: "promote"}, slope, registry.judged(A=against, B=against))
-        registry.promote(partition)
-    pack, unit = registry.workload.registry == "pack", registry.unit(B)
-    lost = numbered(unit, "1", registry.journal.of(unit), registry.store)
-    folder = lost.folder(registry.store) if pack else next(stack_home.rglob(Path(lost.place).name))
-    for file in folder.rglob("*.bin"):
-        file.unlink()
-    with pytest.raises(CorruptModel, match=r"group 'B,X' .* or roll back"):
-        registry.slopes(registry.first, B)
-    with pytest.raises(CorruptChampion, match=r"champion version 1: .* 'B,X'; nothing was decided: .* or roll back"):
-        tampering.readers(registry)["evaluate"]()
-    why = "No such file or directory: .*shard-000.bin" if pack else "'B,X': the file .* of version 1 .* is gone"
-    with pytest.raises(CannotRollBack, match=why):
-        registry.plan("1", [] if pack else [B])
-    assert registry.slopes(registry.third, B) == [2.0]
 
 
 @ON_BOTH

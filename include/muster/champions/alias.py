@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from muster.champions.errors import ALIAS, MoveUnderWay
+from muster.champions.errors import ALIAS, NO_VERSION, MoveUnderWay
 from muster.champions.journal import Journal, Move, Row
 from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
@@ -31,6 +31,7 @@ class AliasMove:
     unit: Unit
     from_version: str | None
     to_version: str
+    """`NO_VERSION` where the alias is taken away."""
 
     @classmethod
     def of(cls, move: Move) -> AliasMove:
@@ -88,15 +89,23 @@ def move_alias(move: AliasMove) -> str | None:
 
     MLflow cannot set an alias on a condition: that one process alone makes a move, the journal sees to.
     """
-    at = position(move.unit)
-    if at not in (move.from_version, move.to_version):
-        return f"the alias was moved to version {at or 'none'}, but not by Muster"
-    if at != move.to_version:
+    at, to = position(move.unit), at_version(move.to_version)
+    if at not in (move.from_version, to):
+        return f"the alias was moved to version {at or NO_VERSION}, but not by Muster"
+    if at != to:
         with muster_errors():
-            connect().set_registered_model_alias(move.unit.name, ALIAS, move.to_version)
-        if position(move.unit) != move.to_version:
+            if to is None:
+                connect().delete_registered_model_alias(move.unit.name, ALIAS)
+            else:
+                connect().set_registered_model_alias(move.unit.name, ALIAS, to)
+        if position(move.unit) != to:
             return "the alias was moved by another right after"
     return None
+
+
+def at_version(to_version: str) -> str | None:
+    """Return where an alias is that was moved to a version of the journal: nowhere, where it was taken away."""
+    return None if to_version == NO_VERSION else to_version
 
 
 def check_none_under_way(journal: Journal, positions: Mapping[Unit, str | None]) -> None:
@@ -108,5 +117,5 @@ def check_none_under_way(journal: Journal, positions: Mapping[Unit, str | None])
     pending = {row["group"]: row for row in journal.pending}
     for unit, at in positions.items():
         row = pending.get(unit.group)
-        if row and row["to_version"] != at and datetime.now(UTC) - row["at"] < UNDER_WAY:
+        if row and at_version(row["to_version"]) != at and datetime.now(UTC) - row["at"] < UNDER_WAY:
             raise MoveUnderWay(unit.name, row, UNDER_WAY)

@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from muster.errors import MusterError, bounded
-from muster.settings import command
+from muster.settings import command, rollback_command
 
 ALIAS = "Champion"
 
 
 NO_VERSION = "none"
 """Written where a version is named and there is none."""
+PRESENT = "present"
+"""Asked for instead of a version by who wants the champions that there are, and what MLflow has lost of them again."""
 
 
 def version_text(version: str | None) -> str:
@@ -23,10 +25,6 @@ def version_text(version: str | None) -> str:
 
 def _look_again(workload: str) -> str:
     return f"look again with '{command(f'rollback {workload} --dry-run')}'"
-
-
-def _rollback(workload: str, group: str | None) -> str:
-    return command(f"rollback {workload}" + (f" --group '{group}'" if group else ""))
 
 
 class AliasMoved(MusterError):
@@ -58,7 +56,7 @@ class AliasMoved(MusterError):
         """Return the error of an alias that is at another version than the last move's; `made`: which was made."""
         moved = "it was moved, but not by Muster, or this journal is an older copy"
         why = moved if made else "that move was broken off, or it was moved by hand"
-        back = _rollback(workload, group) + f" --to {champion}"
+        back = rollback_command(workload, group, champion)
         return cls(
             f"the alias {ALIAS} of '{name}' is at version {at}, the journal says version {champion} ({why}); "
             f"`{back}` puts it back"
@@ -162,7 +160,7 @@ class AliasGone(MusterError):
     short = f"{ALIAS} is gone"
 
     def __init__(self, workload: str, name: str, group: str | None, champion: str) -> None:
-        back = _rollback(workload, group)
+        back = rollback_command(workload, group)
         super().__init__(
             f"no version of the registered model '{name}' is {ALIAS} any more, but by the journal version {champion} "
             f"is: somebody removed the alias, or that version; `{back}` puts it back, and with --to an earlier one"
@@ -181,6 +179,7 @@ class MovesMissing(MusterError):
 
 FILES_GONE = "its files are gone"
 NO_DIGEST = "MLflow has no logged model that bears its digest, so nothing but the store vouches for its files"
+NOT_TRAINED = "its files are gone, and the MLflow run that trained it does not vouch for what the store has of it"
 """Why a version that is not registered any more cannot be had."""
 
 
@@ -197,10 +196,34 @@ class VersionGone(MusterError):
 class FileGone(MusterError):
     """Raised when the stored model of a group's version is in MLflow no more, though the version is."""
 
-    def __init__(self, name: str, version: str, file: str) -> None:
+    def __init__(self, workload: str, group: str | None, name: str, version: str, file: str) -> None:
         super().__init__(
-            f"the file '{file}' of version {version} of the registered model '{name}' is gone in MLflow; put it back, "
-            f"or roll back to another version"
+            f"the file '{file}' of version {version} of the registered model '{name}' is gone in MLflow; "
+            f"`{rollback_command(workload, group, version)}` uploads it again, as the store has it"
+        )
+
+
+class CannotLoad(MusterError):
+    """Raised when the model of a group's champion cannot be loaded: MLflow has lost it, or has other bytes."""
+
+    def __init__(self, workload: str, group: str, version: str) -> None:
+        super().__init__(
+            f"the model of group '{group}', champion version {version}, is gone in MLflow, or is not the one that was "
+            f"registered; no slice is scored without it: `{rollback_command(workload, group, version)}` uploads it "
+            f"again, as the store has it; then run this again"
+        )
+
+
+class ModelLost(MusterError):
+    """Raised when neither MLflow nor the store has the bytes of a group's model: nothing can put them back."""
+
+    def __init__(self, workload: str, group: str, version: str, partition: str, why: str) -> None:
+        again, leave = (rollback_command(workload, group, to) for to in (version, NO_VERSION))
+        super().__init__(
+            f"the model of group '{group}', version {version}, is lost: neither MLflow nor the store has its bytes "
+            f"({why}). Run train for partition {partition} again: where data and packages are as they were it writes "
+            f"the same bytes, and `{again}` uploads them; else `{leave}` leaves the group without a champion: the "
+            f"others go on, and its next candidate is judged against the baseline"
         )
 
 

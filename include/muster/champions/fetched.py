@@ -79,7 +79,9 @@ def write_pack_of(
     What they may name is what the journal says of them: an earlier workload may have declared other steps.
     """
     groups = [str(model.champion.unit.group) for model in models]
-    carried = {name for group in groups for move in journal.of_group(group) for name in evidence_of(move)["loads"]}
+    carried = {
+        name for group in groups for move in journal.of_group(group) for name in evidence_of(move).get("loads", ())
+    }
     offset, rows = 0, []
     with (folder / SHARD.format(0)).open("wb") as shard:
         for champion, stored in sorted(models, key=lambda model: str(model.champion.unit.group)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from muster.champions.errors import MovesMissing
+from muster.champions.errors import NO_VERSION, MovesMissing, version_text
 from muster.champions.journal import Moves, Row, evidence_of
 
 RESTORED = "restored"
@@ -31,9 +31,17 @@ def latest_of(moves: Moves, row: Row) -> Row:
 
 
 def champion_of(moves: Moves) -> str | None:
-    """Return the version that is champion by the moves; None where none is known to have been made."""
+    """Return the version that is champion by the moves; None where none is known to have been made, or it was taken
+    away."""
+    if left_without(moves):
+        return None
     begun = any(move["made"] or move["from_version"] is not None for move in moves)
     return str(moves[-1]["to_version"]) if begun else None
+
+
+def left_without(moves: Moves) -> bool:
+    """Tell whether a human has left the unit without a champion: its next one came of none."""
+    return bool(moves) and moves[-1]["to_version"] == NO_VERSION
 
 
 def _line_of(moves: Moves, version: str | None) -> Iterator[int]:
@@ -42,7 +50,7 @@ def _line_of(moves: Moves, version: str | None) -> Iterator[int]:
     What a version came of was champion when it became champion the first time. Its number is looked up in the moves
     before that one: what came later may have the number too.
     """
-    before = len(moves)
+    before = len(moves) if version != NO_VERSION else 0
     while (row := last_row_of(moves[:before], version)) is not None:
         before = next(number for number, move in enumerate(moves) if same(move, row))
         yield before
@@ -62,7 +70,7 @@ def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], b
         if wanted(moves[number]["partition"]):
             return latest_of(moves, moves[number])
         version = _came_of(moves[number])
-    if version is not None:
+    if version not in (None, NO_VERSION):
         raise MovesMissing(version)
     return None
 
@@ -80,8 +88,11 @@ def _promotion_of(moves: Moves, version: str | None) -> int | None:
 def champion_before(moves: Moves, present: str | None) -> Row | None:
     """Return the latest move to what was champion before `present` was promoted; None where none is known.
 
-    From a version that the journal does not know one goes to where Muster last put the alias.
+    From a version that the journal does not know one goes to where Muster last put the alias; from none, where a human
+    took the champion away, to that champion.
     """
+    if present is None and left_without(moves):
+        return last_row_of(moves, moves[-1]["from_version"])
     if moves and last_row_of(moves, present) is None:
         return moves[-1]
     number = _promotion_of(moves, present)
@@ -129,7 +140,7 @@ def moved_by_human(moves: Moves) -> str | None:
     if move is None:
         return None
     why = evidence_of(move).get("why")
-    return f"{move['who']} moved the alias to version {move['to_version']}" + (f" ({why})" if why else "")
+    return f"{move['who']} moved the alias to {version_text(move['to_version'])}" + (f" ({why})" if why else "")
 
 
 def human_choice(moves: Moves, run: str, partition: str, champion: str | None) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from muster.champions.alias import UNDER_WAY, position
-from muster.champions.errors import AliasGone, AliasMoved, JournalGone
+from muster.champions.errors import NO_VERSION, AliasGone, AliasMoved, JournalGone
 from muster.champions.journal import Journal
-from muster.champions.lineage import champion_of
+from muster.champions.lineage import champion_of, left_without
 from muster.champions.names import model_names
 from muster.champions.units import Unit
 from muster.champions.unrecorded import units_with_alias
@@ -50,8 +50,11 @@ def _wrong(journal: Journal, unit: Unit, at: str | None) -> Misplaced | None:
     if not moves:
         return JournalGone.shown(unit.workload, unit.name, str(at))
     champion, last = champion_of(moves), moves[-1]
-    if champion in (None, at) or (not last["made"] and datetime.now(UTC) - last["at"] < UNDER_WAY):
+    if at == champion or (champion is None and not left_without(moves)):
+        return None
+    if not last["made"] and datetime.now(UTC) - last["at"] < UNDER_WAY:
         return None
     if at is None:
         return AliasGone(unit.workload, unit.name, unit.group, str(champion))
-    return AliasMoved.since_journalled(unit.workload, unit.name, unit.group, str(champion), at, made=last["made"])
+    to = champion or NO_VERSION
+    return AliasMoved.since_journalled(unit.workload, unit.name, unit.group, to, at, made=last["made"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
 from muster.models.bundle import STORED, save_model
 from muster.models.loading import check, read_bytes
+from muster.models.manifest import allowed_imports
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -89,21 +90,29 @@ class ModelArtifact:
 
     def upload(self, client: MlflowClient) -> Upload:
         """Upload the model below its run, to a place that its digest names: another attempt writes over it."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         row, to = self.stored, place_below(self.uploads_to, self.unit, self.digest)
         data = read_bytes(self.root / row["shard"], row["offset"], row["length"])
         check(data, self.digest, str(self.unit.group), row["shard"])
-        store, group = Store(str(self.root), self.workload.name), str(self.unit.group)
-        with scratch() as folder:
-            file = folder / Path(STORED).name
-            file.write_bytes(data)
-            save_model(self.workload, store, group, file, self.digest, folder / "bundle")
-            get_artifact_repository(to).log_artifacts(str(folder / "bundle"))  # type: ignore[no-untyped-call]
+        store = Store(str(self.root), self.workload.name)
+        upload_model(self.workload, store, self.unit, data, self.digest, allowed_imports(self.workload), to)
         return Upload(to)
 
     def link(self, client: MlflowClient, version: ModelVersion, upload: Upload) -> None:
         """Do nothing: the version's page leads to its run, where the files are."""
+
+
+@muster_errors()
+def upload_model(
+    workload: Workload, store: Store, unit: Unit, data: bytes, digest: str, imports: Sequence[str], to: str
+) -> None:
+    """Upload a group's stored bytes, checked before, as an MLflow model to a place among MLflow's artifacts."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with scratch() as folder:
+        file = folder / Path(STORED).name
+        file.write_bytes(data)
+        save_model(workload, store, str(unit.group), file, digest, imports, folder / "bundle")
+        get_artifact_repository(to).log_artifacts(str(folder / "bundle"))  # type: ignore[no-untyped-call]
 
 
 @muster_errors()
@@ -125,7 +134,8 @@ def fetch(version: RegisteredVersion, folder: Path) -> bytes:
         files = {item.path.rpartition("/")[2] for item in list_artifacts(artifact_uri=file.rpartition("/")[0])}
         if Path(STORED).name in files:
             raise
-        raise FileGone(version.unit.name, version.version, file) from error
+        unit = version.unit
+        raise FileGone(unit.workload, unit.group, unit.name, version.version, file) from error
     try:
         data = path.read_bytes()
     finally:

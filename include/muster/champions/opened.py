@@ -17,7 +17,7 @@ from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
 from muster.champions.fetched import fetch_champions, prior, write_pack_of
 from muster.champions.journal import Journal, Moves, evidence_of
-from muster.champions.lineage import newest_ancestor
+from muster.champions.lineage import left_without, newest_ancestor
 from muster.champions.units import is_pack, units
 from muster.champions.unrecorded import check_all_recorded, check_begun
 from muster.champions.versions import RegisteredVersion, takes
@@ -195,15 +195,16 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     if is_pack(context.workload):
         return _pack(context, journal, AsOf(key, including))
     check_all_recorded(context.store, journal)
-    if not journal.groups:
+    groups = frozenset(group for group in journal.groups if not left_without(journal.of_group(group)))
+    if not groups:
         return None
-    units(context.workload, journal.groups)  # two groups' models may not have one name
+    units(context.workload, groups)  # two groups' models may not have one name
     as_of = AsOf(key, including)
-    if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in journal.groups):
+    if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in groups):
         return None
-    access = Access.of_driver(settings(), len(journal.groups))
-    fitting = frozenset(group for group in journal.groups if _takes_todays(context, journal.of_group(group), as_of))
-    held = (context, journal.groups, fitting, journal.version, as_of, access)
+    access = Access.of_driver(settings(), len(groups))
+    fitting = frozenset(group for group in groups if _takes_todays(context, journal.of_group(group), as_of))
+    held = (context, groups, fitting, journal.version, as_of, access)
     if not including:  # of the opponents only the models are asked
         return GroupChampions(*held, 0.0, "prior")
     return GroupChampions(*held, prior(journal, key), answering_baseline(context.workload, context.store))

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muster.champions.artifacts import Upload
+from muster.champions.lost import missing_files
 from muster.champions.units import Unit
-from muster.champions.versions import FOLDER, MANIFEST_DIGEST
+from muster.champions.versions import FOLDER, MANIFEST_DIGEST, RegisteredVersion, where_there
+from muster.mlflow.budget import muster_errors
 from muster.mlflow.budget.create_or_find import CreateOrFind
+from muster.mlflow.client import connect
 from muster.models.build import BuiltPack
-from muster.models.bundle import save_pack
+from muster.models.bundle import files_of_pack, save_pack
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -51,7 +54,10 @@ class PackArtifact:
         return {**self.more_tags, MANIFEST_DIGEST: self.pack.sha256, FOLDER: folder}
 
     def upload(self, client: MlflowClient) -> Upload:
-        """Log the pack as a model of its run; an upload that was broken off goes on under the model it had begun."""
+        """Log the pack as a model of its run; an upload that was broken off goes on under the model it had begun.
+
+        So does one whose files are gone since.
+        """
         experiment = client.get_run(self.run_id).info.experiment_id
 
         def find() -> list[LoggedModel]:
@@ -64,10 +70,14 @@ class PackArtifact:
             lambda item: client.delete_logged_model(item.model_id),
         )
         model = models.find() or models.create()
-        if model.status != "READY":
+        if model.status != "READY" or missing_files(model.artifact_location, files_of_pack(self.pack.folder)):
             self._log(client, model)
         model_id = str(models.remove_surplus(model).model_id)
         return Upload(f"models:/{model_id}", model_id)
+
+    def upload_again(self, client: MlflowClient, version: str) -> None:
+        """Upload the files of a version that is registered once more, to where they were."""
+        self._log(client, _logged_model(client, self.unit, version))
 
     def _log(self, client: MlflowClient, model: LoggedModel) -> None:
         from mlflow.models import Model
@@ -84,3 +94,20 @@ class PackArtifact:
         """Show the version on the logged model's page, as MLflow's own `register_model` does."""
         versions = json.dumps([{"name": version.name, "version": str(version.version)}])
         client.set_logged_model_tags(str(upload.model_id), {"mlflow.modelVersions": versions})
+
+
+@muster_errors()
+def files_gone(version: RegisteredVersion, store: Store) -> list[str]:
+    """Return the files of a registered pack that MLflow has no more. Five calls.
+
+    Muster, which reads the store, misses none of them. Where the logged model itself was deleted, nothing can be
+    uploaded to it.
+    """
+    model = where_there(lambda: _logged_model(connect(), version.unit, version.version))
+    return [] if model is None else missing_files(model.artifact_location, files_of_pack(version.folder(store)))
+
+
+def _logged_model(client: MlflowClient, unit: Unit, version: str) -> LoggedModel:
+    """Return the logged model that a version is."""
+    source = str(client.get_model_version(unit.name, version).source)
+    return client.get_logged_model(source.removeprefix("models:/"))

@@ -117,7 +117,7 @@ def numbered(unit: Unit, number: str, moves: Moves, store: Store) -> RegisteredV
         ForeignVersion, NotVouched: as `current` does.
         VersionGone: when it is deleted, and its files are, or nothing in MLflow vouches for them.
     """
-    registered = _where_there(lambda: connect().get_model_version(unit.name, number))
+    registered = where_there(lambda: connect().get_model_version(unit.name, number))
     if registered is not None:
         return vouched(described(unit, registered), moves, store)
     row = last_row_of(moves, number)
@@ -160,19 +160,20 @@ def _deleted_pack(unit: Unit, row: Row, store: Store) -> RegisteredVersion:
 
 
 def _deleted_model(unit: Unit, row: Row) -> RegisteredVersion:
-    """Return a group's model of a move: its files are below the MLflow run that trained it. Three calls.
+    """Return a group's model of a move: its files are below the MLflow run that trained it. One call, or two.
 
-    So MLflow has the very bytes; whoever fetches them compares them with the digest.
+    So MLflow has the very bytes, or had them; whoever fetches them compares them with the digest.
     """
     from mlflow.models import get_model_info
 
-    run = _where_there(lambda: connect().get_run(evidence_of(row)["mlflow_run_id"]))
-    digest = row["manifest_sha256"]
-    if run is None or not connect().list_artifacts(run.info.run_id, place_below("", unit, digest).lstrip("/")):
+    evidence, digest = evidence_of(row), row["manifest_sha256"]
+    run = where_there(lambda: connect().get_run(evidence["mlflow_run_id"]))
+    if run is None:
         raise VersionGone(unit.name, row["to_version"], FILES_GONE)
     place = place_below(str(run.info.artifact_uri), unit, digest)
-    signature = get_model_info(place).signature
-    taken = takes(signature.inputs.input_names()) if signature else ""
+    if (taken := evidence.get("takes")) is None:  # a move of before they said so
+        signature = get_model_info(place).signature
+        taken = takes(signature.inputs.input_names()) if signature else ""
     return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], taken, deleted=True)
 
 
@@ -181,7 +182,7 @@ def place_below(uploads: str, unit: Unit, digest: str) -> str:
     return f"{uploads}/groups/{unit.name.rpartition('.')[2]}-{digest[:12]}"
 
 
-def _where_there(look: Callable[[], Found]) -> Found | None:
+def where_there(look: Callable[[], Found]) -> Found | None:
     """Return what is looked for in MLflow; None where MLflow says that it is not there."""
     from mlflow.exceptions import MlflowException
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from muster.promotion.rollback_plan import RollbackPlan
 
 FORMATS = ("table", "csv", "json")
+TO = (
+    "The version to go back to. Default: before the last one. 'present': none other, but what MLflow has lost of the "
+    "champions is uploaded again. 'none': the groups that are named have no champion then."
+)
 COLUMNS = (
     *("group", "change", "taken_from", "metric", "score_before", "score_after"),
     *("run_before", "algorithm_before", "run_after", "algorithm_after"),
@@ -35,7 +39,7 @@ class NotConfirmed(WrongArgument):
 
 def rollback(
     workload: Annotated[str, typer.Argument(help="A workload: a file of the workloads' folder, without .yaml.")],
-    to: Annotated[str | None, typer.Option(help="The version to go back to. Default: before the last one.")] = None,
+    to: Annotated[str | None, typer.Option(help=TO)] = None,
     group: Annotated[list[str] | None, typer.Option(help="Only this group, UA,EWR,ORD; may be repeated.")] = None,
     who: Annotated[str, typer.Option(help="Who does it. Default: the user of this shell.")] = "",
     why: Annotated[str, typer.Option(help="Why, for the journal. Asked for on a terminal.")] = "",

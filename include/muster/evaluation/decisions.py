@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -14,18 +14,29 @@ from muster.evaluation.gate_input import is_old
 from muster.evaluation.metrics import METRICS
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
 from muster.evaluation.verdict import WON
-from muster.workload.spec import Gate
+from muster.settings import rollback_command
+from muster.workload.spec import Gate, Workload
 
 
 class CorruptChampion(MusterError):
     """Raised when models in production are not the bytes that their manifest vouches for."""
 
-    def __init__(self, versions: Iterable[str], groups: list[str]) -> None:
-        quoted = bounded(f"'{group}'" for group in groups)
+    def __init__(self, workload: Workload, versions: Mapping[str, str]) -> None:
+        """Take each group's version."""
+        quoted = bounded(f"'{group}'" for group in versions)
         super().__init__(
-            f"champion version {bounded(sorted(versions))}: the models of {len(groups)} groups are missing or corrupt: "
-            f"{quoted}; nothing was decided: put their files back or roll back, then evaluate again"
+            f"champion version {bounded(sorted(set(versions.values())))}: the models of {len(versions)} groups are "
+            f"missing or corrupt: {quoted}; nothing was decided: {_way_out(workload, versions)}, then evaluate again"
         )
+
+
+def _way_out(workload: Workload, versions: Mapping[str, str]) -> str:
+    """Return what to run: a pack is read from the store, a group's own model from MLflow."""
+    if workload.registry == "pack":
+        return f"put their files back or roll back, `{rollback_command(workload.name, None)}`"
+    commands = [f"`{rollback_command(workload.name, group, version)}`" for group, version in versions.items()]
+    others = f", `{rollback_command(workload.name, None, 'present')}` all champions'" if len(commands) > 1 else ""
+    return f"{commands[0]} uploads its files again as the store has them{others}"
 
 
 class CorruptCandidates(MusterError):
@@ -51,7 +62,7 @@ class DecisionsNotReconciled(MusterError):
         )
 
 
-def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
+def reconcile(workload: Workload, decisions: pa.Table, ledger: pa.Table) -> None:
     """Check that every group of the ledger has exactly one decision, and that all models were found.
 
     Raises:
@@ -64,7 +75,8 @@ def reconcile(decisions: pa.Table, ledger: pa.Table) -> None:
         raise DecisionsNotReconciled(len(expected), len(decided), sorted(wrong))
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CHAMPION)
     if corrupt.num_rows:
-        raise CorruptChampion(set(corrupt["champion_version"].to_pylist()), corrupt["group"].to_pylist())
+        versions = (corrupt[name].to_pylist() for name in ("group", "champion_version"))
+        raise CorruptChampion(workload, dict(zip(*versions, strict=True)))
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CANDIDATE)
     if corrupt.num_rows:
         raise CorruptCandidates(corrupt["run"][0].as_py(), corrupt["group"].to_pylist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -14,7 +14,6 @@ from muster import groups
 from muster.models import allowed, loading, reader
 from muster.models.build import BuiltPack
 from muster.models.feature_rows import example_rows
-from muster.models.manifest import allowed_imports
 from muster.models.reader import about, read_manifest
 from muster.storage.store import Store
 from muster.workload.spec import Workload
@@ -27,8 +26,12 @@ NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "zstandard")
 """What every model's code imports. Stated, never inferred: MLflow's inference takes 2.6 s."""
 CODE = (groups, allowed, loading, reader)
 """Modules that travel with every pack; beside one another, they import nothing else of Muster."""
+CODE_OF_ONE = (allowed, loading, reader)
+"""Those that travel with one group's model."""
 STORED = "artifacts/model.bin"
 """Where one group's stored bytes are in its MLflow model."""
+SAVED = ("MLmodel", "conda.yaml", PYFUNC.name, "python_env.yaml", "requirements.txt")
+"""Files that MLflow writes with every model beside its artifacts; an input example there may be too."""
 EXAMPLE_GROUPS = 3
 """Groups of which a pack's input example has rows."""
 
@@ -52,16 +55,29 @@ def save_pack(workload: Workload, store: Store, pack: BuiltPack, to: Path, model
     )
 
 
-def save_model(workload: Workload, store: Store, group: str, stored: Path, sha256: str, to: Path) -> None:
-    """Write one group's stored bytes as an MLflow model under `to`."""
+def files_of_pack(folder: Path) -> set[str]:
+    """Return the files without which nobody can load the MLflow model of the pack in `folder`."""
+    own = {f"artifacts/{folder.name}/{file.name}" for file in folder.iterdir()}
+    return {*SAVED, *own, *(f"artifacts/{name}.py" for name in _code(*CODE))}
+
+
+def files_of_model() -> set[str]:
+    """Return the files without which nobody can load the MLflow model of one group."""
+    return {*SAVED, STORED, *(f"artifacts/{name}.py" for name in _code(*CODE_OF_ONE))}
+
+
+def save_model(
+    workload: Workload, store: Store, group: str, stored: Path, sha256: str, imports: Sequence[str], to: Path
+) -> None:
+    """Write one group's stored bytes, which may name `imports`, as an MLflow model under `to`."""
     from mlflow import pyfunc
 
-    features, imports = list(workload.features.columns), allowed_imports(workload)
+    features = list(workload.features.columns)
     example = example_rows(workload, store, [group])
     pyfunc.save_model(
         path=str(to),
         python_model=str(PYFUNC),
-        artifacts={"model": str(stored), **_code(allowed, loading, reader)},
+        artifacts={"model": str(stored), **_code(*CODE_OF_ONE)},
         model_config={"group": group, "loads": imports, "sha256": sha256, "features": features},
         signature=_signature(features),
         input_example=None if example is None else example[features],

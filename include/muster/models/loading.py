@@ -37,6 +37,7 @@ class CorruptModel(RefusedModel):
             f"the model of group '{group}' in shard '{shard}' has sha256 {actual[:12]}..., "
             f"the manifest says {expected[:12]}...; not loaded: restore the shard or roll back"
         )
+        self.group = group
 
 
 class ForbiddenModel(RefusedModel):

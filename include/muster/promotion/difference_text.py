@@ -11,6 +11,7 @@ from rich.text import Text
 
 from muster.champions.errors import version_text
 from muster.columns import print_columns
+from muster.errors import bounded
 from muster.printable import FOLDED, cell, number
 
 COLUMNS = ("group", "change", "score before", "score after", "taken from", "run before", "run after")
@@ -55,6 +56,9 @@ def _counts(difference: Mapping[str, Any]) -> list[str]:
     taken = ", ".join(f"version {version} ({count:,})" for version, count in difference["taken_from"].items())
     if difference["to_version"] is None:
         lines.append(f"models taken from {taken}")
+    if count := difference.get("uploads_again"):
+        what = f"{number(count, 'model')} ({bounded(difference['uploaded'])})" if difference["scope"] else "the pack"
+        lines.append(f"files of {what} are gone in MLflow: they are uploaded again, as the store has them")
     if disappears:
         lines.append(f"groups that disappear have no model then: {_fallback(difference['fallback'])}")
     return lines
@@ -64,6 +68,8 @@ def _fallback(declared: str) -> str:
     """Return what answers without a model; parents are groups of a pack, too, and may be those that disappear."""
     if declared == "parent":
         return "a parent answers where there still is one, else the baseline"
+    if declared == "error":
+        return "the fallback is 'error', so nothing is scored until they have one"
     return f"the fallback '{declared}' answers"
 
 

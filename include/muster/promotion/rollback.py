@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from muster.champions.alias import AliasMove, check_none_under_way, move_alias, position
+from muster.champions.alias import AliasMove, at_version, check_none_under_way, move_alias, position
 from muster.champions.artifacts import Artifact, register
 from muster.champions.errors import NO_VERSION, AliasMoved, ConcurrentMove
 from muster.champions.journal import Journal, JournalMovedOn, Move
@@ -19,6 +19,7 @@ from muster.champions.versions import PARTITION, RUN
 from muster.context import Context
 from muster.errors import WrongArgument
 from muster.mlflow.budget import muster_errors
+from muster.mlflow.client import connect
 from muster.mlflow.runs import open_runs, run_is_there
 from muster.models.build import BuiltPack, write_pack
 from muster.printable import number
@@ -27,7 +28,7 @@ from muster.promotion.rollback_pack import plan_pack
 from muster.promotion.rollback_plan import RollbackPlan, Step, Target
 from muster.promotion.same_rows import with_scores
 
-NOT_JOURNALLED = ("shown", "nothing_to_do", "against")
+NOT_JOURNALLED = ("shown", "nothing_to_do", "against", "uploaded")
 """What the journal does not repeat of a difference."""
 NAMED = 10
 """Changed groups of a pack that the journal names."""
@@ -88,14 +89,17 @@ def roll_back(context: Context, plan: RollbackPlan, who: str, why: str) -> dict[
         _check_as_seen(context, journal, plan)
         steps = [_registered(context, plan, step) for step in steps]
         _append(context, journal, [_move(context, plan, step, who.strip(), why.strip()) for step in steps], plan)
+    for step in plan.steps:
+        if step.target.lost and step.target.version is not None:  # else it was uploaded to be registered
+            _upload_again(context, plan, step)
     moves = [AliasMove(step.unit, step.from_version, str(step.target.version)) for step in steps]
     left = {move.unit.group: reason for move in moves if (reason := move_alias(move))}
     journal.note_made([step.unit for step in steps])
     if left:
         _raise_left(context, moves, left)
     to = steps[0].target if len(steps) == 1 else None
-    now = {"to_version": to.version if to else None, "manifest_sha256": to.digest if to else None}
-    return {**result, **now, "moved": True, "reason": None, "now": _in_words(context, steps)}
+    now = {"to_version": at_version(str(to.version)) if to else None, "manifest_sha256": to.digest if to else None}
+    return {**result, **now, "moved": True, "reason": None, "now": _in_words(context, plan, steps)}
 
 
 def _check_as_seen(context: Context, journal: Journal, plan: RollbackPlan) -> None:
@@ -121,6 +125,14 @@ def _registered(context: Context, plan: RollbackPlan, step: Step) -> Step:
     return replace(step, target=replace(target, version=version.version, digest=version.digest))
 
 
+def _upload_again(context: Context, plan: RollbackPlan, step: Step) -> None:
+    """Upload the files of a version that is registered still, journalled before: broken off, it is begun again."""
+    if step.unit.group is None:
+        _new_pack(context, plan, step).upload_again(connect(), str(step.target.version))
+    else:
+        _again(context, step).upload(connect())
+
+
 def _new_pack(context: Context, plan: RollbackPlan, step: Step) -> PackArtifact:
     target, workload = step.target, context.workload
     pack = _pack(context, target)
@@ -138,19 +150,18 @@ def _new_pack(context: Context, plan: RollbackPlan, step: Step) -> PackArtifact:
 
 
 def _pack(context: Context, target: Target) -> BuiltPack:
-    """Return the pack that somebody deleted from the registry, as the store has it; or write a new one."""
+    """Return the pack that is registered or uploaded again, as the store has it; or write a new one."""
     assert target.manifest is not None  # noqa: S101 - for the type: such a pack is planned by its rows
-    if target.deleted is not None:
-        return BuiltPack(target.deleted.folder(context.store), target.digest, target.manifest.num_rows)
+    if target.again is not None:
+        return BuiltPack(target.again.folder(context.store), target.digest, target.manifest.num_rows)
     partition = date.fromisoformat(target.partition)
     return write_pack(context.workload, context.store, partition, target.run, target.manifest, target.imports)
 
 
 def _again(context: Context, step: Step) -> RestoredModel:
     target = step.target
-    assert target.deleted is not None  # noqa: S101 - for the type: else it has a version
-    run_id, algorithm = target.evidence["mlflow_run_id"], target.evidence["algorithm"]
-    return RestoredModel(context.workload, target.deleted, run_id, algorithm)
+    assert target.again is not None  # noqa: S101 - for the type: so it is planned
+    return RestoredModel(context.workload, context.store, target.again, target.evidence, target.lost)
 
 
 def _move(context: Context, plan: RollbackPlan, step: Step, who: str, why: str) -> Move:
@@ -182,8 +193,12 @@ def _raise_left(context: Context, moves: list[AliasMove], left: dict[str | None,
     raise AliasMoved.since_compared(context.workload.name, unit.name, seen, position(unit), left[None])
 
 
-def _in_words(context: Context, steps: Collection[Step]) -> str:
+def _in_words(context: Context, plan: RollbackPlan, steps: Collection[Step]) -> str:
     name, one = context.workload.name, next(iter(steps))
     if one.unit.group is None:
-        return f"Champion of {name} is version {one.target.version}"
-    return f"{number(len(steps), 'group')} of {name} {'has' if len(steps) == 1 else 'have'} earlier champions"
+        again = ", its files in MLflow again" if one.target.lost else ""
+        return f"Champion of {name} is version {one.target.version}{again}"
+    what = "earlier champions" if plan.changes else "all files of the champion in MLflow again"
+    if one.target.version == NO_VERSION:
+        what = "no champion"
+    return f"{number(len(steps), 'group')} of {name} {'has' if len(steps) == 1 else 'have'} {what}"

@@ -9,19 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from muster.champions.alias import position
-from muster.champions.errors import AliasMoved, FileGone, ForeignVersion, NameTaken, NotVouched, VersionGone
+from muster.champions.alias import at_version, position
+from muster.champions.errors import (
+    NO_VERSION,
+    PRESENT,
+    AliasMoved,
+    ForeignVersion,
+    ModelLost,
+    NameTaken,
+    NotVouched,
+    VersionGone,
+)
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import RESTORED, champion_before, last_row_of, promotion_of, same
-from muster.champions.model_artifact import fetch
+from muster.champions.lost import is_whole, stored_bytes
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
 from muster.champions.unrecorded import check_all_recorded, check_begun
 from muster.champions.versions import of_move, takes
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
-from muster.models.loading import CorruptModel
 from muster.printable import number
 from muster.promotion.difference import Change
 from muster.promotion.rollback_plan import (
@@ -34,11 +42,13 @@ from muster.promotion.rollback_plan import (
     begun_before,
     moved_on_from,
 )
+from muster.settings import rollback_command
+from muster.workload.spec import Parent
 
 CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
 """What the journal says of a model, repeated by the move back to it."""
 
-UNSOUND = (CorruptModel, FileGone, ForeignVersion, NameTaken, NotVouched, VersionGone)
+UNSOUND = (ForeignVersion, ModelLost, NameTaken, NotVouched, VersionGone)
 """What is wrong with a version that is not gone back to."""
 
 
@@ -62,7 +72,9 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
         AliasMoved: when anything was moved since `against` was read.
     """
     workload, version, groups = context.workload, asked["version"], asked["groups"]
-    if version is not None and len(groups) != 1:
+    if version == NO_VERSION and not groups:
+        raise WrongArgument(f"{workload.name}: version '{NO_VERSION}' leaves groups without a champion; name them")
+    if version not in (None, NO_VERSION, PRESENT) and len(groups) != 1:
         why = f"each group has versions of its own, so version '{version}' goes with exactly one group"
         raise WrongArgument(f"{workload.name}: {why}, not {len(groups)}; name that one")
     moves = {group: journal.of_group(group) for group in sorted(journal.groups)}
@@ -77,7 +89,9 @@ def plan_groups(context: Context, journal: Journal, asked: Mapping[str, Any], ag
     plan = _begun(context, journal, moves, asked, against) or _new(context, journal, moves, asked)
     if against not in (None, plan.against):
         raise AliasMoved.some_since_compared(workload.name)
-    return replace(plan, steps=_checked(context, moves, plan))
+    fallback = workload.pack.fallback
+    answers = "parent" if isinstance(fallback, Parent) else fallback
+    return replace(plan, steps=_checked(context, moves, plan), fallback=answers)
 
 
 def _begun(
@@ -95,17 +109,17 @@ def _begun(
 
 def _new(context: Context, journal: Journal, moves: Mapping[str, Moves], asked: Mapping[str, Any]) -> RollbackPlan:
     together = not asked["groups"]
-    scope = last_promotion(context.workload.name, moves) if together else _named(asked)
+    if together and asked["version"] is None:
+        scope = last_promotion(context.workload.name, moves)
+    else:
+        scope = _named(asked, moves)
     answering = units(context.workload, scope.groups)
     seen = {group: position(answering[group]) for group in scope.groups}
     targets = {group: _goes_to(context, moves[group], group, seen[group], asked, together) for group in scope.groups}
     if first := sorted(group for group, to in targets.items() if to is None):
-        why = f"there was no champion before the present one of {number(len(first), 'group')}: {bounded(first)}"
-        raise CannotRollBack(
-            context.workload.name, f"{why}; leave them out, or name one group and a version of its own"
-        )
+        raise CannotRollBack(context.workload.name, _no_earlier(context.workload.name, first, moves))
     due = [_step(answering[group], seen[group], to, moves[group]) for group, to in targets.items() if to is not None]
-    steps = [step for step in due if step is not None]
+    steps = [step for step in due if asked["version"] or not step.nothing]
     digest = hashlib.sha256(json.dumps([journal.count, sorted(seen.items())]).encode()).hexdigest()[:16]
     return _plan(journal, moves, asked, steps, digest, scope.text)
 
@@ -119,14 +133,30 @@ def _plan(
     scope: str,
     begun: bool = False,
 ) -> RollbackPlan:
-    changes = [_change(step, moves[str(step.unit.group)]) for step in steps]
-    return RollbackPlan(asked, steps, changes, len(moves), journal.count, against, begun, scope=scope)
+    changed = [step for step in steps if step.target.version != step.from_version]
+    changes = [_change(step, moves[str(step.unit.group)]) for step in changed]
+    after = {group: own[-1]["to_version"] for group, own in moves.items()}
+    after |= {str(step.unit.group): step.target.version for step in steps}
+    groups = sum(version != NO_VERSION for version in after.values())
+    return RollbackPlan(asked, steps, changes, groups, journal.count, against, begun, scope=scope)
 
 
-def _named(asked: Mapping[str, Any]) -> Scope:
-    groups = asked["groups"]
-    back = f"to version {asked['version']}" if asked["version"] else "to the version before its present one"
-    return Scope(groups, f"{f'group {groups[0]}' if len(groups) == 1 else f'each of {len(groups)} groups'} goes {back}")
+def _named(asked: Mapping[str, Any], moves: Mapping[str, Moves]) -> Scope:
+    """Return the scope of groups that are named, or of all for their present champions."""
+    groups, version = asked["groups"] or list(moves), asked["version"]
+    what = f"goes to version {version}" if version else "goes to the version before its present one"
+    if version in (NO_VERSION, PRESENT):
+        what = "is left without a champion" if version == NO_VERSION else "keeps its champion"
+    return Scope(groups, f"{f'group {groups[0]}' if len(groups) == 1 else f'each of {len(groups)} groups'} {what}")
+
+
+def _no_earlier(workload: str, groups: list[str], moves: Mapping[str, Moves]) -> str:
+    first = rollback_command(workload, groups[0], str(moves[groups[0]][-1]["to_version"]))
+    return (
+        f"there was no champion before the present one of {number(len(groups), 'group')}: {bounded(groups)}; leave "
+        f"them out, or name one group and a version of its own; `{first}` uploads the present one's files again, where "
+        f"MLflow has lost them"
+    )
 
 
 def last_promotion(workload: str, moves: Mapping[str, Moves]) -> Scope:
@@ -157,7 +187,9 @@ def _goes_to(
     The present one is where the alias is; `together` it is where the journal says, so that what was promoted together
     goes back together.
     """
-    known, version = {row["to_version"] for row in moves}, asked["version"]
+    known, version = {row["to_version"] for row in moves} - {NO_VERSION}, asked["version"]
+    if version in (NO_VERSION, PRESENT):
+        return _leaving(moves) if version == NO_VERSION else moves[-1]
     if version is not None and version not in known:
         raise UnknownName(f"earlier champion of group '{group}': version", version, known)
     if version is not None:
@@ -165,13 +197,21 @@ def _goes_to(
     return champion_before(moves, moves[-1]["to_version"] if together else seen)
 
 
-def _step(unit: Unit, seen: str | None, to: Row, moves: Moves) -> Step | None:
-    """Return a group's way back; None where it is there already, and the journal knows it."""
-    there = same(last_row_of(moves, seen), to)
-    if there and same(moves[-1], to):
-        return None
-    leaves = moves[-1]["to_version"] if there else seen  # moved there by hand: to be written down
-    return Step(unit, seen, leaves, _target(to))
+def _leaving(moves: Moves) -> Row:
+    """Return the move by which a group has no champion: of no run, and no model."""
+    nothing = dict.fromkeys(("run", "partition", "manifest_sha256"), "")
+    return {**moves[-1], **nothing, "to_version": NO_VERSION, "evidence": "{}"}
+
+
+def _step(unit: Unit, seen: str | None, to: Row, moves: Moves) -> Step:
+    """Return a group's way back; from a version that it was moved to by hand, by which it is to be written down."""
+    there = seen is None if to["to_version"] == NO_VERSION else same(last_row_of(moves, seen), to)
+    if not there:
+        return Step(unit, seen, seen, _target(to))
+    leaves = moves[-1]["to_version"]
+    if same(moves[-1], to):  # the number that it has now
+        return Step(unit, seen, leaves, _target(moves[-1]))
+    return Step(unit, seen, at_version(leaves), _target(to))
 
 
 def _target(row: Row) -> Target:
@@ -182,8 +222,10 @@ def _target(row: Row) -> Target:
 
 def _change(step: Step, moves: Moves) -> Change:
     before = _described(last_row_of(moves, step.from_version))
-    after = _described(_row_of(step.target, moves))
     kind: Literal["changes", "appears"] = "changes" if step.from_version else "appears"
+    if step.target.version == NO_VERSION:
+        return Change(str(step.unit.group), "disappears", before, None, NO_VERSION)
+    after = _described(_row_of(step.target, moves))
     return Change(str(step.unit.group), kind, before, after, str(step.target.version))
 
 
@@ -203,14 +245,16 @@ def _described(row: Row | None) -> dict[str, Any] | None:
 def _checked(context: Context, moves: Mapping[str, Moves], plan: RollbackPlan) -> list[Step]:
     """Verify every version to go back to: tags by the journal, features by the workload, bytes by the tag.
 
-    A version that somebody deleted is registered again, where its files are still there.
+    A version that somebody deleted is registered again, where its files are still there; one whose files are not is
+    uploaded again, where the store has its bytes. A group that is there already, and lacks nothing, is left out.
     """
     steps: list[Step] = []
     problems: dict[str | None, str] = {}
     with scratch() as folder:
         for step in plan.steps:
             try:
-                steps.append(_sound(context, step, moves[str(step.unit.group)], folder))
+                sound = _sound(context, step, moves[str(step.unit.group)], folder)
+                steps += [sound] if plan.begun or not sound.nothing else []
             except (*UNSOUND, _OtherFeatures) as error:
                 problems[step.unit.group] = str(error)
     if problems:
@@ -227,11 +271,14 @@ class _OtherFeatures(Exception):
 
 def _sound(context: Context, step: Step, moves: Moves, folder: Path) -> Step:
     version, target = str(step.target.version), step.target
+    if version == NO_VERSION:
+        return step
     model = of_move(step.unit, _row_of(target, moves), moves, context.store)
     if model.takes != takes(context.workload.features.columns):
         raise _OtherFeatures(f"version {version} takes other features than the workload has now")
-    fetch(model, folder)
-    if not model.deleted:
-        return step
-    evidence = {**target.evidence, RESTORED: version}
-    return replace(step, target=replace(target, version=None, deleted=model, evidence=evidence))
+    lost = not is_whole(model, folder)
+    if lost:
+        stored_bytes(context.store, model, target.evidence)
+    if model.deleted:
+        target = replace(target, version=None, evidence={**target.evidence, RESTORED: version})
+    return replace(step, target=replace(target, again=model, lost=lost))

@@ -14,6 +14,7 @@ from muster.champions.alias import position
 from muster.champions.errors import (
     ALIAS,
     NO_VERSION,
+    PRESENT,
     AliasMoved,
     ForeignVersion,
     JournalGone,
@@ -24,6 +25,7 @@ from muster.champions.errors import (
 )
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import RESTORED, champion_before, last_row_of, newest_ancestor, promotion_of, same
+from muster.champions.pack_artifact import files_gone
 from muster.champions.units import Unit, units
 from muster.champions.unrecorded import check_begun
 from muster.champions.versions import RegisteredVersion, numbered, of_move
@@ -43,6 +45,7 @@ from muster.promotion.rollback_plan import (
     begun_before,
     moved_on_from,
 )
+from muster.settings import rollback_command
 
 
 class _Present(NamedTuple):
@@ -104,10 +107,12 @@ class _Planner:
         A number is of the version that had it last: where the registered model was deleted, an earlier one had it too.
         """
         if version is not None:
-            return self.was_champion(version)
+            return self.moves[-1] if version == PRESENT else self.was_champion(version)
         before = champion_before(self.moves, leaves)
         if before is None or same(before, last_row_of(self.moves, leaves)):
-            why = f"there was no champion before {version_text(leaves)}, by the journal; name a version"
+            present = rollback_command(self.name, None, leaves or PRESENT)
+            again = f"`{present}` uploads its files again, where MLflow has lost them"
+            why = f"there was no champion before {version_text(leaves)}, by the journal; name a version; {again}"
             raise CannotRollBack(self.name, why)
         return before
 
@@ -128,12 +133,17 @@ class _Planner:
                 before = self._manifest(present.pack)
         except CorruptManifest as error:  # then all the more reason to leave it
             problem = str(error)
-        after = self.opened(target, models=present.pack is None or target.digest != present.pack.digest)
+        after = self.opened(target)
+        lost = not target.deleted and bool(files_gone(target, self.context.store))
+        if lost or present.pack is None or target.digest != present.pack.digest:
+            self._check_models(after)
         description = about(after)
         to = Target(target.version, target.digest, description["run"], target.partition, self.logged_under(row))
         if target.deleted:
             evidence = {**to.evidence, RESTORED: target.version}
-            to = replace(to, version=None, evidence=evidence, manifest=after, deleted=target)
+            to = replace(to, version=None, evidence=evidence, manifest=after, again=target)
+        elif lost:
+            to = replace(to, manifest=after, again=target, lost=True)
         return Step(self.unit, seen, present.version, to), {
             "changes": changes(before, after, lambda group: target.version),
             "groups": after.num_rows,
@@ -222,8 +232,8 @@ class _Planner:
             promotion = promotion_of(self.moves, promotion["to_version"]) or {}
         return {"mlflow_run_id": evidence_of(promotion)["mlflow_run_id"]}
 
-    def opened(self, pack: RegisteredVersion, models: bool = False) -> pa.Table:
-        """Return a pack's verified manifest, its shards below the store's root; with `models`, all bytes verified.
+    def opened(self, pack: RegisteredVersion) -> pa.Table:
+        """Return a pack's verified manifest, its shards below the store's root.
 
         Raises:
             CannotRollBack: when the pack is missing, corrupt, or takes other keys or features than the workload has.
@@ -235,8 +245,6 @@ class _Planner:
         if not fits(about(manifest), self.context.workload):
             why = "takes other keys or features than the workload has now, so nothing could be scored"
             raise CannotRollBack(self.name, f"version {pack.version} {why}")
-        if models:
-            self._check_models(manifest)
         return manifest
 
     def _manifest(self, pack: RegisteredVersion) -> pa.Table:

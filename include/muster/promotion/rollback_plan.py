@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from muster.champions.alias import at_version
 from muster.champions.errors import NO_VERSION
 from muster.champions.journal import Moves, Row, evidence_of
 from muster.champions.units import Unit
@@ -15,7 +16,7 @@ from muster.champions.versions import RegisteredVersion
 from muster.errors import MusterError, WrongArgument, bounded
 from muster.groups import nearest
 from muster.printable import number
-from muster.promotion.difference import Change, counted
+from muster.promotion.difference import SHOWN, Change, counted
 
 
 class CannotRollBack(MusterError):
@@ -51,8 +52,10 @@ class Target:
     """The rows of the pack to register, their shards as paths below the store's root."""
     imports: Sequence[str] = ()
     """What that pack's models may name."""
-    deleted: RegisteredVersion | None = None
-    """The version that somebody deleted, and that is registered again."""
+    again: RegisteredVersion | None = None
+    """The version that somebody deleted, and that is registered again; or whose files are uploaded again."""
+    lost: bool = False
+    """Whether its files are gone in MLflow, so that they are uploaded as the store has them."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ class Step:
 
     @property
     def nothing(self) -> bool:
-        """Whether the unit is there already."""
-        return self.target.version is not None and self.target.version == self.from_version
+        """Whether the unit is there already, and nothing of it is lost."""
+        there = self.target.version is not None and self.target.version == self.from_version
+        return there and not self.target.lost
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,19 @@ class RollbackPlan:
 
     @property
     def nothing(self) -> bool:
-        """Whether all is as asked already."""
+        """Whether all is as asked already; a move that was begun is finished."""
+        if self.begun:
+            return False
         return not self.steps or all(step.nothing for step in self.steps) or (not self.changes and self._makes_a_pack)
 
     @property
     def _makes_a_pack(self) -> bool:
         return any(step.target.version is None for step in self.steps)
+
+    @property
+    def uploads_again(self) -> list[str]:
+        """What is uploaded again, since MLflow has lost it: groups' models, or the pack."""
+        return [str(step.unit) for step in self.steps if step.target.lost]
 
     @property
     def difference(self) -> dict[str, Any]:
@@ -123,6 +134,8 @@ class RollbackPlan:
             **counted(self.changes),
             "fallback": self.fallback,
             "problem": self.problem,
+            "uploads_again": len(self.uploads_again),
+            "uploaded": self.uploads_again[:SHOWN],
         }
 
 
@@ -146,7 +159,9 @@ def begun_before(moves: Collection[Moves], asked: Mapping[str, Any], against: st
 
 def moved_on_from(rows: Moves, positions: Mapping[str | None, str | None]) -> bool:
     """Tell whether somebody moved an alias on, by hand, from where a rollback's moves begin or end."""
-    ends = {row["group"]: {row["to_version"], *([] if row["made"] else [row["from_version"]])} for row in rows}
+    ends = {
+        row["group"]: {at_version(row["to_version"]), *([] if row["made"] else [row["from_version"]])} for row in rows
+    }
     return any(positions[group] not in at for group, at in ends.items())
 
 

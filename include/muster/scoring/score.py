@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.champions.errors import CannotLoad
 from muster.champions.opened import Champions, OpenPack, scorers
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, groups_of, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
+from muster.models.loading import CorruptModel
 from muster.models.reader import Answers, Pack
 from muster.storage.delta import dataset
 from muster.storage.store import Store
@@ -104,8 +106,12 @@ def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
     own = rows["group"].unique().to_pylist()
     parents = {group: parent for group in own if (parent := _parent(workload, group))}
     with scoring.champions.open(sorted({*own, *parents.values()})) as opened:
-        pack = opened.reader(workload.pack.cache_bytes)
-        answers = _answers(pack, rows, columns)
+        try:
+            answers = _answers(opened.reader(workload.pack.cache_bytes), rows, columns)
+        except CorruptModel as error:
+            if (version := opened.versions.get(error.group)) is None:
+                raise
+            raise CannotLoad(workload.name, error.group, version) from error
     versions = _versions(opened, rows["group"].to_pylist(), parents, answers)
     return _predictions(scoring, bucket, rows, answers, versions)
 

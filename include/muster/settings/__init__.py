@@ -25,6 +25,12 @@ def command(arguments: str) -> str:
     return f"{launcher} {arguments}"
 
 
+def rollback_command(workload: str, group: str | None, to: str | None = None) -> str:
+    """Return what to type to roll a workload back, or one group of it, to a version or to the one before."""
+    one = "" if group is None else f" --group '{group}'"
+    return command(f"rollback {workload}{one}" + ("" if to is None else f" --to {to}"))
+
+
 class WrongSetting(WrongArgument):
     """Raised when variables of the environment, or lines of `.env`, cannot be what they say."""
 

@@ -109,7 +109,7 @@ ALIAS_JOURNAL = pa.schema(
         ("alias", STRING),
         ("group", STRING),  # whose registered model's alias; null where one pack holds all groups
         ("from_version", STRING),  # null when the alias was not set
-        ("to_version", STRING),
+        ("to_version", STRING),  # `none` where a human left the group without a champion
         ("cause", STRING),  # gate | human | rollback
         ("who", STRING),
         ("run", STRING),
