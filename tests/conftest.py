@@ -247,7 +247,7 @@ def _workloads(folder: Path) -> None:
     from tests.promotion.conftest import DECLARED  # imports what most tests do without
 
     shutil.copytree(PROJECT / "include" / "workloads", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5}}
+    declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5, "resample": "row"}}
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
 

@@ -54,7 +54,7 @@ DECLARED = {
         "tree": {"steps": [{"name": "sklearn.tree.DecisionTreeClassifier", "params": {"max_depth": 2}}]},
     },
     "windows": {"train": 14, "evaluate": 7},
-    "gate": {"baseline": "noise"},
+    "gate": {"baseline": "noise", "resample": "row"},
     "schedule": {"start": "2024-01-01"},
 }
 TIMES = {"seconds", "scored_at", "at", "mlflow_run_id", "fit_seconds"}

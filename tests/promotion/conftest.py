@@ -51,7 +51,7 @@ DECLARED = {
     "features": {"columns": ["a", "b", "record"], "buckets": 4},
     "algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"},
     "windows": {"train": 14, "evaluate": 7},
-    "gate": {"baseline": "record"},
+    "gate": {"baseline": "record", "resample": "row"},
     "schedule": {"start": "2024-01-01"},
 }
 
@@ -306,7 +306,7 @@ def served(line: Line, registry_settings: str) -> Line:
 @pytest.fixture
 def grouped(served: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
     """A workload with a registered model a group, an MLflow server, and a folder for temporary files of its own."""
-    served.declared |= {"registry": "per_group", "gate": {"baseline": "record", "max_changed": 1.0}}
+    served.declared |= {"registry": "per_group", "gate": {"baseline": "record", "max_changed": 1.0, "resample": "row"}}
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
