@@ -50,6 +50,15 @@ class Stopped(SystemExit):
     """Raised where a signal ends this process, to be told from code of one's own that ends it."""
 
 
+def let_through(error: BaseException) -> None:
+    """Raise again what is not the doing of the code that was called: Ctrl-C, and a signal that ends this process.
+
+    All else is: also what is no `Exception`, as the panics of libraries in Rust are none.
+    """
+    if isinstance(error, (KeyboardInterrupt, Stopped)):
+        raise error
+
+
 class WorkloadError(MusterError):
     """Raised when a workload's YAML does not hold: every problem at once, with its dotted path."""
 

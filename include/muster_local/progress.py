@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from muster.champions.as_of import AsOf
 from muster.champions.errors import NO_VERSION
-from muster.champions.journal import Journal, Moves, Row
-from muster.champions.lineage import champion_of, newest_ancestor, same
-from muster.champions.units import units
+from muster.champions.journal import Journal
 from muster.context import Context, PartitionContext
 from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
@@ -23,7 +21,7 @@ from muster.storage.results import partition_of, result_files
 from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
-from muster.workload.windows import DateRange
+from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
 PUT_OFF = "until"
@@ -50,8 +48,8 @@ class Progress:
     """The partitions before the last ingested one that no ingest has brought."""
     out_of_date: str | None
     """How many of the slices that the last features looked at are not what would be made now, and why."""
-    predictions_old: tuple[str, ...] = ()
-    """Why the predictions of the last scored partition are not what score would write now."""
+    predictions_old: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Partition -> why its predictions are not what score would write now."""
     refused: str | None = None
     """The first problem of its YAML, which has no DAGs then, and how to see all."""
     unreadable: str | None = None
@@ -75,7 +73,7 @@ class Progress:
     @property
     def old(self) -> bool:
         """Whether the last scored partition's predictions are not what its stages would come to now."""
-        return self.judged_since or bool(self.predictions_old)
+        return self.judged_since or self.scored in self.predictions_old
 
 
 def progress(settings: Settings) -> list[Progress]:
@@ -104,7 +102,7 @@ def _read(file: Path, settings: Settings) -> Progress:
         champion(store),
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
-        _of_last(last.get("score"), name, settings, _predictions_old) or (),
+        _of_last(last.get("score"), name, settings, _predictions_old) or {},
     )
 
 
@@ -138,42 +136,16 @@ def _out_of_date(context: PartitionContext) -> str | None:
     return "; ".join(f"{count}: {why}" for why, count in reasons.items()) or None
 
 
-def _predictions_old(context: PartitionContext) -> tuple[str, ...]:
-    """Compare what score has found with what it would find now: champions by the journal, features by their facts."""
-    from muster.features.slices import contents
+def _predictions_old(context: Context) -> dict[str, tuple[str, ...]]:
+    from muster_local.predictions import Predictions, Scored
 
-    report, at = _ended(context.store, "score", context.partition) or ({}, 0.0)
-    reasons = []
-    if others := _other_champions(context, report.get("model_version"), at):
-        reasons.append(others)
-    if "features" in report and report["features"] != contents(context, context.windows.score):
-        reasons.append("features were built of other rows since")
-    return tuple(reasons)
-
-
-def _other_champions(context: PartitionContext, version: str | None, scored_at: float) -> str | None:
-    """Return whose champions of the slice's time are others than those that have answered; None where none is.
-
-    A pack's is compared with the version that the result names; of groups' own those that were moved since.
-    """
-    journal, unit = Journal(context.store), units(context.workload, ()).get(None)
-    if unit is not None:
-        row = _answering(context, journal.of(unit))
-        other = version is not None and row is not None and row["to_version"] != version
-        return "another champion would answer now" if other else None
-    moved = {row["group"] for row in journal.rows if row["group"] and row["at"].timestamp() > scored_at}
-    changed = 0
-    for group in moved:
-        moves = journal.of_group(group)
-        before = [move for move in moves if move["at"].timestamp() <= scored_at]
-        then, today = _answering(context, before), _answering(context, moves)
-        changed += then is not today and not same(then, today)
-    return f"{number(changed, 'group')} would be answered by another champion now" if changed else None
-
-
-def _answering(context: PartitionContext, moves: Moves) -> Row | None:
-    """Return the move to the champion of the slice's own time."""
-    return newest_ancestor(moves, champion_of(moves), AsOf(context.partition, including=True).old_enough)
+    scored = []
+    for partition in _begun(context.store, "score"):
+        ended = _ended(context.store, "score", partition)
+        if ended is not None and SKIPPED not in ended[0]:
+            with suppress(NotAPartition):  # of another schedule: nobody scores it again
+                scored.append(Scored(partition, context.at(partition).windows.score, *ended))
+    return Predictions(context, scored).old()
 
 
 def finished(store: Store, stage: str, partition: str) -> bool:

@@ -30,6 +30,7 @@ def run(job: Job) -> dict[str, Any]:
     return {
         **count_predictions(job.store, job.windows.key),
         "model_version": scoring.champions.version,
+        "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),
         "features_out_of_date": counted(out_of_date(job.context, scoring.days).values()),
     }

@@ -37,9 +37,10 @@ def test_the_other_groups_rows_are_as_ever_and_the_groups_own_have_no_features_b
     assert feature_errors(computed) == {"b,1": "ValueError: scale of b,1"}
 
 
-def test_a_function_that_ends_the_process_ends_it_for_its_group_alone() -> None:
-    computed = compute_each(WORKLOAD, failing_for("b,1", by=SystemExit), observations(), ALL)
-    assert feature_errors(computed) == {"b,1": "SystemExit: scale of b,1"}
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_a_function_that_ends_the_process_ends_it_for_its_group_alone(error: type[BaseException]) -> None:
+    computed = compute_each(WORKLOAD, failing_for("b,1", by=error), observations(), ALL)
+    assert feature_errors(computed) == {"b,1": f"{error.__name__}: scale of b,1"}
 
 
 def test_a_function_is_not_asked_about_no_rows() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -91,8 +92,10 @@ class Line:
     def slices(self, partition: str = PARTITION) -> Slices:
         return slices_to_build(self.context.at(partition))
 
-    def build(self, partition: str = PARTITION, known: bool = True) -> list[str]:
-        """Build what a partition has to; return the slices."""
+    def build(
+        self, partition: str = PARTITION, known: bool = True, content: Mapping[str, str] = MappingProxyType({})
+    ) -> list[str]:
+        """Build what a partition has to, with rows of these digests by day; return the slices."""
         slices = self.slices(partition)
         names = [str(first) for first in slices.first_days]
         spans = {first: slice_days(self.workload, first).days() for first in slices.first_days}
@@ -106,7 +109,7 @@ class Line:
         table = pa.Table.from_pylist(rows, features_schema(self.workload))
         replace_rows(self.store, "features", table, f"partition IN ({where})")
         if known:
-            write_facts(self.store, slice_facts(slices.sources, slices.first_days, {}))
+            write_facts(self.store, slice_facts(slices.sources, slices.first_days, content))
         return names
 
     def optimize(self) -> None:

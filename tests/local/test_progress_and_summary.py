@@ -204,10 +204,10 @@ def test_predictions_of_a_champion_that_was_rolled_back_since_are_old(tmp_path: 
     assert not moved("2", "1", line.second, "rollback")
 
 
-def scored(line: Line, **report: Any) -> Settings:
+def scored(line: Line, partition: str = PARTITION, **report: Any) -> Settings:
     """Leave what score reports of a partition, some seconds ago."""
-    file = Path(line.store.results("score"), f"{PARTITION}-aa.json")
-    file.parent.mkdir(parents=True)
+    file = Path(line.store.results("score"), f"{partition}-aa.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(report))
     os.utime(file, (time.time() - 60, time.time() - 60))
     return Settings(workloads=line.folder, store=str(line.folder))
@@ -229,9 +229,9 @@ def test_predictions_of_features_that_were_built_of_other_rows_since_are_old(tmp
         replace_rows(line.store, "features", rows, f"partition = '{slice_}'")
         files = file_digests(line.store, "features")[slice_]
         write_facts(line.store, [Fact("features", slice_, files, {slice_: content} if content else {}, {})])
-        return progress(settings)[0].predictions_old
+        return progress(settings)[0].predictions_old.get(PARTITION, ())
 
-    assert progress(settings)[0].predictions_old == ()
+    assert progress(settings)[0].predictions_old == {}
     assert write_again(PARTITION, "") == ()  # of the same rows, in other files
     assert write_again("2024-01-22", "2:b") == ()  # another slice
     assert write_again(PARTITION, "2:b") == ("features were built of other rows since",)
@@ -247,7 +247,7 @@ def test_predictions_of_groups_whose_own_champions_were_rolled_back_since_are_ol
     def move(group: str, since: str | None, to: str, partition: str, cause: Any = "gate") -> tuple[str, ...]:
         unit = Unit("made", f"made_{group}", group)
         journal.append([Move(unit, since, to, cause, "ann", "run", partition, group + to * 63)])
-        return progress(settings)[0].predictions_old
+        return progress(settings)[0].predictions_old.get(PARTITION, ())
 
     settings = Settings(workloads=line.folder, store=str(line.folder))
     for group in "ab":
@@ -255,9 +255,70 @@ def test_predictions_of_groups_whose_own_champions_were_rolled_back_since_are_ol
         move(group, "1", "2", PARTITION)
     scored(line, rows=1, model_version=None)
     os.utime(Path(line.store.results("score"), f"{PARTITION}-aa.json"))
-    assert progress(settings)[0].predictions_old == ()
+    assert progress(settings)[0].predictions_old == {}
     assert move("c", None, "1", later) == ()  # too young for the slice
     assert move("a", "2", "3", later) == ()
     assert move("b", "2", "1", earlier, "rollback") == ("1 group would be answered by another champion now",)
     assert move("a", "3", "1", earlier, "rollback") == ("2 groups would be answered by another champion now",)
     assert move("b", "1", "2", PARTITION, "rollback") == ("1 group would be answered by another champion now",)
+
+
+def test_predictions_of_earlier_partitions_are_old_after_a_correction_but_not_after_another_function(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "made.yaml").write_text(YAML)
+    line, weeks = Line(tmp_path), ("2024-01-15", "2024-01-22", PARTITION)
+    line.ingest(*weeks)
+    line.build(content=dict.fromkeys(weeks, "1:a"))
+    for week in weeks:
+        holds = contents(line.context, line.context.at(week).windows.score)
+        settings = scored(line, week, rows=1, features=holds)
+
+    def old() -> list[str]:
+        (come,) = progress(settings)
+        assert set(come.predictions_old.values()) <= {("features were built of other rows since",)}
+        return list(come.predictions_old)
+
+    assert old() == []
+    line.ingest(weeks[0], content="1:b")
+    line.build(content=dict.fromkeys(weeks, "1:a") | {weeks[0]: "1:b"})
+    assert old() == [weeks[0]]
+    line.ingest(weeks[0])
+    line.build(content=dict.fromkeys(weeks, "1:a"))
+    line.write_code(OWN.replace("2.0", "3.0"))
+    line.build(content=dict.fromkeys(weeks, "1:c"))
+    assert old() == [PARTITION]
+
+
+def test_predictions_of_earlier_partitions_and_of_a_pack_that_was_registered_again(tmp_path: Path) -> None:
+    line = PromotedLine(tmp_path / "store")
+    file = declare(line, tmp_path / "workloads")
+    settings = Settings(_env_file=None, home=tmp_path, store=str(line.root), workloads=file.parent)
+    Path(line.store.results("score")).mkdir(parents=True)
+
+    def move(to: str, since: str | None, partition: str, cause: Any, digest: str, **evidence: str) -> None:
+        unit = Unit(line.name, line.name)
+        line.journal.append([Move(unit, since, to, cause, "ann", "run", partition, digest * 64, evidence)])
+
+    for version, partition in (("1", line.first), ("2", line.second), ("3", line.third)):
+        move(version, str(int(version) - 1) if version != "1" else None, partition, "gate", version)
+        report = {"rows": 1, "model_version": version}
+        Path(line.store.results("score"), f"{partition}-by-hand.json").write_text(json.dumps(report))
+    assert progress(settings)[0].predictions_old == {}
+    move("4", "3", line.second, "rollback", "2", restored="2")  # version 2 was deleted
+    assert list(progress(settings)[0].predictions_old) == [line.third]
+    move("1", "4", line.first, "rollback", "1")
+    assert list(progress(settings)[0].predictions_old) == [line.second, line.third]
+
+
+def test_a_champion_that_is_moved_while_score_runs_was_moved_since(tmp_path: Path) -> None:
+    (tmp_path / "made.yaml").write_text(YAML + "registry: per_group\n")
+    line = Line(tmp_path)
+    journal, unit = Journal(line.store), Unit("made", "made_a", "a")
+    journal.append([Move(unit, None, "1", "gate", "ann", "run", "2024-01-22", "1" * 64)])
+    journal.append([Move(unit, "1", "2", "gate", "ann", "run", PARTITION, "2" * 64)])
+    begun = time.time()
+    journal.append([Move(unit, "2", "1", "rollback", "ann", "run", "2024-01-22", "1" * 64)])
+    settings = scored(line, rows=1, model_version=None, champions_at=begun)
+    os.utime(Path(line.store.results("score"), f"{PARTITION}-aa.json"))
+    assert list(progress(settings)[0].predictions_old) == [PARTITION]

@@ -146,13 +146,16 @@ def test_a_model_that_raises_harms_no_other_group(line: Line) -> None:
     assert answer.score == pytest.approx([1.0, _sigmoid(1)])
 
 
-def test_a_model_that_ends_the_process_does_not(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_a_model_that_ends_the_process_does_not(
+    line: Line, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
     def leave(*_: Any) -> None:
-        raise SystemExit(0)
+        raise error
 
     monkeypatch.setattr("muster.models.reader.scores", leave)
     answer = _open(line, {"A,X": 1.0}).answer(["A,X"], np.ones((1, 3)), _parent)
-    assert list(answer.fallback) == ["model failed: SystemExit"]
+    assert list(answer.fallback) == [f"model failed: {error.__name__}"]
 
 
 def test_no_rows_give_no_answers(line: Line) -> None:

@@ -349,8 +349,11 @@ def test_a_journal_that_is_lost_with_its_aliases_is_told_by_the_results_of_promo
     for stage in stages:
         with pytest.raises(JournalGone, match=f"has no move, but {registry.second} was promoted: restore that table"):
             stage()
+    (error,) = misplaced(registry.store)
+    assert f"{registry.second} was promoted" in str(error)
     results.rename(results.with_name("promote-before"))
     assert opponents(registry.at(registry.third)) is None
+    assert misplaced(registry.store) == []
 
 
 def test_a_lost_journal_is_no_lack_of_a_champion_and_comes_back(registry: Registry) -> None:

@@ -147,7 +147,9 @@ def test_nothing_but_unknown_values_fails_with_a_reason(
     assert "0 feature(s)" in str(outcome.reason)
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), RecursionError("deep"), SystemExit(3)])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), MemoryError(), RecursionError("deep"), SystemExit(3), GeneratorExit("no")]
+)
 def test_whatever_the_estimator_raises_is_an_outcome(
     error: BaseException, make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -398,17 +399,55 @@ def test_a_function_that_ends_the_process_is_told_like_any_error(home: Any) -> N
     assert (code, "function 'features' raised SystemExit: 3" in err) == (1, True)
 
 
+FORKS = """
+import os
+
+def features(rows):
+    child = os.fork()
+    if child == 0:
+        os._exit(7)
+    raise ValueError(f"the child ended with {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
+"""
+
+
 @pytest.mark.parametrize(
     ("own", "line"),
     [
         ("\nraise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
         ("\ndef deliver(landed):\n    raise SystemExit(0)\n", "function 'deliver' raised SystemExit: 0\n  trains.py:"),
+        ("\nraise GeneratorExit\n", "cannot be imported: GeneratorExit"),
+        (
+            "\nclass Panic(BaseException): ...\n\ndef features(rows):\n    raise Panic('!')\n",
+            "'features' raised Panic: !",
+        ),
+        ("\ndef deliver(landed):\n    raise GeneratorExit\n    yield\n", "function 'deliver' raised GeneratorExit: "),
     ],
 )
 def test_own_code_that_ends_the_process_anywhere_else_is_told_too(home: Any, own: str, line: str) -> None:
     home.declare(code=lambda code: code + own)
     code, out, err = home.run()
     assert (code, out, line in err) == (1, "", True)
+
+
+@pytest.mark.parametrize(
+    ("own", "line"),
+    [
+        ("\nimport os\nos._exit(0)\n", "', line {last}, cannot be imported: SystemExit: os._exit(0)"),
+        (
+            "\nimport os\ndef features(rows):\n    os._exit(0)\n",
+            "'features' raised SystemExit: os._exit(0)\n  trains.py:",
+        ),
+        (FORKS, "'features' raised ValueError: the child ended with 7"),
+    ],
+)
+def test_own_code_that_ends_the_process_at_once_is_told_but_its_own_processes_may(
+    home: Any, own: str, line: str
+) -> None:
+    home.declare(code=lambda code: code + own)
+    command = [sys.executable, "-m", "muster", "try", "trains", "--group", "north,1"]
+    tried = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=120)
+    line = line.format(last=(home.folder / "trains.py").read_text().count("\n"))
+    assert (tried.returncode, tried.stdout, line in tried.stderr) == (1, "", True), tried.stderr
 
 
 def test_a_partition_with_nothing_to_judge_on_is_held(home: Any) -> None:

@@ -116,6 +116,14 @@ class Journal:
             row for row in self._dicts(self._moves.filter(pc.field("at") >= self._notes.open_from)) if not row["made"]
         ]
 
+    def moved_since(self, at: datetime, partition: str) -> frozenset[str | None]:
+        """Return which groups (None: the pack) may have another champion of a partition's time since `at`.
+
+        What the gate promoted for a later partition changes nothing of that time.
+        """
+        of_that_time = (pc.field("cause") != "gate") | (pc.field("partition") <= partition)
+        return frozenset(self._moves.filter((pc.field("at") > at) & of_that_time)["group"].to_pylist())
+
     def of(self, unit: Unit) -> Moves:
         """Return one unit's own moves."""
         return self.of_group(unit.group)

@@ -10,7 +10,7 @@ from muster.champions.journal import Journal
 from muster.champions.lineage import champion_of, left_without
 from muster.champions.names import model_names
 from muster.champions.units import Unit
-from muster.champions.unrecorded import units_with_alias
+from muster.champions.unrecorded import gone_since_promoted, units_with_alias
 from muster.storage.store import Store
 
 Misplaced = AliasGone | AliasMoved | JournalGone
@@ -28,6 +28,8 @@ def misplaced(store: Store) -> list[Misplaced]:
     positions = _of_pack(store) if pack else _of_groups(store, journal)
     if not all(map(journal.of, positions)):
         journal = Journal(store)  # they may have been promoted for the first time meanwhile
+    if not positions and (gone := gone_since_promoted(store, journal)) is not None:
+        return [gone]
     return [error for unit, at in positions.items() if (error := _wrong(journal, unit, at))]
 
 

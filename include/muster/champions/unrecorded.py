@@ -17,17 +17,27 @@ from muster.storage.store import Store
 
 
 def check_begun(store: Store, journal: Journal) -> None:
-    """Check that a journal without any move is one that nobody was ever promoted by: the results in the store tell.
+    """Check that a journal without any move is one that nobody was ever promoted by.
 
     Raises:
         JournalGone: when somebody was: to go on would be to judge against the baseline, as for the first time.
     """
+    if (gone := gone_since_promoted(store, journal)) is not None:
+        raise gone
+
+
+def gone_since_promoted(store: Store, journal: Journal) -> JournalGone | None:
+    """Return the error of a journal that has no move, though by a result of `promote` in the store it had some.
+
+    MLflow is no witness: a version has its tags when it is registered, whether or not it then becomes champion.
+    """
     if journal.count:
-        return
+        return None
     folder = Path(store.results("promote"))
     promoted = [file for file in result_files(folder) if json.loads(file.read_text(encoding="utf-8")).get("moved")]
-    if promoted:
-        raise JournalGone.though_promoted(store.workload, max(map(partition_of, promoted)), str(folder))
+    if not promoted:
+        return None
+    return JournalGone.though_promoted(store.workload, max(map(partition_of, promoted)), str(folder))
 
 
 def check_all_recorded(store: Store, journal: Journal) -> None:

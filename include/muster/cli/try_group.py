@@ -29,19 +29,11 @@ def try_(
     """Try one group in seconds: features, fit and gate as the Spark jobs run them; nothing is written to a table."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    from muster.trial.group_keys import canonical_group
-    from muster.trial.group_observations import default_partition, land_if_empty
-    from muster.trial.trial import try_group
+    from muster.workload.own_code import exit_raised
 
-    context = Context.named(workload, settings())
-    name = canonical_group(context.workload, group)
-    of_partition = context.at(partition or default_partition(context).isoformat())
-    landed = land_if_empty(context)
-    if landed:
-        sys.stderr.write(f"landed {landed} files in {context.store.landing()}\n")
-    started = perf_counter()
-    trial = try_group(of_partition, name)
-    result = as_dict(trial) | {"seconds": perf_counter() - started}
+    with exit_raised():
+        trial, seconds = _tried(workload, group, partition)
+    result = as_dict(trial) | {"seconds": seconds}
     if format == "json":
         sys.stdout.write(json.dumps(result, indent=1, default=str, ensure_ascii=False) + "\n")
     else:
@@ -50,6 +42,21 @@ def try_(
         view(result, sys.stdout)
     if trial.training["state"] == "failed" or trial.point_in_time.leaks:
         raise typer.Exit(1)
+
+
+def _tried(workload: str, group: str, partition: str | None) -> tuple[Trial, float]:
+    """Try a group, its files landed where there are none; return the trial, and the seconds without landing."""
+    from muster.trial.group_keys import canonical_group
+    from muster.trial.group_observations import default_partition, land_if_empty
+    from muster.trial.trial import try_group
+
+    context = Context.named(workload, settings())
+    name = canonical_group(context.workload, group)
+    of_partition = context.at(partition or default_partition(context).isoformat())
+    if landed := land_if_empty(context):
+        sys.stderr.write(f"landed {landed} files in {context.store.landing()}\n")
+    started = perf_counter()
+    return try_group(of_partition, name), perf_counter() - started
 
 
 def as_dict(trial: Trial) -> dict[str, Any]:

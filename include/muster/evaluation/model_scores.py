@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muster.errors import let_through
 from muster.evaluation.gate_input import GateInput, Row
 from muster.evaluation.metrics import Measure
 from muster.evaluation.verdict import unusable_reason
@@ -78,7 +79,8 @@ def stored_scores(
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
     except BytesMissing:
         raise
-    except (Exception, SystemExit) as error:  # whatever a model's own code raises stays its own group's matter
+    except BaseException as error:  # whatever a model's own code raises stays its own group's matter
+        let_through(error)
         log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
         raise ScoringFailed(f"the {role} could not score: {type(error).__name__}") from error
     if (problem := unusable_reason(values, measure, gives_probabilities(model))) is not None:

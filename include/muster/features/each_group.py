@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from muster.errors import MusterError, bounded, reason_of
+from muster.errors import MusterError, bounded, let_through, reason_of
 from muster.features.compute import FeatureFunction, compute, row_schema
 from muster.features.files import group_slices
 from muster.storage.tables import FEATURE_ERROR
@@ -37,7 +37,8 @@ def compute_each(workload: Workload, function: FeatureFunction, rows: pa.Table, 
     """
     try:
         return compute(workload, function, rows, days)
-    except (Exception, SystemExit):  # somebody else's code: anything may come
+    except BaseException as error:  # somebody else's code: anything may come
+        let_through(error)
         ordered = rows.sort_by("group")
         parts = [ordered.slice(start, stop - start) for _, start, stop in group_slices(ordered)]
         return pa.concat_tables([_of_group(workload, function, part, days) for part in parts])
@@ -46,7 +47,8 @@ def compute_each(workload: Workload, function: FeatureFunction, rows: pa.Table, 
 def _of_group(workload: Workload, function: FeatureFunction, rows: pa.Table, days: DateRange) -> pa.Table:
     try:
         return compute(workload, function, rows, days)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         features = compute(workload, lambda observed: _unknown(workload, observed), rows, days)
         failed = pa.repeat(f"{type(error).__name__}: {reason_of(error)}", features.num_rows)
         columns = [failed if name == FEATURE_ERROR else features[name] for name in features.column_names]

@@ -116,6 +116,11 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     return ", ".join(reasons) or None
 
 
+def corrected(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether two slices were made from other observations, and of nothing else that differs."""
+    return before.get("days") != now.get("days") and all(before.get(name) == now.get(name) for name in WORDS)
+
+
 def counted(reasons: Iterable[str]) -> dict[str, int]:
     """Return how many slices are out of date, by the reason; without the days where those of several differ."""
     alike: dict[str, list[str]] = {}

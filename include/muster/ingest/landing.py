@@ -132,5 +132,13 @@ def _day_with_rows(workload: Workload, item: Any) -> tuple[date, pd.DataFrame]:
 def _delivered(context: Context, landed: frozenset[date]) -> Iterator[Any]:
     reference = context.workload.landing
     deliver = function(context.workload, context.folder, reference)
+    end = object()
     with own_code(context.workload, context.folder, reference):
-        yield from iter(deliver(landed))
+        days = iter(deliver(landed))
+    while True:
+        # Each by itself: GeneratorExit, by which this generator is closed, is none of the function's errors.
+        with own_code(context.workload, context.folder, reference):
+            item = next(days, end)
+        if item is end:
+            return
+        yield item

@@ -249,8 +249,8 @@ class Pack:
         """
         try:
             predicted, problem = scores(model, features), "not finite"
-        except (Exception, SystemExit) as error:
-            if self.about["fallback"] == "error":
+        except BaseException as error:
+            if self.about["fallback"] == "error" or isinstance(error, KeyboardInterrupt):
                 error.add_note(f"while scoring with the model of group '{group}'")
                 raise
             predicted, problem = np.full(len(features), np.nan), type(error).__name__

@@ -81,6 +81,7 @@ def prepare(context: PartitionContext) -> Scoring:
         BadChampion, ForeignVersion, NotVouched: as `champions.opened.scorers` does.
     """
     workload, windows = context.workload, context.windows
+    at = datetime.now(UTC)  # before the champions are looked up: whoever moves one from now on, has done so since
     champions = scorers(context)
     if champions is None:
         raise NoChampionThen(workload.name, windows.key)
@@ -89,7 +90,7 @@ def prepare(context: PartitionContext) -> Scoring:
         why = f"{who} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
     features = list_features(context, windows.score, quiet=lambda: quiet(context, windows.score))
-    scoring = Scoring(workload, features, windows.score, windows.key, datetime.now(UTC), champions)
+    scoring = Scoring(workload, features, windows.score, windows.key, at, champions)
     own = groups_of(workload, features, windows.score) if champions.fallback == "error" else set()
     if own and (missing := champions.without_model(own)):
         names = bounded(f"'{group}'" for group in missing)

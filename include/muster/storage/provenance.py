@@ -72,7 +72,7 @@ def read_facts(store: Store, table: str, files: Mapping[str, str]) -> dict[str, 
     A slice that has a fact and is not among `files` is known to hold no row. A job that died between its rows and its
     facts, and rows that somebody else wrote, leave files without a fact: none of other files is ever taken for theirs.
     """
-    return {fact.slice: fact for fact in _facts(store, table) if fact.files == files.get(fact.slice, "")}
+    return {fact.slice: fact for fact in facts(store, table) if fact.files == files.get(fact.slice, "")}
 
 
 def newest_facts(store: Store, table: str) -> dict[str, Fact]:
@@ -80,11 +80,11 @@ def newest_facts(store: Store, table: str) -> dict[str, Fact]:
 
     It says where a slice came from, not what it holds: its rows may have been rewritten since.
     """
-    return {fact.slice: fact for fact in _facts(store, table)}
+    return {fact.slice: fact for fact in facts(store, table)}
 
 
-def _facts(store: Store, table: str) -> Iterator[Fact]:
-    """Yield all facts about a table, the oldest first."""
+def facts(store: Store, table: str) -> Iterator[Fact]:
+    """Yield all facts about a table that were ever written down, the oldest first."""
     delta = store.open("provenance")
     if delta is None:
         return
@@ -94,7 +94,7 @@ def _facts(store: Store, table: str) -> Iterator[Fact]:
         yield Fact(table, row["slice"], row["files"], **contents)
 
 
-def write_facts(store: Store, facts: Iterable[Fact]) -> None:
+def write_facts(store: Store, new: Iterable[Fact]) -> None:
     """Write facts down, in one commit that no other can contradict: rows are added, none is replaced."""
     from deltalake import write_deltalake
     from deltalake.exceptions import CommitFailedError
@@ -106,7 +106,7 @@ def write_facts(store: Store, facts: Iterable[Fact]) -> None:
             **{"rows": fact.rows, "at": at},
             **{name: _json(getattr(fact, name)) for name in ("content", "made_from")},
         }
-        for fact in facts
+        for fact in new
     ]
     delta = created(store, "provenance", PROVENANCE)
     write_deltalake(delta, pa.Table.from_pylist(rows, PROVENANCE), mode="append")

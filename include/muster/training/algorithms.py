@@ -12,7 +12,7 @@ from typing import Any
 from sklearn.base import is_outlier_detector
 
 from muster.context import Context
-from muster.errors import WorkloadError, bounded
+from muster.errors import WorkloadError, bounded, let_through
 from muster.models.allowed import Forbidden
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
@@ -84,7 +84,8 @@ def _step_factory(context: Context, step: Step) -> StepFactory:
             raise _Problem(f"has no parameter '{name}'; did you mean '{meant}'?")
     try:
         estimator = create(**step.params)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         params, place = json.dumps(step.params, default=str), place_of(error, *own_files(workload, context.folder))
         where = f" ({place})" if place else ""
         raise _Problem(f"cannot be created with {params}: {type(error).__name__}: {error}{where}") from error
@@ -155,7 +156,8 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
         raise _Problem("is not the last step, yet it has no method 'transform'")
     try:
         stored = pickle.dumps(estimator, protocol=pickle.HIGHEST_PROTOCOL)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         raise _Problem(f"its estimator cannot be pickled: {error}") from error
     if any(isinstance(part, str) and part.startswith(PREFIX) for _, part, _ in pickletools.genops(stored)):
         raise _Problem(

@@ -13,7 +13,7 @@ import zstandard
 
 from muster import groups
 from muster.context import PartitionContext
-from muster.errors import bounded, reason_of
+from muster.errors import bounded, let_through, reason_of
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
 from muster.models.shards import encode
@@ -142,7 +142,8 @@ def _fit(
         load(
             zstandard.ZstdDecompressor().decompress(model), plan.allowed_imports
         )  # what readers would refuse fails here
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         seconds = perf_counter() - started
         return Fit(factory.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
     return Fit(factory.name, "trained", note, None, perf_counter() - started, params, model, len(rows.labels))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from muster.errors import let_through
 from muster.workload.own_code import place_of
 
 ROWS = 40
@@ -43,7 +44,8 @@ def parameter_problem(estimator: Any, columns: int, other: Callable[[], Any]) ->
         return None
     try:
         return problem if first_fit(other(), columns) is None else None
-    except (Exception, SystemExit):  # it has parameters without a default
+    except BaseException as error:  # it has parameters without a default
+        let_through(error)
         return None
 
 
@@ -63,7 +65,8 @@ def first_fit(estimator: Any, columns: int) -> str | None:
         with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(printed):
             warnings.simplefilter("always")
             estimator.fit(features, labels)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         return first_line(error)
     return next((line for line in _lines(printed, warned) if NOT_TAKEN.search(line)), None)
 
@@ -100,6 +103,7 @@ def unknown_parameter(create: Callable[..., Any], name: str) -> str | None:
         return None
     try:
         known = list(create().get_params())
-    except (Exception, SystemExit):  # it has parameters without a default
+    except BaseException as error:  # it has parameters without a default
+        let_through(error)
         return None
     return None if name in known else next(iter(difflib.get_close_matches(name, known, 1, 0.8)), None)

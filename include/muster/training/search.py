@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from muster.errors import bounded
+from muster.errors import bounded, let_through
 from muster.evaluation.metrics import METRICS
 from muster.evaluation.verdict import unusable_reason
 from muster.models.reader import gives_probabilities, scores
@@ -92,5 +92,6 @@ def _rejection(estimator: Any, columns: int, name: str, value: Any) -> str | Non
     try:
         candidate = clone(estimator).set_params(**{name: value})
         return parameter_problem(candidate, columns, lambda: clone(estimator))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         return first_line(error)

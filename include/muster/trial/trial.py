@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from muster import groups
 from muster.champions.in_store import champion_in_store
 from muster.context import PartitionContext
+from muster.errors import let_through
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
@@ -129,7 +130,8 @@ def _failure_place(
         estimator, _, _ = new_estimator(plan, factory, features["group"][0].as_py(), training_rows)
         with np.errstate(all="ignore"):  # what there is to warn of, the first fit has
             fit_estimator(factory, estimator, training_rows)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         return place_of(error, *own_files(context.workload, context.folder))
     return None
 

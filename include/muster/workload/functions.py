@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from muster.errors import MusterError
+from muster.errors import MusterError, let_through
 from muster.workload.own_modules import module_file, with_packages
 from muster.workload.spec import Workload
 
@@ -60,7 +60,8 @@ def own_module(workload: Workload, folder: Path) -> ModuleType:
     try:
         # Not by the loader: what it cached counts as fresh where a change left the file's size and second as they were.
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the workload's own code
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         del sys.modules[module_name]
         raise NotImportable(str(path), error) from error
     return module
@@ -76,7 +77,8 @@ def imported_module(name: str) -> ModuleType:
     for package in with_packages(name):
         try:
             module = importlib.import_module(package)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_through(error)
             file = module_file(package)
             if file is None and isinstance(error, ImportError):
                 raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
-from muster.errors import MusterError, Stopped, bounded
+from muster.errors import MusterError, bounded, let_through
 from muster.workload.code import workload_modules
 from muster.workload.own_modules import module_file
 from muster.workload.spec import Workload
@@ -30,10 +32,31 @@ def own_code(workload: Workload, folder: Path, reference: str) -> Iterator[None]
     """
     try:
         yield
-    except (MusterError, Stopped):
+    except MusterError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_through(error)
         raise OwnCodeFailed(reference, error, own_files(workload, folder)) from error
+
+
+@contextmanager
+def exit_raised() -> Iterator[None]:
+    """Have `os._exit` raise SystemExit for as long: to end with code 0 and no word would look as if all were well.
+
+    A process that one's own code has forked ends as it wants to: those of multiprocessing do it in this way.
+    """
+    exit_now, process = os._exit, os.getpid()
+
+    def told(status: int) -> NoReturn:
+        if os.getpid() != process:
+            exit_now(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = told
+    try:
+        yield
+    finally:
+        os._exit = exit_now
 
 
 def place_of(error: BaseException, *own: str) -> str | None:

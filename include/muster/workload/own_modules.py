@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from muster.errors import let_through
+
 MUSTER = ("muster", "muster_jobs", "muster_airflow", "muster_local")
 """Its own packages say by themselves when what they make is another (`features/made_from.py`)."""
 
@@ -95,7 +97,8 @@ def module_file(module: str) -> Path | None:
     """
     try:
         spec = importlib.util.find_spec(module)
-    except (Exception, SystemExit):
+    except BaseException as error:
+        let_through(error)
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None

@@ -60,7 +60,6 @@ def as_dict(workload: Progress, airflow: AirflowState, aliases: AliasState) -> d
         "waiting": [item.text(airflow.paused) for item in _waiting(workload, airflow)],
         "refused": _refused(workload, airflow),
         "judged_since": workload.judged_since,
-        "predictions_old": list(workload.predictions_old),
         "runs": [asdict(run) for run in airflow.runs.get(workload.workload, [])],
     }
 
@@ -144,12 +143,25 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
     if workload.left_out:
         lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
-    if workload.predictions_old:
-        why, stage = " and ".join(workload.predictions_old), f"{workload.workload}.score"
-        lines.append(f"predictions of {workload.scored} are old: {why}; clear its run of {stage}")
+    lines += _first(_predictions_old(workload), "reasons")
     if workload.out_of_date:
         lines.append(f"slices out of date: {workload.out_of_date}")
     return lines
+
+
+def _predictions_old(workload: Progress) -> list[str]:
+    """Return a line for each reason why predictions are old, that of the latest partition first."""
+    from muster.errors import bounded
+
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for partition, why in sorted(workload.predictions_old.items(), reverse=True):
+        alike.setdefault(why, []).append(partition)
+    stage = f"{workload.workload}.score"
+    return [
+        f"predictions of {bounded(partitions, 5)} are old: {' and '.join(why)}; "
+        f"clear {'its run' if len(partitions) == 1 else 'their runs'} of {stage}"
+        for why, partitions in alike.items()
+    ]
 
 
 def _first(lines: list[str], what: str) -> list[str]:

@@ -116,6 +116,18 @@ def test_what_a_workloads_row_does_not_hold_is_a_line_each() -> None:
     assert (now(item, AirflowState(), AGREED), remarks(workload("w"), AirflowState(), AGREED)) == ("not readable", [])
 
 
+def test_old_predictions_are_a_line_for_each_reason_with_the_runs_to_clear() -> None:
+    features, groups = "features were built of other rows since", "2 groups would be answered by another champion now"
+    old = {"2024-01-15": (features,), "2024-01-22": (features,), DAY: (groups, features)}
+    item = workload("w", predictions_old=old)
+    assert remarks(item, AirflowState(), AGREED) == [
+        f"predictions of {DAY} are old: {groups} and {features}; clear its run of w.score",
+        f"predictions of 2024-01-22, 2024-01-15 are old: {features}; clear their runs of w.score",
+    ]
+    assert item.old
+    assert not workload("w", predictions_old={"2024-01-15": (features,)}).old
+
+
 def test_what_airflow_has_refused_is_told_though_the_file_holds_here() -> None:
     airflow = AirflowState(refused={"w.yaml": "w.yaml: (file): its DAGs cannot be built: ValueError: no"})
     assert now(workload("w"), airflow, AGREED) == "YAML refused"
