@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from muster.champions import alias, opened
@@ -82,6 +83,21 @@ def test_candidates_are_judged_against_the_champion_of_before_their_partition(re
         assert champions is not None
         with champions.open([A]) as opened:
             assert (opened.version or opened.versions.get(A)) == version
+
+
+def test_a_champion_of_other_features_is_no_opponent_and_is_replaced_by_what_wins(registry: Registry) -> None:
+    registry.two_weeks()
+    registry.declared |= {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
+    champions = opponents(registry.at(registry.third))
+    assert champions is not None
+    with champions.open([A, B]) as opened:
+        incumbents = opened.incumbents(pa.array([A, B]))
+    at = {group: registry.position(group) for group in (A, B)}
+    assert incumbents.manifest.num_rows == 0
+    assert {group: incumbents.version_of(group) for group in (A, B)} == at
+    registry.week(registry.third, {A: "promote", B: "reject"}, 3.0, registry.judged(A=at[A], B=at[B]))
+    assert registry.promote(registry.third)["moved"]
+    assert registry.position(A) == "3"
 
 
 @pytest.mark.parametrize("verdict", ["reject", "hold"])

@@ -33,6 +33,8 @@ class Fetched(NamedTuple):
     champion: RegisteredVersion
     stored: bytes
     """Empty where they cannot be had: whoever checks them refuses them."""
+    fits: bool
+    """Whether it takes the features that the workload has now. Else it counts as no model, and is champion still."""
 
 
 @contextmanager
@@ -40,8 +42,6 @@ def fetch_champions(
     context: Context, units: Collection[Unit], journal: Journal, as_of: AsOf, access: Access
 ) -> Iterator[tuple[list[Fetched], Path]]:
     """Fetch what counts for each unit, in its own moment; give it with a folder that is gone when the block ends.
-
-    A champion that takes other features than the workload has now counts as none.
 
     Raises:
         AliasGone, ForeignVersion, NotVouched: when an alias was removed, or is at what Muster did not put there.
@@ -53,8 +53,9 @@ def fetch_champions(
             for group in access.in_turn(by_group):
                 access.wait_for(group)
                 champion = as_of.champion(by_group[group], journal, context.store)
-                if champion is not None and champion.takes == takes(context.workload.features.columns):
-                    fetched.append(Fetched(champion, _stored(champion, folder)))
+                if champion is not None:
+                    fits = champion.takes == takes(context.workload.features.columns)
+                    fetched.append(Fetched(champion, _stored(champion, folder) if fits else b"", fits))
         yield fetched, folder
 
 
@@ -84,7 +85,7 @@ def write_pack_of(
     }
     offset, rows = 0, []
     with (folder / SHARD.format(0)).open("wb") as shard:
-        for champion, stored in sorted(models, key=lambda model: str(model.champion.unit.group)):
+        for champion, stored, _ in sorted(models, key=lambda model: str(model.champion.unit.group)):
             place = {"shard": SHARD.format(0), "offset": offset, "length": len(stored), "sha256": champion.digest}
             origin = {"origin_run": champion.run, "origin_partition": champion.partition}
             rows.append({"group": champion.unit.group, **origin, **place})

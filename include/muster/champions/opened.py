@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from muster.champions.access import Access
 from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
-from muster.champions.fetched import fetch_champions, prior, write_pack_of
+from muster.champions.fetched import Fetched, fetch_champions, prior, write_pack_of
 from muster.champions.journal import Journal, Moves, evidence_of
 from muster.champions.lineage import left_without, newest_ancestor
 from muster.champions.units import is_pack, units
@@ -41,6 +41,8 @@ class OpenPack:
     """Of the registered model that holds all groups; None where each group has its own."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Each group's own."""
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """Of groups whose own champion takes other features than the workload has now: no model, but what is replaced."""
     fits: bool = True
     """Whether the models take the features that the workload has now."""
 
@@ -51,7 +53,9 @@ class OpenPack:
         """
         manifest = read_manifest(self.folder, self.digest)
         rows = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
-        return Incumbents(self.version, self.folder, rows, tuple(allowed_imports_of(manifest)), self.versions)
+        return Incumbents(
+            self.version, self.folder, rows, tuple(allowed_imports_of(manifest)), {**self.unfit, **self.versions}
+        )
 
     def reader(self, cache_bytes: int) -> Pack:
         """Open the pack for scoring; a process that scores bucket after bucket opens a registered one once."""
@@ -157,10 +161,15 @@ class GroupChampions:
         wanted = self.groups.intersection(groups)
         journal = Journal(self.context.store, wanted, self.journal_version)
         answering = units(self.context.workload, wanted)
-        with fetch_champions(self.context, answering.values(), journal, self.as_of, self.access) as (models, folder):
+        with fetch_champions(self.context, answering.values(), journal, self.as_of, self.access) as (fetched, folder):
+            models = [model for model in fetched if model.fits]
+            unfit = [model for model in fetched if not model.fits]
             digest = write_pack_of(self.context.workload, models, journal, self.prior, self.baseline, folder)
-            versions = {str(model.champion.unit.group): model.champion.version for model in models}
-            yield OpenPack(folder, digest, None, versions)
+            yield OpenPack(folder, digest, None, _versions(models), _versions(unfit))
+
+
+def _versions(fetched: Iterable[Fetched]) -> dict[str, str]:
+    return {str(model.champion.unit.group): model.champion.version for model in fetched}
 
 
 def opponents(context: PartitionContext) -> Champions | None:
