@@ -218,6 +218,17 @@ def test_a_narrow_terminal_has_room_for_verdicts_and_scores_first(monkeypatch: p
     assert header.index("verdict") < header.index("candidate_score")
 
 
+def test_a_narrow_terminal_shows_the_baseline_where_there_is_no_champion_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [
+        {name: f"{name} {number}" for name in DECISIONS.names if DECISIONS.field(name).type == pa.string()}
+        | {"group": f"{number}" * 60, "candidate_score": 0.71 + number / 100, "baseline_score": 0.5 + number / 100}
+        for number in (1, 2)
+    ]
+    view(Rows(pa.Table.from_pylist(rows, DECISIONS), 2), out := Terminal())
+    assert all(text in out.getvalue() for text in ("candidate_score", "0.72", "baseline_score", "0.51"))
+
+
 def test_long_groups_are_folded_so_that_no_two_rows_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     groups = [f"{'Saint-Remy-en-Bouzemont-Saint-Genest-et-Isson-' * 2}{number}" for number in (1, 2)]

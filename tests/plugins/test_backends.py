@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -147,6 +148,13 @@ OURS = {"spark.jars": "/delta-spark_1.jar,/delta-storage.jar", "spark.sql.extens
          OURS | {"spark.jars": f"{OURS['spark.jars']},/a.jar,/b.jar", "spark.x": "1"}),
         ({"jars": ["/delta-spark_2.jar"]}, OURS | {"spark.jars": "/delta-spark_2.jar"}),
         ({"conf": {"spark.sql.extensions": "Sedona,Delta"}}, OURS | {"spark.sql.extensions": "Delta,Sedona"}),
+        ({"jars": "/a.jar, /b.jar"}, OURS | {"spark.jars": f"{OURS['spark.jars']},/a.jar,/b.jar"}),
+        ({"conf": {"spark.jars": ""}}, OURS),
+        ({"jars": ["/delta-spark_tools/a.jar"]},
+         OURS | {"spark.jars": f"{OURS['spark.jars']},/delta-spark_tools/a.jar"}),
+        ({"conf": {"spark.jars.packages": "io.delta:delta-spark_2.13:4.0.0"}},
+         {name: value for name, value in OURS.items() if name != "spark.jars"}
+         | {"spark.jars.packages": "io.delta:delta-spark_2.13:4.0.0"}),
     ],
 )  # fmt: skip
 def test_what_the_connection_adds_stands_beside_delta(
@@ -154,6 +162,16 @@ def test_what_the_connection_adds_stands_beside_delta(
 ) -> None:
     monkeypatch.setattr(submit, "delta_configuration", lambda *_: OURS)
     assert submit.configuration(extra) == {**expected, "spark.log.level": "WARN"}
+
+
+def test_python_files_of_the_connection_go_beside_musters_own_code(connection: Any) -> None:
+    """An argument takes the place of the setting of the same meaning."""
+    extra = {"conf": {"spark.submit.pyFiles": "/a.py,/b.zip", "spark.files": "/c.txt"}}
+    connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": extra})
+    command = command_of("submit")
+    code, *others = command.arguments[command.arguments.index("--py-files") + 1].split(",")
+    assert (re.fullmatch(r".*/muster-[0-9a-f]{12}\.zip", code) is not None, others) == (True, ["/a.py", "/b.zip"])
+    assert command.properties["spark.files"] == "/c.txt"
 
 
 def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tmp_path: Path) -> None:

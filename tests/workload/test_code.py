@@ -66,12 +66,23 @@ def _scaled(rows):
     # a comment
     rows = rows.query("date > @LIMIT and date < @acme_limits.HIGH")[globals()["SIZE"]]
     named = __import__("acme_named").X + importlib.import_module("acme_named_too").X
+    named += importlib.import_module(name="acme_by_keyword").X + importlib.import_module(".beside", "acme_features").X
     return rows * SCALE + named
 
 
 def deliver(landed):
     return OTHER, acme_limits, date
 '''
+
+DEEP_CODE = """
+from importlib import import_module
+import pandas
+
+INNER = import_module(".inner", __package__)
+
+def hours(rows):
+    return rows
+"""
 
 
 @pytest.fixture
@@ -82,10 +93,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "__init__.py").write_text("VALUE = 1\n")
     (tmp_path / "lib" / "acme_effect.py").write_text("X = 1\n")
     (tmp_path / "lib" / "acme_limits.py").write_text("HIGH = 1\n")
-    for name in ("acme_named", "acme_named_too"):
+    for name in ("acme_named", "acme_named_too", "acme_by_keyword", "acme_features/beside", "acme_features/inner"):
         (tmp_path / "lib" / f"{name}.py").write_text("X = 1\n")
     (package / "late.py").write_text("from .deep import hours\n\n\ndef late(rows):\n    return hours(rows)\n")
-    (package / "deep.py").write_text("import pandas\n\n\ndef hours(rows):\n    return rows\n")
+    (package / "deep.py").write_text(DEEP_CODE)
     (package / "apart.py").write_text("X = 1\n")
     (tmp_path / "made.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path / "lib"))
@@ -127,6 +138,9 @@ COUNTS = [
     ("lib/acme_limits.py", "HIGH = 1", "HIGH = 2"),
     ("lib/acme_named.py", "X = 1", "X = 2"),
     ("lib/acme_named_too.py", "X = 1", "X = 2"),
+    ("lib/acme_by_keyword.py", "X = 1", "X = 2"),
+    ("lib/acme_features/beside.py", "X = 1", "X = 2"),
+    ("lib/acme_features/inner.py", "X = 1", "X = 2"),
     (DEEP, "return rows", "return rows + 1"),
 ]
 COUNTS_NOT = [

@@ -13,7 +13,7 @@ from muster.columns import GAP, print_columns
 from muster.printable import FOLDED, cell
 from muster.storage.query import Rows
 
-FIRST = ("verdict", "candidate_score", "champion_score", "state", "score")
+FIRST = ("verdict", "candidate_score", "champion_score", "baseline_score", "state", "score")
 """Columns of any table that a narrow terminal has room for before all others: what a group came to, and its scores."""
 
 

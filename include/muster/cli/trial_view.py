@@ -89,10 +89,10 @@ def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:
 
 
 def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
-    text = Text("gate: ").append(row["verdict"], STYLES[row["verdict"] if point_in_time else "failed"])
-    text.append(f": {row['reason']}")
+    text = Text("gate: ")
     if not point_in_time:
-        text.append("; not to be believed: the features know what score will not", STYLES["failed"])
+        text.append("not to be believed", STYLES["failed"]).append(": the features know what score will not; it says ")
+    text.append(row["verdict"], STYLES[row["verdict"]] if point_in_time else "").append(f": {row['reason']}")
     if row["verdict"] != "hold":
         text.append(f", chosen: {row['algorithm']}")
         opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]

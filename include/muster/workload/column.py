@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Literal, get_args
 
 from muster.printable import cell
@@ -58,4 +59,8 @@ def _limits(match: re.Match[str]) -> dict[str, int | float]:
 
 
 def _limit(text: str, kind: str) -> int | float:
-    return int(text) if kind == "int" and re.fullmatch(r"\s*[+-]?\d+\s*", text, re.ASCII) else float(text)
+    number = float(text)
+    if kind != "int" or not math.isfinite(number):
+        return number
+    exact = Decimal(text.strip())  # however it is written: 1e17, 9007199254740993.0
+    return int(exact) if exact == int(exact) else number

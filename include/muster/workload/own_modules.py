@@ -54,18 +54,24 @@ def imported(nodes: Iterable[ast.AST], module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             source = _absolute(node, module)
             names.update([source, *(f"{source}.{alias.name}" for alias in node.names)])
-        elif isinstance(node, ast.Call) and (named := _imported_by_text(node)):
+        elif isinstance(node, ast.Call) and (named := _imported_by_text(node, module)):
             names.add(named)
     return {package for name in names for package in with_packages(name)} - {""}
 
 
-def _imported_by_text(call: ast.Call) -> str | None:
-    """Return the module of `importlib.import_module("a.b")` or `__import__("a.b")`; None of any other call."""
-    function = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    if function not in ("import_module", "__import__") or not call.args:
+def _imported_by_text(call: ast.Call, module: str) -> str | None:
+    """Return the module of `import_module("a.b")`, `import_module(".b", "a")`, `__import__("a.b")`; else None."""
+    if getattr(call.func, "attr", getattr(call.func, "id", "")) not in ("import_module", "__import__"):
         return None
-    text = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
-    return text if isinstance(text, str) and all(map(str.isidentifier, text.split("."))) else None
+    given = dict(zip(("name", "package"), call.args, strict=False)) | {item.arg: item.value for item in call.keywords}
+    name, package = (getattr(given.get(argument), "value", None) for argument in ("name", "package"))
+    if not isinstance(name, str):  # put together while it runs
+        return None
+    rest = name.lstrip(".")
+    if rest and not all(map(str.isidentifier, rest.split("."))):
+        return None
+    beside = f"{package}.any" if isinstance(package, str) else module  # else it is `__package__`
+    return _absolute(ast.ImportFrom(rest or None, [], len(name) - len(rest)), beside)
 
 
 def with_packages(module: str) -> list[str]:

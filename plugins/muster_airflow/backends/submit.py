@@ -26,8 +26,12 @@ CONN_ID = "spark_default"
 RULE = 'give it a master: {"conn_type": "spark", "host": "spark://master", "port": 7077}, or "local[2]", "yarn", "k8s://https://..."'
 MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
 
-LISTS = frozenset({"spark.jars", "spark.jars.packages", "spark.sql.extensions"})
-"""Settings of Muster's that hold several names, with commas between them."""
+FROM = ("spark.jars", "spark.jars.packages")
+"""Where Delta comes from: files, or names that Spark resolves."""
+LISTS = frozenset({*FROM, "spark.sql.extensions"})
+"""Settings of Muster's that hold several names, with commas between them; `spark.submit.pyFiles` is an argument."""
+DELTA = re.compile(r"delta-(spark|core)_[^/]*$")
+"""A file's or package's name that brings Delta itself, of whichever version."""
 
 
 class SubmitBackend(LocalBackend):
@@ -45,6 +49,8 @@ class SubmitBackend(LocalBackend):
         if extra.get("deploy-mode", "client") != "client":
             rule = "only 'client' ends with its task: leave it out"
             raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
+        properties = configuration(extra)
+        code = [str(packed_code(settings().home / "code")), *_items(properties.pop("spark.submit.pyFiles", ""))]
         name = f"{call.stage} {Path(call.workload).stem} {call.partition or ''}".strip()
         # As `python -P` does it: the folder of our own job's file is not put on the path.
         safe = {} if call.job else {"PYTHONSAFEPATH": "1"}
@@ -52,11 +58,11 @@ class SubmitBackend(LocalBackend):
             [
                 str(spark_home() / "bin" / "spark-submit"),
                 *("--master", master(connection), "--name", name),
-                *("--py-files", str(packed_code(settings().home / "code"))),
+                *("--py-files", ",".join(code)),
                 *(call.job or job_file(call.stage), *call.arguments, "--result", str(result)),
             ],
             {"PYSPARK_PYTHON": sys.executable, **safe},
-            configuration(extra),
+            properties,
             spark_ui=extra.get("ui", ""),
         )
 
@@ -84,10 +90,16 @@ def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
     """
     ours = delta_configuration(settings().home.resolve(), settings().spark_cores)
     theirs = {"spark.log.level": "WARN"} | {name: str(value) for name, value in extra.get("conf", {}).items()}
-    if "jars" in extra:
-        theirs["spark.jars"] = ",".join(map(str, [*extra["jars"], *filter(None, [theirs.get("spark.jars")])]))
-    own_delta = any("delta-spark" in theirs.get(name, "") for name in ("spark.jars", "spark.jars.packages"))
+    if jars := [*_items(extra.get("jars")), *_items(theirs.get("spark.jars"))]:
+        theirs["spark.jars"] = ",".join(jars)
+    if any(DELTA.search(item) for name in FROM for item in _items(theirs.get(name))):
+        ours = {name: value for name, value in ours.items() if name not in FROM}
     for name in LISTS & ours.keys() & theirs.keys():
-        if not own_delta or name == "spark.sql.extensions":
-            theirs[name] = ",".join(dict.fromkeys(f"{ours[name]},{theirs[name]}".split(",")))
+        theirs[name] = ",".join(dict.fromkeys([*_items(ours[name]), *_items(theirs[name])]))
     return ours | theirs
+
+
+def _items(names: object) -> list[str]:
+    """Return the names of a list, or of a text with commas between them."""
+    each = names if isinstance(names, list) else str(names or "").split(",")
+    return [text for name in each if (text := str(name).strip())]
