@@ -21,7 +21,7 @@ from muster.evaluation.verdict import judge
 from muster.settings import Settings
 from muster.workload.spec import Gate
 
-GROUPS = 10_000
+GROUPS = 5_000
 DAYS = 28
 ROWS, POSITIVES, AUC = (20, 2_000), (0.05, 0.40), (0.58, 0.75)
 """Evaluation rows (log-uniform), their share of positives, and the champion's AUC: the flight workload's extremes."""
