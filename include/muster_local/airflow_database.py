@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
 from muster.settings import Settings
 from muster_local import process
 from muster_local.airflow_connections import update_connections
 
-CONNECT_ARGS = {"timeout": 60.0}
+CONNECT_ARGS = {"timeout": 30.0}
 """Seconds for which one of Airflow's processes waits until another has written; SQLite's 5 end in errors under load."""
+
+
+class RequestSession(Session):
+    """A session that writes nothing from within an event loop: what is added there is committed with its request.
+
+    Airflow 3.3's api-server commits a line of its audit log in the event loop. Where another request has written by
+    then, and needs the loop to come to its own commit, both wait for SQLite's time-out. A request that fails leaves no
+    line in the audit log.
+    """
+
+    def commit(self) -> None:
+        if not _in_event_loop():
+            super().commit()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def session_maker(engine: Engine) -> sessionmaker[RequestSession]:
+    """Return what makes Airflow's sessions, with the options of Airflow's own."""
+    return sessionmaker(engine, class_=RequestSession, autoflush=False, expire_on_commit=False)
+
 
 PROGRAM = """
 import json, sys

@@ -82,6 +82,7 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         # The Test button of a connection's form: every user is an admin.
         "CORE__TEST_CONNECTION": "Enabled",
         "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "muster_local.airflow_database.CONNECT_ARGS",
+        "DATABASE__SQL_ALCHEMY_SESSION_MAKER": "muster_local.airflow_database.session_maker",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from muster.settings import Settings
 from muster_local import process
-from muster_local.airflow_database import update_database
+from muster_local.airflow_database import session_maker, update_database
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Line(Base):
+    __tablename__ = "log"
+    line: Mapped[str] = mapped_column(primary_key=True)
 
 
 @pytest.fixture
@@ -55,3 +68,21 @@ def test_what_fails_is_done_again(home: Path, runs: list[list[str]], monkeypatch
             update_database(Settings(home=home), home, {})
     update_database(Settings(home=home), home, {})
     assert runs == [["db", "connections"]]
+
+
+def test_an_event_loop_never_waits_for_another_writer(tmp_path: Path) -> None:
+    database = tmp_path / "airflow.db"
+    writer = sqlite3.connect(database, isolation_level=None)
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("CREATE TABLE log (line TEXT)")
+    session = session_maker(create_engine(f"sqlite:///{database}", connect_args={"timeout": 0.1}))()
+
+    async def request() -> None:
+        writer.execute("BEGIN IMMEDIATE")  # another request has written, and its commit needs this very loop
+        session.add(Line(line="audit"))
+        session.commit()
+        writer.execute("COMMIT")
+        await asyncio.to_thread(session.commit)  # as a request ends
+
+    asyncio.run(request())
+    assert writer.execute("SELECT line FROM log").fetchall() == [("audit",)]
