@@ -22,6 +22,7 @@ from muster.features.each_group import FeaturesFailed, check_failed, compute_eac
 from muster.features.files import files_of
 from muster.features.made_from import counted
 from muster.features.slices import Slices, slices_to_build
+from muster.ingest.names import check_row_ids
 from muster.ingest.quiet_days import quiet
 from muster.storage.provenance import write_facts
 from muster.storage.tables import FEATURE_ERROR, observations_schema
@@ -66,6 +67,7 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
     own = WithOwnCode(function(workload, job.context.folder, workload.features.function), job.context)
 
     def of_bucket(rows: pa.Table) -> pa.Table:
+        check_row_ids(workload, rows)
         return with_parent_names(workload, compute_each(workload, own, rows.drop_columns("bucket"), days))
 
     schema = row_schema(workload).append(pa.field(PARENT_COLUMN, pa.string()))

@@ -47,7 +47,7 @@ def run(job: Job) -> dict[str, Any]:
             job.replace(_quarantine_rows(rows), "quarantine", where)
         check_refused(job.workload, reasons_by_day)
         observations = _observation_rows(job, rows)
-        content = day_contents(observations, job.workload.columns)
+        content = day_contents(observations, [*job.workload.columns, "row_id"])
         version = job.commit(observations.repartition(job.bins, "date"), "observations", where)
         write_facts(job.store, day_facts(job.store, delivered, content, version))
     finally:

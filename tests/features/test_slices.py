@@ -13,7 +13,7 @@ import pytest
 
 from muster.context import Context
 from muster.features.content import slice_facts
-from muster.features.made_from import slice_days
+from muster.features.made_from import difference, slice_days
 from muster.features.slices import (
     NoObservations,
     OtherFeatures,
@@ -206,6 +206,7 @@ def test_comments_and_other_functions_of_the_file_do_not(built: Line, text: str)
 DECLARATIONS = {
     "another label": {"label": {"column": "delay", "above": 5}},
     "other keys": {"keys": ["at"]},
+    "other columns in 'unique'": {"unique": ["at"]},
     "other columns": {"columns": {**DECLARED["columns"], "weather": "string?"}},
     "other features": {"features": {"columns": ["hour"], "lookback": 4}},
     "other buckets": {"features": {"columns": ["hour"], "lookback": 3, "buckets": 3}},
@@ -218,6 +219,12 @@ def test_another_declaration_makes_all_out_of_date(built: Line, why: str, change
     built.declare(**changes)
     assert built.out_of_date() == dict.fromkeys(WEEKS, why)
     assert built.slices().reasons == {date.fromisoformat(week): why for week in WEEKS}
+
+
+def test_what_an_older_muster_did_not_look_at_is_unknown(built: Line) -> None:
+    sources = built.slices().sources
+    older = {name: value for name, value in sources.of(date(2024, 1, 8)).items() if name != "unique"}
+    assert difference(older, sources.of(date(2024, 1, 8))) == "another version of Muster"
 
 
 UNRELATED = {

@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from muster.context import Context
+from muster.features.made_from import Sources
 from muster.ingest.migration import migrate
 from muster.storage.evolution import OtherColumns
 from muster.storage.store import Store
@@ -125,6 +126,40 @@ def test_what_is_landed_or_declared_anew_reaches_all_that_was_made_of_it(make_jo
     _, built = days.run(11)
     assert built["rows"] == 8
     assert {row["courier"] for row in days.rows("observations").values()} == {"0", "1"}
+
+
+def test_another_unique_reaches_the_features_once_the_rows_of_before_have_its_ids(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    days = Days(tmp_path, make_job)
+    days.land(8, (0, 1))
+    days.land(9, (1, 0))
+    days.run(8)
+    days.run(9)
+
+    days.declare(DECLARED.replace("unique: [id]", "unique: [id, courier]"))
+    with pytest.raises(Exception, match=r"2024-01-08 have other ids than 'unique: \[id, courier\]' .*migrate made"):
+        days.run(9)  # its own day is ingested anew
+    migrate(days.context)
+    _, built = days.run(9)
+    assert built["rebuilt"] == {"other columns in 'unique', other rows of 2024-01-08": 1}
+    assert set(days.rows()) == set(days.rows("observations")) == {"8-0,0", "8-1,1", "9-0,0", "9-1,1"}
+
+    days.declare(DECLARED)
+    with pytest.raises(Exception, match=r"2024-01-08 have other ids than 'unique: \[id\]'"):
+        days.run(9)
+
+
+def test_the_same_rows_under_other_ids_are_other_rows(make_job: MakeJob, tmp_path: Path) -> None:
+    days = Days(tmp_path, make_job)
+    days.land(8, (0, 1))
+    days.run(8)
+    content = Sources.now(days.context).contents
+    days.declare(DECLARED.replace("unique: [id]", "unique: [id, courier]"))
+    days.land(8, (0, 1))
+    days.run(8)
+    assert Sources.now(days.context).contents != content
+    assert set(days.rows()) == {"8-0,0", "8-1,1"}
 
 
 def _files(store: Store) -> list[dict[str, Any]]:

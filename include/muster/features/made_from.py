@@ -22,6 +22,7 @@ WORDS = {
     "format": "another version of Muster",
     "columns": "other columns",
     "keys": "other keys",
+    "unique": "other columns in 'unique'",
     "label": "another label",
     "function": "another feature function",
     "features": "other features",
@@ -97,6 +98,7 @@ def _declared(context: Context) -> dict[str, Any]:
         "format": FORMAT,
         "columns": {name: column.type for name, column in sorted(workload.columns.items())},
         "keys": {"keys": list(workload.keys), "time": workload.time},
+        "unique": list(workload.unique),
         "label": workload.label.model_dump(mode="json"),
         "function": code_digest(workload, context.folder, features.function)[:16],
         "features": {"columns": list(features.columns), "lookback": features.lookback},
@@ -107,8 +109,12 @@ def _declared(context: Context) -> dict[str, Any]:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Return in words what a slice was made from that is another now; None without any."""
-    reasons = [words for name, words in WORDS.items() if before.get(name) != now[name]]
+    """Return in words what a slice was made from that is another now; None without any.
+
+    What was not written down then is unknown: an older Muster did not look at it.
+    """
+    changed = (WORDS[name if name in before else "format"] for name in WORDS if before.get(name) != now[name])
+    reasons = list(dict.fromkeys(changed))
     then, today = before.get("days", {}), now["days"]
     days = sorted(day for day in then.keys() | today.keys() if then.get(day) != today.get(day))
     if days:
@@ -118,7 +124,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
 
 def corrected(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Tell whether two slices were made from other observations, and of nothing else that differs."""
-    return before.get("days") != now.get("days") and all(before.get(name) == now.get(name) for name in WORDS)
+    known = WORDS.keys() & before.keys() & now.keys()
+    return before.get("days") != now.get("days") and all(before[name] == now[name] for name in known)
 
 
 def counted(reasons: Iterable[str]) -> dict[str, int]:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.errors import MusterError, bounded
+from muster.settings import command
+from muster.workload.spec import Workload
 
 WHITE_SPACE = "".join(rf"\x{{{ord(character):x}}}" for character in map(chr, range(0x10000)) if character.isspace())
 """What Python's `str.strip` takes off, for the regular expressions of Arrow, whose `\\s` is ASCII only."""
+
+
+class OtherRowIds(MusterError):
+    """Raised when rows of `observations` were named by other columns than `unique` has now."""
+
+    def __init__(self, workload: Workload, days: Iterable[date]) -> None:
+        super().__init__(
+            f"{workload.name}: the rows in 'observations' of {bounded(map(str, sorted(days)), 3)} have other ids than "
+            f"'unique: [{', '.join(workload.unique)}]' gives them; declare it as before, or have the rows rewritten: "
+            f"{command('migrate')} {workload.name}"
+        )
+
 
 _QUOTED = rf'^$|^\*$|[,"\r\n]|^[{WHITE_SPACE}]|[{WHITE_SPACE}]$'
 
@@ -18,6 +34,18 @@ _QUOTED = rf'^$|^\*$|[,"\r\n]|^[{WHITE_SPACE}]|[{WHITE_SPACE}]$'
 def names(columns: Sequence[pa.Array]) -> pa.Array:
     """Return each row's canonical text: its values as one CSV row; null where one is missing."""
     return pc.binary_join_element_wise(*(_field(text(column)) for column in columns), ",", null_handling="emit_null")
+
+
+def check_row_ids(workload: Workload, rows: pa.Table) -> None:
+    """Check that rows of `observations` have the ids that ingest would give them now.
+
+    Raises:
+        OtherRowIds: with the first of their days.
+    """
+    ids = names([rows[name].combine_chunks() for name in workload.unique])
+    other = rows["date"].filter(pc.not_equal(rows["row_id"].combine_chunks(), ids))
+    if len(other):
+        raise OtherRowIds(workload, other.unique().to_pylist())
 
 
 def text(values: pa.Array) -> pa.Array:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from muster.ingest.names import names
+from muster.ingest.names import check_row_ids, names
 from muster.storage.delta import dataset
 from muster.storage.tables import observations_schema
 from muster.trial.group_keys import key_values
@@ -26,6 +26,9 @@ def table_group(workload: Workload, table: DeltaTable, days: Collection[date], g
 
     Chosen by their keys, not by their own `group`: days that were ingested under other keys have another one. Of a
     column that is so new that the table does not have it yet the rows have no value.
+
+    Raises:
+        OtherRowIds: when they were named by other columns than `unique` has now.
     """
     schema, rows_there = observations_schema(workload), dataset(table)
     there = [name for name in schema.names if name in rows_there.schema.names]
@@ -35,6 +38,7 @@ def table_group(workload: Workload, table: DeltaTable, days: Collection[date], g
         if field.name not in there:
             rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
     rows = rows.select(schema.names).cast(schema)
+    check_row_ids(workload, rows)
     rows = rows.set_column(schema.get_field_index("group"), schema.field("group"), _names(workload, rows))
     return rows.filter(pc.equal(rows["group"], group))
 
