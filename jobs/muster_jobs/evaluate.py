@@ -36,7 +36,7 @@ def run(job: Job) -> dict[str, Any]:
     candidates = read_candidates(job.context, tagged)
     champions = opponents(job.context)
     days = job.windows.evaluate
-    files = list_features(job.context, days, candidates.features_version, lambda: quiet(job.context, days))
+    files = list_features(job.context, days, candidates.features, lambda: quiet(job.context, days))
     ledger = candidates.ledger.read()
     bins = balance(_costs(ledger, files), job.bins)
     decisions = job.over_bins(bins, _judge(job, candidates, champions, files), DECISIONS)

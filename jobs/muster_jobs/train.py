@@ -19,6 +19,7 @@ from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
 from muster.models.vouched import models_digest
+from muster.storage.store import TableVersion
 from muster.training import ledger
 from muster.training.bins import balance
 from muster.training.bucket import read_run_rows, train_bucket
@@ -50,7 +51,8 @@ def run(job: Job) -> dict[str, Any]:
     ledger_table = ledger_rows(outcomes, name, windows)
     ledger.reconcile(name, expected, ledger_table)
     mlflow_runs = runs.open_runs(workload, name, sorted(workload.algorithms))
-    models = models_rows(outcomes, name, windows, _below_root(job, folder), features.version, mlflow_runs)
+    learnt = TableVersion(features.version, features.table)
+    models = models_rows(outcomes, name, windows, _below_root(job, folder), learnt, mlflow_runs)
     where = f"partition = '{windows.key}'"
     job.replace(models, "models", where)
     job.replace(ledger_table, "ledger", where)

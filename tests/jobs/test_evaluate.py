@@ -286,9 +286,17 @@ def test_the_features_are_those_of_the_version_that_was_trained_on(job: LocalJob
     assert decisions(job) == before
 
 
+def test_features_in_the_place_of_those_that_were_trained_on_are_refused(job: LocalJob) -> None:
+    shutil.rmtree(job.store.table("features"))
+    put(job.store, "features", features(job.workload))
+    with pytest.raises(NotTrained, match=r"before there was the present table of features; run train for this part"):
+        evaluate.run(job)
+
+
 def test_days_on_which_nothing_happened_hold_every_group(job: LocalJob) -> None:
     shutil.rmtree(job.store.table("features"))
     put(job.store, "features", features(job.workload).filter(pc.field("partition") < "2024-01-22"))
+    train(job.store, job.workload)
     with pytest.raises(NoFeatures, match="run ingest and features first"):
         evaluate.run(job)
     land_nothing(job.store, "place,at,delay", job.windows.evaluate.days())

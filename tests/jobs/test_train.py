@@ -21,7 +21,7 @@ from muster.features.files import FeatureFiles, NoFeatures
 from muster.features.slices import OutOfDate
 from muster.models.loading import decode, read_bytes
 from muster.settings import Settings
-from muster.storage.store import Store
+from muster.storage.store import Store, table_id
 from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
 from muster.training.ledger import LedgerNotReconciled, TooManyFailed
 from muster.training.outcome_tables import OUTCOMES
@@ -147,7 +147,8 @@ def read(job: Job, table: str) -> list[dict[str, Any]]:
     rows = pa.table(opened.to_pyarrow_table())
     by = [name for name in ("group", "algorithm") if name in rows.column_names]
     rows = rows.sort_by([(name, "ascending") for name in by]).to_pylist()
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    own = ("seconds", "features_table")  # of each store another
+    return [{name: value for name, value in row.items() if name not in own} for row in rows]
 
 
 def model(job: Job, row: dict[str, Any]) -> Any:
@@ -197,6 +198,19 @@ def test_the_models_are_those_of_the_rows_before_the_cutoff(make_job: Callable[.
         assert (row["rows"], row["positives"]) == (28, rows["label"].sum())
         assert row["prior"] == rows["label"].mean()
         assert (row["train_from"], row["train_to"]) == (date(2024, 1, 15), date(2024, 1, 29))
+
+
+def test_models_say_which_table_they_have_learnt_from_and_what_their_scores_are(
+    make_job: Callable[..., LocalJob],
+) -> None:
+    job = make_job(algorithms={"forest": "sklearn.ensemble.IsolationForest", "logistic": ":logistic"})
+    train.run(job)
+    models, features = job.store.open("models"), job.store.open("features")
+    assert models is not None
+    assert features is not None
+    rows = models.to_pyarrow_table().to_pylist()
+    assert {(row["features_version"], row["features_table"]) for row in rows} == {(0, table_id(features))}
+    assert {(row["algorithm"], row["probabilities"]) for row in rows} == {("forest", False), ("logistic", True)}
 
 
 def test_the_tables_have_their_columns(make_job: Callable[..., LocalJob]) -> None:

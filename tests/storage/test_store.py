@@ -20,7 +20,7 @@ from muster.promotion.verdicts import read_verdicts
 from muster.scoring.score import count_predictions
 from muster.storage.delta import replace_rows
 from muster.storage.query import read_rows
-from muster.storage.store import Store, UnreadableTable
+from muster.storage.store import NoSuchVersion, Store, TableVersion, UnreadableTable, table_id
 from muster.storage.tables import TABLES
 from muster.training.expected_groups import expected_groups
 from muster.trial.group_observations import observe
@@ -109,3 +109,15 @@ def test_tables_are_opened_in_one_place() -> None:
     files = [file for folder in ("include", "jobs", "plugins") for file in (PROJECT / folder).rglob("*.py")]
     opening = {file.name for file in files if "DeltaTable(" in file.read_text(encoding="utf-8")}
     assert opening == {"store.py"}
+
+
+def test_a_version_is_that_of_the_table_that_it_is_known_with(context: Context) -> None:
+    write(context, "ledger")
+    table = context.store.open("ledger")
+    assert table is not None
+    for wanted in (0, TableVersion(0), TableVersion(0, table_id(table))):
+        assert context.store.open("ledger", wanted) is not None
+    with pytest.raises(NoSuchVersion, match=r"version 0 of .*ledger' is not there any more: another table has taken"):
+        context.store.open("ledger", TableVersion(0, "another"))
+    with pytest.raises(NoSuchVersion, match=r"version 7 of .*ledger' is not there any more: the table is at version 0"):
+        context.store.open("ledger", 7)

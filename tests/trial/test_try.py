@@ -27,6 +27,7 @@ from muster.champions.versions import takes
 from muster.context import Context
 from muster.features.compute import compute
 from muster.models.build import build_pack
+from muster.storage.store import TableVersion
 from muster.training.bucket import train_bucket
 from muster.training.fit import fit_plan
 from muster.training.outcome_tables import models_rows
@@ -125,7 +126,7 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
     own = function(workload, home.folder, workload.features.function)
     features = compute(workload, own, observed.rows, windows.run)
     outcomes = train_bucket(fit_plan(context), features, groups.bucket(group, workload.features.buckets), root)
-    models = models_rows(outcomes, f"run-{partition}", windows, root.name, 0, {"logistic": "mlflow"})
+    models = models_rows(outcomes, f"run-{partition}", windows, root.name, TableVersion(0), {"logistic": "mlflow"})
     unit, evidence = Unit("trains", "trains"), {}
     digest = models["sha256"][0].as_py()
     if registry == "pack":

@@ -16,7 +16,7 @@ from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
 from muster.storage.delta import dataset
-from muster.storage.store import Store
+from muster.storage.store import NoSuchVersion, Store, TableVersion
 from muster.storage.tables import LEDGER, MODELS
 
 
@@ -50,8 +50,8 @@ class Candidates:
 
     run: str
     """Empty where nothing happened on any of the run's days, so that it has no group."""
-    features_version: int | None
-    """Delta version of `features` that the models were trained on; None when no group was trained."""
+    features: TableVersion | None
+    """The version of `features` that the models were trained on; None when no group was trained."""
     mlflow_runs: dict[str, str]
     """The id of the MLflow run of each algorithm with a model, by name."""
     ledger: PartitionRows
@@ -78,7 +78,7 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
 
     Raises:
         NotTrained: when there is none, when an algorithm's candidate is missing, when ledger and models are not of the
-            same run, or when a model was trained on days that it would now be judged on.
+            same run, when a model was trained on days that it would now be judged on, or on features that are gone.
         ModelsNotVouched: when the models are not those that training wrote.
     """
     workload, store, windows, tagged = context.workload, context.store, context.windows, list(tagged)
@@ -100,8 +100,8 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
     judged_before = {name: run_id for name, run_id in mlflow_runs.items() if name not in digests}
     check_models(workload.name, windows.key, trained, digests | models_digests(workload, judged_before))
     _check_cutoff(context, trained["train_to"].to_pylist())
-    version = trained["features_version"][0].as_py()
-    return Candidates(run, version, mlflow_runs, ledger, models, _digests_by_bucket(trained))
+    features = _features(context, trained)
+    return Candidates(run, features, mlflow_runs, ledger, models, _digests_by_bucket(trained))
 
 
 def _digests_by_bucket(models: pa.Table) -> dict[int, str]:
@@ -151,3 +151,27 @@ def _check_cutoff(context: PartitionContext, trained_to: Sequence[date]) -> None
     if max(trained_to) > start:
         problem = f"trained on days up to {max(trained_to)}, but judged on days from {start}"
         raise NotTrained(context.workload.name, context.partition, problem)
+
+
+def _features(context: PartitionContext, trained: pa.Table) -> TableVersion:
+    """Return the version of `features` that the models were trained on, which must be there still.
+
+    Rows of before do not name its table; so it must not be younger than they are.
+    """
+    version = TableVersion(*(trained[name][0].as_py() for name in ("features_version", "features_table")))
+    workload, key = context.workload.name, context.partition
+    try:
+        table = context.store.open("features", version)
+    except NoSuchVersion as error:
+        raise NotTrained(workload, key, str(error)) from error
+    made = table.metadata().created_time if table is not None and version.table is None else None
+    if made is not None and made > _written(context.store, key):
+        raise NotTrained(workload, key, "the models were trained before there was the present table of features")
+    return version
+
+
+def _written(store: Store, partition: str) -> int:
+    """Return when a partition's rows of `models` were written, in milliseconds."""
+    delta = store.open("models")
+    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist() if delta else []
+    return max((file["modification_time"] for file in files if file["partition.partition"] == partition), default=0)

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 
 from muster.context import Context
 from muster.errors import MusterError
+from muster.storage.store import TableVersion, table_id
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
@@ -36,6 +37,8 @@ class FeatureFiles:
     """The files of one Delta version of `features`, by bucket. Plain data: it travels to the executors."""
 
     version: int
+    table: str
+    """Delta's id of the table that it is a version of."""
     files: dict[int, list[str]]
     """Absolute paths or URIs, by bucket, in order of their slice."""
     rows: dict[int, int]
@@ -43,7 +46,10 @@ class FeatureFiles:
 
 
 def list_features(
-    context: Context, days: DateRange, version: int | None = None, quiet: Callable[[], bool] = lambda: False
+    context: Context,
+    days: DateRange,
+    version: int | TableVersion | None = None,
+    quiet: Callable[[], bool] = lambda: False,
 ) -> FeatureFiles:
     """List the files that hold rows of `days`, at `version` (the latest when None).
 
@@ -51,6 +57,7 @@ def list_features(
 
     Raises:
         NoFeatures: when there are none, although something happened.
+        NoSuchVersion: when the table has not that version, or is not the one that it is of.
     """
     workload, store = context.workload, context.store
     table = store.open("features", version)
@@ -63,7 +70,7 @@ def list_features(
         rows[item.bucket] = rows.get(item.bucket, 0) + item.rows
     if not files and not quiet():
         raise NoFeatures(workload.name, days)
-    return FeatureFiles(table.version(), files, rows)
+    return FeatureFiles(table.version(), table_id(table), files, rows)
 
 
 class FeatureFile(NamedTuple):

@@ -38,7 +38,7 @@ class OtherFeatures(MusterError):
     def __init__(self, workload: Workload, location: str) -> None:
         super().__init__(
             f"{workload.name}: the table of features has other columns than are declared now; "
-            f"move '{location}' away, then run features again"
+            f"move '{location}' away, then run features again, and train what is not judged yet"
         )
 
 

@@ -16,6 +16,9 @@ from muster.errors import MusterError
 from muster.mlflow.candidates import MODELS_TAG
 from muster.storage.tables import MODELS
 
+ADDED = ("features_table", "probabilities")
+"""Columns that came later: without a value they are no part of the digest, as in the rows of before."""
+
 
 class ModelsNotVouched(MusterError):
     """Raised when `models` does not hold what training wrote into it."""
@@ -33,7 +36,8 @@ def models_digest(rows: pa.Table) -> str:
     digest = hashlib.sha256()
     columns = [name for name in MODELS.names if name in rows.column_names]
     for row in rows.select(columns).sort_by([("group", "ascending"), ("algorithm", "ascending")]).to_pylist():
-        digest.update(json.dumps(row, default=str).encode() + b"\n")
+        held = {name: value for name, value in row.items() if value is not None or name not in ADDED}
+        digest.update(json.dumps(held, default=str).encode() + b"\n")
     return digest.hexdigest()
 
 

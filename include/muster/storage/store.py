@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from muster.errors import MusterError
 
@@ -30,6 +30,21 @@ class UnreadableTable(MusterError):
             f"and deleted rows would be there, renamed columns empty; take it back in Spark SQL: "
             f"{f'{cures}; ' if cures else ''}{drops}"
         )
+
+
+class NoSuchVersion(MusterError):
+    """Raised when a table has not the version that is asked for: it is another table, or keeps that one no more."""
+
+    def __init__(self, location: str, number: int, why: str) -> None:
+        super().__init__(f"version {number} of the table '{location}' is not there any more: {why}")
+
+
+class TableVersion(NamedTuple):
+    """A version of a Delta table, and of which: one that takes another's place counts from 0 again."""
+
+    number: int
+    table: str | None = None
+    """Delta's id of the table; None where nobody wrote it down."""
 
 
 CURES = {
@@ -77,20 +92,24 @@ class Store:
         """Return the folder of a stage's result files."""
         return f"{self.root}/results/{self.workload}/{stage}"
 
-    def open(self, name: str, version: int | None = None) -> DeltaTable | None:
+    def open(self, name: str, version: int | TableVersion | None = None) -> DeltaTable | None:
         """Open the Delta table `name` with delta-rs, or return None when nothing was written to it yet.
 
         The one place where tables are opened outside Spark.
 
         Raises:
             UnreadableTable: when its files alone do not say which rows it has, or which columns.
+            NoSuchVersion: when it has not that version, or is not the table that it is of.
         """
         from deltalake import DeltaTable
 
         location = self.table(name)
         if not DeltaTable.is_deltatable(location):
             return None
-        table = DeltaTable(location, version=version)
+        if version is None:
+            table = DeltaTable(location)
+        else:
+            table = _at_version(location, TableVersion(version) if isinstance(version, int) else version)
         check_readable(table, location)
         return table
 
@@ -98,3 +117,22 @@ class Store:
         """Return the days that a table partitioned by `date` holds rows of."""
         table = self.open(name)
         return {date.fromisoformat(values["date"]) for values in table.partitions()} if table else set()
+
+
+def table_id(table: DeltaTable) -> str:
+    """Return Delta's id of a table: the same for all its versions, another for what takes its place."""
+    return str(table.metadata().id)
+
+
+def _at_version(location: str, version: TableVersion) -> DeltaTable:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = DeltaTable(location, version=version.number)
+    except DeltaError as error:
+        latest = DeltaTable(location).version()
+        raise NoSuchVersion(location, version.number, f"the table is at version {latest}") from error
+    if version.table not in (None, table_id(table)):
+        raise NoSuchVersion(location, version.number, "another table has taken its place")
+    return table

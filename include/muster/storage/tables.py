@@ -68,6 +68,8 @@ MODELS = pa.schema(
         ("features_version", LONG),  # Delta version of `features` that was read
         ("mlflow_run_id", STRING),
         ("learnt", LONG),  # rows that it learnt from: an outlier detector needs no label
+        ("features_table", STRING),  # Delta's id of the table that features_version is of; null before it was kept
+        ("probabilities", pa.bool_()),  # whether its scores are probabilities; null before it was written down
     ]
 )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.models.shards import Stored
+from muster.storage.store import TableVersion
 from muster.storage.tables import FLOAT, INT, LEDGER, LONG, MODELS, STRING
 from muster.training.outcome import Outcome
 from muster.workload.windows import PartitionWindows
@@ -26,6 +27,7 @@ FIT = pa.struct(
         ("length", LONG),
         ("sha256", STRING),
         ("learnt", LONG),
+        ("probabilities", pa.bool_()),
     ]
 )
 OUTCOMES = pa.schema(
@@ -93,12 +95,13 @@ def models_rows(
     run: str,
     windows: PartitionWindows,
     shards: str,
-    features_version: int,
+    features: TableVersion,
     mlflow_runs: Mapping[str, str],
 ) -> pa.Table:
     """Return the rows of `models`: every trained model, sorted by group and algorithm.
 
-    `shards` is the run's folder in the store; `mlflow_runs` the id of each algorithm's MLflow run.
+    `shards` is the run's folder in the store, `features` what was learnt from; `mlflow_runs` the id of each algorithm's
+    MLflow run.
     """
     all_fits = fits(outcomes)
     trained = all_fits.filter(pc.equal(all_fits["state"], "trained"))
@@ -113,7 +116,8 @@ def models_rows(
         prior=pc.if_else(pc.greater(rows, 0), pc.divide(trained["positives"].cast(FLOAT), rows), None),
         train_from=windows.train.start,
         train_to=windows.train.stop,
-        features_version=features_version,
+        features_version=features.number,
+        features_table=features.table,
         mlflow_run_id=pa.array([mlflow_runs[name] for name in trained["algorithm"].to_pylist()], STRING),
     ).sort_by([("group", "ascending"), ("algorithm", "ascending")])
 

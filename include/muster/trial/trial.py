@@ -18,6 +18,7 @@ from muster.errors import let_through
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
+from muster.storage.store import TableVersion
 from muster.storage.tables import FEATURE_ERROR
 from muster.training.bucket import train_bucket
 from muster.training.estimator import EstimatorFactory
@@ -99,7 +100,7 @@ def _train_and_judge(
     bucket = groups.bucket(features["group"][0].as_py(), workload.features.buckets)
     outcomes = train_bucket(plan, features, bucket, root)
     ledger = ledger_rows(outcomes, "try", windows)
-    models = models_rows(outcomes, "try", windows, ".", 0, dict.fromkeys(workload.algorithms, ""))
+    models = models_rows(outcomes, "try", windows, ".", TableVersion(0), dict.fromkeys(workload.algorithms, ""))
     held_out = features.filter(pc.greater_equal(features["date"], windows.evaluate.start))
 
     def judged(candidates: pa.Table) -> Row:
