@@ -14,12 +14,14 @@ import pytest
 import zstandard
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import OneClassSVM
 
 from muster import groups
 from muster.models import reader
 from muster.models.bundle import CODE
 from muster.models.loading import CorruptModel
-from muster.models.reader import CorruptManifest, Pack, UnknownGroups, scores
+from muster.models.manifest import write_manifest
+from muster.models.reader import CorruptManifest, Pack, UnknownGroups, about, read_manifest, scores
 
 Line = Any
 COUNTED: Counter[str] = Counter()
@@ -115,15 +117,35 @@ def test_a_value_that_is_no_share_is_not_answered_with(line: Line) -> None:
     ]
 
 
-def test_where_scores_are_no_probabilities_the_models_of_other_groups_answer(line: Line) -> None:
-    rows = np.random.default_rng(0).normal(size=(60, 3))
-    made = {f"G{n},X": IsolationForest(n_estimators=5, random_state=n).fit(rows) for n in range(3)}
-    pack = _open(line, made)
-    answer = pack.answer(["N,X", "G1,X"], _features((9, 9, 0.5), (0, 0, 0.5)), _parent)
-    due = [scores(model, _features((9, 9, 0.5)))[0] for model in made.values()]
-    assert answer.score[0] == np.median(due)
-    assert answer.score[1] == scores(made["G1,X"], _features((0, 0, 0.5)))[0]
-    assert list(answer.fallback) == ["no model: others", None]
+def _forest() -> IsolationForest:
+    return IsolationForest(n_estimators=5, random_state=0).fit(np.random.default_rng(0).normal(size=(60, 3)))
+
+
+def test_where_any_scores_are_no_probabilities_nothing_answers_for_a_group_without_a_model(line: Line) -> None:
+    pack = _open(line, {"A,X": _forest(), "B,X": 1.0})
+    answer = pack.answer(["N,X", "A,X", "B,X"], _features((9, 9, 0.5), (0, 0, 0.5), (1, 0, 0.5)), _parent)
+    assert answer.score[1:] == pytest.approx([scores(_forest(), _features((0, 0, 0.5)))[0], _sigmoid(1)])
+    assert np.isnan(answer.score[0])
+    assert list(answer.fallback) == ["no model: no score", None, None]
+
+
+def test_a_probability_answers_only_for_a_model_that_gives_them(line: Line) -> None:
+    svm = OneClassSVM().fit(np.eye(3))
+    pack = _open(line, {"A,X": svm, "B,X": 1.0})
+    answer = pack.answer(["A,X", "B,X"], _features((np.nan, np.inf, 0.6), (np.nan, np.inf, 0.6)), _parent)
+    assert list(answer.fallback) == ["model failed: ValueError"] * 2
+    assert np.isnan(answer.score[0])
+    assert answer.score[1] == 0.6
+
+
+@pytest.mark.parametrize(("model", "fallback"), [(1.0, "no model: baseline"), (_forest(), "no model: no score")])
+def test_a_pack_of_before_it_was_written_down_is_looked_at(line: Line, model: Any, fallback: str) -> None:
+    built = line.pack({"A,X": model})
+    manifest = read_manifest(*built[:2])
+    described = {name: value for name, value in about(manifest).items() if name != "probabilities"}
+    digest = write_manifest(built.folder, manifest, described)
+    answer = Pack(built.folder, digest).answer(["N,X"], _features((0, 0, 0.5)), _parent)
+    assert list(answer.fallback) == [fallback]
 
 
 def test_unknown_groups_are_named_where_the_fallback_is_an_error(line: Line) -> None:

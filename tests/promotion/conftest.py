@@ -28,6 +28,7 @@ from muster.context import Context, PartitionContext
 from muster.mlflow.candidates import MODELS_TAG
 from muster.mlflow.runs import close_run, open_runs
 from muster.models.build import BuiltPack, build_pack
+from muster.models.reader import gives_probabilities
 from muster.models.shards import ShardWriter, encode
 from muster.models.vouched import models_digest
 from muster.promotion.approval import Approval
@@ -168,11 +169,11 @@ class Line:
             mine = [group for group in sorted(slopes) if groups.bucket(group, buckets) == bucket]
             with ShardWriter(Path(self.store.packs()) / run, str(bucket)) as shard:
                 stored = [
-                    (group, algorithm, shard.add(encode(self._model(slope))))
+                    (group, algorithm, shard.add(encode(model)), gives_probabilities(model))
                     for group in mine
-                    for algorithm, slope in self._algorithms(slopes[group]).items()
+                    for algorithm, model in self._algorithms(slopes[group]).items()
                 ]
-            for group, algorithm, place in stored:
+            for group, algorithm, place, probabilities in stored:
                 row = {"partition": partition, "run": run, "group": group, "bucket": bucket, **place._asdict()}
                 row |= {
                     "parent": "*" in group,
@@ -184,6 +185,7 @@ class Line:
                     "positives": 25,
                     "prior": 0.25,
                     "features_version": 3,
+                    "probabilities": probabilities,
                     "mlflow_run_id": run_ids[algorithm],
                 }
                 rows.append(row | {"train_from": windows.train.start, "train_to": windows.train.stop})
@@ -194,9 +196,9 @@ class Line:
             close_run(run_id, {"made": True}, {"groups": len(slopes)}, {MODELS_TAG: digest})
         return run
 
-    @staticmethod
-    def _algorithms(slope: Any) -> dict[str, Any]:
-        return slope if isinstance(slope, dict) else {"logistic": slope}
+    def _algorithms(self, slope: Any) -> dict[str, Any]:
+        given = slope if isinstance(slope, dict) else {"logistic": slope}
+        return {algorithm: self._model(of) for algorithm, of in given.items()}
 
     def _model(self, slope: Any) -> Any:
         return self.model(slope) if isinstance(slope, int | float) else slope

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.promotion.conftest import Line, grouped, line, served, stack_home
+from tests.promotion.conftest import Line, grouped, line, registry, served, stack_home
 
-__all__ = ["Line", "grouped", "line", "served", "stack_home"]
+__all__ = ["Line", "grouped", "line", "registry", "served", "stack_home"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import pyarrow as pa
 from muster.champions.access import Access
 from muster.champions.as_of import AsOf
 from muster.champions.errors import FileGone
-from muster.champions.journal import Journal, evidence_of
+from muster.champions.journal import Journal, Row, evidence_of
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
@@ -22,6 +22,8 @@ from muster.context import Context
 from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
 from muster.models.manifest import MANIFEST, describe, write_manifest
+from muster.models.reader import gives_probabilities
+from muster.training.algorithms import estimator_factories
 from muster.workload.spec import Workload
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,17 @@ class Fetched(NamedTuple):
     """Empty where they cannot be had: whoever checks them refuses them."""
     fits: bool
     """Whether it takes the features that the workload has now. Else it counts as no model, and is champion still."""
+
+
+class Scale(NamedTuple):
+    """What the scores of all groups' champions have in common, so that others may answer for a group without one."""
+
+    probabilities: bool
+    """Whether all are probabilities. Else nothing answers for a group without a model, or parent."""
+    prior: float = 0.0
+    """The share of positives in the training rows."""
+    baseline: str = "prior"
+    """What answers where they are probabilities."""
 
 
 @contextmanager
@@ -71,12 +84,12 @@ def write_pack_of(
     workload: Workload,
     models: Sequence[Fetched],
     journal: Journal,
-    prior: float,
-    baseline: str,
+    scale: Scale,
     folder: Path,
 ) -> str:
     """Write fetched models as a pack of one shard into `folder`; return its digest.
 
+    `scale` is that of all champions, whichever of them are among `models`.
     What they may name is what the journal says of them: an earlier workload may have declared other steps.
     """
     groups = [str(model.champion.unit.group) for model in models]
@@ -92,8 +105,21 @@ def write_pack_of(
             offset += shard.write(stored)
     table = pa.Table.from_pylist(rows, MANIFEST)
     newest = max((model.champion.partition for model in models), default="")
-    description = describe(workload, table, workload.schedule.start, newest, sorted(carried), baseline)
-    return write_manifest(folder, table, description | {"prior": prior})
+    description = describe(workload, table, workload.schedule.start, newest, sorted(carried), scale.baseline)
+    return write_manifest(folder, table, description | {"prior": scale.prior, "probabilities": scale.probabilities})
+
+
+def all_give_probabilities(context: Context, moves: Iterable[Row]) -> bool:
+    """Tell whether the scores of the models that the alias was moved to are all probabilities.
+
+    The journal says it. Of a move that does not, an older Muster's, the model's algorithm does, as it is declared now.
+    """
+    models = {tuple(evidence_of(row).get(name) for name in ("probabilities", "algorithm")) for row in moves}
+    if any(gives is False for gives, _ in models):
+        return False
+    unknown = {algorithm for gives, algorithm in models if gives is None}
+    factories = estimator_factories(context) if unknown else ()
+    return all(gives_probabilities(factory.create(0)) for factory in factories if factory.name in unknown)
 
 
 def prior(journal: Journal, partition: str) -> float:

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from muster.champions.access import Access
 from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
-from muster.champions.fetched import Fetched, fetch_champions, prior, write_pack_of
-from muster.champions.journal import Journal, Moves, evidence_of
+from muster.champions.fetched import Fetched, Scale, all_give_probabilities, fetch_champions, prior, write_pack_of
+from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import left_without, newest_ancestor
 from muster.champions.units import is_pack, units
 from muster.champions.unrecorded import check_all_recorded, check_begun
@@ -135,9 +135,7 @@ class GroupChampions:
     """Whoever opens champions reads their moves, at this version of the journal: it grows with every partition."""
     as_of: AsOf
     access: Access
-    prior: float
-    baseline: str
-    """What answers without a model, or parent."""
+    scale: Scale
     version: None = None
 
     @property
@@ -164,7 +162,7 @@ class GroupChampions:
         with fetch_champions(self.context, answering.values(), journal, self.as_of, self.access) as (fetched, folder):
             models = [model for model in fetched if model.fits]
             unfit = [model for model in fetched if not model.fits]
-            digest = write_pack_of(self.context.workload, models, journal, self.prior, self.baseline, folder)
+            digest = write_pack_of(self.context.workload, models, journal, self.scale, folder)
             yield OpenPack(folder, digest, None, _versions(models), _versions(unfit))
 
 
@@ -212,21 +210,23 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in groups):
         return None
     access = Access.of_driver(settings(), len(groups))
-    fitting = frozenset(group for group in groups if _takes_todays(context, journal.of_group(group), as_of))
-    held = (context, groups, fitting, journal.version, as_of, access)
-    if not including:  # of the opponents only the models are asked
-        return GroupChampions(*held, 0.0, "prior")
-    return GroupChampions(*held, prior(journal, key), answering_baseline(context.workload, context.store))
+    moves = {group: _fitting_move(context, journal.of_group(group), as_of) for group in groups}
+    fitting = {group: move for group, move in moves.items() if move is not None}
+    scale = Scale(probabilities=True)  # of the opponents only the models are asked
+    if including:
+        probabilities = all_give_probabilities(context, fitting.values())
+        scale = Scale(probabilities, prior(journal, key), answering_baseline(context.workload, context.store))
+    return GroupChampions(context, groups, frozenset(fitting), journal.version, as_of, access, scale)
 
 
-def _takes_todays(context: Context, moves: Moves, as_of: AsOf) -> bool:
-    """Tell whether a group's champion of the time takes the features that the workload has now, by its moves.
+def _fitting_move(context: Context, moves: Moves, as_of: AsOf) -> Row | None:
+    """Return the move that made a group's champion of the time, if that takes the features that the workload has now.
 
     What a move does not say, as in a journal of before they did, is no reason against it.
     """
     row = newest_ancestor(moves, moves[-1]["to_version"], as_of.old_enough)
     taken = takes(context.workload.features.columns)
-    return row is not None and evidence_of(row).get("takes", taken) == taken
+    return row if row is not None and evidence_of(row).get("takes", taken) == taken else None
 
 
 def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:

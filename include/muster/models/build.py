@@ -143,7 +143,11 @@ def incumbents(store: Store, folder: Path, sha256: str) -> pa.Table:
     manifest = read_manifest(folder, sha256)
     below = folder.relative_to(store.root).as_posix()
     paths = pa.array([f"{below}/{name}" for name in manifest["shard"].to_pylist()], STRING)
-    return manifest.set_column(manifest.schema.get_field_index("shard"), "shard", paths)
+    manifest = manifest.set_column(manifest.schema.get_field_index("shard"), "shard", paths)
+    for field in MANIFEST:
+        if field.name not in manifest.schema.names:  # a pack of an older Muster
+            manifest = manifest.append_column(field, pa.nulls(manifest.num_rows, field.type))
+    return manifest
 
 
 def _winners(models: pa.Table, winners: pa.Table) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ MANIFEST = pa.schema(
         ("train_from", DATE),
         ("train_to", DATE),  # not included
         ("features_version", LONG),
+        ("probabilities", pa.bool_()),  # whether the model's scores are; null of one trained before it was written down
     ]
 )
 
@@ -77,8 +78,15 @@ def describe(
         "fallback": "parent" if isinstance(fallback, Parent) else fallback,
         "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
         "prior": _prior(rows),
+        "probabilities": all_probabilities(rows["probabilities"].to_pylist()),
         "loads": sorted({*allowed_imports(workload), *carried}),
     }
+
+
+def all_probabilities(models: Iterable[bool | None]) -> bool | None:
+    """Tell whether the scores of all models are probabilities; None where that is not known of some."""
+    known = set(models)
+    return False if False in known else None if None in known else True
 
 
 def _prior(rows: pa.Table) -> float:

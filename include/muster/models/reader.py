@@ -6,10 +6,9 @@ import hashlib
 import io
 import json
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,9 +26,6 @@ ABOUT = b"muster"
 FORMAT = 2
 LIVE_BYTES = 4096
 """What a loaded model takes beyond its pickle, about (measured: 3 kB for a logistic regression, 22 kB for a forest)."""
-
-OTHERS = 9
-"""Models of other groups that answer for one without a model where scores are no probabilities."""
 
 LOADED_TOGETHER = 32
 """Models loaded before the first of them predicts: a third quicker than by turns, which empty the CPU's caches."""
@@ -195,8 +191,8 @@ class Pack:
 
         `features` is (n, features) float64 in the pack's order of columns; `parent_of` gives the name of a group's
         parent, asked only where the fallback is one. Where neither a model nor the baseline's feature has a value, the
-        score is the prior: the share of positives in the pack's training rows. Where models give no probabilities,
-        neither is on their scale: the median of what `OTHERS` of them say of the row is.
+        score is the prior: the share of positives in the pack's training rows. Both are probabilities: they answer for
+        a model that gives such, and for a group without one where all do; elsewhere a row has no score.
 
         Raises:
             UnknownGroups: when groups have no model and the fallback is `error`.
@@ -208,8 +204,6 @@ class Pack:
             raise UnknownGroups(missing)
         for start in range(0, len(slices), LOADED_TOGETHER):
             self._answer_some(slices[start : start + LOADED_TOGETHER], features, parent_of, answers)
-        if np.isnan(answers.score).any():
-            self._fill(answers, features)
         return answers
 
     def _answer_some(
@@ -225,6 +219,9 @@ class Pack:
             answers.fallback[rows] = reason
             if source is not None:
                 self._score(source, model, rows, features, answers)
+            elif self.gives_probabilities:
+                from_feature = self._baseline(rows, features, answers)
+                answers.fallback[rows] = np.where(from_feature, "no model: baseline", "no model: prior")
 
     def _score(self, group: str, model: Any, rows: np.ndarray, features: np.ndarray, answers: Answers) -> None:
         predicted, problem = self._predict(group, model, features[rows])
@@ -232,6 +229,8 @@ class Pack:
         if problem:
             failed = rows[np.isnan(predicted)]
             answers.fallback[failed], answers.origin_run[failed] = problem, None
+            if gives_probabilities(model):
+                self._baseline(failed, features, answers)
 
     def _source(self, group: str, parent_of: Callable[[str], str]) -> tuple[str | None, str | None]:
         """Return the group whose model answers for `group`, and why it is not its own."""
@@ -239,7 +238,7 @@ class Pack:
             return group, None
         if self.about["fallback"] == "parent" and (parent := parent_of(group)) in self._entries:
             return parent, "no model: parent"
-        return None, "no model: baseline"
+        return None, "no model: no score"
 
     def _predict(self, group: str, model: Any, features: np.ndarray) -> tuple[np.ndarray, str | None]:
         """Return finite scores, NaN where the model has none, and what its problem was.
@@ -260,34 +259,22 @@ class Pack:
         predicted[~np.isfinite(predicted)] = np.nan
         return predicted, f"model failed: {problem}" if np.isnan(predicted).any() else None
 
-    def _fill(self, answers: Answers, features: np.ndarray) -> None:
-        unanswered = np.flatnonzero(np.isnan(answers.score))
-        no_model = np.array([str(reason).startswith("no model") for reason in answers.fallback[unanswered]])
-        if self._gives_probabilities():
-            answers.score[unanswered], from_feature = self._baseline(features[unanswered])
-            answers.fallback[unanswered[no_model & ~from_feature]] = "no model: prior"
-        else:
-            answers.score[unanswered] = self._median_of_others(features[unanswered])
-            answers.fallback[unanswered[no_model]] = "no model: others"
-
-    def _gives_probabilities(self) -> bool:
-        """Tell whether the models do, by the first of each algorithm."""
+    @cached_property
+    def gives_probabilities(self) -> bool:
+        """Whether all models do, as the manifest says; in one of before it was known, the first of each algorithm."""
+        said: bool | None = self.about.get("probabilities")
+        if said is not None:
+            return said
         first = dict(zip(reversed(self.manifest["algorithm"].to_pylist()), reversed(self._entries), strict=True))
         return all(gives_probabilities(self.model(group)) for group in first.values())
 
-    def _baseline(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a probability a row, and where it is the baseline's feature: elsewhere it is the prior."""
+    def _baseline(self, rows: np.ndarray, features: np.ndarray, answers: Answers) -> np.ndarray:
+        """Give rows a probability as score; return which got the baseline feature's: the others got the prior."""
         name = self.about["baseline"]
-        values = np.full(len(features), np.nan) if name == "prior" else features[:, self.about["features"].index(name)]
-        from_feature = (values >= 0) & (values <= 1)  # False for NaN
-        return np.where(from_feature, values, self.about["prior"]), from_feature
-
-    def _median_of_others(self, features: np.ndarray) -> np.ndarray:
-        """Return the median of the first models' scores, NaN where none has any: their order is that of a hash."""
-        predicted = [self._predict(group, self.model(group), features)[0] for group in islice(self._entries, OTHERS)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # no model has a score
-            return np.asarray(np.nanmedian(predicted, axis=0))
+        values = np.full(len(rows), np.nan) if name == "prior" else features[rows, self.about["features"].index(name)]
+        from_feature: np.ndarray = (values >= 0) & (values <= 1)  # False for NaN
+        answers.score[rows] = np.where(from_feature, values, self.about["prior"])
+        return from_feature
 
 
 def _rows_by_group(groups: Sequence[str] | pa.Array) -> Iterator[tuple[str, np.ndarray]]:

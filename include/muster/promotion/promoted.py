@@ -112,7 +112,7 @@ def evidence(
     model = stored_model(artifact)
     [decision] = one.winners
     return {
-        **{name: model[name] for name in ("rows", "positives", "parent", "algorithm", *PLACE)},
+        **{name: model[name] for name in ("rows", "positives", "parent", "algorithm", "probabilities", *PLACE)},
         **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
         "takes": takes(context.workload.features.columns),
         **shared,

@@ -45,7 +45,10 @@ from muster.promotion.rollback_plan import (
 from muster.settings import rollback_command
 from muster.workload.spec import Parent
 
-CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
+CARRIED = (
+    *("rows", "positives", "parent", "algorithm", "probabilities", "mlflow_run_id", "score", "loads", "takes"),
+    *PLACE,
+)
 """What the journal says of a model, repeated by the move back to it."""
 
 UNSOUND = (ForeignVersion, ModelLost, NameTaken, NotVouched, VersionGone)

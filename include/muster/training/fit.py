@@ -16,6 +16,7 @@ from muster.context import PartitionContext
 from muster.errors import bounded, let_through, reason_of
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
+from muster.models.reader import gives_probabilities
 from muster.models.shards import encode
 from muster.training.algorithms import estimator_factories
 from muster.training.estimator import EstimatorFactory
@@ -138,7 +139,7 @@ def _fit(
             return Fit(factory.name, "skipped", skipped, None, perf_counter() - started, None, b"")
         estimator, params, note = new_estimator(plan, factory, group, rows)
         fit_estimator(factory, estimator, rows)
-        model = encode(estimator)
+        model, probabilities = encode(estimator), gives_probabilities(estimator)
         load(
             zstandard.ZstdDecompressor().decompress(model), plan.allowed_imports
         )  # what readers would refuse fails here
@@ -146,7 +147,8 @@ def _fit(
         let_through(error)
         seconds = perf_counter() - started
         return Fit(factory.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
-    return Fit(factory.name, "trained", note, None, perf_counter() - started, params, model, len(rows.labels))
+    seconds = perf_counter() - started
+    return Fit(factory.name, "trained", note, None, seconds, params, model, len(rows.labels), probabilities)
 
 
 def new_estimator(

@@ -25,6 +25,8 @@ class Fit(NamedTuple):
     """As stored in a shard; empty unless trained."""
     learnt: int = 0
     """Rows that the model learnt from: of an outlier detector those without a label too."""
+    probabilities: bool | None = None
+    """Whether the model's scores are probabilities; None without a model."""
 
 
 class Outcome(NamedTuple):
