@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from muster.models import build
 from muster.models.build import BadSource, ModelsMissing, build_pack, incumbents
 from muster.models.loading import read_bytes
 from muster.models.manifest import MANIFEST
-from muster.models.reader import Pack, about, read_manifest
+from muster.models.reader import MANIFEST_FILE, Pack, about, read_manifest
 
 Line = Any
 SLOPES = {"UA,EWR": 1.0, "AA,JFK": 2.0, "../../x,JFK": 3.0, '"a ""b"", c",é': 4.0}
@@ -78,6 +79,20 @@ def test_keeps_the_incumbents_that_did_not_lose_byte_for_byte(line: Line) -> Non
     assert old["AA,JFK"]["origin_run"] == new["AA,JFK"]["origin_run"] != new["UA,EWR"]["origin_run"]
     assert Pack(second.folder, second.sha256).model("UA,EWR").coef_[0, 0] == 9.0
     assert Pack(second.folder, second.sha256).model("AA,JFK").coef_[0, 0] == 2.0
+
+
+def test_incumbents_of_before_their_scores_were_described_are_kept_and_looked_at(line: Line) -> None:
+    first = line.pack(SLOPES)
+    manifest = read_manifest(first.folder, first.sha256)
+    older = manifest.drop_columns("probabilities").replace_schema_metadata(manifest.schema.metadata)
+    pq.write_table(older, first.folder / MANIFEST_FILE)
+    digest = hashlib.sha256((first.folder / MANIFEST_FILE).read_bytes()).hexdigest()
+    line.train(line.second, {"UA,EWR": 9.0}, logged=False)
+    champion = incumbents(line.store, first.folder, digest)
+    models = _models(line, line.second)
+    second = build_pack(line.workload, line.store, date(2024, 2, 12), models, _winners("UA,EWR"), champion)
+    pack = Pack(second.folder, second.sha256)
+    assert (pack.about["probabilities"], pack.gives_probabilities) == (None, True)
 
 
 def test_the_same_inputs_give_the_same_bytes(line: Line) -> None:
