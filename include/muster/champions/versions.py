@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,7 @@ from muster.champions.errors import (
     VersionGone,
 )
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import champion_of, last_row_of, same
+from muster.champions.lineage import champion_of, last_row_of, same_bytes
 from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
@@ -118,24 +118,25 @@ def numbered(unit: Unit, number: str, moves: Moves, store: Store) -> RegisteredV
         VersionGone: when it is deleted, and its files are, or nothing in MLflow vouches for them.
     """
     registered = where_there(lambda: connect().get_model_version(unit.name, number))
-    if registered is not None:
-        return vouched(described(unit, registered), moves, store)
     row = last_row_of(moves, number)
+    if registered is not None:
+        return vouched(described(unit, registered), row, store)
     if row is None:
         raise VersionGone(unit.name, number, FILES_GONE)
     return _deleted(unit, row, store)
 
 
 def of_move(unit: Unit, row: Row, moves: Moves, store: Store) -> RegisteredVersion:
-    """Return the version that a move made champion: its number may be another's now, then it is deleted. One call.
+    """Return the champion that a move made: its version's number may be another's now, then it is deleted. One call.
 
     Raises:
         ForeignVersion, NotVouched, VersionGone: as `numbered` does.
     """
     number = row["to_version"]
-    if same(last_row_of(moves, number), row):
-        return numbered(unit, number, moves, store)
-    return _deleted(unit, row, store)
+    if not same_bytes(last_row_of(moves, number), row):
+        return _deleted(unit, row, store)
+    version = numbered(unit, number, moves, store)
+    return version if version.deleted else as_journalled(version, row)
 
 
 @muster_errors()
@@ -213,23 +214,22 @@ def current(unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | N
         moves = journal.moves_to(unit, version.version, version.digest)
         if not moves:
             raise JournalGone.shown(unit.workload, unit.name, version.version)
-        return vouched(version, moves, store)
+        return vouched(version, last_row_of(moves, version.version), store)
     if (champion := champion_of(journal.of(unit))) is not None:
         raise AliasGone(unit.workload, unit.name, unit.group, champion)
     return None
 
 
-def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> RegisteredVersion:
-    """Compare what a version's tags say of it with its unit's moves; return it.
+def vouched(version: RegisteredVersion, row: Row | None, store: Store) -> RegisteredVersion:
+    """Compare what a version's tags say of it with the latest move to it; return the champion that the move made.
 
     Raises:
-        NotVouched: when they differ, or the moves know of none to it.
+        NotVouched: when they differ, or there is no such move.
     """
 
     def refused(why: str) -> NotVouched:
         return NotVouched(version.unit.workload, version.unit.name, version.version, why)
 
-    row = last_row_of(moves, version.version)
     if row is None:
         raise refused("the journal knows of no move of the alias to it")
     if row["manifest_sha256"] != version.digest:
@@ -237,4 +237,13 @@ def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> Registere
         raise refused(f"its tag '{tag}' is {version.digest[:12]}..., the journal says {written[:12]}...")
     if version.unit.group is None and not version.folder(store).resolve().is_relative_to(Path(store.packs()).resolve()):
         raise refused(f"its tag '{FOLDER}' leads out of the store's packs")
-    return version
+    return as_journalled(version, row)
+
+
+def as_journalled(version: RegisteredVersion, row: Row) -> RegisteredVersion:
+    """Return a version as the champion that a move made it: of that move's run and partition, whatever its tags say.
+
+    A version is tagged once, and a later partition may come to the very bytes; and anybody may edit tags.
+    """
+    taken = evidence_of(row).get("takes", version.takes)
+    return replace(version, partition=row["partition"], run=row["run"], takes=taken)
