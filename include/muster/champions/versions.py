@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from muster.champions.alias import WORKLOAD, at_alias
 from muster.champions.errors import (
@@ -28,6 +28,7 @@ from muster.mlflow.client import connect
 from muster.mlflow.runs import find_experiment
 from muster.models.build import pack_folder
 from muster.storage.store import Store
+from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -55,8 +56,14 @@ class RegisteredVersion:
     run: str = ""
     takes: str = ""
     """Of one group's model: a digest of the features that it takes. A pack's manifest says so itself."""
+    keys: tuple[str, ...] = ()
+    """Of one group's model: the keys that its group is a value of, in order; none where nobody wrote them down."""
     deleted: bool = False
     """Whether somebody deleted it from the registry: the journal and the stored files say what it was."""
+
+    def fits(self, workload: Workload) -> bool:
+        """Tell whether a group's model takes the keys and features that the workload has now."""
+        return fits_today(workload, {"takes": self.takes} | ({"keys": list(self.keys)} if self.keys else {}))
 
     def folder(self, store: Store) -> Path:
         """Return the pack's folder."""
@@ -71,6 +78,19 @@ def digest_tag(unit: Unit) -> str:
 def takes(features: Iterable[str]) -> str:
     """Return a digest of the features that a model takes, in their order."""
     return hashlib.sha256(json.dumps(list(features)).encode()).hexdigest()[:16]
+
+
+def taken_by(workload: Workload) -> dict[str, Any]:
+    """Return what the journal writes down of a group's model: which keys and features it takes."""
+    return {"takes": takes(workload.features.columns), "keys": list(workload.keys)}
+
+
+def fits_today(workload: Workload, evidence: Mapping[str, Any]) -> bool:
+    """Tell whether a group's model takes the keys and features that the workload has now, by the journal's evidence.
+
+    What that does not say, as a journal of an older Muster, is no reason against it.
+    """
+    return all(evidence.get(name, now) == now for name, now in taken_by(workload).items())
 
 
 def check_owner(unit: Unit, tags: Mapping[str, str]) -> None:
@@ -175,7 +195,8 @@ def _deleted_model(unit: Unit, row: Row) -> RegisteredVersion:
     if (taken := evidence.get("takes")) is None:  # a move of before they said so
         signature = get_model_info(place).signature
         taken = takes(signature.inputs.input_names()) if signature else ""
-    return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], taken, deleted=True)
+    version = RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], deleted=True)
+    return replace(as_journalled(version, row), takes=taken)
 
 
 def place_below(uploads: str, unit: Unit, digest: str) -> str:
@@ -245,5 +266,6 @@ def as_journalled(version: RegisteredVersion, row: Row) -> RegisteredVersion:
 
     A version is tagged once, and a later partition may come to the very bytes; and anybody may edit tags.
     """
-    taken = evidence_of(row).get("takes", version.takes)
-    return replace(version, partition=row["partition"], run=row["run"], takes=taken)
+    evidence = evidence_of(row)
+    taken, keys = evidence.get("takes", version.takes), tuple(evidence.get("keys", ()))
+    return replace(version, partition=row["partition"], run=row["run"], takes=taken, keys=keys)
