@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -365,6 +366,14 @@ def test_a_table_of_other_columns_is_not_mixed_with_these(built: Line) -> None:
     built.declare(features={"columns": ["hour", "weekday"]})
     with pytest.raises(OtherFeatures, match=r"has other columns than are declared now; move '.*features' away"):
         built.slices()
+
+
+def test_once_it_was_moved_away_the_slices_of_the_windows_are_built_into_another(built: Line) -> None:
+    built.declare(features={"columns": ["hour", "weekday"], "lookback": 3})
+    shutil.move(built.store.table("features"), f"{built.store.table('features')}_before")
+    assert built.out_of_date() == dict.fromkeys(WEEKS, "not built")
+    assert built.build() == built.built() == list(WEEKS)
+    assert built.out_of_date() == {}
 
 
 COLUMNS: Mapping[str, tuple[dict[str, str], Callable[..., Any], str]] = {
