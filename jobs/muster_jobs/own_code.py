@@ -14,8 +14,10 @@ from muster.context import Context
 from muster.models.allowed import allowed_names
 from muster.workload.code import workload_modules
 from muster.workload.functions import PREFIX
-from muster.workload.imported_from import import_from
+from muster.workload.imported_from import emptied_with_modules, import_from
 from muster.workload.own_modules import OwnModule
+
+emptied_with_modules(allowed_names)  # not where it is defined: that file travels with models, without Muster
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,5 @@ class WithOwnCode:
 
 def in_worker(modules: Mapping[str, OwnModule], pickled: bytes) -> Callable[..., Any]:
     """Return the function that was pickled, made of just these modules."""
-    if import_from(modules):
-        allowed_names.cache_clear()  # it keeps classes of before
+    import_from(modules)
     return pickle.loads(pickled)  # type: ignore[no-any-return]  # noqa: S301 - of the job itself

@@ -28,6 +28,7 @@ from muster.models.manifest import allowed_imports_of, fits
 from muster.models.reader import CorruptManifest, Pack, about, read_manifest
 from muster.settings import settings
 from muster.storage.store import Store
+from muster.workload.imported_from import emptied_with_modules
 from muster.workload.spec import Parent
 
 
@@ -66,6 +67,7 @@ class OpenPack:
         )
 
 
+@emptied_with_modules
 @lru_cache(maxsize=2)
 def _reader(folder: Path, digest: str, cache_bytes: int) -> Pack:
     return Pack(folder, digest, cache_bytes)
