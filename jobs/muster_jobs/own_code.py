@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,15 @@ class WithOwnCode:
 
     function: Callable[..., Any]
     context: Context
+    loads: Collection[str] = ()
+    """What models that it opens may name beside those that the workload declares now."""
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         workload = self.context.workload
-        modules = workload_modules(workload, self.context.folder)
+        modules = workload_modules(workload, self.context.folder, self.loads)
         own_file = sys.modules.get(PREFIX + workload.name)
         if own_file is not None:
             cloudpickle.register_pickle_by_value(own_file)

@@ -79,10 +79,7 @@ def write_pack_of(
 
     What they may name is what the journal says of them: an earlier workload may have declared other steps.
     """
-    groups = [str(model.champion.unit.group) for model in models]
-    carried = {
-        name for group in groups for move in journal.of_group(group) for name in evidence_of(move).get("loads", ())
-    }
+    carried = loads_of(journal, [str(model.champion.unit.group) for model in models])
     offset, rows = 0, []
     with (folder / SHARD.format(0)).open("wb") as shard:
         for champion, stored, _ in sorted(models, key=lambda model: str(model.champion.unit.group)):
@@ -92,8 +89,14 @@ def write_pack_of(
             offset += shard.write(stored)
     table = pa.Table.from_pylist(rows, MANIFEST)
     newest = max((model.champion.partition for model in models), default="")
-    description = describe(workload, table, workload.schedule.start, newest, sorted(carried), baseline)
+    description = describe(workload, table, workload.schedule.start, newest, carried, baseline)
     return write_manifest(folder, table, description | {"prior": prior})
+
+
+def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:
+    """Return what any model may name that was champion of these groups, as their moves say."""
+    moves = (move for group in groups for move in journal.of_group(group))
+    return sorted({name for move in moves for name in evidence_of(move).get("loads", ())})
 
 
 def prior(journal: Journal, partition: str) -> float:
