@@ -11,7 +11,7 @@ from typing import Any
 
 from muster.champions.as_of import AsOf
 from muster.champions.journal import Journal, Moves, Row
-from muster.champions.lineage import champion_of, last_row_of, newest_ancestor, same
+from muster.champions.lineage import champion_of, last_row_of, newest_ancestor, same_bytes
 from muster.champions.units import is_pack
 from muster.context import Context
 from muster.features.made_from import corrected, slice_days
@@ -102,9 +102,9 @@ class Predictions:
 def _other_champion(one: Scored, moves: Moves) -> bool:
     version, today = one.report.get("model_version"), _champion(moves, one.partition)
     if version is not None:  # a pack's; without a champion of that time nothing is scored
-        return today is not None and not same(last_row_of(moves, version), today)
+        return today is not None and not same_bytes(last_row_of(moves, version), today)
     then = _champion([move for move in moves if move["at"] <= one.champions_at], one.partition)
-    return then is not today and not same(then, today)
+    return then is not today and not same_bytes(then, today)
 
 
 def _champion(moves: Moves, partition: str) -> Row | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from muster.evaluation.bucket import Incumbents
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION, NO_CODE_OF_CHAMPION
 from muster.models.manifest import MANIFEST
 from muster.models.reader import scores
+from muster.models.shards import encode
 from muster.storage.tables import DECISIONS, MODELS
 from muster.workload.spec import Workload
 from tests.evaluation.conftest import WORKLOAD
@@ -43,6 +45,7 @@ def test_without_a_champion_the_baseline_is_the_opponent(bucket: Any) -> None:
     assert decision["baseline_score"] == pytest.approx(auc(bucket, "a", "known"), abs=1e-12)
     assert (decision["champion_version"], decision["champion_run"], decision["champion_score"]) == (None, None, None)
     assert (decision["rows"], decision["positives"], decision["resamples"]) == (120, 50, 200)
+    assert decision["candidate_sha256"] == hashlib.sha256(encode(bucket.candidates["a"])).hexdigest()
 
 
 def test_the_constant_prior_has_an_auc_of_one_half(bucket: Any) -> None:

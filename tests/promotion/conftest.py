@@ -215,10 +215,12 @@ class Line:
         `evidence` is every row's, beside what a decision needs at least.
         """
         own = against if isinstance(against, Mapping) else dict.fromkeys(verdicts, against)
+        stored = self._digests(run)
         rows = [
             {"partition": partition, "run": run, "group": group, "verdict": verdict, "champion_version": own.get(group)}
             | {
                 "algorithm": chosen.get(group, "logistic"),
+                "candidate_sha256": stored.get((group, chosen.get(group, "logistic"))),
                 "candidate_score": 0.75,
                 "metric": "roc_auc",
                 "parent": "*" in group,
@@ -227,6 +229,11 @@ class Line:
             for group, verdict in verdicts.items()
         ]
         self._replace("decisions", pa.Table.from_pylist(rows, DECISIONS), partition)
+
+    def _digests(self, run: str) -> dict[tuple[str, str], str]:
+        models = self.store.open("models")
+        rows = [] if models is None else models.to_pyarrow_table(filters=[("run", "=", run)]).to_pylist()
+        return {(row["group"], row["algorithm"]): row["sha256"] for row in rows}
 
     def features(self, partition: str, rows: list[dict[str, Any]]) -> None:
         """Write a slice of `features`: rows of `group` and features; the day is the partition's first."""

@@ -85,9 +85,14 @@ def test_candidates_are_judged_against_the_champion_of_before_their_partition(re
             assert (opened.version or opened.versions.get(A)) == version
 
 
-def test_a_champion_of_other_features_is_no_opponent_and_is_replaced_by_what_wins(registry: Registry) -> None:
+@pytest.mark.parametrize(
+    "declared", [{"features": {"columns": ["b", "a", "record"], "buckets": 4}}, {"keys": ["origin", "carrier"]}]
+)
+def test_a_champion_of_other_keys_or_features_is_no_opponent_and_is_replaced_by_what_wins(
+    registry: Registry, declared: Any
+) -> None:
     registry.two_weeks()
-    registry.declared |= {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
+    registry.declared |= declared
     champions = opponents(registry.at(registry.third))
     assert champions is not None
     with champions.open([A, B]) as opened:

@@ -263,7 +263,7 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line) -> None
         names = [f"G{number},X" for number in range(groups)]
         champion = served.champion()
         first = promoted(served, partition, dict.fromkeys(names, 1.0), champion and champion.version)["to_version"]
-        promoted(served, partition, dict.fromkeys(names, 2.0), None if partition == served.first else "2")
+        promoted(served, partition, dict.fromkeys(names, 2.0), None if partition == served.first else "3")
         before = budget.count()
         _roll_back(served, first, names[:-1])
         counted.append(budget.count() - before)

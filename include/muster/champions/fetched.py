@@ -17,7 +17,7 @@ from muster.champions.journal import Journal, evidence_of
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
-from muster.champions.versions import RegisteredVersion, takes
+from muster.champions.versions import RegisteredVersion
 from muster.context import Context
 from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
@@ -34,7 +34,7 @@ class Fetched(NamedTuple):
     stored: bytes
     """Empty where they cannot be had: whoever checks them refuses them."""
     fits: bool
-    """Whether it takes the features that the workload has now. Else it counts as no model, and is champion still."""
+    """Whether it takes the keys and features of today. Else it counts as no model, and is champion still."""
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def fetch_champions(
                 access.wait_for(group)
                 champion = as_of.champion(by_group[group], journal, context.store)
                 if champion is not None:
-                    fits = champion.takes == takes(context.workload.features.columns)
+                    fits = champion.fits(context.workload)
                     fetched.append(Fetched(champion, _stored(champion, folder) if fits else b"", fits))
         yield fetched, folder
 

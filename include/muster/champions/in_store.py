@@ -13,7 +13,7 @@ from muster.champions.lineage import newest_ancestor
 from muster.champions.opened import OpenPack
 from muster.champions.units import is_pack
 from muster.champions.unrecorded import check_begun
-from muster.champions.versions import takes
+from muster.champions.versions import fits_today
 from muster.context import PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.build import pack_folder
@@ -60,10 +60,9 @@ def _of_pack(context: PartitionContext, row: Row, group: str) -> Incumbents:
 
 
 def _of_group(context: PartitionContext, row: Row) -> Incumbents | None:
-    """Return the group's own model, where the run that trained it has left it; None where it takes other features."""
+    """Return the group's own model, where its run has left it; None where it takes other keys or features."""
     evidence = evidence_of(row)
-    taken = takes(context.workload.features.columns)
-    if evidence.get("takes", taken) != taken:
+    if not fits_today(context.workload, evidence):
         return None
     stored = {"group": row["group"], "origin_run": row["run"], "sha256": row["manifest_sha256"]}
     stored |= {name: evidence.get(name) for name in PLACE}

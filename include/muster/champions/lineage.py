@@ -2,6 +2,9 @@
 
 A version is known by its digest. A number is not enough: one that was deleted is registered again under another, and
 where the registered model itself was deleted, numbers begin at 1 again, and each may be another version's.
+
+A champion is a version in a partition: a later partition may come to the very bytes of an earlier one, and have its
+version. What that came of, and for which slices it counts, is another matter then.
 """
 
 from __future__ import annotations
@@ -15,9 +18,14 @@ RESTORED = "restored"
 """What the journal's evidence calls the deleted version that a rollback registered again."""
 
 
-def same(one: Row | None, other: Row | None) -> bool:
+def same_bytes(one: Row | None, other: Row | None) -> bool:
     """Tell whether two moves are to the same version, whatever its numbers."""
     return one is not None and other is not None and one["manifest_sha256"] == other["manifest_sha256"]
+
+
+def same(one: Row | None, other: Row | None) -> bool:
+    """Tell whether two moves are to the same champion: the same version, in the same partition."""
+    return same_bytes(one, other) and (one or {})["partition"] == (other or {})["partition"]
 
 
 def last_row_of(moves: Moves, version: str | None) -> Row | None:
@@ -26,8 +34,9 @@ def last_row_of(moves: Moves, version: str | None) -> Row | None:
 
 
 def latest_of(moves: Moves, row: Row) -> Row:
-    """Return the latest move to the version of `row`: by the number that it has now."""
-    return next(move for move in reversed(moves) if same(move, row))
+    """Return the latest move to the champion of `row`, with the number that its version has now."""
+    number = next(move["to_version"] for move in reversed(moves) if same_bytes(move, row))
+    return {**next(move for move in reversed(moves) if same(move, row)), "to_version": number}
 
 
 def champion_of(moves: Moves) -> str | None:

@@ -20,7 +20,7 @@ from muster.champions.journal import Journal, Moves, evidence_of
 from muster.champions.lineage import left_without, newest_ancestor
 from muster.champions.units import is_pack, units
 from muster.champions.unrecorded import check_all_recorded, check_begun
-from muster.champions.versions import RegisteredVersion, takes
+from muster.champions.versions import RegisteredVersion, fits_today
 from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.feature_rows import answering_baseline
@@ -43,7 +43,7 @@ class OpenPack:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Each group's own."""
     unfit: Mapping[str, str] = field(default_factory=dict)
-    """Of groups whose own champion takes other features than the workload has now: no model, but what is replaced."""
+    """Of groups whose own champion takes other keys or features than today: no model, but what is replaced."""
     fits: bool = True
     """Whether the models take the features that the workload has now."""
 
@@ -239,13 +239,9 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
 
 
 def _takes_todays(context: Context, moves: Moves, as_of: AsOf) -> bool:
-    """Tell whether a group's champion of the time takes the features that the workload has now, by its moves.
-
-    What a move does not say, as in a journal of before they did, is no reason against it.
-    """
+    """Tell whether a group's champion of the time takes the keys and features of today, by its moves."""
     row = newest_ancestor(moves, moves[-1]["to_version"], as_of.old_enough)
-    taken = takes(context.workload.features.columns)
-    return row is not None and evidence_of(row).get("takes", taken) == taken
+    return row is not None and fits_today(context.workload, evidence_of(row))
 
 
 def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from muster.champions.alias import WORKLOAD, at_alias
 from muster.champions.errors import (
@@ -21,13 +21,14 @@ from muster.champions.errors import (
     VersionGone,
 )
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import champion_of, last_row_of, same
+from muster.champions.lineage import champion_of, last_row_of, same_bytes
 from muster.champions.units import Unit
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
 from muster.mlflow.runs import find_experiment
 from muster.models.build import pack_folder
 from muster.storage.store import Store
+from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -55,8 +56,14 @@ class RegisteredVersion:
     run: str = ""
     takes: str = ""
     """Of one group's model: a digest of the features that it takes. A pack's manifest says so itself."""
+    keys: tuple[str, ...] = ()
+    """Of one group's model: the keys that its group is a value of, in order; none where nobody wrote them down."""
     deleted: bool = False
     """Whether somebody deleted it from the registry: the journal and the stored files say what it was."""
+
+    def fits(self, workload: Workload) -> bool:
+        """Tell whether a group's model takes the keys and features that the workload has now."""
+        return fits_today(workload, {"takes": self.takes} | ({"keys": list(self.keys)} if self.keys else {}))
 
     def folder(self, store: Store) -> Path:
         """Return the pack's folder."""
@@ -71,6 +78,19 @@ def digest_tag(unit: Unit) -> str:
 def takes(features: Iterable[str]) -> str:
     """Return a digest of the features that a model takes, in their order."""
     return hashlib.sha256(json.dumps(list(features)).encode()).hexdigest()[:16]
+
+
+def taken_by(workload: Workload) -> dict[str, Any]:
+    """Return what the journal writes down of a group's model: which keys and features it takes."""
+    return {"takes": takes(workload.features.columns), "keys": list(workload.keys)}
+
+
+def fits_today(workload: Workload, evidence: Mapping[str, Any]) -> bool:
+    """Tell whether a group's model takes the keys and features that the workload has now, by the journal's evidence.
+
+    What that does not say, as a journal of an older Muster, is no reason against it.
+    """
+    return all(evidence.get(name, now) == now for name, now in taken_by(workload).items())
 
 
 def check_owner(unit: Unit, tags: Mapping[str, str]) -> None:
@@ -118,24 +138,25 @@ def numbered(unit: Unit, number: str, moves: Moves, store: Store) -> RegisteredV
         VersionGone: when it is deleted, and its files are, or nothing in MLflow vouches for them.
     """
     registered = where_there(lambda: connect().get_model_version(unit.name, number))
-    if registered is not None:
-        return vouched(described(unit, registered), moves, store)
     row = last_row_of(moves, number)
+    if registered is not None:
+        return vouched(described(unit, registered), row, store)
     if row is None:
         raise VersionGone(unit.name, number, FILES_GONE)
     return _deleted(unit, row, store)
 
 
 def of_move(unit: Unit, row: Row, moves: Moves, store: Store) -> RegisteredVersion:
-    """Return the version that a move made champion: its number may be another's now, then it is deleted. One call.
+    """Return the champion that a move made: its version's number may be another's now, then it is deleted. One call.
 
     Raises:
         ForeignVersion, NotVouched, VersionGone: as `numbered` does.
     """
     number = row["to_version"]
-    if same(last_row_of(moves, number), row):
-        return numbered(unit, number, moves, store)
-    return _deleted(unit, row, store)
+    if not same_bytes(last_row_of(moves, number), row):
+        return _deleted(unit, row, store)
+    version = numbered(unit, number, moves, store)
+    return version if version.deleted else as_journalled(version, row)
 
 
 @muster_errors()
@@ -174,7 +195,8 @@ def _deleted_model(unit: Unit, row: Row) -> RegisteredVersion:
     if (taken := evidence.get("takes")) is None:  # a move of before they said so
         signature = get_model_info(place).signature
         taken = takes(signature.inputs.input_names()) if signature else ""
-    return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], taken, deleted=True)
+    version = RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], deleted=True)
+    return replace(as_journalled(version, row), takes=taken)
 
 
 def place_below(uploads: str, unit: Unit, digest: str) -> str:
@@ -213,23 +235,22 @@ def current(unit: Unit, journal: Journal, store: Store) -> RegisteredVersion | N
         moves = journal.moves_to(unit, version.version, version.digest)
         if not moves:
             raise JournalGone.shown(unit.workload, unit.name, version.version)
-        return vouched(version, moves, store)
+        return vouched(version, last_row_of(moves, version.version), store)
     if (champion := champion_of(journal.of(unit))) is not None:
         raise AliasGone(unit.workload, unit.name, unit.group, champion)
     return None
 
 
-def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> RegisteredVersion:
-    """Compare what a version's tags say of it with its unit's moves; return it.
+def vouched(version: RegisteredVersion, row: Row | None, store: Store) -> RegisteredVersion:
+    """Compare what a version's tags say of it with the latest move to it; return the champion that the move made.
 
     Raises:
-        NotVouched: when they differ, or the moves know of none to it.
+        NotVouched: when they differ, or there is no such move.
     """
 
     def refused(why: str) -> NotVouched:
         return NotVouched(version.unit.workload, version.unit.name, version.version, why)
 
-    row = last_row_of(moves, version.version)
     if row is None:
         raise refused("the journal knows of no move of the alias to it")
     if row["manifest_sha256"] != version.digest:
@@ -237,4 +258,14 @@ def vouched(version: RegisteredVersion, moves: Moves, store: Store) -> Registere
         raise refused(f"its tag '{tag}' is {version.digest[:12]}..., the journal says {written[:12]}...")
     if version.unit.group is None and not version.folder(store).resolve().is_relative_to(Path(store.packs()).resolve()):
         raise refused(f"its tag '{FOLDER}' leads out of the store's packs")
-    return version
+    return as_journalled(version, row)
+
+
+def as_journalled(version: RegisteredVersion, row: Row) -> RegisteredVersion:
+    """Return a version as the champion that a move made it: of that move's run and partition, whatever its tags say.
+
+    A version is tagged once, and a later partition may come to the very bytes; and anybody may edit tags.
+    """
+    evidence = evidence_of(row)
+    taken, keys = evidence.get("takes", version.takes), tuple(evidence.get("keys", ()))
+    return replace(version, partition=row["partition"], run=row["run"], takes=taken, keys=keys)

@@ -96,9 +96,11 @@ def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: In
 def _decision(workload: Workload, inputs: GateInput, judgement: Judgement, champion: Incumbents | None) -> Row:
     evidence = asdict(judgement)
     opponent_score = evidence.pop("opponent_score")
+    chosen = inputs.candidates.get(judgement.algorithm or "")
     return {
         **{name: inputs.ledger_row[name] for name in ("partition", "run", "group", "bucket", "parent")},
         **evidence,
+        "candidate_sha256": chosen["sha256"] if chosen else None,
         "metric": workload.gate.metric,
         "champion_version": champion.version_of(inputs.ledger_row["group"]) if champion else None,
         "champion_run": inputs.incumbent["origin_run"] if inputs.incumbent else None,

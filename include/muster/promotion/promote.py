@@ -184,7 +184,7 @@ class _Promotion:
         """Tell whether a unit's alias is to move; where it is neither there already nor as judged, note why not."""
         row, moves = registered[one.unit.group], journal.of(one.unit)
         if row["at"] == row["version"]:
-            self.left[one.unit.group] = f"the alias is at version {row['at']} already, by a hand"
+            self.left[one.unit.group] = f"the alias is at version {row['at']} already, the winner's very bytes"
             return False
         if row["at"] is None and (champion := champion_of(moves)):
             gone = AliasGone(one.unit.workload, one.unit.name, one.unit.group, champion)

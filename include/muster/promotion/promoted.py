@@ -17,7 +17,7 @@ from muster.champions.journal import Row, evidence_of
 from muster.champions.model_artifact import ModelArtifact
 from muster.champions.pack_artifact import PackArtifact
 from muster.champions.units import is_pack
-from muster.champions.versions import PARTITION, RUN, takes
+from muster.champions.versions import PARTITION, RUN, taken_by
 from muster.context import PartitionContext
 from muster.mlflow.candidates import MODELS_TAG
 from muster.mlflow.runs import RunDeleted, add_metrics, training_runs
@@ -26,7 +26,7 @@ from muster.models.manifest import allowed_imports
 from muster.models.vouched import check_models
 from muster.promotion.proposal import Proposal, UnitProposal
 from muster.promotion.unit_tasks import UnitTasks
-from muster.promotion.verdicts import Verdicts, run_models, stored_models
+from muster.promotion.verdicts import Verdicts, check_as_judged, run_models, stored_models
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -45,11 +45,13 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
     Raises:
         ModelsMissing: when a winner has no stored model.
         BadSource: when stored bytes are missing or not those of their digest.
+        NotJudged: when a winner's model is another than was judged.
         ModelsNotVouched: when `models` does not hold what training wrote.
         ExperimentDeleted, RunDeleted: when an MLflow run of the training is deleted.
     """
     rows = run_models(context, proposal.verdicts)
     runs = _check_vouched(context, rows)
+    check_as_judged(context, proposal.verdicts, rows)
     if is_pack(context.workload):
         return [_pack(context, proposal, rows)]
     models = stored_models(context, proposal.verdicts, rows)
@@ -114,7 +116,7 @@ def evidence(
     return {
         **{name: model[name] for name in ("rows", "positives", "parent", "algorithm", *PLACE)},
         **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
-        "takes": takes(context.workload.features.columns),
+        **taken_by(context.workload),
         **shared,
     }
 

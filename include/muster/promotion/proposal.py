@@ -134,6 +134,7 @@ def _of_pack(context: PartitionContext, verdicts: Verdicts, journal: Journal, id
         raise not_judged(context, "decisions are about several champions")
     [judged] = verdicts.champions
     before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
+    before = [] if _replaced(moves, before, context.partition) else before
     at = champion.version if champion else None
     one = _judged(context, verdicts, UnitProposal(unit, verdicts.winners, judged), moves, before, at, champion)
     if not one.due:
@@ -167,7 +168,7 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, 
     for row in verdicts.winners:
         unit = answering[row["group"]]
         own = journal.of(unit)
-        before = _promoted_before(own, verdicts.run, context.partition, models[row["group"]]["sha256"])
+        before = _promoted_before(own, context.partition, models[row["group"]]["sha256"])
         at = own[-1]["to_version"] if own else None
         proposals.append(
             _judged(context, verdicts, UnitProposal(unit, [row], row["champion_version"]), own, before, at)
@@ -175,18 +176,26 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, 
     return Proposal(verdicts, proposals, base)
 
 
-def _promoted_before(moves: Moves, run: str, partition: str, digest: str) -> Moves:
+def _promoted_before(moves: Moves, partition: str, digest: str) -> Moves:
     """Return the moves by which the gate promoted a partition's very model of a group, whichever run has trained it.
 
     A run that comes to the same bytes has the same version: it is carried out where that is champion, and where a human
-    took it back, that stays. Where the gate has replaced it by another run's since, it may come back.
+    took it back, that stays.
     """
     promoted = (partition, digest, "gate")
     before = [move for move in moves if (move["partition"], move["manifest_sha256"], move["cause"]) == promoted]
-    if not before or before[-1]["run"] == run:
-        return before
-    since = choices_since(moves, before[-1])
-    return before if not since or moved_by_human(since) else []
+    return [] if _replaced(moves, before, partition) else before
+
+
+def _replaced(moves: Moves, before: Moves, partition: str) -> bool:
+    """Tell whether what was carried out `before` may be carried out anew: the gate, and no human, has replaced it since
+    by other models of the partition.
+
+    It has judged them again then, later: a wrong correction of the data was put right, and training came to the first
+    models again.
+    """
+    since = choices_since(moves, before[-1]) if before else []
+    return bool(since) and since[-1]["partition"] == partition and moved_by_human(since) is None
 
 
 def _judged(

@@ -27,7 +27,7 @@ from muster.champions.lost import is_whole, stored_bytes
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
 from muster.champions.unrecorded import check_all_recorded, check_begun
-from muster.champions.versions import of_move, takes
+from muster.champions.versions import of_move
 from muster.context import Context
 from muster.errors import UnknownName, WrongArgument, bounded
 from muster.printable import number
@@ -45,7 +45,7 @@ from muster.promotion.rollback_plan import (
 from muster.settings import rollback_command
 from muster.workload.spec import Parent
 
-CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", *PLACE)
+CARRIED = ("rows", "positives", "parent", "algorithm", "mlflow_run_id", "score", "loads", "takes", "keys", *PLACE)
 """What the journal says of a model, repeated by the move back to it."""
 
 UNSOUND = (ForeignVersion, ModelLost, NameTaken, NotVouched, VersionGone)
@@ -274,8 +274,8 @@ def _sound(context: Context, step: Step, moves: Moves, folder: Path) -> Step:
     if version == NO_VERSION:
         return step
     model = of_move(step.unit, _row_of(target, moves), moves, context.store)
-    if model.takes != takes(context.workload.features.columns):
-        raise _OtherFeatures(f"version {version} takes other features than the workload has now")
+    if not model.fits(context.workload):
+        raise _OtherFeatures(f"version {version} takes other keys or features than the workload has now")
     lost = not is_whole(model, folder)
     if lost:
         stored_bytes(context.store, model, target.evidence)

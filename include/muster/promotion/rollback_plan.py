@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,7 +129,7 @@ class RollbackPlan:
             "to_version": one.target.version if one else None,
             "against": self.against,
             "scope": self.scope,
-            "asked": dict(self.asked),
+            "asked": brief(self.asked),
             "partition": max((step.target.partition for step in self.steps), default=None),
             "nothing_to_do": self.nothing,
             "groups": self.groups,
@@ -139,6 +141,14 @@ class RollbackPlan:
         }
 
 
+def brief(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was asked for as each of its moves repeats it: of many groups a digest, since each has a move."""
+    groups = asked["groups"]
+    if len(groups) > SHOWN:
+        groups = [f"{len(groups)} groups, {hashlib.sha256(json.dumps(groups).encode()).hexdigest()[:16]}"]
+    return {**asked, "groups": groups}
+
+
 def begun_before(moves: Collection[Moves], asked: Mapping[str, Any], against: str | None) -> Moves:
     """Return the rows of the very rollback that is asked for, begun or made, of units that have not moved on since.
 
@@ -146,7 +156,7 @@ def begun_before(moves: Collection[Moves], asked: Mapping[str, Any], against: st
     is the same only to who has seen what was champion before it.
     """
     rollbacks = [row for own in moves for row in own if row["cause"] == "rollback"]
-    same = [row for row in rollbacks if evidence_of(row).get("asked") == asked]
+    same = [row for row in rollbacks if evidence_of(row).get("asked") in (brief(asked), asked)]  # once it was all named
     if not same:
         return []
     seen = against_of(max(same, key=lambda row: row["at"]))

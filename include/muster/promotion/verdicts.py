@@ -45,8 +45,11 @@ class Verdicts:
 
     @property
     def digest(self) -> str:
-        """Tell these verdicts from others: the run whose models they are about, and which won."""
-        won = sorted((row["group"], row["algorithm"]) for row in self.winners)
+        """Tell these verdicts from others: the run whose models they are about, and which won, by their very bytes."""
+        won = sorted(
+            (row["group"], row["algorithm"], *([row["candidate_sha256"]] if row["candidate_sha256"] else []))
+            for row in self.winners
+        )
         return hashlib.sha256(json.dumps([self.run, won]).encode()).hexdigest()[:16]
 
     @property
@@ -93,6 +96,22 @@ def read_verdicts(context: PartitionContext) -> Verdicts:
 def run_models(context: PartitionContext, verdicts: Verdicts) -> pa.Table:
     """Return the rows of `models` of the run that was judged."""
     return partition_rows(context, "models").filter(pc.field("run") == verdicts.run)
+
+
+def check_as_judged(context: PartitionContext, verdicts: Verdicts, models: pa.Table) -> None:
+    """Check that the winners' models are those that were judged.
+
+    An estimator may come to other bytes from the same rows: where train was run again, the run has its name still.
+
+    Raises:
+        NotJudged: when any is another.
+    """
+    columns = (models[name].to_pylist() for name in ("group", "algorithm", "sha256"))
+    stored = {(group, algorithm): digest for group, algorithm, digest in zip(*columns, strict=True)}
+    judged = {(row["group"], row["algorithm"]): row["candidate_sha256"] for row in verdicts.winners}
+    others = [f"'{key[0]}'" for key, digest in judged.items() if digest and stored.get(key, digest) != digest]
+    if others:
+        raise not_judged(context, f"its run was trained again since, to other models of {bounded(sorted(others))}")
 
 
 def stored_models(context: PartitionContext, verdicts: Verdicts, models: pa.Table) -> dict[str, Row]:

@@ -86,6 +86,7 @@ DECISIONS = pa.schema(
         ("champion_version", STRING),  # the version judged against; null when there was no champion
         ("champion_run", STRING),  # the run that the group's champion came from
         ("algorithm", STRING),  # the one that was chosen among the group's candidates; null when held
+        ("candidate_sha256", STRING),  # of its model's stored bytes
         ("candidate_score", FLOAT),
         ("champion_score", FLOAT),  # null without a champion
         ("baseline_score", FLOAT),
