@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from muster.features.compute import FeatureFunction, compute, row_schema
+from muster.features.compute import BadFeatures, FeatureFunction, compute, row_schema
 from muster.features.each_group import FeaturesFailed, check_failed, compute_each, feature_errors
 from muster.storage.tables import FEATURE_ERROR
 from muster.workload.windows import DateRange
@@ -70,3 +70,28 @@ def test_a_function_that_fails_for_too_many_groups_is_named_with_what_it_raised(
     check_failed(WORKLOAD, errors, groups=12)
     with pytest.raises(FeaturesFailed, match=r"made failed for 6 of 11 groups, .* allows: KeyError: 'kg' \(6\); 'try'"):
         check_failed(WORKLOAD, errors, groups=11)
+
+
+def late_before(rows: pd.DataFrame) -> pd.DataFrame:
+    """Forget groupby: a group's first row gets the label of another group's last one."""
+    return hour_and_label(rows).assign(late=rows["label"].shift())
+
+
+def ranked(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows["group"].nunique() == 1:
+        raise ValueError("too few to rank")
+    return hour_and_label(rows)
+
+
+def test_a_function_whose_features_depend_on_the_other_groups_of_the_bucket_is_refused() -> None:
+    with pytest.raises(BadFeatures, match=r"'late' is nan for group 'b,1' by itself, and [01] among .*groupby"):
+        compute_each(WORKLOAD, late_before, observations(), ALL)
+    with pytest.raises(BadFeatures, match=r"fails for group 'b,1' by itself, and not among .* too few to rank"):
+        compute_each(WORKLOAD, ranked, observations(), ALL)
+
+
+def test_what_goes_over_the_rows_of_a_group_may_differ_in_its_last_digits() -> None:
+    def noisy(rows: pd.DataFrame) -> pd.DataFrame:
+        return hour_and_label(rows).assign(late=1.0 + 1e-9 * len(rows))
+
+    assert feature_errors(compute_each(WORKLOAD, noisy, observations(), ALL)) == {}

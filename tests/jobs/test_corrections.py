@@ -38,9 +38,9 @@ import pandas as pd
 
 
 def features(rows):
-    late = rows.groupby("date")["late"].sum()
-    before = (rows["date"] - pd.Timedelta(days=1)).map(late).fillna(0.0)
-    return rows.assign(late_before=before)[["kg", "late_before"]]
+    late = rows.groupby(["group", "date"])["late"].sum()
+    before = pd.MultiIndex.from_arrays([rows["group"], rows["date"] - pd.Timedelta(days=1)])
+    return rows.assign(late_before=late.reindex(before).fillna(0.0).to_numpy())[["kg", "late_before"]]
 """
 
 

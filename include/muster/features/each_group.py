@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded, let_through, reason_of
-from muster.features.compute import FeatureFunction, compute, row_schema
+from muster.features.compute import BadFeatures, FeatureFunction, compute, row_schema
 from muster.features.files import group_slices
 from muster.storage.tables import FEATURE_ERROR
 from muster.workload.spec import Workload
@@ -34,14 +34,48 @@ def compute_each(workload: Workload, function: FeatureFunction, rows: pa.Table, 
     """As `compute`; where the function fails for all groups together, it is asked for each group alone.
 
     A row of a group that it fails for has no features, and in `feature_error` the error's class and text.
+
+    Raises:
+        BadFeatures: when a group's features depend on which other groups are computed with it.
     """
     try:
-        return compute(workload, function, rows, days)
+        computed = compute(workload, function, rows, days)
     except BaseException as error:  # somebody else's code: anything may come
         let_through(error)
-        ordered = rows.sort_by("group")
-        parts = [ordered.slice(start, stop - start) for _, start, stop in group_slices(ordered)]
-        return pa.concat_tables([_of_group(workload, function, part, days) for part in parts])
+        return pa.concat_tables([_of_group(workload, function, part, days) for _, part in _by_group(rows)])
+    _check_apart(workload, function, rows, days, computed)
+    return computed
+
+
+def _by_group(rows: pa.Table) -> list[tuple[str, pa.Table]]:
+    ordered = rows.sort_by("group")
+    return [(group, ordered.slice(start, stop - start)) for group, start, stop in group_slices(ordered)]
+
+
+def _check_apart(
+    workload: Workload, function: FeatureFunction, rows: pa.Table, days: DateRange, computed: pa.Table
+) -> None:
+    """Check that the smallest group but the first, which has none before it, gets by itself what it got among others.
+
+    Which groups share a bucket is a matter of layout: a function that forgets `groupby("group")` gives other features
+    with another number of buckets, and for one group in `try`.
+    """
+    parts = _by_group(rows)[1:]
+    if not parts:
+        return
+    group, part = min(parts, key=lambda item: item[1].num_rows)
+    alone = _of_group(workload, function, part, days)
+    among = computed.filter(pc.field("group") == group)
+    own = f"group '{group}' by itself"
+    why = 'compute whatever goes over rows by groupby("group")'
+    if errors := feature_errors(alone):
+        raise BadFeatures(workload, f"fails for {own}, and not among the other groups: {errors[group]}; {why}")
+    for name in workload.features.columns:
+        one, other = alone[name].to_numpy(), among[name].to_numpy()
+        unlike = ~np.isclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
+        if unlike.any():
+            first, then = one[unlike][0], other[unlike][0]
+            raise BadFeatures(workload, f"'{name}' is {first:g} for {own}, and {then:g} among the other groups; {why}")
 
 
 def _of_group(workload: Workload, function: FeatureFunction, rows: pa.Table, days: DateRange) -> pa.Table:
