@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -146,27 +146,42 @@ class Job:
             self.executors_calls.append(self._observed.pop().get["calls"] or 0)
 
     def over_bins(
-        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+        self,
+        bins: Sequence[Sequence[int]],
+        function: Callable[[int], pa.Table],
+        schema: pa.Schema,
+        loads: Collection[str] = (),
     ) -> pa.Table:
-        """Run `function(bucket)` for every bucket, a task a bin, in the order given; return all rows."""
-        rows = self._counted(bins, function, schema).toArrow()
+        """Run `function(bucket)` for every bucket, a task a bin, in the order given; return all rows.
+
+        `loads` is what models that it opens may name: the code of champions, not only what the workload declares now.
+        """
+        rows = self._counted(bins, function, schema, loads).toArrow()
         self.executors_calls.append(pc.sum(rows[CALLS]).as_py() or 0)
         return rows.select(schema.names).cast(schema)
 
     def frame_over_bins(
-        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+        self,
+        bins: Sequence[Sequence[int]],
+        function: Callable[[int], pa.Table],
+        schema: pa.Schema,
+        loads: Collection[str] = (),
     ) -> DataFrame:
         """Plan `over_bins` without running it: rows that `replace` writes go from the executors to the table."""
         from pyspark.sql import Observation
         from pyspark.sql import functions as F
 
-        counted = self._counted(bins, function, schema)
+        counted = self._counted(bins, function, schema, loads)
         observation = Observation()  # of the kind that the session is of, which is there by now
         self._observed.append(observation)
         return counted.observe(observation, F.sum(CALLS).alias("calls")).drop(CALLS)
 
     def _counted(
-        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+        self,
+        bins: Sequence[Sequence[int]],
+        function: Callable[[int], pa.Table],
+        schema: pa.Schema,
+        loads: Collection[str],
     ) -> DataFrame:
         """Plan the work, each bucket's MLflow calls in a column beside its first row."""
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -175,7 +190,7 @@ class Job:
 
         counted = schema.append(pa.field(CALLS, pa.int64()))
         buckets_of_task = [list(buckets) for buckets in bins]
-        work = WithOwnCode(function, self.context)
+        work = WithOwnCode(function, self.context, loads)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from muster.context import Context
 from muster.models.allowed import allowed_names
 from muster.workload.code import workload_modules
 from muster.workload.functions import PREFIX
-from muster.workload.imported_from import import_from
+from muster.workload.imported_from import emptied_with_modules, import_from
 from muster.workload.own_modules import OwnModule
+
+emptied_with_modules(allowed_names)  # not where it is defined: that file travels with models, without Muster
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,15 @@ class WithOwnCode:
 
     function: Callable[..., Any]
     context: Context
+    loads: Collection[str] = ()
+    """What models that it opens may name beside those that the workload declares now."""
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         workload = self.context.workload
-        modules = workload_modules(workload, self.context.folder)
+        modules = workload_modules(workload, self.context.folder, self.loads)
         own_file = sys.modules.get(PREFIX + workload.name)
         if own_file is not None:
             cloudpickle.register_pickle_by_value(own_file)
@@ -43,6 +47,5 @@ class WithOwnCode:
 
 def in_worker(modules: Mapping[str, OwnModule], pickled: bytes) -> Callable[..., Any]:
     """Return the function that was pickled, made of just these modules."""
-    if import_from(modules):
-        allowed_names.cache_clear()  # it keeps classes of before
+    import_from(modules)
     return pickle.loads(pickled)  # type: ignore[no-any-return]  # noqa: S301 - of the job itself

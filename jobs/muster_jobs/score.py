@@ -25,7 +25,7 @@ def run(job: Job) -> dict[str, Any]:
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
     bins = balance(scoring.costs, job.bins)
-    rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS)
+    rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS, scoring.champions.loads)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
     return {
         **count_predictions(job.store, job.windows.key),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from datetime import date, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,12 @@ import pyarrow as pa
 import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 from sklearn.pipeline import make_pipeline
 
 from muster.evaluation.bucket import Incumbents
-from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
+from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION, NO_CODE_OF_CHAMPION
 from muster.models.manifest import MANIFEST
 from muster.models.reader import scores
 from muster.models.shards import encode
@@ -219,6 +222,27 @@ def test_a_champion_that_is_not_what_was_registered_is_marked_for_refusal(bucket
     champion = Incumbents("7", bucket.root / "pack", bucket.pack(bucket.champions, "pack", MANIFEST))
     _damage(next((bucket.root / "pack").glob("*.bin")), damage)
     assert bucket.judge_stored(models, champion)["a"]["reason"] == CORRUPT_CHAMPION
+
+
+@pytest.mark.parametrize("role", ["champion", "candidate"])
+def test_a_model_whose_class_is_gone_cannot_score_and_a_champion_is_marked_for_refusal(bucket: Any, role: str) -> None:
+    gone = type("Gone", (LogisticRegression,), {"__module__": "acme_gone"})
+    module = sys.modules["acme_gone"] = ModuleType("acme_gone")
+    module.Gone = gone  # type: ignore[attr-defined]
+    try:
+        bucket.add("a", bucket.model(1.0), **({"champion": gone()} if role == "champion" else {}))
+        bucket.candidates |= {"a": gone()} if role == "candidate" else {}
+        models = bucket.pack(bucket.candidates, "run", MODELS)
+        manifest = bucket.pack(bucket.champions, "pack", MANIFEST)
+    finally:
+        del sys.modules["acme_gone"]
+    allowed = bucket.workload.pack.model_copy(update={"allowed_imports": ("acme_gone",)})
+    bucket.workload = bucket.workload.model_copy(update={"pack": allowed})
+    champion = Incumbents("7", bucket.root / "pack", manifest, ("acme_gone",)) if role == "champion" else None
+    decision = bucket.judge_stored(models, champion)["a"]
+    reasons = {"champion": f"{NO_CODE_OF_CHAMPION}acme_gone:Gone", "candidate": "the candidate could not score: CodeMi"}
+    assert decision["verdict"] == "hold"
+    assert decision["reason"].startswith(reasons[role])
 
 
 def test_a_verdict_does_not_depend_on_which_groups_share_the_bucket(bucket: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from muster.errors import bounded
 from muster.evaluation.decisions import (
+    ChampionCodeMissing,
     CorruptCandidates,
     CorruptChampion,
     DecisionsNotReconciled,
@@ -16,7 +17,7 @@ from muster.evaluation.decisions import (
     reconcile,
     summary,
 )
-from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
+from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION, NO_CODE_OF_CHAMPION
 from muster.evaluation.significance import DOUBT
 from muster.storage.tables import DECISIONS
 from muster.workload.spec import Gate, Workload
@@ -68,6 +69,15 @@ def test_corrupt_models_of_several_groups_own_champions_are_named_with_all_their
         match=r"champion version 2, 7: the models of 2 .* 'a', 'b'; .* --group 'a' --to 7` uploads .* --to present`",
     ):
         reconcile(GROUPED, rows, ledger("a", "b"))
+
+
+@pytest.mark.parametrize("workload", [MADE, GROUPED], ids=["pack", "per group"])
+def test_a_champion_whose_code_is_gone_refuses_the_run_and_names_class_and_groups(workload: Workload) -> None:
+    rows = [{"group": group, "reason": f"{NO_CODE_OF_CHAMPION}acme.old:Mine"} for group in "ab"]
+    back = "" if workload is MADE else " --group 'a'"
+    message = rf"models of 2 groups are made of 'acme.old:Mine', .*: 'a', 'b'; .* rollback {MADE.name}{back}`; then eva"
+    with pytest.raises(ChampionCodeMissing, match=message):
+        reconcile(workload, decisions(*rows, {"group": "c", "reason": None}), ledger("a", "b", "c"))
 
 
 def test_candidates_that_are_not_what_was_trained_refuse_the_run_and_are_named_in_one_line() -> None:

@@ -15,6 +15,9 @@ from muster.storage.store import Store
 from muster.workload.load import load_workload
 from muster_jobs.job import Job
 from muster_jobs.session import MICROSECONDS
+from tests.promotion.conftest import grouped, line, registry, served, stack_home
+
+__all__ = ["grouped", "line", "registry", "served", "stack_home"]
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,7 +60,11 @@ class LocalJob(Job):
         return [call() for call in calls]
 
     def over_bins(
-        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+        self,
+        bins: Sequence[Sequence[int]],
+        function: Callable[[int], pa.Table],
+        schema: pa.Schema,
+        loads: Collection[str] = (),
     ) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -60,7 +60,11 @@ class LocalJob(Job):
     """The job with its bins run here, and Delta written without Spark."""
 
     def over_bins(
-        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+        self,
+        bins: Sequence[Sequence[int]],
+        function: Callable[[int], pa.Table],
+        schema: pa.Schema,
+        loads: Collection[str] = (),
     ) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
 
@@ -337,6 +341,21 @@ def test_the_champion_is_judged_by_group_name(job: LocalJob, monkeypatch: pytest
     assert judged["c"] == ("baseline", "promote", "3")
     assert result["champion_version"] == "3"
     assert result["score_before"] < result["score_after"]
+
+
+def test_what_the_champion_may_name_is_told_to_whoever_opens_it(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = Workload.model_validate(DECLARED | {"algorithms": {"mine": "acme.old.Mine"}})
+    incumbent, told = champion(job.store, earlier, {"a": -1.0}), list[str]()
+    judged = LocalJob.over_bins
+
+    def over_bins(*arguments: Any) -> pa.Table:
+        told.extend(arguments[-1])
+        return judged(*arguments)
+
+    monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
+    monkeypatch.setattr(LocalJob, "over_bins", over_bins)
+    evaluate.run(job)
+    assert told == ["acme", "acme.old"]
 
 
 def test_after_its_own_promotion_a_partition_is_judged_against_the_earlier_champion(

@@ -6,8 +6,11 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
+from muster.models.allowed import Forbidden
 from muster.models.build import build_pack, incumbents
+from muster.models.loading import load
 from muster.models.manifest import MANIFEST, allowed_imports, describe, fits, write_manifest
 from muster.models.reader import about, read_manifest
 from tests.promotion.conftest import Line
@@ -18,7 +21,14 @@ LIGHT = {"algorithms": {"light": ["sklearn.impute.SimpleImputer", "lightgbm.LGBM
 def test_models_may_name_the_packages_of_the_declared_steps_and_what_is_declared_beside(line: Line) -> None:
     assert allowed_imports(line.workload) == []
     line.declared = {"algorithms": {"a": ":own", "b": "light.x:make"}, "pack": {"loads": ["numpy:average", "lightgbm"]}}
-    assert allowed_imports(line.workload) == ["light", "lightgbm", "numpy:average"]
+    assert allowed_imports(line.workload) == ["light", "light.x", "lightgbm", "numpy:average"]
+
+
+def test_the_modules_of_steps_are_kept_and_allow_no_more_than_their_packages(line: Line) -> None:
+    line.declared = {"algorithms": {"a": ["sklearn.impute.SimpleImputer", "acme.deep.models.Mine"]}}
+    assert allowed_imports(line.workload) == ["acme", "acme.deep.models"]
+    with pytest.raises(Forbidden, match="none of the packages"):
+        load(b"cacme.deep.models\nMine\n.", ["acme.deep.models"])
 
 
 def test_a_pack_allows_what_the_models_that_it_carries_on_may_name(line: Line) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from muster.workload.code import workload_modules
-from muster.workload.imported_from import import_from
+from muster.workload.imported_from import emptied_with_modules, import_from
+from muster.workload.own_code import place_of
 from muster.workload.own_modules import OwnModule
 from muster.workload.spec import Workload
 from tests.training.conftest import DECLARED
@@ -57,8 +60,38 @@ def test_the_same_again_is_not_imported_again(sent: Callable[[int], dict[str, Ow
     import acme_sent.late
 
     assert not import_from(sent(1))
-    assert not import_from({})
     assert sys.modules["acme_sent.late"] is acme_sent.late
+
+
+def test_what_was_sent_before_is_gone_where_nothing_is_sent(sent: Callable[[int], dict[str, OwnModule]]) -> None:
+    import_from(sent(1))
+    import acme_lazy  # noqa: F401 - an import that works
+
+    assert import_from({})
+    with pytest.raises(ImportError):
+        importlib.import_module("acme_lazy")
+
+
+def test_caches_are_emptied_with_the_modules_that_they_may_hold(sent: Callable[[int], dict[str, OwnModule]]) -> None:
+    @emptied_with_modules
+    @cache
+    def own() -> type:
+        return importlib.import_module("acme_sent.late").Own  # type: ignore[no-any-return]
+
+    for value in (1, 20, 20):
+        import_from(sent(value))
+        assert own().value == value
+    assert own.cache_info().hits > 0
+
+
+@pytest.mark.usefixtures("sent")
+def test_the_line_of_an_error_is_that_of_the_text_that_ran() -> None:
+    for number in (1, 2):
+        text = f"def fail():\n    raise KeyError({number})\n".encode()
+        import_from({"acme_fails": OwnModule("/on/the/driver/acme_fails.py", text)})
+        with pytest.raises(KeyError) as error:
+            importlib.import_module("acme_fails").fail()
+        assert str(place_of(error.value)).endswith(f"raise KeyError({number})")
 
 
 def test_an_own_class_is_stored_by_its_name(sent: Callable[[int], dict[str, OwnModule]]) -> None:

@@ -92,10 +92,7 @@ def write_pack_of(
     `scale` is that of all champions, whichever of them are among `models`.
     What they may name is what the journal says of them: an earlier workload may have declared other steps.
     """
-    groups = [str(model.champion.unit.group) for model in models]
-    carried = {
-        name for group in groups for move in journal.of_group(group) for name in evidence_of(move).get("loads", ())
-    }
+    carried = loads_of(journal, [str(model.champion.unit.group) for model in models])
     offset, rows = 0, []
     with (folder / SHARD.format(0)).open("wb") as shard:
         for champion, stored, _ in sorted(models, key=lambda model: str(model.champion.unit.group)):
@@ -105,7 +102,7 @@ def write_pack_of(
             offset += shard.write(stored)
     table = pa.Table.from_pylist(rows, MANIFEST)
     newest = max((model.champion.partition for model in models), default="")
-    description = describe(workload, table, workload.schedule.start, newest, sorted(carried), scale.baseline)
+    description = describe(workload, table, workload.schedule.start, newest, carried, scale.baseline)
     return write_manifest(folder, table, description | {"prior": scale.prior, "probabilities": scale.probabilities})
 
 
@@ -120,6 +117,12 @@ def all_give_probabilities(context: Context, moves: Iterable[Row]) -> bool:
     unknown = {algorithm for gives, algorithm in models if gives is None}
     factories = estimator_factories(context) if unknown else ()
     return all(gives_probabilities(factory.create(0)) for factory in factories if factory.name in unknown)
+
+
+def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:
+    """Return what any model may name that was champion of these groups, as their moves say."""
+    moves = (move for group in groups for move in journal.of_group(group))
+    return sorted({name for move in moves for name in evidence_of(move).get("loads", ())})
 
 
 def prior(journal: Journal, partition: str) -> float:

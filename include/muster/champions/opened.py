@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +15,15 @@ import pyarrow.compute as pc
 from muster.champions.access import Access
 from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
-from muster.champions.fetched import Fetched, Scale, all_give_probabilities, fetch_champions, prior, write_pack_of
+from muster.champions.fetched import (
+    Fetched,
+    Scale,
+    all_give_probabilities,
+    fetch_champions,
+    loads_of,
+    prior,
+    write_pack_of,
+)
 from muster.champions.journal import Journal, Moves, Row, evidence_of
 from muster.champions.lineage import left_without, newest_ancestor
 from muster.champions.units import is_pack, units
@@ -28,6 +36,7 @@ from muster.models.manifest import allowed_imports_of, fits
 from muster.models.reader import CorruptManifest, Pack, about, read_manifest
 from muster.settings import settings
 from muster.storage.store import Store
+from muster.workload.imported_from import emptied_with_modules
 from muster.workload.spec import Parent
 
 
@@ -66,6 +75,7 @@ class OpenPack:
         )
 
 
+@emptied_with_modules
 @lru_cache(maxsize=2)
 def _reader(folder: Path, digest: str, cache_bytes: int) -> Pack:
     return Pack(folder, digest, cache_bytes)
@@ -91,6 +101,10 @@ class Champions(Protocol):
     def to_fetch(self) -> Collection[str]:
         """The groups whose models are fetched from MLflow when they are opened."""
 
+    @property
+    def loads(self) -> Sequence[str]:
+        """What their models may name: their code has to be where they are opened."""
+
     def without_model(self, groups: Collection[str]) -> list[str]:
         """Return those of the groups that have no champion of the time that takes today's features, sorted."""
 
@@ -112,9 +126,15 @@ class PackChampions:
     def version(self) -> str:
         return self.champion.version
 
+    @property
+    def loads(self) -> Sequence[str]:
+        return allowed_imports_of(self._manifest())
+
     def without_model(self, groups: Collection[str]) -> list[str]:
-        held = read_manifest(self.champion.folder(self.store), self.champion.digest)["group"].to_pylist()
-        return sorted(set(groups) - set(held))
+        return sorted(set(groups) - set(self._manifest()["group"].to_pylist()))
+
+    def _manifest(self) -> pa.Table:
+        return read_manifest(self.champion.folder(self.store), self.champion.digest)
 
     @contextmanager
     def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
@@ -151,19 +171,26 @@ class GroupChampions:
     def to_fetch(self) -> Collection[str]:
         return self.groups
 
+    @property
+    def loads(self) -> Sequence[str]:
+        return loads_of(self._journal(self.groups), self.groups)
+
     def without_model(self, groups: Collection[str]) -> list[str]:
         return sorted(set(groups) - self.fitting)
 
     @contextmanager
     def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
         wanted = self.groups.intersection(groups)
-        journal = Journal(self.context.store, wanted, self.journal_version)
+        journal = self._journal(wanted)
         answering = units(self.context.workload, wanted)
         with fetch_champions(self.context, answering.values(), journal, self.as_of, self.access) as (fetched, folder):
             models = [model for model in fetched if model.fits]
             unfit = [model for model in fetched if not model.fits]
             digest = write_pack_of(self.context.workload, models, journal, self.scale, folder)
             yield OpenPack(folder, digest, None, _versions(models), _versions(unfit))
+
+    def _journal(self, groups: Collection[str]) -> Journal:
+        return Journal(self.context.store, groups, self.journal_version)
 
 
 def _versions(fetched: Iterable[Fetched]) -> dict[str, str]:

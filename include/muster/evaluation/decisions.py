@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from muster.errors import MusterError, bounded
 from muster.evaluation.gate_input import is_old
 from muster.evaluation.metrics import METRICS
-from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION
+from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION, NO_CODE_OF_CHAMPION
 from muster.evaluation.verdict import WON
 from muster.settings import rollback_command
 from muster.workload.spec import Gate, Workload
@@ -37,6 +37,20 @@ def _way_out(workload: Workload, versions: Mapping[str, str]) -> str:
     commands = [f"`{rollback_command(workload.name, group, version)}`" for group, version in versions.items()]
     others = f", `{rollback_command(workload.name, None, 'present')}` all champions'" if len(commands) > 1 else ""
     return f"{commands[0]} uploads its files again as the store has them{others}"
+
+
+class ChampionCodeMissing(MusterError):
+    """Raised when models in production are made of classes that are not where the gate's workers could import them."""
+
+    def __init__(self, workload: Workload, classes: Mapping[str, str]) -> None:
+        """Take each group's class, as `module:name`."""
+        named, quoted = (bounded(f"'{name}'" for name in names) for names in (sorted(set(classes.values())), classes))
+        back = rollback_command(workload.name, None if workload.registry == "pack" else next(iter(classes)))
+        super().__init__(
+            f"the champion's models of {len(classes)} groups are made of {named}, which cannot be imported: {quoted}; "
+            "nothing was decided: put the module back where jobs find it, declare this under 'pack: allowed_imports:' "
+            f"if it is there, or roll back, `{back}`; then evaluate again"
+        )
 
 
 class CorruptCandidates(MusterError):
@@ -67,7 +81,7 @@ def reconcile(workload: Workload, decisions: pa.Table, ledger: pa.Table) -> None
 
     Raises:
         DecisionsNotReconciled: when a group is missing, too many or twice.
-        CorruptChampion, CorruptCandidates: naming the groups.
+        ChampionCodeMissing, CorruptChampion, CorruptCandidates: naming the groups.
     """
     decided, expected = decisions["group"].to_pylist(), ledger["group"].to_pylist()
     if sorted(decided) != sorted(expected):
@@ -77,6 +91,11 @@ def reconcile(workload: Workload, decisions: pa.Table, ledger: pa.Table) -> None
     if corrupt.num_rows:
         versions = (corrupt[name].to_pylist() for name in ("group", "champion_version"))
         raise CorruptChampion(workload, dict(zip(*versions, strict=True)))
+    missing = decisions.filter(pc.starts_with(decisions["reason"], NO_CODE_OF_CHAMPION))
+    if missing.num_rows:
+        groups, reasons = (missing[name].to_pylist() for name in ("group", "reason"))
+        classes = (reason.removeprefix(NO_CODE_OF_CHAMPION) for reason in reasons)
+        raise ChampionCodeMissing(workload, dict(zip(groups, classes, strict=True)))
     corrupt = decisions.filter(pc.field("reason") == CORRUPT_CANDIDATE)
     if corrupt.num_rows:
         raise CorruptCandidates(corrupt["run"][0].as_py(), corrupt["group"].to_pylist())

@@ -14,12 +14,14 @@ from muster.errors import let_through
 from muster.evaluation.gate_input import GateInput, Row
 from muster.evaluation.metrics import Measure
 from muster.evaluation.verdict import unusable_reason
-from muster.models.loading import ForbiddenModel, RefusedModel, decode, read_bytes
+from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode, read_bytes
 from muster.models.reader import gives_probabilities, scores
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
 CORRUPT_CANDIDATE = "the candidate's bytes are missing or corrupt"
-"""The reasons with which `decisions.reconcile` refuses a whole run: what lies in the store must be put right first."""
+NO_CODE_OF_CHAMPION = "the champion cannot be imported: "
+"""The reasons with which `decisions.reconcile` refuses a whole run: what lies in the store must be put right first, or
+the module that the last one ends with."""
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def stored_scores(
         values = scores(model, features)
         if values.shape != (len(features),):
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
-    except BytesMissing:
+    except ScoringFailed:
         raise
     except BaseException as error:  # whatever a model's own code raises stays its own group's matter
         let_through(error)
@@ -95,7 +97,9 @@ def _loaded(role: str, folder: Path, stored: Row, allowed_imports: Sequence[str]
         data = read_bytes(folder / shard, stored["offset"], stored["length"])
         return decode(data, stored["sha256"], group, shard, allowed_imports)
     except (RefusedModel, OSError) as error:
-        if role == "candidate" and isinstance(error, ForbiddenModel):
+        if role == "candidate" and isinstance(error, (CodeMissing, ForbiddenModel)):
             raise
         log.warning("group '%s': the %s cannot be loaded: %s", group, role, error)
+        if isinstance(error, CodeMissing):
+            raise ScoringFailed(f"{NO_CODE_OF_CHAMPION}{error.declaration}") from error
         raise BytesMissing(CORRUPT_CHAMPION if role == "champion" else CORRUPT_CANDIDATE) from error

@@ -91,6 +91,15 @@ class Forbidden(pickle.UnpicklingError):
         super().__init__(what)
 
 
+class CannotImport(pickle.UnpicklingError):
+    """Raised by a name that is allowed, and that is not there to be imported; says why."""
+
+    def __init__(self, module: str, name: str, error: BaseException) -> None:
+        self.declaration = f"{module}:{name}"
+        """How `pack: allowed_imports:` names it."""
+        super().__init__(f"names '{module}.{name}', which cannot be imported: {type(error).__name__}: {error}")
+
+
 UNPICKLING = threading.RLock()
 """Held while a pickle is read: of two at once, one could take what the other has changed for what was there."""
 
@@ -126,6 +135,7 @@ class Names:
         Raises:
             Forbidden: at the first name that is not allowed, before anything is made of it; or at a class of which the
                 pickle has set attributes: those are everybody's, other models' too. It is put right again.
+            CannotImport: at one that is allowed, and not there.
         """
         with UNPICKLING:
             self._as_defined = {known: _attributes(known) for known in self._as_defined}
@@ -135,7 +145,12 @@ class Names:
                 self._check_unchanged()
 
     def _look_up(self, module: str, name: str, find: Callable[[str, str], Any]) -> Any:
-        named = _allowed(module, name, self._packages, self._imports, find)
+        try:
+            named = _allowed(module, name, self._packages, self._imports, find)
+        except Forbidden:
+            raise
+        except Exception as error:  # whatever its module raises
+            raise CannotImport(module, name, error) from error
         if isinstance(named, type):
             self.classes.add(named)
             if not hasattr(named, "__setstate__"):  # else a pickle cannot set what is the class's own

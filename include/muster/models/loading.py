@@ -13,7 +13,7 @@ import numpy as np
 import zstandard
 
 # Relative: a logged model brings these modules as another package.
-from .allowed import Forbidden, Names, allowed_names
+from .allowed import CannotImport, Forbidden, Names, allowed_names
 
 PLAIN = frozenset({bool, bytearray, bytes, complex, float, int, range, slice, str, type(None), *np.sctypeDict.values()})
 """Types that hold nothing."""
@@ -50,6 +50,17 @@ class ForbiddenModel(RefusedModel):
         )
 
 
+class CodeMissing(RefusedModel):
+    """Raised when a model is made of a class that cannot be imported where it is loaded."""
+
+    def __init__(self, group: str, shard: str, error: CannotImport) -> None:
+        super().__init__(
+            f"the model of group '{group}' in shard '{shard}' {error}; not loaded: put the module back where jobs find "
+            f"it, declare '{error.declaration}' under 'pack: allowed_imports:' if it is there, or roll back"
+        )
+        self.declaration = error.declaration
+
+
 def read_bytes(shard: Path, offset: int, length: int) -> bytes:
     """Return `length` bytes of `shard` from `offset`."""
     with shard.open("rb") as file:
@@ -76,12 +87,24 @@ def decode(data: bytes, sha256: str, group: str, shard: str, allowed_imports: It
     Raises:
         CorruptModel: when the digest differs; nothing was deserialised then.
         ForbiddenModel: when it names anything else; what it names was not called.
+        CodeMissing: when what it names cannot be imported.
     """
     check(data, sha256, group, shard)
+    return load_of(group, shard, zstandard.ZstdDecompressor().decompress(data), allowed_imports)
+
+
+def load_of(group: str, shard: str, pickled: bytes, allowed_imports: Iterable[str]) -> Any:
+    """Return a group's model, loaded from its checked pickle.
+
+    Raises:
+        CodeMissing, ForbiddenModel: as `decode` does.
+    """
     try:
-        return load(zstandard.ZstdDecompressor().decompress(data), allowed_imports)
+        return load(pickled, allowed_imports)
     except Forbidden as error:
         raise ForbiddenModel(group, shard, str(error)) from error
+    except CannotImport as error:
+        raise CodeMissing(group, shard, error) from error
 
 
 def load(pickled: bytes, allowed_imports: Iterable[str] = ()) -> Any:
@@ -93,6 +116,7 @@ def load(pickled: bytes, allowed_imports: Iterable[str] = ()) -> Any:
     Raises:
         Forbidden: at the first other name, before anything is made of it; at a class that was changed, which is put
             right again; or at what `_check_all` refuses.
+        CannotImport: at a name that is allowed, and not there.
     """
     names = allowed_names(frozenset(allowed_imports))
     model = names.unpickle(pickled)

@@ -46,10 +46,13 @@ MANIFEST = pa.schema(
 def allowed_imports(workload: Workload) -> list[str]:
     """Return what models of this workload may name beside numpy, scipy and scikit-learn: see `loading.load`.
 
-    The packages of its declared steps, and what it declares under `pack: allowed_imports:`.
+    The packages of its declared steps, and what it declares under `pack: allowed_imports:`. And the steps' modules,
+    which allow no more than their packages do: by them one's own code is found for whoever opens the models later.
     """
-    steps = {step.name.split(":")[0].split(".")[0] for step in workload.steps}
-    return sorted({*steps, *workload.pack.allowed_imports} - {"", *ALWAYS})
+    modules = (step.name.rpartition(":" if ":" in step.name else ".")[0] for step in workload.steps)
+    steps = {name for module in modules for name in (module.split(".")[0], module)}
+    names = {*steps, *workload.pack.allowed_imports} - {""}
+    return sorted(name for name in names if name.split(".")[0] not in ALWAYS or ":" in name)
 
 
 def allowed_imports_of(*manifests: pa.Table) -> list[str]:

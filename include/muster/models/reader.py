@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from .allowed import Forbidden  # relative: a logged pack is another package
-from .loading import ForbiddenModel, check, load, read_bytes
+from .loading import check, load_of, read_bytes  # relative: a logged pack is another package
 
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
@@ -149,6 +148,7 @@ class Pack:
             UnknownGroups: when the pack has none.
             CorruptModel: when the shard's bytes are not those of the manifest; nothing was deserialised then.
             ForbiddenModel: when the model names what the manifest does not declare; nothing of it was called.
+            CodeMissing: when the model is made of a class that cannot be imported here.
         """
         if group not in self._entries:
             raise UnknownGroups([group])
@@ -169,10 +169,7 @@ class Pack:
             data = b""
         check(data, entry.sha256, group, entry.shard)
         pickled = self._decompressor.decompress(data)
-        try:
-            return load(pickled, self._loads), len(pickled) + LIVE_BYTES
-        except Forbidden as error:
-            raise ForbiddenModel(group, entry.shard, str(error)) from error
+        return load_of(group, entry.shard, pickled, self._loads), len(pickled) + LIVE_BYTES
 
     def _keep(self, group: str, model: Any, size: int) -> None:
         self._loaded[group] = (model, size)

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from muster.workload.algorithm import Step
@@ -49,15 +50,18 @@ def step_code(step: Step) -> str | None:
     return f"{module}:{name}" if module and is_own(module) else None
 
 
-def workload_modules(workload: Workload, folder: Path) -> dict[str, OwnModule]:
+def workload_modules(workload: Workload, folder: Path, loads: Iterable[str] = ()) -> dict[str, OwnModule]:
     """Return, by name, every module of one's own that the workload's functions and models are made of.
+
+    `loads` is what earlier models may name that are opened too: the YAML may declare other algorithms by now.
 
     The workload's own file is none of them: it is no module that could be imported. What is no Python is left out:
     nobody can run it.
     """
     references = [workload.features.function, *filter(None, map(step_code, workload.steps))]
     named = {reference.rpartition(":")[0] for reference in references}
-    named |= {name for name, _, _ in (name.partition(":") for name in workload.pack.allowed_imports) if is_own(name)}
+    allowed = {name.partition(":")[0] for name in (*workload.pack.allowed_imports, *loads)}
+    named |= {name for name in allowed if is_own(name)}
     modules: dict[str, OwnModule] = {}
     for module in named:
         with contextlib.suppress(OSError, SyntaxError, ValueError):

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import decode_source, spec_from_loader
 from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
 from muster.workload.own_modules import OwnModule
+
+
+class Cache(Protocol):
+    """What `functools.cache` and `lru_cache` make of a function."""
+
+    def cache_clear(self) -> None:
+        """Forget all that is kept."""
+
+
+C = TypeVar("C", bound=Cache)
+
+_empty: list[Callable[[], Any]] = [linecache.clearcache]  # lines of files that only their module's loader has
+
+
+def emptied_with_modules(cache: C) -> C:
+    """Have a cache emptied whenever modules are replaced: a process keeps nothing that was made of the old ones.
+
+    For every cache of a process that may hold objects of one's own code, be it in what is in it.
+    """
+    _empty.append(cache.cache_clear)
+    return cache
 
 
 class _Sent(MetaPathFinder, ExecutionLoader):
@@ -36,15 +59,17 @@ class _Sent(MetaPathFinder, ExecutionLoader):
 def import_from(modules: Mapping[str, OwnModule]) -> bool:
     """Have this process import `modules` from their texts from now on; return whether it had others until now.
 
-    What was imported of them, or sent before, is forgotten: the next `import` runs the text. Other objects that were
-    made of it stay as they are.
+    What was imported of them, or sent before, is forgotten, and what caches hold of it (`emptied_with_modules`): the
+    next `import` runs the text. So a process that has lived long does as a new one would, also without any module.
     """
     before = [finder for finder in sys.meta_path if isinstance(finder, _Sent)]
-    if [finder.modules for finder in before] == [modules] or not modules:
+    if [finder.modules for finder in before] == [modules] or not (before or modules):
         return False
     sys.meta_path[:] = [_Sent(modules), *(finder for finder in sys.meta_path if finder not in before)]
     for name in {*modules, *(name for finder in before for name in finder.modules)}:
         _forget(name)
+    for empty in _empty:
+        empty()
     return True
 
 
