@@ -82,6 +82,9 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         # The Test button of a connection's form: every user is an admin.
         "CORE__TEST_CONNECTION": "Enabled",
         "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "muster_local.airflow_database.CONNECT_ARGS",
+        # The api-server's forty threads may need two connections each: of a smaller pool those that have one, and have
+        # written, wait for their second, while all others wait for them.
+        "DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": 75,
         "DATABASE__SQL_ALCHEMY_SESSION_MAKER": "muster_local.airflow_database.session_maker",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,

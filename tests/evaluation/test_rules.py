@@ -67,6 +67,12 @@ def test_at_least_raises_the_bar() -> None:
     assert (nearly.chance_p_value or 0) > 0.4 > (judgement.chance_p_value or 1)
 
 
+def test_where_chance_is_the_stricter_bar_that_is_the_reason() -> None:
+    predicted = np.full(len(LABELS), LABELS.mean())  # of log loss the best constant: no better than chance
+    barred = judged(predicted, LABELS * 0.0 + 0.99, metric="log_loss", at_least=9.0)
+    assert (barred.verdict, barred.reason) == ("reject", "does no better than chance")
+
+
 def test_at_least_of_a_loss_is_a_value_that_it_must_be_under() -> None:
     predicted = LABELS + 0.3 * NOISE
     assert judged(predicted, LABELS + NOISE, metric="mae", at_least=0.29).verdict == "promote"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from muster.settings import Settings, WrongSetting, command, settings
+from muster.settings import Settings, WrongSetting, command, rollback_command, settings
 from muster_local import PROJECT
 
 
@@ -33,6 +34,12 @@ def test_a_command_is_that_of_the_checkout_or_of_the_wheel(monkeypatch: pytest.M
     assert command("show flights ledger") == "./muster show flights ledger"
     monkeypatch.setattr("muster.settings.PROJECT", tmp_path)
     assert command("show flights ledger") == "muster show flights ledger"
+
+
+def test_a_group_that_is_pasted_into_a_shell_is_one_word_whatever_it_holds() -> None:
+    for group in ("A,X", "so'uth", "x';touch /tmp/p;'", "$(id) `id` \\", "--yes"):
+        words = shlex.split(rollback_command("flights", group, "2"))
+        assert words[1:] == ["rollback", "flights", "--group", group, "--to", "2"]
 
 
 def test_home_moves_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ class AliasMoved(MusterError):
     @classmethod
     def since_compared(cls, workload: str, name: str, seen: str | None, at: str | None, why: str = "") -> AliasMoved:
         """Return the error of a rollback that was planned against another champion."""
+        now = f"{ALIAS} is now {version_text(at)}" if at != seen else f"where {ALIAS} is still"
         return cls(
-            f"the rollback of '{name}' was planned from {version_text(seen)}, {ALIAS} is now {version_text(at)}"
+            f"the rollback of '{name}' was planned from {version_text(seen)}, {now}"
             f"{f' ({why})' if why else ''}; nothing was moved: {_look_again(workload)}"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -55,6 +56,7 @@ def rollback(
     if not (dry_run or asking or (yes and why.strip())):
         raise NotConfirmed(yes)
     who = who or ("" if dry_run else _user())
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a line a model that is uploaded again says nothing here
     from muster.mlflow.budget import MlflowRefused, muster_errors
 
     context = Context.named(workload, settings())

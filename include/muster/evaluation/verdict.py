@@ -53,7 +53,8 @@ def judge(
     allowed = gains + rival.margin
     units, days = rows.units(measure.of_classes), rows.clusters.count if gate.resample == "day" else 0
     win_rate = float(np.mean(allowed > 0))
-    verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), rival, gate)
+    bar_is_higher = bool(_bar(gate, whole[-1]) != whole[-1])
+    verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), bar_is_higher, rival, gate)
     low, high = sorted(measure.sign * float(point) for point in np.percentile(gains, INTERVAL))
     return Judgement(
         verdict=verdict,
@@ -93,13 +94,13 @@ def _bar(gate: Gate, chance: Any) -> Any:
     return (np.maximum if METRICS[gate.metric].higher_is_better else np.minimum)(chance, gate.at_least)
 
 
-def _verdict(win_rate: float, over_chance: float, rival: Rival, gate: Gate) -> tuple[Verdict, str]:
+def _verdict(win_rate: float, over_chance: float, bar_is_higher: bool, rival: Rival, gate: Gate) -> tuple[Verdict, str]:
     """Return the verdict and its reason, of the shares of resamples won against the rival and against chance."""
     won, lost = REASONS[rival.rule]
     if win_rate < gate.win_rate:
         return "reject", f"{lost} the {rival.name}"
     if over_chance < gate.win_rate:
-        return "reject", NO_BETTER_THAN_CHANCE if gate.at_least is None else BELOW_THE_BAR
+        return "reject", BELOW_THE_BAR if bar_is_higher else NO_BETTER_THAN_CHANCE
     return "promote", f"{won} the {rival.name}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from muster.champions.alias import AliasMove, at_version, check_none_under_way, move_alias, position
 from muster.champions.artifacts import Artifact, register
-from muster.champions.errors import NO_VERSION, AliasMoved, ConcurrentMove
+from muster.champions.errors import NO_VERSION, PRESENT, AliasMoved, ConcurrentMove
 from muster.champions.journal import Journal, JournalMovedOn, Move
 from muster.champions.lineage import RESTORED
 from muster.champions.pack_artifact import PackArtifact
@@ -199,6 +199,8 @@ def _in_words(context: Context, plan: RollbackPlan, steps: Collection[Step]) -> 
         again = ", its files in MLflow again" if one.target.lost else ""
         return f"Champion of {name} is version {one.target.version}{again}"
     what = "earlier champions" if plan.changes else "all files of the champion in MLflow again"
+    if plan.asked["version"] == PRESENT and plan.changes:
+        what = "their present champions in MLflow again"
     if one.target.version == NO_VERSION:
         what = "no champion"
     return f"{number(len(steps), 'group')} of {name} {'has' if len(steps) == 1 else 'have'} {what}"

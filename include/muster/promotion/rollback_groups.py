@@ -22,7 +22,7 @@ from muster.champions.errors import (
 )
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import RESTORED, champion_before, last_row_of, promotion_of, same
+from muster.champions.lineage import RESTORED, champion_before, last_row_of, left_without, promotion_of, same
 from muster.champions.lost import is_whole, stored_bytes
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
@@ -150,7 +150,10 @@ def _named(asked: Mapping[str, Any], moves: Mapping[str, Moves]) -> Scope:
     what = f"goes to version {version}" if version else "goes to the version before its present one"
     if version in (NO_VERSION, PRESENT):
         what = "is left without a champion" if version == NO_VERSION else "keeps its champion"
-    return Scope(groups, f"{f'group {groups[0]}' if len(groups) == 1 else f'each of {len(groups)} groups'} {what}")
+    none = sum(left_without(moves.get(group, [])) for group in groups) if version == PRESENT else 0
+    rest = f" ({number(none, 'group')} without one stays so)" if none else ""
+    which = f"group {groups[0]}" if len(groups) == 1 else f"each of {len(groups)} groups"
+    return Scope(groups, f"{which} {what}{rest}")
 
 
 def _no_earlier(workload: str, groups: list[str], moves: Mapping[str, Moves]) -> str:

@@ -25,9 +25,14 @@ def command(arguments: str) -> str:
     return f"{launcher} {arguments}"
 
 
+def quoted(text: str) -> str:
+    """Return a text of the data as one word of a shell's command, quoted in any case: what is pasted runs no more."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
 def rollback_command(workload: str, group: str | None, to: str | None = None) -> str:
     """Return what to type to roll a workload back, or one group of it, to a version or to the one before."""
-    one = "" if group is None else f" --group '{group}'"
+    one = "" if group is None else f" --group {quoted(group)}"
     return command(f"rollback {workload}{one}" + ("" if to is None else f" --to {to}"))
 
 

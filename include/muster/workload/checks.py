@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from muster.printable import cell
+from muster.printable import cell, number
 from muster.workload.bounded_yaml import NotReadable, read_bounded
 from muster.workload.rule import Rule
-from muster.workload.spec import RESERVED, Parent, Workload
+from muster.workload.spec import RESERVED, Gate, Parent, Workload
 from muster.workload.windows import slice_of
 from muster.workload.wording import Problem
 
@@ -85,9 +86,9 @@ def features(workload: Workload) -> Iterator[Problem]:
     """Find features whose names are taken, and a baseline that is none of them."""
     columns = workload.features.columns
     taken = {*RESERVED, *(key.lower() for key in workload.keys)}
-    for number, name in enumerate(columns):
+    for place, name in enumerate(columns):
         if name.lower() in taken:
-            yield f"features.columns.{number}", f"'{name}' is taken; give the feature another name"
+            yield f"features.columns.{place}", f"'{name}' is taken; give the feature another name"
         taken.add(name.lower())
     if workload.gate.baseline not in ("prior", *columns):
         yield "gate.baseline", f"'{workload.gate.baseline}' is neither 'prior' nor one of features.columns"
@@ -107,8 +108,26 @@ def gate(workload: Workload) -> Iterator[Problem]:
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
         why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
         yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"
-    if declared.at_least is not None and declared.metric in ("roc_auc", "average_precision") and declared.at_least > 1:
-        yield "gate.at_least", f"{declared.at_least:g} is more than any {declared.metric}: 1 at most"
+    finest = len(workload.algorithms) * 0.5 ** min(days, 1000)
+    if declared.resample == "day" and days >= declared.min_days and finest > declared.false_promotions:
+        yield (
+            "gate.false_promotions",
+            f"no gain over {days} days is surer than {finest:g} (one half for each day, times "
+            f"{number(len(workload.algorithms), 'algorithm')}): {declared.false_promotions:g} asks for more days",
+        )
+    yield from _reachable(declared)
+
+
+def _reachable(gate: Gate) -> Iterator[Problem]:
+    """Find a bar that every model is over, or none."""
+    if gate.at_least is None or not math.isfinite(gate.at_least):  # which is told already
+        return
+    if gate.metric in ("roc_auc", "average_precision"):
+        if not 0 < gate.at_least < 1:
+            side = "more than" if gate.at_least >= 1 else "no more than the least of"
+            yield "gate.at_least", f"{gate.at_least:g} is {side} any {gate.metric}: write a number between 0 and 1"
+    elif gate.at_least <= 0:
+        yield "gate.at_least", f"no {gate.metric} is below {gate.at_least:g}: write a number above 0"
 
 
 def fallback(workload: Workload) -> Iterator[Problem]:
@@ -128,10 +147,10 @@ def schedule(workload: Workload) -> Iterator[Problem]:
     declared = workload.schedule
     if declared.end is not None and declared.end < declared.start:
         yield "schedule.end", f"{declared.end} is before the start {declared.start}"
-    for number, day in enumerate(declared.demo):
+    for place, day in enumerate(declared.demo):
         outside = day < declared.start or (declared.end is not None and day > declared.end)
         if outside or slice_of(workload, day) != day:
-            yield f"schedule.demo.{number}", f"{day} starts no slice of {declared.every} days from {declared.start}"
+            yield f"schedule.demo.{place}", f"{day} starts no slice of {declared.every} days from {declared.start}"
     if declared.cron is not None and (problem := _cron_problem(declared.cron, declared.every, declared.start)):
         yield "schedule.cron", problem
 

@@ -19,6 +19,7 @@ Problem = tuple[str, str]
 WORDING = {
     "missing": "is missing, and has no default",
     "int_": "{value} is no whole number",
+    "finite_number": "{value} is no number that can be compared with; write a finite one",
     "float_": "{value} is no number",
     "string_type": "{value} is no text; put it in quotes if it is meant as text",
     "string_pattern": "{value} is no name: letters, digits and '_', not beginning with a digit",

@@ -27,12 +27,13 @@ def up(
     from muster.context import Context
     from muster.settings import settings
 
-    context = Context.named(workload, settings())
-    partitions = [context.at(str(day)).partition for day in partition or context.workload.schedule.demo][:weeks]
+    context = None if weeks == 0 else Context.named(workload, settings())
+    demo = partition or (context.workload.schedule.demo if context else ())
+    partitions = [context.at(str(day)).partition for day in demo][:weeks] if context else []
     console = Console(highlight=False)
     _exit_when_stopped()
     running = _start(settings(), console)
-    if partitions:
+    if context and partitions:
         with stopping_what_was_started(settings(), running, console):
             _run(context, partitions, settings(), console)
     _print_addresses(settings(), console)
