@@ -21,11 +21,11 @@ CONNECT_ARGS = {"timeout": 30.0}
 
 
 class RequestSession(Session):
-    """A session that writes nothing from within an event loop: what is added there is committed with its request.
+    """A session that commits nothing from within an event loop: what is added there is committed with its request.
 
     Airflow 3.3's api-server commits a line of its audit log in the event loop. Where another request has written by
     then, and needs the loop to come to its own commit, both wait for SQLite's time-out. A request that fails leaves no
-    line in the audit log.
+    line in the audit log. (Every other day its check of tokens deletes old ones there, and does wait.)
     """
 
     def commit(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -95,3 +95,13 @@ def test_what_goes_over_the_rows_of_a_group_may_differ_in_its_last_digits() -> N
         return hour_and_label(rows).assign(late=1.0 + 1e-9 * len(rows))
 
     assert feature_errors(compute_each(WORKLOAD, noisy, observations(), ALL)) == {}
+
+
+def test_a_group_that_is_quiet_in_the_slice_does_not_keep_the_others_from_being_compared() -> None:
+    rows = observations()
+    quiet = rows.filter(pa.compute.equal(rows["group"], "b,1")).slice(0, 1)
+    named = quiet.set_column(quiet.schema.get_field_index("group"), "group", pa.array(["c,1"]))
+    early = pa.array([rows["date"][0].as_py() - timedelta(days=9)], rows["date"].type)
+    dated = named.set_column(named.schema.get_field_index("date"), "date", early)
+    with pytest.raises(BadFeatures, match="for group 'b,1' by itself"):
+        compute_each(WORKLOAD, late_before, pa.concat_tables([rows, dated]), ALL)

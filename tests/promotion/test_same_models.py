@@ -109,3 +109,42 @@ def test_a_rollback_of_many_groups_writes_no_list_of_all_with_each(
     assert registry.roll_back(None, [A, B], against)["moved"]
     assert '"groups": ["2 groups, ' in registry.moves[-1]["evidence"]
     assert registry.plan(None, [A, B], against).begun  # known again
+
+
+def test_a_winner_that_is_the_champions_very_model_moves_nothing_and_is_no_error(registry: Registry) -> None:
+    """As a gate of `not_worse` lets it through."""
+    registry.week(registry.first, {A: "promote"}, 1.0)
+    registry.promote(registry.first)
+    registry.week(registry.second, {A: "promote"}, 1.0, registry.judged(A="1"))
+    result = registry.promote(registry.second)
+    if registry.workload.registry == "pack":  # a later partition's pack is another, whatever its models
+        assert result["moved"]
+    else:
+        why = "the alias is at version 1 already, the winner's very bytes"
+        assert (result["moved"], result["reason"]) == (False, why)
+    registry.week(registry.third, {A: "promote"}, 3.0, registry.judged(A=registry.position(A)))
+    assert registry.promote(registry.third)["moved"]
+
+
+def test_groups_go_back_together_however_the_version_became_champion_again(registry: Registry) -> None:
+    registry.two_weeks()
+    registry.roll_back(None, [] if registry.workload.registry == "pack" else [A])
+    registry.week(registry.third, {B: "promote"}, 3.0, registry.judged(B="1"))
+    registry.promote(registry.third)
+    registry.roll_back("2", [A])
+    assert registry.slopes(registry.third, A, B, C) == [2.0, 3.0, 1.0]
+    registry.roll_back(None, [A, B])
+    assert registry.slopes(registry.third, A, B, C) == [1.0, 1.0, 1.0]
+
+
+def test_a_champion_whose_version_was_deleted_comes_back_by_the_number_that_it_has_now(registry: Registry) -> None:
+    registry.two_weeks()
+    connect().delete_model_version(registry.unit(A).name, "1")
+    registry.week(registry.third, {A: "promote"}, 1.0, registry.judged(A="2"))
+    assert registry.promote(registry.third)["moved"]
+    for slope in (2.0, 1.0):
+        registry.roll_back(None, [] if registry.workload.registry == "pack" else [A])
+        assert _slope(scorers(registry.at(registry.third))) == slope
+    champion = registry.champion(A)
+    assert champion is not None
+    assert champion.partition == registry.first

@@ -109,14 +109,16 @@ def write_pack_of(
 def all_give_probabilities(context: Context, moves: Iterable[Row]) -> bool:
     """Tell whether the scores of the models that the alias was moved to are all probabilities.
 
-    The journal says it. Of a move that does not, an older Muster's, the model's algorithm does, as it is declared now.
+    The journal says it. Of a move that does not, an older Muster's, the model's algorithm does, as it is declared now;
+    of one that is not declared any more nobody knows, so it counts as none.
     """
     models = {tuple(evidence_of(row).get(name) for name in ("probabilities", "algorithm")) for row in moves}
     if any(gives is False for gives, _ in models):
         return False
     unknown = {algorithm for gives, algorithm in models if gives is None}
     factories = estimator_factories(context) if unknown else ()
-    return all(gives_probabilities(factory.create(0)) for factory in factories if factory.name in unknown)
+    declared = {factory.name for factory in factories if gives_probabilities(factory.create(0))}
+    return unknown <= declared
 
 
 def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:

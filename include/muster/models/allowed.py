@@ -149,7 +149,9 @@ class Names:
             named = _allowed(module, name, self._packages, self._imports, find)
         except Forbidden:
             raise
-        except Exception as error:  # whatever its module raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever its module raises, or if it ends the process
             raise CannotImport(module, name, error) from error
         if isinstance(named, type):
             self.classes.add(named)

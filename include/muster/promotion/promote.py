@@ -84,6 +84,8 @@ class _Promotion:
     def __post_init__(self) -> None:
         self.left: dict[str | None, str] = {}
         """Why aliases stay where they are, by the unit's group."""
+        self.there: set[str | None] = set()
+        """Whose champion has the winner's very bytes: there is nothing to move."""
         self.problems: dict[str | None, str] = {}
         self.moved: Sequence[Row] = ()
         """The journal's rows of the moves that this call made."""
@@ -172,7 +174,7 @@ class _Promotion:
                 unit, judged, last = moves[0].unit, moves[0].from_version, moved_on.last["to_version"]
                 return AliasMoved.since_judged(unit.name, judged, last, "another move came first")
             self._move([AliasMove.of(move) for move in moves], journal)
-        elif elsewhere := [by_group[group] for group in self.left if group in registered]:
+        elif elsewhere := [by_group[group] for group in self.left if group in registered and group not in self.there]:
             one, *_ = elsewhere
             at, why = registered[one.unit.group]["at"], self.left[one.unit.group]
             return AliasMoved.since_judged(
@@ -185,6 +187,8 @@ class _Promotion:
         row, moves = registered[one.unit.group], journal.of(one.unit)
         if row["at"] == row["version"]:
             self.left[one.unit.group] = f"the alias is at version {row['at']} already, the winner's very bytes"
+            if champion_of(moves) == row["at"]:  # and not by a hand
+                self.there.add(one.unit.group)
             return False
         if row["at"] is None and (champion := champion_of(moves)):
             gone = AliasGone(one.unit.workload, one.unit.name, one.unit.group, champion)

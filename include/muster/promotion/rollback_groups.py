@@ -22,7 +22,7 @@ from muster.champions.errors import (
 )
 from muster.champions.in_store import PLACE
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import RESTORED, champion_before, last_row_of, left_without, promotion_of, same
+from muster.champions.lineage import RESTORED, champion_before, last_row_of, latest_of, left_without, promotion_of, same
 from muster.champions.lost import is_whole, stored_bytes
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit, units
@@ -236,7 +236,10 @@ def _change(step: Step, moves: Moves) -> Change:
 
 
 def _row_of(target: Target, moves: Moves) -> Row:
-    return next(row for row in reversed(moves) if _target(row) == target)
+    """Return the move to the champion of a target, with the number that its version has now."""
+    champion = (target.digest, target.partition)
+    row = next(row for row in reversed(moves) if (row["manifest_sha256"], row["partition"]) == champion)
+    return latest_of(moves, row)
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:

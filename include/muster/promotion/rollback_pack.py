@@ -203,7 +203,7 @@ class _Planner:
     def _of_source(self, row: Row, sources: Mapping[str, Row]) -> pa.Table:
         """Return the verified rows of the groups that come from the version of a move."""
         manifest = self.opened(self.version_of(row))
-        mine = pa.array([group for group, source in sources.items() if source is row], pa.string())
+        mine = pa.array([group for group, source in sources.items() if source["at"] == row["at"]], pa.string())
         rows = manifest.filter(pc.is_in(manifest["group"], value_set=mine))
         self._check_models(rows)
         return rows

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from muster.printable import cell, number
+from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
 from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
@@ -108,13 +108,11 @@ def gate(workload: Workload) -> Iterator[Problem]:
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
         why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
         yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"
-    finest = len(workload.algorithms) * 0.5 ** min(days, 1000)
-    if declared.resample == "day" and days >= declared.min_days and finest > declared.false_promotions:
-        yield (
-            "gate.false_promotions",
-            f"no gain over {days} days is surer than {finest:g} (one half for each day, times "
-            f"{number(len(workload.algorithms), 'algorithm')}): {declared.false_promotions:g} asks for more days",
-        )
+    finest = 0.5 ** min(days, 1000)
+    drawn = declared.mode == "enabled" and declared.resample == "day" and days >= declared.min_days
+    if drawn and finest > declared.false_promotions:
+        why = f"no gain over {days} days is surer than {finest:g}, one half for each day"
+        yield "gate.false_promotions", f"{why}: {declared.false_promotions:g} asks for more days to judge on"
     yield from _reachable(declared)
 
 
@@ -124,8 +122,8 @@ def _reachable(gate: Gate) -> Iterator[Problem]:
         return
     if gate.metric in ("roc_auc", "average_precision"):
         if not 0 < gate.at_least < 1:
-            side = "more than" if gate.at_least >= 1 else "no more than the least of"
-            yield "gate.at_least", f"{gate.at_least:g} is {side} any {gate.metric}: write a number between 0 and 1"
+            what = "surpassed by no" if gate.at_least >= 1 else "surpassed by any"
+            yield "gate.at_least", f"{gate.at_least:g} is {what} {gate.metric}: write a number between 0 and 1"
     elif gate.at_least <= 0:
         yield "gate.at_least", f"no {gate.metric} is below {gate.at_least:g}: write a number above 0"
 
