@@ -14,7 +14,7 @@ from muster.champions.journal import Journal, Moves, Row
 from muster.champions.lineage import champion_of, last_row_of, newest_ancestor, same_bytes
 from muster.champions.units import is_pack
 from muster.context import Context
-from muster.features.made_from import corrected, slice_days
+from muster.features.made_from import ASKED, corrected, slice_days
 from muster.features.slices import contents
 from muster.printable import number
 from muster.storage.provenance import facts
@@ -78,7 +78,8 @@ class Predictions:
         then: Mapping[str, str] = one.report["features"]
         now = {first: digest for first, digest in self._contents.items() if self._touches(first, one.days)}
         if one is self.scored[-1]:
-            return then != now
+            asked = {first for first in then.keys() & now.keys() if self._asked_alike(first, then[first], now[first])}
+            return any(then.get(first) != now.get(first) for first in then.keys() | now.keys() if first not in asked)
         return any(self._corrected(first, digest, now[first]) for first, digest in then.items() if first in now)
 
     def _touches(self, first: str, days: DateRange) -> bool:
@@ -87,7 +88,13 @@ class Predictions:
 
     def _corrected(self, first: str, then: str, now: str) -> bool:
         before, after = (self._made_from.get((first, digest)) for digest in (then, now))
-        return then != now and before is not None and after is not None and corrected(before, after)
+        differs = then != now and before is not None and after is not None and corrected(before, after)
+        return differs and not self._asked_alike(first, then, now)
+
+    def _asked_alike(self, first: str, then: str, now: str) -> bool:
+        """Tell whether a slice's models would be asked the same: nothing but labels has changed."""
+        before, after = (self._made_from.get((first, digest), {}).get(ASKED) for digest in (then, now))
+        return before is not None and before == after
 
     @cached_property
     def _contents(self) -> Mapping[str, str]:

@@ -48,10 +48,10 @@ def run(job: Job) -> dict[str, Any]:
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
     rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
     version = job.commit(rows, "features", f"partition IN ({replaced})")
-    counts, content, errors = _content(job, slices, version)
+    counts, content, asked, errors = _content(job, slices, version)
     for group, error in sorted(errors.items()):
         print(f"features of '{group}' failed: {error}", file=sys.stderr)  # noqa: T201 - the job's log
-    facts = slice_facts(slices.sources, slices.first_days, content, version)
+    facts = slice_facts(slices.sources, slices.first_days, content, version, asked)
     try:
         check_failed(job.workload, errors, counts["groups"])
     except FeaturesFailed:  # written as they are; so they are out of date, and nothing learns from them
@@ -110,8 +110,10 @@ def _sampled(workload: Workload) -> Column:
     return F.crc32("row_id") < int(share * 2**32)
 
 
-def _content(job: Job, slices: Slices, version: int) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Return counts of what was written, day -> the digest of its rows, and group -> the error of the function.
+def _content(
+    job: Job, slices: Slices, version: int
+) -> tuple[dict[str, Any], dict[str, str], dict[str, str], dict[str, str]]:
+    """Return counts of what was written, day -> its rows' digest, with and without labels, and group -> its error.
 
     Executors read back what they have written.
     """
@@ -129,7 +131,8 @@ def _content(job: Job, slices: Slices, version: int) -> tuple[dict[str, Any], di
     counts = {name: pc.sum(held[name]).as_py() or 0 for name in ("rows", "groups", "parents")}
     errors = {group: error for text in held["errors"].to_pylist() for group, error in json.loads(text).items()}
     counts["features_version"] = version
-    return counts, day_digests(held["days"].to_pylist()), errors
+    days = held["days"].to_pylist()
+    return counts, day_digests(days), day_digests(days, labels=False), errors
 
 
 def _rebuilt(job: Job, slices: Slices) -> dict[str, int]:

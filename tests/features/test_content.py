@@ -97,6 +97,19 @@ def test_what_changes_places_within_a_day_changes_that_days_digest(
     assert {day for day in before if before[day] != after[day]} == {"2013-05-06"}
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_models_are_asked_is_another_unless_labels_alone_have_changed(tmp_path: Path, name: str) -> None:
+    asked = []
+    for change in (lambda frame: None, CHANGES[name]):
+        frame = rows(1)
+        change(frame)
+        context = write(tmp_path / str(len(asked)), frame)
+        files = list_features(context, DAYS).files
+        texts = [bucket_content(WORKLOAD, files[bucket])["days"][0].as_py() for bucket in files]
+        asked.append(day_digests(texts, labels=False))
+    assert (asked[0] == asked[1]) == (name == "two labels")
+
+
 def test_a_row_of_a_day_that_is_not_looked_at_changes_nothing(tmp_path: Path) -> None:
     frame = rows(1)
     frame.loc[frame["date"] == date(2013, 5, 1), "hour"] = 30.0

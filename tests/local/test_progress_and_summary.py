@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from muster.champions.journal import Journal, Move
 from muster.champions.units import Unit
-from muster.features.made_from import counted
+from muster.features.made_from import Sources, counted
 from muster.features.slices import contents
 from muster.settings import Settings
 from muster.storage.provenance import Fact, file_digests, write_facts
@@ -236,6 +237,39 @@ def test_predictions_of_features_that_were_built_of_other_rows_since_are_old(tmp
     assert write_again("2024-01-22", "2:b") == ()  # another slice
     assert write_again(PARTITION, "2:b") == ("features were built of other rows since",)
     assert write_again(PARTITION, "") == ()
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_labels_that_have_arrived_since_make_no_predictions_old(tmp_path: Path, last: bool) -> None:
+    (tmp_path / "made.yaml").write_text(YAML)
+    line, day = Line(tmp_path), PARTITION
+    line.ingest("2024-01-22", day)
+    line.build()
+
+    def write_again(content: str, asked: str, days: str) -> None:
+        table = line.store.open("features")
+        assert table is not None
+        rows = table.to_pyarrow_table().filter(pc.field("partition") == day)
+        replace_rows(line.store, "features", rows, f"partition = '{day}'")
+        made_from = {
+            **Sources.now(line.context).of(date.fromisoformat(day)),
+            "days": {day: days},
+            "asked": {day: asked},
+        }
+        files = file_digests(line.store, "features")[day]
+        write_facts(line.store, [Fact("features", day, files, {day: content}, made_from)])
+
+    def old() -> list[str]:
+        return list(progress(settings)[0].predictions_old)
+
+    write_again("2:a", "2:x", "without labels")
+    settings = scored(line, day, rows=1, features=contents(line.context, line.context.at(day).windows.score))
+    if not last:
+        scored(line, "2024-02-05", rows=1, features={})
+    write_again("2:b", "2:x", "with labels")
+    assert old() == []
+    write_again("2:c", "2:y", "corrected")
+    assert old() == [day]
 
 
 def test_predictions_of_groups_whose_own_champions_were_rolled_back_since_are_old(tmp_path: Path) -> None:

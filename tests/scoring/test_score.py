@@ -17,7 +17,7 @@ from muster.champions.opened import PackChampions
 from muster.champions.versions import RegisteredVersion
 from muster.features.files import list_features
 from muster.mlflow.client import connect
-from muster.scoring.score import CannotScore, Scoring, count_predictions, prepare, score_bucket
+from muster.scoring.score import CannotScore, NoChampionThen, Scoring, count_predictions, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 
 Line = Any
@@ -140,6 +140,17 @@ def test_a_champion_of_other_features_does_not_score(served: Line) -> None:
     served.declared = {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
     served.features(served.first, _rows(["A,X"]))
     with pytest.raises(CannotScore, match="takes other keys or features"):
+        prepare(served.at(served.first))
+
+
+@pytest.mark.slow
+def test_an_earlier_slice_is_left_as_it_is_where_its_champion_took_other_keys_or_features(served: Line) -> None:
+    """A later partition has a champion that fits by now: nothing of this one's would make its own do so."""
+    _promoted(served, KNOWN)
+    served.declared = {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
+    _promoted(served, {"A,X": 2.0}, served.second, against="1")
+    why = "champion version 1 of the slice's time took other keys or features; what was predicted then stays"
+    with pytest.raises(NoChampionThen, match=why):
         prepare(served.at(served.first))
 
 

@@ -223,6 +223,11 @@ def scorers(context: PartitionContext) -> Champions | None:
     return _champions(context, including=True)
 
 
+def replaced_since(context: PartitionContext) -> bool:
+    """Tell whether there is a champion of a later partition than this one: so this one's is none of today's."""
+    return any(row["partition"] > context.partition for row in Journal(context.store).rows)
+
+
 def _champions(context: PartitionContext, including: bool) -> Champions | None:
     journal, key = Journal(context.store), context.partition
     check_begun(context.store, journal)

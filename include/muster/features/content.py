@@ -18,7 +18,7 @@ from muster.context import Context
 from muster.features.compute import row_schema
 from muster.features.each_group import feature_errors
 from muster.features.files import files_of
-from muster.features.made_from import Sources, slice_days
+from muster.features.made_from import ASKED, Sources, slice_days
 from muster.storage.provenance import Fact, content_digest, file_digests, read_facts
 from muster.storage.tables import FEATURE_ERROR
 from muster.workload.spec import Workload
@@ -33,8 +33,8 @@ CONTENT = pa.schema(
         ("errors", pa.string()),
     ]
 )
-"""What a bucket's files hold. In JSON, `days`: day -> [rows, the sum of their hashes]; `errors`: group -> the error of
-the feature function."""
+"""What a bucket's files hold. In JSON, `days`: day -> [rows, the sum of their hashes, the same without labels];
+`errors`: group -> the error of the feature function."""
 
 Sums = Mapping[str, Sequence[int]]
 
@@ -50,26 +50,31 @@ def bucket_content(workload: Workload, files: Sequence[str]) -> pa.Table:
 
 
 def _day_sums(rows: pa.Table) -> Sums:
-    """Return day -> the number of its rows and the sum of a 64-bit hash of each: any order adds up to the same."""
+    """Return day -> the number of its rows and the sum of a 64-bit hash of each: any order adds up to the same.
+
+    And the sum of what models are asked alone: a label that has arrived since changes no prediction.
+    """
     if rows.num_rows == 0:
         return {}
     if rows[FEATURE_ERROR].null_count == rows.num_rows:  # as from before there was this column
         rows = rows.drop_columns(FEATURE_ERROR)
     frame = rows.to_pandas(date_as_object=False, deduplicate_objects=False, categories=["group"])
-    hashes = pd.util.hash_pandas_object(frame, index=False, categorize=False).to_numpy()
     days, place = np.unique(rows["date"].to_numpy(), return_inverse=True)
-    sums = np.zeros(len(days), np.uint64)
-    np.add.at(sums, place, hashes)  # wraps around
-    return {str(day): [int(n), int(total)] for day, n, total in zip(days, np.bincount(place), sums, strict=True)}
+    sums = np.zeros((2, len(days)), np.uint64)
+    for number, columns in enumerate((frame, frame.drop(columns="label"))):
+        hashes = pd.util.hash_pandas_object(columns, index=False, categorize=False).to_numpy()
+        np.add.at(sums[number], place, hashes)  # wraps around
+    counted = zip(days, np.bincount(place), *sums, strict=True)
+    return {str(day): [int(number) for number in numbers] for day, *numbers in counted}
 
 
-def day_digests(buckets: Iterable[str]) -> dict[str, str]:
-    """Return day -> digest from the `days` of all buckets: the same however many there are."""
+def day_digests(buckets: Iterable[str], labels: bool = True) -> dict[str, str]:
+    """Return day -> digest from the `days` of all buckets: the same however many there are; or that without labels."""
     counts, sums = Counter[str](), Counter[str]()
     for text in buckets:
-        for day, (rows, total) in json.loads(text).items():
+        for day, (rows, *totals) in json.loads(text).items():
             counts[day] += rows
-            sums[day] += total
+            sums[day] += totals[0 if labels else 1]
     return {day: content_digest(counts[day], sums[day]) for day in sorted(counts)}
 
 
@@ -99,9 +104,16 @@ def content_of(context: Context, version: int, days: DateRange) -> dict[str, str
 
 
 def slice_facts(
-    sources: Sources, first_days: Iterable[date], content: Mapping[str, str], version: int | None = None
+    sources: Sources,
+    first_days: Iterable[date],
+    content: Mapping[str, str],
+    version: int | None = None,
+    asked: Mapping[str, str] | None = None,
 ) -> list[Fact]:
-    """Return what is to be written down about slices that were built from `sources` and hold `content` at a version."""
+    """Return what is to be written down about slices that were built from `sources` and hold `content` at a version.
+
+    `asked` is the content without labels.
+    """
     context = sources.context
     files = file_digests(context.store, "features", version)
     facts = []
@@ -109,5 +121,6 @@ def slice_facts(
         days = {day.isoformat() for day in slice_days(context.workload, first).days()} & content.keys()
         held = {day: content[day] for day in sorted(days)}
         key = first.isoformat()
-        facts.append(Fact("features", key, files.get(key, ""), held, sources.of(first)))
+        of_models = {} if asked is None else {ASKED: {day: asked[day] for day in held}}
+        facts.append(Fact("features", key, files.get(key, ""), held, {**sources.of(first), **of_models}))
     return facts

@@ -32,6 +32,9 @@ WORDS = {
 }
 """Why a slice is out of date, by what has changed of its declaration."""
 
+ASKED = "asked"
+"""Under this name a fact has the slice's content without labels, day by day: what models are asked."""
+
 OTHER_ROWS = "other rows"
 """Why a slice is out of date of which days have changed that it was made from."""
 

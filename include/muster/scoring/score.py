@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from muster import groups
 from muster.champions.errors import CannotLoad
-from muster.champions.opened import Champions, OpenPack, scorers
+from muster.champions.opened import Champions, OpenPack, replaced_since, scorers
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import FeatureFiles, groups_of, list_features, read_bucket
@@ -46,9 +46,10 @@ class CannotScore(MusterError):
 class NoChampionThen(CannotScore):
     """Raised when a slice has no champion of its time: there is nothing to score it with, and nothing to mend."""
 
-    def __init__(self, workload: str, partition: str) -> None:
-        why = "one of a later partition has learnt from this slice's rows, or was judged on them"
-        super().__init__(workload, partition, f"there is no champion yet that is as old as the slice; {why}")
+    def __init__(self, workload: str, partition: str, why: str = "") -> None:
+        later = "one of a later partition has learnt from this slice's rows, or was judged on them"
+        then = why or "there is no champion yet that is as old as the slice"
+        super().__init__(workload, partition, f"{then}; {later}")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ def prepare(context: PartitionContext) -> Scoring:
         raise NoChampionThen(workload.name, windows.key)
     if not champions.fits:
         who = f"champion version {champions.version}" if champions.version else "each group's champion"
+        if replaced_since(context):
+            then = f"{who} of the slice's time took other keys or features; what was predicted then stays"
+            raise NoChampionThen(workload.name, windows.key, then)
         why = f"{who} takes other keys or features; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
     features = list_features(context, windows.score, quiet=lambda: quiet(context, windows.score))
