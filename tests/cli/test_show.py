@@ -130,6 +130,15 @@ def test_quote_in_a_group_is_a_value_not_sql(show: Show) -> None:
     assert (code, json.loads(out)) == (0, [])
 
 
+def test_a_group_is_taken_as_a_person_types_it(show: Show, store: Store) -> None:
+    names = ('UA,"12"" pipe",ORD', "UA,*,ORD")
+    for minute, name in enumerate(names):
+        write(store, "predictions", PREDICTIONS, [prediction("2013-06-03", name, minute)])
+    for typed, name in zip(('UA,12" pipe,ORD', "UA,*,ORD"), names, strict=True):
+        _, out, _ = show("flights", "predictions", "--group", typed, "--format", "json")
+        assert [row["group"] for row in json.loads(out)] == [name]
+
+
 def test_partition_of_a_table_by_date_means_the_days_of_its_slice(show: Show, store: Store) -> None:
     days = [date(2013, 6, 2) + timedelta(days=n) for n in range(9)]
     rows = [{"date": day, "file": f"{day}.csv.gz", "row": "{}", "reason": "x"} for day in days]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, TextIO
 
 import typer
@@ -16,8 +18,9 @@ from muster.errors import UnknownName
 from muster.printable import cell
 from muster.settings import settings
 from muster.storage.query import Rows, group_names, read_rows
-from muster.storage.row_filter import RowFilter
+from muster.storage.row_filter import NotAGroup, RowFilter
 from muster.storage.tables import TABLES
+from muster.trial.group_keys import ParentGroup, canonical_group
 
 SCREEN_ROWS = 20
 """Rows shown to a person who named no limit; csv and json then hold every row."""
@@ -28,7 +31,7 @@ def show(
     table: Annotated[str, typer.Argument(help=f"One of {', '.join(TABLES)}.")],
     partition: Annotated[str | None, typer.Option(help="Only this partition: the first day of its slice.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group: its keys as a CSV row, UA,EWR,ORD.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Only groups that begin with this: UA,")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Only groups that begin so, as tables have it: UA,")] = None,
     state: Annotated[str | None, typer.Option(help="Only groups that the run trained, skipped or failed.")] = None,
     verdict: Annotated[str | None, typer.Option(help="Only groups with this verdict: promote, hold, reject.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only rows whose reason has this text in it.")] = None,
@@ -46,12 +49,22 @@ def show(
     wanted = RowFilter(partition, group, prefix, state, verdict, reason, in_a_row, sort)
     rows = read_rows(context.workload, context.store, table, wanted, limit)
     if group is not None and rows.total == 0:
+        wanted = replace(wanted, group=_as_in_tables(context, group))
+        rows = read_rows(context.workload, context.store, table, wanted, limit)
+    if group is not None and rows.total == 0:
         _name_the_nearest(context, table, group)
     try:
         FORMATS[format](rows, sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: `| head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+
+
+def _as_in_tables(context: Context, group: str) -> str:
+    """Return a group's name as the tables have it, from what a person typed, as `try` takes it; a parent's as it is."""
+    with suppress(NotAGroup, ParentGroup):
+        return canonical_group(context.workload, group)
+    return group
 
 
 def _name_the_nearest(context: Context, table: str, group: str) -> None:
