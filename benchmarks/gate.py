@@ -88,7 +88,7 @@ def _seconds_a_group(
     clusters = Clusters.rows(rows) if resample == "row" else Clusters.equal(np.arange(rows) * DAYS // rows)
     held_out = HeldOut(labels.astype(float), clusters)
     candidates = {str(number): np.clip(first - 0.01 * number, 0, 1) for number in range(algorithms)}
-    champion = Rival("champion", np.clip(second, 0, 1), prior=0.25)
+    champion = Rival("champion", np.clip(second, 0, 1), constant=0.25)
     seconds = median_seconds(lambda: judge(held_out, candidates, champion, gate, SEED), REPEATS)
     several = f", {algorithms} algorithms" if algorithms > 1 else ""
     drawn = f"of {DAYS} days" if resample == "day" else "drawn by row"

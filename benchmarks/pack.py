@@ -39,7 +39,7 @@ from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG, clear_tags, tagg
 from muster.mlflow.client import connect
 from muster.mlflow.runs import add_metrics, close_run, open_runs
 from muster.models.build import build_pack
-from muster.models.reader import scores
+from muster.models.scores import scores
 from muster.models.vouched import models_digest
 from muster.promotion.promote import promote
 from muster.scoring import score

@@ -30,7 +30,7 @@ from muster.features.compute import compute
 from muster.ingest.landed_files import landed_file, read_text
 from muster.ingest.landing import land, landed_days
 from muster.ingest.row_checks import check_rows, good_rows
-from muster.models.reader import scores
+from muster.models.scores import scores
 from muster.settings import Settings
 from muster.storage.tables import DECISIONS
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
@@ -128,7 +128,7 @@ def _judged(context: PartitionContext, plan: FitPlan, group: Group) -> list[dict
     def fitted(chosen: np.ndarray) -> np.ndarray:
         drawn = Rows(rows.features[chosen], rows.labels[chosen])
         estimator: Any = new_estimator(plan, factory, group.name, drawn)[0]
-        fit_estimator(factory, estimator, drawn)
+        fit_estimator(plan, factory, estimator, drawn)
         return scores(estimator, group.features)
 
     with threadpool_limits(limits=1), warnings.catch_warnings():

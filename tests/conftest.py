@@ -20,6 +20,7 @@ from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait
 
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
+from muster.storage.store import Store
 from muster_local import PROJECT, local
 from tests import reaper, tiers
 from tests.preparation import INTERPRETED, java_options
@@ -243,13 +244,15 @@ ASKS_FIRST = "asks_first"
 
 
 def _workloads(folder: Path) -> None:
-    """Copy the declared workloads to a folder, and add the one that asks first."""
-    from tests.promotion.conftest import DECLARED  # imports what most tests do without
+    """Copy the declared workloads to a folder, and add the one that asks first, and one that predicts a number."""
+    from tests.parcels import MINUTES  # imports what most tests do without
+    from tests.promotion.conftest import DECLARED
 
     shutil.copytree(PROJECT / "include" / "workloads", folder, ignore=shutil.ignore_patterns("__pycache__"))
     declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5, "resample": "row"}}
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
+    MINUTES.declare(folder)
 
 
 @pytest.fixture(scope="session")
@@ -280,6 +283,18 @@ def fx_spread_up(shared: Shared, started_stack: RunningStack) -> str:
     """What `./muster up --workload fx_spread` printed: it runs beside the flights, once for all tests of a run."""
     up = shared.record("fx_spread", lambda: {"stdout": _up(started_stack, "--workload", "fx_spread")})
     return str(up["stdout"])
+
+
+@pytest.fixture(scope="session")
+def minutes_up(shared: Shared, started_stack: RunningStack) -> str:
+    """What `./muster up` printed of a workload whose outcome is a number: once for all tests of a run."""
+    from tests.parcels import MINUTES, PARTITION
+
+    def up() -> dict[str, str]:
+        MINUTES.land(Store(started_stack.settings.store_root, MINUTES.name))
+        return {"stdout": _up(started_stack, "--workload", MINUTES.name, "--partition", str(PARTITION))}
+
+    return str(shared.record("minutes", up)["stdout"])
 
 
 @retry(

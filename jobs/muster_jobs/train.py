@@ -124,8 +124,10 @@ def _close_run(
 
 
 def _row_counts(ledger_table: pa.Table) -> dict[str, int]:
-    """Return the labelled rows of all groups, the rows that their models learnt from, and the positives."""
-    return {column: pc.sum(ledger_table[column]).as_py() or 0 for column in ("rows", "learnt", "positives")}
+    """Return all groups' labelled rows, those that their models learnt from, and of yes and no the positives."""
+    named = ("rows", "learnt", "positives")
+    known = [name for name in named if not ledger_table.num_rows or ledger_table[name].null_count == 0]
+    return {column: pc.sum(ledger_table[column]).as_py() or 0 for column in known}
 
 
 def _below_root(job: Job, folder: Path) -> str:

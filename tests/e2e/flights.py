@@ -39,7 +39,7 @@ def flights(declared: Declared) -> pd.DataFrame:
     rows["group"] = rows["carrier"] + "," + rows["origin"] + "," + rows["dest"]
     identity = (*(rows[name] for name in ("carrier", "flight", "origin", "dest")), times)
     rows["row_id"] = [",".join(map(str, values)) for values in zip(*identity, strict=True)]
-    above = declared["label"]["above"]
+    above = declared["outcome"]["binary"]["above"]
     rows["label"] = [math.nan if math.isnan(late) else float(late > above) for late in rows["arr_delay"]]
     fits = _in_range(rows, declared["columns"])
     return rows[fits].sort_values(["group", "time", "row_id"], ignore_index=True)

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from muster.evaluation.bucket import Incumbents
 from muster.evaluation.model_scores import CORRUPT_CANDIDATE, CORRUPT_CHAMPION, NO_CODE_OF_CHAMPION
 from muster.models.manifest import MANIFEST
-from muster.models.reader import scores
+from muster.models.scores import scores
 from muster.models.shards import encode
 from muster.storage.tables import DECISIONS, MODELS
 from muster.workload.spec import Workload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.metrics import METRICS, roc_auc
+from muster.evaluation.metrics import METRICS, measure_of, roc_auc
 from muster.workload.spec import Gate
 
 LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 0], dtype=bool)
@@ -61,6 +62,22 @@ def test_one_class_only_is_undefined_for_those_that_rank(metric: str, positive: 
     actual = METRICS[metric].prepare(labels, scores("tied", labels), Clusters.rows(7))(counts)
     assert np.isnan(actual).tolist() == [metric in RANKING] * 2
     np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores("tied", labels), counts), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gate", "by"),
+    [
+        (Gate(metric="mape"), sklearn.mean_absolute_percentage_error),
+        (Gate(metric="pinball", quantile=0.9), partial(sklearn.mean_pinball_loss, alpha=0.9)),
+        (Gate(metric="pinball", quantile=0.2), partial(sklearn.mean_pinball_loss, alpha=0.2)),
+    ],
+)
+def test_losses_of_numbers_equal_sklearns(gate: Gate, by: Any) -> None:
+    labels, predicted = np.random.default_rng(5).normal(50, 10, size=(2, 200))
+    counts = np.random.default_rng(2).poisson(1.0, size=(20, 200)).astype(np.int32)
+    expected = [by(labels, predicted, sample_weight=weights) for weights in counts]
+    actual = measure_of(gate).prepare(labels, predicted, Clusters.rows(200))(counts)
+    np.testing.assert_allclose(actual, expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae"])

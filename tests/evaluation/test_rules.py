@@ -67,6 +67,21 @@ def test_at_least_raises_the_bar() -> None:
     assert (nearly.chance_p_value or 0) > 0.4 > (judgement.chance_p_value or 1)
 
 
+@pytest.mark.parametrize("small", [0.0, 0.001, -0.001])
+def test_shares_of_labels_near_zero_are_not_judged(small: float) -> None:
+    labels = 50 + 5 * OTHER
+    labels[7] = small
+    gate = Gate(metric="mape", resample="row", resamples=200)
+    numbers = HeldOut(labels, Clusters.rows(len(labels)), of_classes=False)
+    judgement = judge(numbers, {"a": labels + NOISE}, Rival("baseline", labels * 0 + 50, 50.0), gate, seed=1)
+    assert (judgement.verdict, judgement.reason) == ("hold", "labels too near zero for shares of them")
+    assert judgement.positives is None
+    labels[7] = 50
+    assert judge(numbers, {"a": labels + NOISE}, Rival("baseline", labels * 0 + 50, 50.0), gate, seed=1).verdict == (
+        "promote"
+    )
+
+
 def test_where_chance_is_the_stricter_bar_that_is_the_reason() -> None:
     predicted = np.full(len(LABELS), LABELS.mean())  # of log loss the best constant: no better than chance
     barred = judged(predicted, LABELS * 0.0 + 0.99, metric="log_loss", at_least=9.0)

@@ -46,7 +46,7 @@ def make_job(spark: SparkSession) -> MakeJob:
             features = workload.features.model_copy(update={"buckets": buckets})
             workload = workload.model_copy(update={"features": features})
         context = Context(workload, yaml.parent, Store(str(root), workload.name)).at(str(partition))
-        job = Job(stage, context, Settings(home=root), attempt="test")
+        job = Job(stage, context, Settings(home=root, store=str(root)), attempt="test")
         job.__dict__["spark"] = spark  # in place of the session that the job would make for itself
         return job
 

@@ -92,7 +92,7 @@ def test_incumbents_of_before_their_scores_were_described_are_kept_and_looked_at
     models = _models(line, line.second)
     second = build_pack(line.workload, line.store, date(2024, 2, 12), models, _winners("UA,EWR"), champion)
     pack = Pack(second.folder, second.sha256)
-    assert (pack.about["probabilities"], pack.gives_probabilities) == (None, True)
+    assert (pack.about["probabilities"], pack.on_one_scale) == (None, True)
 
 
 def test_the_same_inputs_give_the_same_bytes(line: Line) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from sklearn.linear_model import LinearRegression
 
 from muster.mlflow.client import connect
 from muster.models.bundle import requirements
@@ -55,6 +56,18 @@ def test_the_champion_scores_a_mixed_batch_by_its_alias(uri: str) -> None:
     assert answers["score"].tolist() == pytest.approx(SCORES)
     assert answers["fallback"].tolist() == [None, None, "no model: baseline", None]
     assert answers["origin_run"].notna().tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize("registry", ["pack", "per_group"])
+def test_a_number_is_answered_in_its_own_unit_whatever_the_model_has_learnt(served: Line, registry: str) -> None:
+    outcome = {"regression": {"column": "delay", "transform": "log1p"}}
+    served.declared = {"outcome": outcome, "registry": registry, "gate": {"baseline": "record", "resample": "row"}}
+    served.features(served.first, [{"group": "A,X", "a": 1.0, "b": 0.25, "record": 0.5}])
+    learnt = LinearRegression().fit(np.eye(3), np.log1p([5.0, 20.0, 100.0]))
+    uri = _promoted(served, {"A,X": learnt}).replace(served.name, served.unit("A,X").name)
+    rows = pd.DataFrame({"carrier": ["A"] * 3, "origin": ["X"] * 3} | dict(zip("ab", np.eye(3)[:, :2].T, strict=True)))
+    answers = mlflow.pyfunc.load_model(uri).predict(rows.assign(record=[0.0, 0.0, 1.0]))
+    assert answers["score"].tolist() == pytest.approx([5.0, 20.0, 100.0])
 
 
 def test_rows_keep_their_index(uri: str) -> None:

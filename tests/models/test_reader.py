@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zstandard
 from sklearn.ensemble import IsolationForest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import OneClassSVM
 
 from muster import groups
@@ -21,7 +21,8 @@ from muster.models import reader
 from muster.models.bundle import CODE
 from muster.models.loading import CorruptModel
 from muster.models.manifest import write_manifest
-from muster.models.reader import CorruptManifest, Pack, UnknownGroups, about, read_manifest, scores
+from muster.models.reader import CorruptManifest, Pack, UnknownGroups, about, read_manifest
+from muster.models.scores import scores
 
 Line = Any
 COUNTED: Counter[str] = Counter()
@@ -115,6 +116,14 @@ def test_a_value_that_is_no_share_is_not_answered_with(line: Line) -> None:
         (0.25, "no model: prior"),
         (0.9, "no model: baseline"),
     ]
+
+
+def test_of_a_number_any_value_of_the_baseline_answers_and_else_the_mean(line: Line) -> None:
+    line.declared = {"outcome": {"regression": {"column": "delay"}}}
+    pack = _open(line, {"A,X": LinearRegression().fit(np.eye(3), [1.0, -40.0, 3.0])})
+    answer = pack.answer(["A,X", "N,X", "N,X"], _features((0, 1, 0), (0, 0, 13.5), (0, 0, np.nan)), _parent)
+    assert answer.score == pytest.approx([-40.0, 13.5, 0.25])
+    assert list(answer.fallback) == [None, "no model: baseline", "no model: prior"]
 
 
 def _forest() -> IsolationForest:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from muster.models import reader
 from muster.models.loading import CorruptModel, decode, read_bytes
-from muster.models.reader import scores
+from muster.models.scores import scores
 from muster.models.shards import ShardWriter, Stored, encode
 
 RNG = np.random.default_rng(0)

@@ -28,7 +28,7 @@ from muster.context import Context, PartitionContext
 from muster.mlflow.candidates import MODELS_TAG
 from muster.mlflow.runs import close_run, open_runs
 from muster.models.build import BuiltPack, build_pack
-from muster.models.reader import gives_probabilities
+from muster.models.scores import gives_probabilities
 from muster.models.shards import ShardWriter, encode
 from muster.models.vouched import models_digest
 from muster.promotion.approval import Approval
@@ -92,7 +92,10 @@ class Line:
 
     @property
     def workload(self) -> Workload:
-        return Workload.model_validate({"name": self.name, **DECLARED, **self.declared})
+        former = {
+            name: section for name, section in DECLARED.items() if name != "label" or "outcome" not in self.declared
+        }
+        return Workload.model_validate({"name": self.name, **former, **self.declared})
 
     @property
     def store(self) -> Store:

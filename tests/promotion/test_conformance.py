@@ -86,9 +86,14 @@ def test_candidates_are_judged_against_the_champion_of_before_their_partition(re
 
 
 @pytest.mark.parametrize(
-    "declared", [{"features": {"columns": ["b", "a", "record"], "buckets": 4}}, {"keys": ["origin", "carrier"]}]
+    "declared",
+    [
+        {"features": {"columns": ["b", "a", "record"], "buckets": 4}},
+        {"keys": ["origin", "carrier"]},
+        {"outcome": {"regression": {"column": "delay"}}},
+    ],
 )
-def test_a_champion_of_other_keys_or_features_is_no_opponent_and_is_replaced_by_what_wins(
+def test_a_champion_of_other_keys_features_or_answers_is_no_opponent_and_is_replaced_by_what_wins(
     registry: Registry, declared: Any
 ) -> None:
     registry.two_weeks()

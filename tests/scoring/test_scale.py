@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from sklearn.ensemble import IsolationForest
 
 from muster.champions.opened import scorers
-from muster.models.reader import scores
+from muster.models.scores import scores
 from tests.promotion.conftest import A, B, Registry
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from muster.models.loading import decode, read_bytes
-from muster.models.reader import scores
+from muster.models.scores import scores
 from muster.training.bucket import train_bucket
 from muster.training.fit import FitPlan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from muster.errors import MAX_REASON_LENGTH, reason_of
-from muster.training.outcome import Fit, group_outcome
+from muster.training.outcome import Fit, Known, group_outcome
 
 
 def trained(name: str, note: str | None = None) -> Fit:
@@ -41,13 +41,15 @@ def failed(name: str, error: str = "ValueError", why: str = "no") -> Fit:
 def test_a_group_is_in_one_state_with_what_its_algorithms_did(
     fits: list[Fit], state: str, reason: str | None, error_class: str | None
 ) -> None:
-    outcome = group_outcome(fits, 60, 30)
+    outcome = group_outcome(fits, Known(60, 30, 0.5, None))
     assert (outcome.state, outcome.reason, outcome.error_class) == (state, reason, error_class)
     assert (outcome.rows, outcome.positives, outcome.seconds) == (60, 30, sum(fit.seconds for fit in fits))
 
 
 def test_the_reason_of_many_algorithms_is_bounded() -> None:
-    outcome = group_outcome([failed(f"a{number}", why="x" * 100) for number in range(9)] + [skipped("b")], 1, 0)
+    outcome = group_outcome(
+        [failed(f"a{number}", why="x" * 100) for number in range(9)] + [skipped("b")], Known(1, 0, 0.0, None)
+    )
     assert len(str(outcome.reason)) == MAX_REASON_LENGTH
 
 

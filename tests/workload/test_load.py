@@ -135,7 +135,7 @@ def test_every_problem_is_told_at_once_whatever_its_kind(declare: Declare) -> No
     }
     messages = problems(declare(changes))
     assert set(messages) == {
-        *("retrys", "windows.train", "label", "features.function", "features.lookback", "gate.baseline"),
+        *("retrys", "windows.train", "outcome", "features.function", "features.lookback", "gate.baseline"),
         *("algorithms.logistic.1", "schedule.demo.0"),
     }
 
@@ -180,7 +180,7 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("keys", ["carrier", "dest"], "keys", "'dest' is none of the declared columns"),
         ("columns/origin", "string?", "columns.origin", "may not be missing ('?')"),
         ("time", "origin", "columns.origin", "is the time, so its type is 'timestamp'"),
-        ("label/column", "carrier", "columns.carrier", "is the label's column, so its type is int, float or bool"),
+        ("label/column", "carrier", "columns.carrier", "is the outcome's column, so its type is int, float or bool"),
         ("columns/delay", "flot", "columns.delay", "'flot' is no type of a column; there is: string, int"),
         ("columns/delay", 3, "columns.delay", "'3' is no column: write a type"),
         ("columns/delay", "float [a, b]", "columns.delay", "a range is of two numbers"),

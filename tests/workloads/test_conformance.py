@@ -61,7 +61,9 @@ def test_features_know_neither_later_rows_nor_their_days_outcomes(case: Case) ->
 
 def test_changed_later_rows_change_no_earlier_feature(case: Case) -> None:
     day = case.days.stop - timedelta(days=5)
-    label = case.workload.label
+    label = case.workload.outcome.binary
+    assert label is not None
+    assert label.above is not None
     later = pc.greater_equal(case.rows["date"], day)
     outcome = case.rows[label.column]
     turned = pc.if_else(pc.greater(outcome, label.above), label.above - 1, label.above + 1).cast(outcome.type)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -22,7 +22,7 @@ from muster.context import Context
 from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
 from muster.models.manifest import MANIFEST, describe, write_manifest
-from muster.models.reader import gives_probabilities
+from muster.models.scores import gives_probabilities
 from muster.training.algorithms import estimator_factories
 from muster.workload.spec import Workload
 
@@ -128,7 +128,7 @@ def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:
 
 
 def prior(journal: Journal, partition: str) -> float:
-    """Return the share of positives in the training rows of all groups' champions, as a pack of them would have it.
+    """Return the share of positives, or mean, of the training rows of all champions, as their pack would have it.
 
     Of the champions at `partition`; where none is so old, of today's.
     """
@@ -140,4 +140,10 @@ def prior(journal: Journal, partition: str) -> float:
     evidence = then or today
     own = [item for item in evidence if not item.get("parent")] or evidence
     count = sum(item.get("rows") or 0 for item in own)
-    return sum(item.get("positives") or 0 for item in own) / count if count else 0.0
+    return sum(_summed(item) for item in own) / count if count else 0.0
+
+
+def _summed(evidence: Mapping[str, Any]) -> float:
+    """Return the sum of a model's training labels: of yes and no the positives."""
+    positives: int | None = evidence.get("positives")
+    return (evidence.get("rows") or 0) * (evidence.get("prior") or 0.0) if positives is None else positives

@@ -26,7 +26,8 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
     for warning in _warnings(trial):
         console.print(Text(warning, style="yellow"))
     windows = [[name, *window.values()] for name, window in trial["windows"].items()]
-    console.print(_table(["window", "from", "up to", "rows", "labelled", "positives"], windows))
+    header = ["window", "from", "up to", *list(trial["windows"]["train"])[2:]]
+    console.print(_table(header, windows))
     features = [[name, *described.values()] for name, described in trial["features"].items()]
     console.print(_table(["feature", "mean", "std", "min", "max", "missing"], features))
     console.print(_point_in_time(trial["point_in_time"]))
@@ -70,9 +71,13 @@ def _point_in_time(check: dict[str, Any]) -> Text:
 
 
 def _training(row: dict[str, Any]) -> Text:
-    counts = "{learnt} rows learnt from; {rows} labelled, {positives} positives"
-    detail = counts.format(**row) if "rows" in row else row["reason"]
+    detail = f"{row['learnt']} rows learnt from; {_labelled(row, 'labelled')}" if "rows" in row else row["reason"]
     return Text("training: ").append(row["state"], STYLES.get(row["state"], "bold")).append(f": {detail}")
+
+
+def _labelled(row: dict[str, Any], what: str) -> str:
+    positives = "" if row["positives"] is None else f", {row['positives']} positives"
+    return f"{row['rows']} {what}{positives}"
 
 
 def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:
@@ -100,7 +105,7 @@ def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
         wins = f"wins on {row['win_rate']:.1%} of {row['resamples']} resamples"
         interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"
         text.append(
-            f"\n  {row['metric']} {scores}; {wins}; {interval}; {row['rows']} rows, {row['positives']} positives"
+            f"\n  {row['metric']} {scores}; {wins}; {interval}; {_labelled(row, 'rows')}"
             f"\n  p-value {max(row['p_value'], row['chance_p_value']):.2g} by itself: the more groups a run judges, "
             f"the smaller it has to be; what knows nothing has {row['chance_score']:.4f}"
         )

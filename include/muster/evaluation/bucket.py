@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from muster import groups
 from muster.evaluation.gate_input import GateInput, Row, baseline, baseline_score, no_rows, rows_by_group
 from muster.evaluation.judgement import Judgement, held
-from muster.evaluation.metrics import METRICS
-from muster.evaluation.model_scores import ScoringFailed, candidate_scores, stored_scores
+from muster.evaluation.metrics import measure_of
+from muster.evaluation.model_scores import Scorer, ScoringFailed, candidate_scores, stored_scores
 from muster.evaluation.verdict import hold_reason, judge
 from muster.models.manifest import allowed_imports
 from muster.storage.tables import DECISIONS
@@ -79,18 +79,18 @@ def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: In
         reason = DISABLED
     if reason is not None:
         return held(reason, inputs.against, rows)
-    measure = METRICS[gate.metric]
+    scorer = Scorer(measure_of(gate), workload.outcome.scale)
     try:
-        opponent = baseline(workload, inputs.rows, inputs.prior)
+        opponent = baseline(workload, inputs)
         if champion is not None and inputs.incumbent is not None:
             opponent = stored_scores(
-                "champion", champion.folder, inputs.incumbent, inputs.rows.features, champion.allowed_imports, measure
+                "champion", champion.folder, inputs.incumbent, inputs.rows.features, champion.allowed_imports, scorer
             )
-        candidates = candidate_scores(root, inputs, allowed_imports(workload), measure)
+        candidates = candidate_scores(root, inputs, allowed_imports(workload), scorer)
     except ScoringFailed as failure:
         return held(str(failure), inputs.against, rows)
     seed = groups.seed(inputs.ledger_row["group"], workload.seed)
-    return judge(rows, candidates, inputs.rival(gate, opponent), gate, seed)
+    return judge(rows, candidates, inputs.rival(workload, opponent), gate, seed)
 
 
 def _decision(workload: Workload, inputs: GateInput, judgement: Judgement, champion: Incumbents | None) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from muster.evaluation.clusters import Clusters
 from muster.evaluation.judgement import HeldOut, Opponent, Rival
-from muster.evaluation.metrics import METRICS
+from muster.evaluation.metrics import measure_of
 from muster.evaluation.verdict import unusable_reason
 from muster.features.files import group_slices
+from muster.outcomes.kinds import kind_of
 from muster.workload.spec import Gate, Workload
 
 Row = dict[str, Any]
@@ -46,18 +48,26 @@ class GateInput:
         """Who the candidate must beat."""
         return "baseline" if self.incumbent is None else "champion"
 
-    def rival(self, gate: Gate, scores: NDArray[np.float64]) -> Rival:
+    def rival(self, workload: Workload, scores: NDArray[np.float64]) -> Rival:
         """Return the opponent, of these scores, with the rule for it: a baseline must always be beaten."""
+        gate = workload.gate
+        constant = kind_of(workload.outcome).constant(gate, self.prior, self.target)
         old = self.incumbent and is_old(gate, self.ledger_row["partition"], self.incumbent["origin_run"])
         if self.incumbent and (old or gate.rule == "not_worse"):
-            return Rival(self.against, scores, self.prior, "not_worse", gate.margin)
-        return Rival(self.against, scores, self.prior)
+            return Rival(self.against, scores, constant, "not_worse", gate.margin)
+        return Rival(self.against, scores, constant)
 
     @property
     def prior(self) -> float:
-        """The share of positives in the candidates' training rows; a half where none of them had a label."""
+        """The share of positives in the candidates' training rows, or their mean; a half where none had a label."""
         priors = [row["prior"] for row in self.candidates.values() if row["prior"] is not None]
         return float(priors[0]) if priors else 0.5
+
+    @property
+    def target(self) -> dict[str, float]:
+        """What else is known of the labels of the candidates' training rows."""
+        known = next((row["target"] for row in self.candidates.values() if row.get("target")), None)
+        return json.loads(known) if known else {}
 
 
 def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
@@ -73,38 +83,43 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
     labelled = rows.filter(pc.is_finite(rows["label"]))
     features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
     labels, days = labelled["label"].to_numpy(), labelled["date"].to_numpy()
+    of_classes = workload.outcome.binary is not None
 
     def clusters(start: int, stop: int) -> Clusters:
         return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(days[start:stop])
 
     return {
-        group: EvaluationRows(features[start:stop], HeldOut(labels[start:stop], clusters(start, stop)))
+        group: EvaluationRows(features[start:stop], HeldOut(labels[start:stop], clusters(start, stop), of_classes))
         for group, start, stop in group_slices(labelled)
     }
 
 
 def no_rows(workload: Workload) -> EvaluationRows:
     """Return the rows of a group that has none to be judged on."""
-    return EvaluationRows(np.empty((0, len(workload.features.columns))), HeldOut(np.empty(0), Clusters.rows(0)))
+    nothing = HeldOut(np.empty(0), Clusters.rows(0), workload.outcome.binary is not None)
+    return EvaluationRows(np.empty((0, len(workload.features.columns))), nothing)
 
 
-def baseline(workload: Workload, rows: EvaluationRows, prior: float) -> NDArray[np.float64]:
-    """Return the declared baseline's score of each row: higher for likelier positives.
+def baseline(workload: Workload, inputs: GateInput) -> NDArray[np.float64]:
+    """Return the declared baseline's score of each row: higher for likelier positives, or the number predicted.
 
-    `prior` is one constant for all, the share of positives in training: to a metric of ranks any constant is the same,
-    to the others it is not. Rows for which a baseline feature is missing get the median of the group's other rows:
-    nothing is known of them, so they are ranked in the middle.
+    A constant is one score for all: the training rows' share of positives or mean (`prior`), or their `median` or
+    `last` label, or a number. To a metric of ranks any constant is the same, to the others it is not. Rows for which a
+    baseline feature is missing get the median of the group's other rows: nothing is known of them, so they are ranked
+    in the middle.
     """
-    if workload.gate.baseline == "prior":
-        return np.full(len(rows.features), prior)
-    column = rows.features[:, workload.features.columns.index(workload.gate.baseline)]
+    declared, rows = workload.gate.baseline, inputs.rows
+    if declared not in workload.features.columns:
+        known = {"prior": inputs.prior} | inputs.target
+        return np.full(len(rows.features), known.get(declared, inputs.prior) if isinstance(declared, str) else declared)
+    column = rows.features[:, workload.features.columns.index(str(declared))]
     finite = np.isfinite(column)
-    return np.where(finite, column, np.median(column[finite]) if finite.any() else prior)
+    return np.where(finite, column, np.median(column[finite]) if finite.any() else inputs.prior)
 
 
 def baseline_score(workload: Workload, inputs: GateInput) -> float | None:
     """Return the baseline's value of the gate's metric; None where the metric cannot take its scores."""
-    measure, scores = METRICS[workload.gate.metric], baseline(workload, inputs.rows, inputs.prior)
+    measure, scores = measure_of(workload.gate), baseline(workload, inputs)
     if unusable_reason(scores, measure) is not None:
         return None
     return measure.value(inputs.rows.held_out.labels, scores)

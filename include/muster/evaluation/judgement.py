@@ -43,7 +43,8 @@ class Judgement:
     resamples: int = 0
     """Those in which the metric was defined."""
     rows: int = 0
-    positives: int = 0
+    positives: int | None = 0
+    """None of numbers."""
     clusters: int = 0
     """How many days the rows are of, or rows: what was resampled."""
 
@@ -54,11 +55,13 @@ class HeldOut:
 
     labels: Labels
     clusters: Clusters
+    of_classes: bool = True
+    """Whether labels are yes and no."""
 
     @property
-    def positives(self) -> int:
-        """How many rows are labelled 1."""
-        return int(np.count_nonzero(self.labels == 1))
+    def positives(self) -> int | None:
+        """How many rows are labelled 1; None of numbers."""
+        return int(np.count_nonzero(self.labels == 1)) if self.of_classes else None
 
     def units(self, of_classes: bool) -> float:
         """Return how many clusters there are in effect: for a metric that is about classes, of the rarer one's rows."""
@@ -74,7 +77,7 @@ class Rival:
     name: Opponent
     scores: NDArray[np.float64]
     """Its score of each row: (rows,)."""
-    prior: float
+    constant: float
     """What is answered by what knows nothing: one score for all rows."""
     rule: Rule = "better"
     margin: float = 0.0

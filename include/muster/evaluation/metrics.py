@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from muster.evaluation.clusters import Clusters
+from muster.workload.spec import Gate
 
 Labels = NDArray[np.bool_] | NDArray[np.float64]
 """A row each: 0 and 1, or for the metrics of errors any finite numbers: (rows,)."""
@@ -46,6 +47,8 @@ class Measure:
     """It is about positives and negatives, so both must be there to judge on; else only rows are counted."""
     of_probabilities: bool = False
     """Scores outside 0 to 1 have no value."""
+    of_shares: bool = False
+    """Errors are shares of the labels: near zero they mean nothing."""
 
     @property
     def sign(self) -> int:
@@ -164,6 +167,21 @@ def mae(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     return _mean(np.abs(scores - labels), clusters)
 
 
+def mape(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
+    """Prepare the mean absolute error as a share of each label, which must not be near zero."""
+    return _mean(np.abs((scores - labels) / np.where(labels == 0, np.nan, labels)), clusters)
+
+
+def pinball(quantile: float) -> Callable[[Labels, Scores, Clusters], Metric]:
+    """Return what prepares the pinball loss of predictions of a quantile (Koenker and Bassett 1978)."""
+
+    def prepare(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
+        short = labels - scores
+        return _mean(np.maximum(quantile * short, (quantile - 1) * short), clusters)
+
+    return prepare
+
+
 def _mean(losses: NDArray[np.float64], clusters: Clusters) -> Metric:
     """Prepare the mean of a loss a row; a sample of no rows has none: NaN."""
     sums, sizes = clusters.sums(losses), clusters.sums(np.ones(len(losses)))
@@ -191,6 +209,14 @@ METRICS: Mapping[str, Measure] = MappingProxyType(
         "log_loss": Measure(log_loss, higher_is_better=False, of_classes=True, of_probabilities=True),
         "rmse": Measure(rmse, higher_is_better=False, of_classes=False),
         "mae": Measure(mae, higher_is_better=False, of_classes=False),
+        "mape": Measure(mape, higher_is_better=False, of_classes=False, of_shares=True),
+        "pinball": Measure(pinball(0.5), higher_is_better=False, of_classes=False),
     }
 )
-"""Every metric that a workload's `gate.metric` may name."""
+"""Every metric that a workload's `gate.metric` may name; see `measure_of` for the gate's own quantile."""
+
+
+def measure_of(gate: Gate) -> Measure:
+    """Return what a gate judges by."""
+    measure = METRICS[gate.metric]
+    return measure if gate.quantile is None else replace(measure, prepare=pinball(gate.quantile))

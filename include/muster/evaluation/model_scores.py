@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from muster.evaluation.gate_input import GateInput, Row
 from muster.evaluation.metrics import Measure
 from muster.evaluation.verdict import unusable_reason
 from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode, read_bytes
-from muster.models.reader import gives_probabilities, scores
+from muster.models.scores import gives_probabilities, scores
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
 CORRUPT_CANDIDATE = "the candidate's bytes are missing or corrupt"
@@ -34,8 +34,15 @@ class BytesMissing(ScoringFailed):
     """Raised when the stored bytes of a model are not there, or not those that were stored."""
 
 
+class Scorer(NamedTuple):
+    """How models are asked, and what their scores are judged by."""
+
+    measure: Measure
+    scale: str
+
+
 def candidate_scores(
-    root: Path, inputs: GateInput, allowed_imports: Sequence[str], measure: Measure
+    root: Path, inputs: GateInput, allowed_imports: Sequence[str], scorer: Scorer
 ) -> dict[str, NDArray[np.float64]]:
     """Return the scores of each algorithm's model that has any that the metric can take.
 
@@ -48,7 +55,7 @@ def candidate_scores(
     for algorithm, stored in sorted(inputs.candidates.items()):
         try:
             by_algorithm[algorithm] = stored_scores(
-                "candidate", root, stored, inputs.rows.features, allowed_imports, measure
+                "candidate", root, stored, inputs.rows.features, allowed_imports, scorer
             )
         except BytesMissing:
             raise
@@ -65,7 +72,7 @@ def stored_scores(
     stored: Row,
     features: NDArray[np.float64],
     allowed_imports: Sequence[str],
-    measure: Measure,
+    scorer: Scorer,
 ) -> NDArray[np.float64]:
     """Return the scores of a stored model, its bytes verified before they are loaded.
 
@@ -76,7 +83,7 @@ def stored_scores(
     group = stored["group"]
     try:
         model = _loaded(role, folder, stored, allowed_imports)
-        values = scores(model, features)
+        values = scores(model, features, scorer.scale)
         if values.shape != (len(features),):
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
     except ScoringFailed:
@@ -85,7 +92,7 @@ def stored_scores(
         let_through(error)
         log.warning("group '%s': the %s could not score: %s: %s", group, role, type(error).__name__, error)
         raise ScoringFailed(f"the {role} could not score: {type(error).__name__}") from error
-    if (problem := unusable_reason(values, measure, gives_probabilities(model))) is not None:
+    if (problem := unusable_reason(values, scorer.measure, gives_probabilities(model))) is not None:
         raise ScoringFailed(f"the {role}'s {problem}")
     return values
 

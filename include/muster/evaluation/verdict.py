@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from muster.evaluation.bootstrap import paired_bootstrap
 from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule, Verdict, held
-from muster.evaluation.metrics import METRICS, Measure
+from muster.evaluation.metrics import METRICS, Labels, Measure, measure_of
 from muster.evaluation.significance import p_value
 from muster.workload.spec import Gate
 
@@ -22,6 +22,8 @@ REASONS: Mapping[Rule, tuple[str, str]] = MappingProxyType(
 WON = tuple(f"{won} the " for won, _ in REASONS.values())
 NO_BETTER_THAN_CHANCE = "does no better than chance"
 BELOW_THE_BAR = "does not reach gate.at_least"
+NEAR_ZERO = 0.01
+"""As a share of the median label."""
 INTERVAL = (2.5, 97.5)
 """Percentiles of candidate - opponent that are kept as evidence: a 95 % interval."""
 
@@ -37,14 +39,16 @@ def judge(
     cannot take the scores; an algorithm with such scores is no candidate. All values are in the metric's own sign: of a
     loss, less is better. `significance.control` then judges a promotion among those of all groups.
     """
-    measure = METRICS[gate.metric]
+    measure = measure_of(gate)
     usable = {
         name: candidates[name] for name in sorted(candidates) if unusable_reason(candidates[name], measure) is None
     }
     unusable = hold_reason(gate, rows) or _first_problem(usable or candidates, rival, measure)
     if unusable is not None:
         return held(unusable, rival.name, rows)
-    whole, values = _values(rows, [*usable.values(), rival.scores, np.full(len(rows.labels), rival.prior)], gate, seed)
+    whole, values = _values(
+        rows, [*usable.values(), rival.scores, np.full(len(rows.labels), rival.constant)], gate, seed
+    )
     if values.shape[1] == 0:
         return held(f"no {gate.metric} in any resample", rival.name, rows)
     best = int(np.bincount((measure.sign * values[:-2]).argmax(axis=0)).argmax())
@@ -81,7 +85,7 @@ def _values(
     rows: HeldOut, scores: Sequence[NDArray[np.float64]], gate: Gate, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the metric of each scores on all rows, (scores,), and on the resamples that define it for all of them."""
-    metrics = [METRICS[gate.metric].prepare(rows.labels, each, rows.clusters) for each in scores]
+    metrics = [measure_of(gate).prepare(rows.labels, each, rows.clusters) for each in scores]
     whole = np.concatenate([metric(np.ones((1, rows.clusters.count), dtype=np.int32)) for metric in metrics])
     values = paired_bootstrap(metrics, rows.clusters, gate.resamples, seed)
     return whole, values[:, np.isfinite(values).all(axis=0)]
@@ -111,10 +115,12 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
     `gate.min_positives` rows, are asked for by those that are about classes: the two that rank, and log loss, which has
     a value on one class but none of the other.
     """
-    count, positives = len(rows.labels), rows.positives
+    count, positives, measure = len(rows.labels), rows.positives, METRICS[gate.metric]
     if count == 0:
         return "no labelled rows to judge on"
-    if METRICS[gate.metric].of_classes:
+    if measure.of_shares and near_zero(rows.labels):
+        return "labels too near zero for shares of them"
+    if measure.of_classes and positives is not None:
         if positives in (0, count):
             return "only one class to judge on"
         if positives < gate.min_positives:
@@ -124,6 +130,12 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
     if count < gate.min_rows:
         return "too few rows to judge on"
     return "too few days to judge on" if gate.resample == "day" and rows.clusters.count < gate.min_days else None
+
+
+def near_zero(labels: Labels) -> bool:
+    """Tell whether a label is so small beside the others that an error is a huge share of it, or a zero."""
+    sizes = np.abs(labels.astype(np.float64))
+    return bool(sizes.min() < NEAR_ZERO * np.median(sizes)) or not sizes.all()
 
 
 def unusable_reason(scores: NDArray[np.float64], measure: Measure, probabilities: bool = True) -> str | None:

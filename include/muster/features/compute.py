@@ -11,6 +11,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from muster import groups
 from muster.errors import MusterError, bounded
+from muster.outcomes.kinds import kind_of
 from muster.storage.tables import FEATURE_ERROR, features_schema, observations_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
@@ -86,8 +87,7 @@ def _labelled_frame(workload: Workload, rows: pa.Table) -> pd.DataFrame:
     # Without the metadata that pandas leaves in a table: it would name dtypes of its own.
     typed = rows.select(schema.names).cast(schema).sort_by(ordered).replace_schema_metadata()
     observed: pd.DataFrame = typed.to_pandas(date_as_object=False, types_mapper=DTYPES.get)
-    outcome = observed[workload.label.column].astype("float64")
-    observed["label"] = (outcome > workload.label.above).astype("float64").where(outcome.notna())
+    observed["label"] = kind_of(workload.outcome).labels(observed[workload.outcome.column])
     return observed
 
 

@@ -102,13 +102,20 @@ def _declared(context: Context) -> dict[str, Any]:
         "columns": {name: column.type for name, column in sorted(workload.columns.items())},
         "keys": {"keys": list(workload.keys), "time": workload.time},
         "unique": list(workload.unique),
-        "label": workload.label.model_dump(mode="json"),
+        "label": _outcome(workload),
         "function": code_digest(workload, context.folder, features.function)[:16],
         "features": {"columns": list(features.columns), "lookback": features.lookback},
         "schedule": {"every": schedule.every, "phase": schedule.start.toordinal() % schedule.every},
         "buckets": features.buckets,
         "parents": parents,
     }
+
+
+def _outcome(workload: Workload) -> dict[str, Any]:
+    """Return the outcome's declaration: of a threshold as it was written down when there was no other kind."""
+    outcome = workload.outcome
+    declared = outcome.declared.model_dump(mode="json", exclude_none=True, exclude={"transform"})
+    return declared if outcome.binary and outcome.binary.above is not None else {outcome.kind: declared}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from muster import groups
-from muster.models import allowed, loading, reader
+from muster.models import allowed, loading, reader, scores
 from muster.models.build import BuiltPack
 from muster.models.feature_rows import example_rows
 from muster.models.reader import about, read_manifest
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "zstandard")
 """What every model's code imports. Stated, never inferred: MLflow's inference takes 2.6 s."""
-CODE = (groups, allowed, loading, reader)
+CODE = (groups, allowed, loading, scores, reader)
 """Modules that travel with every pack; beside one another, they import nothing else of Muster."""
-CODE_OF_ONE = (allowed, loading, reader)
+CODE_OF_ONE = (allowed, loading, scores)
 """Those that travel with one group's model."""
 STORED = "artifacts/model.bin"
 """Where one group's stored bytes are in its MLflow model."""
@@ -78,7 +78,13 @@ def save_model(
         path=str(to),
         python_model=str(PYFUNC),
         artifacts={"model": str(stored), **_code(*CODE_OF_ONE)},
-        model_config={"group": group, "loads": imports, "sha256": sha256, "features": features},
+        model_config={
+            "group": group,
+            "loads": imports,
+            "sha256": sha256,
+            "features": features,
+            "scale": workload.outcome.scale,
+        },
         signature=_signature(features),
         input_example=None if example is None else example[features],
         pip_requirements=requirements(imports),

@@ -69,10 +69,12 @@ def is_share(store: Store, column: str) -> bool:
 
 
 def answering_baseline(workload: Workload, store: Store) -> str:
-    """Return what answers for a group without a model: the baseline's feature where it is a share, else the prior.
+    """Return what answers for a group without a model: the baseline's feature, else the prior.
 
-    An hour or an amount ranks rows as well as any score, so the gate compares with it; but it is no answer among
-    probabilities.
+    Of a binary outcome only a share does: an hour or an amount ranks rows as well as any score, so the gate compares
+    with it; but it is no answer among probabilities.
     """
     baseline = workload.gate.baseline
-    return baseline if baseline != "prior" and is_share(store, baseline) else "prior"
+    if not isinstance(baseline, str) or baseline not in workload.features.columns:
+        return "prior"
+    return baseline if workload.outcome.binary is None or is_share(store, baseline) else "prior"

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from muster.models.allowed import ALWAYS
 from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE, about
+from muster.models.scores import BINARY
 from muster.storage.tables import DATE, FLOAT, INT, LONG, STRING
 from muster.workload.spec import Parent, Workload
 
@@ -76,7 +77,8 @@ def describe(
         "run": run,
         "keys": {key: workload.columns[key].type for key in workload.keys},
         "features": list(workload.features.columns),
-        "label": workload.label.model_dump(),
+        "outcome": workload.outcome.model_dump(mode="json", exclude_none=True),
+        "scale": workload.outcome.scale,
         "baseline": baseline,
         "fallback": "parent" if isinstance(fallback, Parent) else fallback,
         "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
@@ -93,17 +95,20 @@ def all_probabilities(models: Iterable[bool | None]) -> bool | None:
 
 
 def _prior(rows: pa.Table) -> float:
-    """Return the share of positives in the training rows of all groups (parents pool the same rows again)."""
+    """Return the share of positives, or mean, of the training rows of all groups (parents pool the same rows again)."""
     own = rows.filter(pc.invert(rows["parent"]))
     counted = own if own.num_rows else rows
     total = pc.sum(counted["rows"]).as_py() or 0
-    return float(pc.sum(counted["positives"]).as_py() / total) if total else 0.0
+    positives = pc.sum(counted["positives"]).as_py()
+    summed = pc.sum(pc.multiply(counted["prior"], counted["rows"])).as_py() if positives is None else positives
+    return float((summed or 0) / total) if total else 0.0
 
 
 def fits(description: dict[str, Any], workload: Workload) -> bool:
-    """Tell whether models of a pack described so take this workload's keys and features."""
+    """Tell whether models of a pack described so take this workload's keys and features, and answer on its scale."""
     keys, columns = list(workload.keys), list(workload.features.columns)
-    return list(description["keys"]) == keys and description["features"] == columns
+    same = list(description["keys"]) == keys and description["features"] == columns
+    return same and description.get("scale", BINARY) == workload.outcome.scale
 
 
 def write_manifest(folder: Path, rows: pa.Table, description: dict[str, Any]) -> str:

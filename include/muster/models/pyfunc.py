@@ -20,7 +20,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-CODE = ("groups", "allowed", "loading", "reader")
+CODE = ("groups", "allowed", "loading", "scores", "reader")
 """Muster's modules that travel with the model as artifacts, those of them that it needs."""
 
 
@@ -121,13 +121,14 @@ class OneModel:
 
     def __init__(self, config: dict[str, Any], artifacts: dict[str, str]) -> None:
         modules, stored = _modules(artifacts), Path(artifacts["model"])
-        self._scores, self._features = modules["reader"].scores, list(config["features"])
+        self._scores, self._features = modules["scores"].scores, list(config["features"])
+        self._scale = config.get("scale", modules["scores"].BINARY)
         what = config["sha256"], config["group"], stored.name, config["loads"]
         self._model = modules["loading"].decode(stored.read_bytes(), *what)
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Score rows of features: higher for likelier positives."""
-        scores = self._scores(self._model, _matrix(rows, self._features))
+        """Score rows of features: higher for likelier positives, or the number predicted."""
+        scores = self._scores(self._model, _matrix(rows, self._features), self._scale)
         return pd.DataFrame({"score": scores}, index=rows.index)
 
 

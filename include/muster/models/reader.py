@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from .loading import check, load_of, read_bytes  # relative: a logged pack is another package
+from .scores import BINARY, gives_probabilities, scores
 
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
@@ -63,29 +64,6 @@ class _Entry(NamedTuple):
     origin_run: str
 
 
-def scores(model: Any, features: np.ndarray) -> np.ndarray:
-    """Return a score a row, higher for likelier positives: (n, features) float64 in, (n,) float64 out.
-
-    The probability of class 1, or the decision function, or (outlier detectors) the negated score of normality.
-
-    Raises:
-        TypeError: when the model offers none of them.
-    """
-    if gives_probabilities(model):
-        column = int(np.flatnonzero(model.classes_ == 1)[0])
-        return np.asarray(model.predict_proba(features)[:, column], dtype=np.float64)
-    if hasattr(model, "score_samples"):
-        return -np.asarray(model.score_samples(features), dtype=np.float64)
-    if hasattr(model, "decision_function"):
-        return np.asarray(model.decision_function(features), dtype=np.float64)
-    raise TypeError(f"a {type(model).__name__} has neither predict_proba, score_samples nor decision_function")
-
-
-def gives_probabilities(model: Any) -> bool:
-    """Tell whether a model's scores are probabilities; others may lie between 0 and 1, too."""
-    return hasattr(model, "predict_proba")
-
-
 def read_manifest(folder: Path, sha256: str) -> pa.Table:
     """Return the manifest of the pack in `folder`, sorted by bucket and group, after checking its digest.
 
@@ -120,6 +98,7 @@ class Pack:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder, sha256)
         self.about = about(self.manifest)
+        self._scale: str = self.about.get("scale", BINARY)
         self._loads = frozenset(self.about.get("loads", ()))
         columns = [self.manifest[name].to_pylist() for name in _Entry._fields]
         entries = (_Entry(*values) for values in zip(*columns, strict=True))
@@ -188,8 +167,9 @@ class Pack:
 
         `features` is (n, features) float64 in the pack's order of columns; `parent_of` gives the name of a group's
         parent, asked only where the fallback is one. Where neither a model nor the baseline's feature has a value, the
-        score is the prior: the share of positives in the pack's training rows. Both are probabilities: they answer for
-        a model that gives such, and for a group without one where all do; elsewhere a row has no score.
+        score is the prior: the share of positives in the pack's training rows, or their mean. Of a binary outcome both
+        are probabilities: they answer for a model that gives such, and for a group without one where all do; elsewhere
+        a row has no score.
 
         Raises:
             UnknownGroups: when groups have no model and the fallback is `error`.
@@ -216,7 +196,7 @@ class Pack:
             answers.fallback[rows] = reason
             if source is not None:
                 self._score(source, model, rows, features, answers)
-            elif self.gives_probabilities:
+            elif self.on_one_scale:
                 from_feature = self._baseline(rows, features, answers)
                 answers.fallback[rows] = np.where(from_feature, "no model: baseline", "no model: prior")
 
@@ -226,7 +206,7 @@ class Pack:
         if problem:
             failed = rows[np.isnan(predicted)]
             answers.fallback[failed], answers.origin_run[failed] = problem, None
-            if gives_probabilities(model):
+            if self._scale != BINARY or gives_probabilities(model):
                 self._baseline(failed, features, answers)
 
     def _source(self, group: str, parent_of: Callable[[str], str]) -> tuple[str | None, str | None]:
@@ -244,7 +224,7 @@ class Pack:
         other rows came with it.
         """
         try:
-            predicted, problem = scores(model, features), "not finite"
+            predicted, problem = scores(model, features, self._scale), "not finite"
         except BaseException as error:
             if self.about["fallback"] == "error" or isinstance(error, KeyboardInterrupt):
                 error.add_note(f"while scoring with the model of group '{group}'")
@@ -257,8 +237,13 @@ class Pack:
         return predicted, f"model failed: {problem}" if np.isnan(predicted).any() else None
 
     @cached_property
-    def gives_probabilities(self) -> bool:
-        """Whether all models do, as the manifest says; in one of before it was known, the first of each algorithm."""
+    def on_one_scale(self) -> bool:
+        """Whether all models, prior and baseline answer alike: numbers do; else all have to give probabilities.
+
+        As the manifest says; in one of before it was known, the first model of each algorithm does.
+        """
+        if self._scale != BINARY:
+            return True
         said: bool | None = self.about.get("probabilities")
         if said is not None:
             return said
@@ -266,10 +251,14 @@ class Pack:
         return all(gives_probabilities(self.model(group)) for group in first.values())
 
     def _baseline(self, rows: np.ndarray, features: np.ndarray, answers: Answers) -> np.ndarray:
-        """Give rows a probability as score; return which got the baseline feature's: the others got the prior."""
+        """Give rows what the baseline's feature says, or else the prior; return which got the feature's.
+
+        Of a binary outcome only a share is one: an hour is no answer among probabilities.
+        """
         name = self.about["baseline"]
         values = np.full(len(rows), np.nan) if name == "prior" else features[rows, self.about["features"].index(name)]
-        from_feature: np.ndarray = (values >= 0) & (values <= 1)  # False for NaN
+        # False for NaN
+        from_feature: np.ndarray = (values >= 0) & (values <= 1) if self._scale == BINARY else np.isfinite(values)
         answers.score[rows] = np.where(from_feature, values, self.about["prior"])
         return from_feature
 

@@ -114,7 +114,9 @@ def evidence(
     model = stored_model(artifact)
     [decision] = one.winners
     return {
-        **{name: model[name] for name in ("rows", "positives", "parent", "algorithm", "probabilities", *PLACE)},
+        **{
+            name: model[name] for name in ("rows", "positives", "prior", "parent", "algorithm", "probabilities", *PLACE)
+        },
         **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
         **taken_by(context.workload),
         **shared,

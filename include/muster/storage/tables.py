@@ -40,10 +40,11 @@ LEDGER = pa.schema(
         ("reason", STRING),  # of a trained group: which of its algorithms was not, and why
         ("error_class", STRING),  # null unless failed
         ("rows", LONG),  # labelled training rows
-        ("positives", LONG),
+        ("positives", LONG),  # null of a number
         ("seconds", FLOAT),
         ("bytes", LONG),  # of the models as stored; 0 without one
         ("learnt", LONG),  # rows that its models learnt from: an outlier detector needs no label; 0 without one
+        ("target", STRING),  # JSON of a number's labels: mean, std, median, last; null of yes and no
     ]
 )
 
@@ -61,13 +62,14 @@ MODELS = pa.schema(
         ("length", LONG),
         ("sha256", STRING),  # of the stored bytes
         ("rows", LONG),  # labelled training rows
-        ("positives", LONG),
-        ("prior", FLOAT),  # share of positives in those rows: the baseline's constant score; null without a row
+        ("positives", LONG),  # null of a number
+        ("prior", FLOAT),  # share of positives in those rows, or their mean; null without a row
         ("train_from", DATE),
         ("train_to", DATE),  # not included
         ("features_version", LONG),  # Delta version of `features` that was read
         ("mlflow_run_id", STRING),
         ("learnt", LONG),  # rows that it learnt from: an outlier detector needs no label
+        ("target", STRING),  # as in the ledger
         ("features_table", STRING),  # Delta's id of the table that features_version is of; null before it was kept
         ("probabilities", pa.bool_()),  # whether its scores are probabilities; null before it was written down
     ]
@@ -101,7 +103,7 @@ DECISIONS = pa.schema(
         ("q_value", FLOAT),  # the p-value adjusted for all groups judged in the run
         ("resamples", LONG),  # in which the metric was defined
         ("rows", LONG),
-        ("positives", LONG),
+        ("positives", LONG),  # null of a number
         ("clusters", LONG),  # what was resampled: days, or rows
     ]
 )

@@ -16,6 +16,7 @@ from muster.errors import WorkloadError, bounded, let_through
 from muster.models.allowed import Forbidden
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
+from muster.outcomes.kinds import kind_of
 from muster.training.estimator import EstimatorFactory, StepFactory
 from muster.training.parameters import first_fit, parameter_problem, unknown_parameter
 from muster.training.search import grid_problems
@@ -23,9 +24,6 @@ from muster.workload.algorithm import Algorithm, Step
 from muster.workload.functions import PREFIX, FunctionNotFound, NotImportable, function, imported_module
 from muster.workload.own_code import own_files, place_of
 from muster.workload.spec import Workload
-
-SCORE_METHODS = ("predict_proba", "score_samples", "decision_function")
-"""A model offers one of these: labels alone rank nothing."""
 
 
 def estimator_factories(context: Context) -> tuple[EstimatorFactory, ...]:
@@ -148,10 +146,8 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
     columns, estimator = len(workload.features.columns), factory(seed=0)
     if problem := parameter_problem(factory(seed=0), columns, factory.create):
         raise _Problem(problem)
-    if last and not _gives_scores(estimator):
-        first_fit(fitted := factory(seed=0), columns)  # some know only then what they can do
-        if not _gives_scores(fitted):
-            raise _Problem(f"gives no scores: it has none of {bounded(SCORE_METHODS)}")
+    if last:
+        _check_answers(factory, workload, estimator)
     if not last and not hasattr(estimator, "transform"):
         raise _Problem("is not the last step, yet it has no method 'transform'")
     try:
@@ -172,5 +168,12 @@ def _check(factory: StepFactory, workload: Workload, last: bool) -> None:
         raise _Problem(f"its estimator {error}: no stored model may; {declare}") from error
 
 
-def _gives_scores(estimator: Any) -> bool:
-    return any(hasattr(estimator, name) for name in SCORE_METHODS)
+def _check_answers(factory: StepFactory, workload: Workload, estimator: Any) -> None:
+    """Refuse what gives no answers of the workload's kind of outcome: labels alone rank nothing."""
+    kind = kind_of(workload.outcome)
+    if problem := kind.refuses(estimator):
+        raise _Problem(problem)
+    if not any(hasattr(estimator, name) for name in kind.methods):
+        first_fit(fitted := factory(seed=0), len(workload.features.columns))  # some know only then what they can do
+        if not any(hasattr(fitted, name) for name in kind.methods):
+            raise _Problem(f"gives no scores: it has none of {bounded(kind.methods)}")

@@ -16,17 +16,19 @@ from muster.context import PartitionContext
 from muster.errors import bounded, let_through, reason_of
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
-from muster.models.reader import gives_probabilities
+from muster.models.scores import gives_probabilities
 from muster.models.shards import encode
+from muster.outcomes.kind import Kind
+from muster.outcomes.kinds import kind_of
 from muster.training.algorithms import estimator_factories
 from muster.training.estimator import EstimatorFactory
-from muster.training.outcome import Fit, Outcome, group_outcome
-from muster.training.search import best_params
+from muster.training.outcome import Fit, Known, Outcome, group_outcome
+from muster.training.search import ChosenBy, best_params
+from muster.workload.spec import Gate
 from muster.workload.windows import DateRange
 
 TOO_FEW_ROWS = "too few labelled rows"
 TOO_FEW_UNLABELLED = "too few rows"
-ONE_CLASS = "one class only"
 
 
 class InfiniteValues(ValueError):
@@ -50,13 +52,6 @@ class MissingColumn(LookupError):
         super().__init__(f"the features hold no column {bounded(columns)}; run the features stage again")
 
 
-class NotALabel(ValueError):
-    """Raised for a group with a label other than 0 and 1."""
-
-    def __init__(self, label: float) -> None:
-        super().__init__(f"the label {label:g} is neither 0 nor 1")
-
-
 @dataclass(frozen=True)
 class FitPlan:
     """What every group of a run is fitted with: algorithms, columns, days. It travels to the executors."""
@@ -66,8 +61,10 @@ class FitPlan:
     train: DateRange
     min_rows: int
     seed: int
-    metric: str
-    """By which a search chooses: the gate's own."""
+    gate: Gate
+    """By whose metric a search chooses."""
+    kind: Kind
+    """Of the outcome."""
     allowed_imports: tuple[str, ...]
     """What a stored model may name."""
 
@@ -92,8 +89,8 @@ def fit_plan(context: PartitionContext) -> FitPlan:
     """
     workload, factories = context.workload, estimator_factories(context)
     columns, min_rows = workload.features.columns, workload.windows.min_rows
-    metric, names = workload.gate.metric, tuple(allowed_imports(workload))
-    return FitPlan(factories, columns, context.windows.train, min_rows, workload.seed, metric, names)
+    kind, names = kind_of(workload.outcome), tuple(allowed_imports(workload))
+    return FitPlan(factories, columns, context.windows.train, min_rows, workload.seed, workload.gate, kind, names)
 
 
 def fit_group(
@@ -106,9 +103,9 @@ def fit_group(
 ) -> Outcome:
     """Fit the group's models, one an algorithm, on its training rows.
 
-    Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,) of 0 and 1, NaN for
-    unknown; in order of time. `missing` are columns of the plan that its data does not have, `feature_error` is what
-    the feature function raised for the group. A classifier learns from the labelled rows, an outlier detector from all.
+    Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,), NaN for unknown; in
+    order of time. `missing` are columns of the plan that its data does not have, `feature_error` is what the feature
+    function raised for the group. An outlier detector learns from all rows, any other model from the labelled ones.
     Raises nothing: every error is the outcome `failed`.
     """
     is_labelled = ~np.isnan(labels)
@@ -118,7 +115,13 @@ def fit_group(
         _fit(plan, factory, group, labelled if factory.supervised else all_rows, missing, feature_error)
         for factory in plan.factories
     ]
-    return group_outcome(fits, len(labelled.labels), int(np.count_nonzero(labels == 1)))
+    return group_outcome(fits, _known(plan, labelled.labels))
+
+
+def _known(plan: FitPlan, labels: np.ndarray) -> Known:
+    target = plan.kind.target(labels, plan.gate.quantile)
+    text = None if target is None else json.dumps(target)
+    return Known(len(labels), plan.kind.positives(labels), plan.kind.prior(labels), text)
 
 
 def _fit(
@@ -138,7 +141,7 @@ def _fit(
         if skipped:
             return Fit(factory.name, "skipped", skipped, None, perf_counter() - started, None, b"")
         estimator, params, note = new_estimator(plan, factory, group, rows)
-        fit_estimator(factory, estimator, rows)
+        fit_estimator(plan, factory, estimator, rows)
         model, probabilities = encode(estimator), gives_probabilities(estimator)
         load(
             zstandard.ZstdDecompressor().decompress(model), plan.allowed_imports
@@ -158,14 +161,15 @@ def new_estimator(
     estimator = factory.create(groups.seed(f"{factory.name}:{group}", plan.seed))
     if factory.search is None:
         return estimator, None, None
-    params, note = best_params(estimator, factory.search, plan.metric, rows.features, rows.labels, factory.supervised)
+    chosen_by = ChosenBy(plan.gate, plan.kind, factory.supervised)
+    params, note = best_params(estimator, factory.search, chosen_by, rows.features, rows.labels)
     return estimator.set_params(**params), json.dumps(params, sort_keys=True, default=str), note
 
 
-def fit_estimator(factory: EstimatorFactory, estimator: Any, rows: Rows) -> None:
+def fit_estimator(plan: FitPlan, factory: EstimatorFactory, estimator: Any, rows: Rows) -> None:
     """Fit the estimator in place; an outlier detector is shown no label."""
     if factory.supervised:
-        estimator.fit(rows.features, rows.labels.astype(np.int64))
+        estimator.fit(rows.features, plan.kind.learnt(rows.labels))
     else:
         estimator.fit(rows.features)
 
@@ -173,16 +177,14 @@ def fit_estimator(factory: EstimatorFactory, estimator: Any, rows: Rows) -> None
 def _check(plan: FitPlan, factory: EstimatorFactory, rows: Rows, missing: Sequence[str]) -> None:
     if missing:
         raise MissingColumn(missing)
-    invalid = rows.labels[(rows.labels != 0) & (rows.labels != 1)]
-    if len(invalid) and factory.supervised:
-        raise NotALabel(invalid[0])
+    if factory.supervised:
+        plan.kind.check(rows.labels)
     infinite = np.isinf(rows.features)
     if infinite.any():
         raise InfiniteValues(np.array(plan.columns)[infinite.any(axis=0)])
 
 
 def _skip_reason(plan: FitPlan, factory: EstimatorFactory, rows: Rows) -> str | None:
-    count, positives = len(rows.labels), int(np.count_nonzero(rows.labels == 1))
-    if count < plan.min_rows:
+    if len(rows.labels) < plan.min_rows:
         return TOO_FEW_ROWS if factory.supervised else TOO_FEW_UNLABELLED
-    return ONE_CLASS if factory.supervised and positives in (0, count) else None
+    return plan.kind.skip_reason(rows.labels) if factory.supervised else None

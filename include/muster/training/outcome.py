@@ -39,12 +39,24 @@ class Outcome(NamedTuple):
     """Labelled rows."""
     learnt: int
     """Rows that its models learnt from, at most by one of them."""
-    positives: int
+    positives: int | None
+    prior: float | None
+    target: str | None
+    """JSON of what else is known of the labels, see `outcomes.kind`."""
     seconds: float
     fits: tuple[Fit, ...]
 
 
-def group_outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
+class Known(NamedTuple):
+    """What is known of a group's labels."""
+
+    rows: int
+    positives: int | None
+    prior: float | None
+    target: str | None
+
+
+def group_outcome(fits: Sequence[Fit], known: Known) -> Outcome:
     """Return the outcome of a group from those of its algorithms.
 
     It is trained when any of its algorithms is, failed when none is and one failed, else skipped. Where they do not
@@ -59,7 +71,8 @@ def group_outcome(fits: Sequence[Fit], rows: int, positives: int) -> Outcome:
     seconds = sum(fit.seconds for fit in fits)
     shown = bounded_line(reason) if reason else None
     learnt = max((fit.learnt for fit in fits), default=0)
-    return Outcome(state, shown, error_class, rows, learnt, positives, seconds, tuple(fits))
+    counts = (known.rows, learnt, known.positives, known.prior, known.target)
+    return Outcome(state, shown, error_class, *counts, seconds, tuple(fits))
 
 
 def _fit_reason(fit: Fit, group: State) -> str:

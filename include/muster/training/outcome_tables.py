@@ -41,6 +41,8 @@ OUTCOMES = pa.schema(
         ("rows", LONG),
         ("learnt", LONG),
         ("positives", LONG),
+        ("prior", FLOAT),
+        ("target", STRING),
         ("seconds", FLOAT),
         ("bytes", LONG),
         ("fits", pa.list_(FIT)),
@@ -58,7 +60,7 @@ def outcomes_table(
     """Return OUTCOMES, a row a group of the bucket; each outcome comes with where its fits' models were stored."""
     name = shard.name if shard else None
     group_outcomes = [outcome for outcome, _ in outcomes]
-    fields = ("state", "reason", "error_class", "rows", "learnt", "positives", "seconds")
+    fields = ("state", "reason", "error_class", "rows", "learnt", "positives", "prior", "target", "seconds")
     columns = {
         "group": groups,
         "bucket": [bucket] * len(groups),
@@ -82,11 +84,14 @@ def ledger_rows(outcomes: pa.Table, run: str, windows: PartitionWindows) -> pa.T
     return _rows(columns, LEDGER, partition=windows.key, run=run).sort_by("group")
 
 
+COPIED = ("group", "bucket", "parent", "rows", "positives", "prior", "target")
+
+
 def fits(outcomes: pa.Table) -> pa.Table:
     """Return a row for each group and algorithm: the group's columns, and `state` and all else of FIT its own."""
     listed = outcomes["fits"].combine_chunks()
     owner, flat = pc.list_parent_indices(listed), pc.list_flatten(listed)
-    columns = {name: outcomes[name].take(owner) for name in ("group", "bucket", "parent", "rows", "positives")}
+    columns = {name: outcomes[name].take(owner) for name in COPIED}
     return pa.table(columns | {field.name: pc.struct_field(flat, field.name) for field in FIT})
 
 
@@ -106,14 +111,12 @@ def models_rows(
     all_fits = fits(outcomes)
     trained = all_fits.filter(pc.equal(all_fits["state"], "trained"))
     columns = {name: trained[name] for name in trained.column_names}
-    rows = trained["rows"].cast(FLOAT)
     return _rows(
         columns,
         MODELS,
         partition=windows.key,
         run=run,
         shard=pc.binary_join_element_wise(pa.scalar(shards), trained["shard"], "/"),
-        prior=pc.if_else(pc.greater(rows, 0), pc.divide(trained["positives"].cast(FLOAT), rows), None),
         train_from=windows.train.start,
         train_to=windows.train.stop,
         features_version=features.number,

@@ -39,6 +39,7 @@ def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
         "days": [windows.train.start, windows.train.stop, windows.partition],
         "min_rows": workload.windows.min_rows,
         "seed": workload.seed,
+        **({} if workload.outcome.binary else {"outcome": workload.outcome.scale}),  # added later: names stay
         "versions": [sys.version_info[:2], *((name, version(name)) for name in LIBRARIES), *_own_libraries(context)],
         "features": content,
     }

@@ -11,58 +11,67 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from muster.errors import bounded, let_through
-from muster.evaluation.metrics import METRICS
+from muster.evaluation.metrics import measure_of
 from muster.evaluation.verdict import unusable_reason
-from muster.models.reader import gives_probabilities, scores
+from muster.models.scores import gives_probabilities, scores
+from muster.outcomes.kind import Kind
 from muster.training.parameters import first_line, parameter_problem
 from muster.workload.algorithm import Search
+from muster.workload.spec import Gate
 
-ONE_CLASS = "not searched: one class in every fold"
 NO_SCORE = "not searched: no fold could be scored"
 
 
 @dataclass(frozen=True)
-class GateScorer:
-    """Scores a fold as the gate would: the same metric on the same scores. scikit-learn calls it."""
+class ChosenBy:
+    """What a search chooses by: the gate's own metric, of this kind of outcome."""
 
-    metric: str
+    gate: Gate
+    kind: Kind
+    supervised: bool
+    """False for an outlier detector, which is shown no label."""
 
     def __call__(self, estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
-        """Return the metric over the labelled rows, a loss negated; NaN for scores that the metric cannot take."""
-        is_labelled, measure = ~np.isnan(labels), METRICS[self.metric]
-        fold_scores = scores(estimator, features[is_labelled])
+        """Return the metric over a fold's labelled rows, a loss negated; NaN for scores that it cannot take.
+
+        The same metric on the same scores as the gate's. scikit-learn calls it.
+        """
+        labels, measure = self.kind.undone(labels), measure_of(self.gate)
+        is_labelled = ~np.isnan(labels)
+        fold_scores = scores(estimator, features[is_labelled], self.kind.scale)
         if unusable_reason(fold_scores, measure, gives_probabilities(estimator)) is not None:
             return float("nan")
         return measure.sign * measure.value(labels[is_labelled], fold_scores)
 
 
 def best_params(
-    estimator: Any, search: Search, metric: str, features: np.ndarray, labels: np.ndarray, supervised: bool
+    estimator: Any, search: Search, by: ChosenBy, features: np.ndarray, labels: np.ndarray
 ) -> tuple[dict[str, Any], str | None]:
     """Return the best parameters of the grid; or none, and why the declared ones stay.
 
     Takes rows in order of time. Fold by fold, what was learnt from all rows before it is judged on it; a fold is left
-    out when it, or what an algorithm that needs labels learns from before it, has one class only.
+    out when it, or what an algorithm that needs labels learns from before it, has one class, or value, only.
     """
-    splits = list(_splits(search.folds, labels, supervised))
+    splits = list(_splits(search.folds, labels, by))
     if not splits:
-        return {}, ONE_CLASS
+        return {}, f"not searched: one {by.kind.values} in every fold"
     grid = {name: list(values) for name, values in search.grid.items()}
-    search_cv = GridSearchCV(estimator, grid, scoring=GateScorer(metric), cv=splits, n_jobs=1, refit=False)
-    search_cv.fit(features, labels.astype(np.int64) if supervised else labels)
+    search_cv = GridSearchCV(estimator, grid, scoring=by, cv=splits, n_jobs=1, refit=False)
+    search_cv.fit(features, by.kind.learnt(labels) if by.supervised else labels)
     return (dict(search_cv.best_params_), None) if np.isfinite(search_cv.best_score_) else ({}, NO_SCORE)
 
 
-def _splits(folds: int, labels: np.ndarray, supervised: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _splits(folds: int, labels: np.ndarray, by: ChosenBy) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     if len(labels) <= folds:
         return
     for earlier, fold in TimeSeriesSplit(n_splits=folds).split(labels):
-        if _has_both_classes(labels[fold]) and (_has_both_classes(labels[earlier]) or not supervised):
+        if _tells(by.kind, labels[fold]) and (_tells(by.kind, labels[earlier]) or not by.supervised):
             yield earlier, fold
 
 
-def _has_both_classes(labels: np.ndarray) -> bool:
-    return bool((labels == 0).any() and (labels == 1).any())
+def _tells(kind: Kind, labels: np.ndarray) -> bool:
+    """Tell whether some labels are known that differ."""
+    return kind.skip_reason(labels[~np.isnan(labels)]) is None
 
 
 def grid_problems(estimator: Any, search: Search, columns: int) -> Iterator[tuple[str, str]]:

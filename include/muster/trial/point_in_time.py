@@ -72,7 +72,7 @@ def _changed(
 def _as_known_on(workload: Workload, observed: pa.Table, day: date) -> pa.Table:
     """Return the rows up to a day, that day's own without their outcome."""
     known = observed.filter(pc.less_equal(observed["date"], day))
-    number = known.schema.get_field_index(workload.label.column)
+    number = known.schema.get_field_index(workload.outcome.column)
     field = known.schema.field(number).with_nullable(True)
     outcome = pc.if_else(pc.equal(known["date"], day), pa.scalar(None, field.type), known[field.name])
     return known.set_column(number, field, outcome)

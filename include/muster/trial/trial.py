@@ -28,6 +28,7 @@ from muster.trial.group_observations import GroupObservations, observe
 from muster.trial.point_in_time import PointInTime, check_point_in_time
 from muster.workload.functions import function
 from muster.workload.own_code import own_code, own_files, place_of
+from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, PartitionWindows
 
 Row = dict[str, Any]
@@ -37,6 +38,7 @@ Row = dict[str, Any]
 class Trial:
     """The result for a group; `training` and `decision` are its rows of `ledger` and `decisions`."""
 
+    workload: Workload
     group: str
     windows: PartitionWindows
     observed: GroupObservations
@@ -51,8 +53,9 @@ class Trial:
     decision: Row
 
     def rows(self) -> dict[str, Row]:
-        """Return rows, labelled rows and positives of each window."""
-        return {name: _counts(self.features, getattr(self.windows, name)) for name in ("train", "evaluate")}
+        """Return of each window rows, labelled rows, and positives, or mean and spread of a number."""
+        windows = {name: getattr(self.windows, name) for name in ("train", "evaluate")}
+        return {name: _counts(self.workload, self.features, days) for name, days in windows.items()}
 
     def summary(self) -> dict[str, Row]:
         """Return each feature's mean, spread, range and share of missing values."""
@@ -86,7 +89,7 @@ def try_group(context: PartitionContext, group: str) -> Trial:
     failed_at = {
         factory.name: place for factory in factories if (place := _failure_place(context, plan, factory, features))
     }
-    return Trial(group, windows, observed, features, checked, training, fits, failed_at, decision)
+    return Trial(workload, group, windows, observed, features, checked, training, fits, failed_at, decision)
 
 
 def _train_and_judge(
@@ -130,20 +133,24 @@ def _failure_place(
     try:
         estimator, _, _ = new_estimator(plan, factory, features["group"][0].as_py(), training_rows)
         with np.errstate(all="ignore"):  # what there is to warn of, the first fit has
-            fit_estimator(factory, estimator, training_rows)
+            fit_estimator(plan, factory, estimator, training_rows)
     except BaseException as error:
         let_through(error)
         return place_of(error, *own_files(context.workload, context.folder))
     return None
 
 
-def _counts(features: pa.Table, days: DateRange) -> Row:
+def _counts(workload: Workload, features: pa.Table, days: DateRange) -> Row:
     date, label = features["date"], features["label"]
     within = pc.and_(pc.greater_equal(date, days.start), pc.less(date, days.stop))
     labels = label.filter(within).to_numpy()
     labelled = int(np.isfinite(labels).sum())
-    positives = int(np.nansum(labels))
-    return {"from": days.start, "to": days.stop, "rows": len(labels), "labelled": labelled, "positives": positives}
+    counts = {"from": days.start, "to": days.stop, "rows": len(labels), "labelled": labelled}
+    if workload.outcome.binary:
+        return {**counts, "positives": int(np.nansum(labels))}
+    known = labels[np.isfinite(labels)]
+    figures = {"mean": known.mean(), "std": known.std()} if labelled else {"mean": None, "std": None}
+    return {**counts, **{name: None if value is None else float(value) for name, value in figures.items()}}
 
 
 def _feature_summary(values: np.ndarray) -> Row:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
+from muster.workload.outcome import BASELINES, METRICS
 from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
 from muster.workload.windows import slice_of
@@ -34,7 +35,7 @@ def names(workload: Workload) -> Iterator[Problem]:
         if other != name:
             yield f"columns.{name}", f"differs from '{other}' by capitals only; land one of them under another name"
     named = [("keys", workload.keys), ("unique", workload.unique)]
-    named += [("time", (workload.time,)), ("label.column", (workload.label.column,))]
+    named += [("time", (workload.time,)), (_outcome_path(workload), (workload.outcome.column,))]
     for path, listed in named:
         for name in dict.fromkeys(listed):
             if name not in columns:
@@ -51,11 +52,37 @@ def types(workload: Workload) -> Iterator[Problem]:
             yield f"columns.{name}", "may not be missing ('?'): it is a key, the time or part of 'unique'"
     if workload.time in columns and columns[workload.time].type != "timestamp":
         yield f"columns.{workload.time}", "is the time, so its type is 'timestamp'"
-    if workload.label.column in columns and columns[workload.label.column].type not in ("int", "float", "bool"):
-        yield f"columns.{workload.label.column}", "is the label's column, so its type is int, float or bool"
+    yield from outcome_type(workload)
     for key in workload.keys:
         if key in columns and columns[key].type not in ("string", "int", "date"):
             yield f"columns.{key}", "is a key, so its type is string, int or date"
+
+
+def outcome_type(workload: Workload) -> Iterator[Problem]:
+    """Find an outcome whose column holds other values than it is made of."""
+    outcome, column = workload.outcome, workload.outcome.column
+    if column not in workload.columns:
+        return
+    kind = workload.columns[column].type
+    if outcome.binary and outcome.binary.equals is not None:
+        wrong = [value for value in outcome.binary.equals if not _is_of(value, kind)]
+        if wrong:
+            yield f"{_outcome_path(workload, 'equals')}", f"'{wrong[0]}' is no value of '{column}', which is {kind}"
+    elif kind not in ("int", "float") and (outcome.regression or kind != "bool"):
+        what = "is the number to predict" if outcome.regression else "is the outcome's column"
+        types = "int or float" if outcome.regression else "int, float or bool; of texts write 'equals: [...]'"
+        yield f"columns.{column}", f"{what}, so its type is {types}"
+
+
+def _outcome_path(workload: Workload, key: str = "column") -> str:
+    return f"outcome.{workload.outcome.kind}.{key}"
+
+
+def _is_of(value: object, kind: str) -> bool:
+    """Tell whether a value of the YAML can be one of a column of this type."""
+    if kind in ("int", "float"):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, {"bool": bool, "string": str}.get(kind, ()))
 
 
 def rules(workload: Workload) -> Iterator[Problem]:
@@ -90,8 +117,11 @@ def features(workload: Workload) -> Iterator[Problem]:
         if name.lower() in taken:
             yield f"features.columns.{place}", f"'{name}' is taken; give the feature another name"
         taken.add(name.lower())
-    if workload.gate.baseline not in ("prior", *columns):
-        yield "gate.baseline", f"'{workload.gate.baseline}' is neither 'prior' nor one of features.columns"
+    outcome = getattr(workload, "outcome", None)  # its own problem, where it does not hold
+    baseline, words = workload.gate.baseline, BASELINES[outcome.kind if outcome else "regression"]
+    if isinstance(baseline, str) and baseline not in (*words, *columns):
+        listed = ", ".join(f"'{word}'" for word in words)
+        yield "gate.baseline", f"'{baseline}' is neither one of features.columns, nor a number, nor {listed}"
 
 
 def gate(workload: Workload) -> Iterator[Problem]:
@@ -103,6 +133,10 @@ def gate(workload: Workload) -> Iterator[Problem]:
             f"days are resampled, gate.min_days asks for {declared.min_days} of them, windows.evaluate has {days}: no "
             "group could be judged; judge on more days, or write 'resample: row' where rows of a day are independent",
         )
+    if declared.metric not in (fitting := METRICS[workload.outcome.kind]):
+        yield "gate.metric", f"'{declared.metric}' is none of a {workload.outcome.kind} outcome: {', '.join(fitting)}"
+    if (declared.quantile is None) == (declared.metric == "pinball"):
+        yield "gate.quantile", "is of 'metric: pinball', which needs it: 0.9 where nine in ten are to be below"
     if declared.margin and declared.rule == "better" and declared.max_age is None:
         yield "gate.margin", "is of 'rule: not_worse' or of 'max_age'; write one of them, or leave it out"
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from inspect import isclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 
@@ -15,6 +17,7 @@ from muster.errors import MusterError, UnknownName, WorkloadError
 from muster.printable import cell
 from muster.workload import checks
 from muster.workload.bounded_yaml import NotReadable, read_yaml
+from muster.workload.outcome import with_defaults, with_outcome
 from muster.workload.section import Section
 from muster.workload.spec import Workload
 from muster.workload.wording import Problem, shape_problems
@@ -106,11 +109,18 @@ def _checked(path: Path) -> tuple[Workload, list[Problem]]:
     if not isinstance(declared, dict):
         raise NotReadable(f"holds {type(declared).__name__}, not the sections of a workload")
     try:
-        workload = Workload.model_validate({"name": path.stem, **declared})
-        return workload, list(_contradictions(workload, path))
+        sections = with_defaults(with_outcome({"name": path.stem, **declared}))
+    except ValueError as error:
+        raise NotReadable(str(error)) from error
+    try:
+        workload = Workload.model_validate(sections)
+        problems = list(_contradictions(workload, path))
     except ValidationError as error:
-        sound = _sound_part(Workload, {"name": path.stem, **declared})
-        return sound, [*shape_problems(error), *_contradictions(sound, path, AttributeError)]
+        workload = _sound_part(Workload, sections)
+        problems = [*shape_problems(error), *_contradictions(workload, path, AttributeError)]
+    if "label" in declared:  # what it was written under
+        problems = [(re.sub(r"^outcome(\.binary)?", "label", where), problem) for where, problem in problems]
+    return workload, problems
 
 
 def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -> Iterator[Problem]:
@@ -150,6 +160,12 @@ def _adapter(section: type[Section], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(section.model_fields[name].rebuild_annotation())
 
 
+def _required(annotation: Any) -> Any:
+    """Return `Section` of `Section | None`."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 and NoneType in get_args(annotation) else annotation
+
+
 def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
     """Return the section with what is sound in it, so that the rest of a file is checked too.
 
@@ -158,7 +174,7 @@ def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
     sound: dict[str, Any] = {}
     for name, field in section.model_fields.items():
         keys = [name, *alias.choices] if isinstance(alias := field.validation_alias, AliasChoices) else [name]
-        value, kind = next((declared[str(key)] for key in keys if key in declared), None), field.annotation
+        value, kind = next((declared[str(key)] for key in keys if key in declared), None), _required(field.annotation)
         try:
             sound[name] = _adapter(section, name).validate_python(value)
         except ValidationError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, PositiveInt, Tag
+from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
 from muster.workload.column import Column, parse_column
+from muster.workload.outcome import Outcome, with_defaults, with_outcome
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 
@@ -26,13 +28,6 @@ MAX_DAYS = 36_600
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 ShortText = Annotated[str, Field(min_length=1, max_length=100)]
 """What Airflow has a short column for."""
-
-
-class Label(Section):
-    """What to predict: 1 where `column` is greater than `above`, 0 where not; without a value, no label."""
-
-    column: Name
-    above: float
 
 
 class Features(Section):
@@ -63,7 +58,9 @@ def parse_days(text: object) -> object:
 class Gate(Section):
     """When a candidate replaces a champion."""
 
-    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae"] = "roc_auc"
+    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae", "mape", "pinball"] = Field(
+        "roc_auc", description="What is judged by; of numbers `rmse` unless declared."
+    )
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
         "enabled", description="`dry_run` judges and moves nothing; `disabled` does not even judge."
     )
@@ -74,7 +71,12 @@ class Gate(Section):
     max_age: Annotated[int, BeforeValidator(parse_days)] | None = Field(
         None, ge=1, le=MAX_DAYS, description="`60d`: a champion of an older partition needs a rival that is not worse."
     )
-    baseline: str = Field("prior", description="`prior` (a constant) or a feature whose value is the score to beat.")
+    baseline: str | float = Field(
+        "prior",
+        description="What is to be beaten: `prior` (a constant: the share of positives, or the mean, of the training "
+        "rows), of numbers also `median` or `last` of them, a number, or a feature whose value is the score.",
+    )
+    quantile: float | None = Field(None, gt=0, lt=1, description="Of `metric: pinball`: which is predicted.")
     at_least: float | None = Field(None, description="What the metric must be surely better than, beside chance.")
     resample: Literal["day", "row"] = Field(
         "day", description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself."
@@ -147,7 +149,7 @@ class Workload(Section):
     rules: dict[Name, Annotated[Rule, BeforeValidator(parse_rule)]] = Field(
         {}, description="What holds across two columns of a good row, by the reason for which another is refused."
     )
-    label: Label
+    outcome: Outcome
     features: Features
     algorithms: dict[Name, Annotated[Algorithm, BeforeValidator(parse_algorithm)]] = Field(min_length=1)
     windows: Windows
@@ -162,6 +164,11 @@ class Workload(Section):
     retries: int = Field(1, ge=0, le=10)
     seed: int = 0
     landing: str = Field("", description="`module:name` or `name` of a function that delivers the files; see docs.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_outcome(cls, declared: Any) -> Any:
+        return with_defaults(with_outcome(declared)) if isinstance(declared, Mapping) else declared
 
     @property
     def steps(self) -> tuple[Step, ...]:

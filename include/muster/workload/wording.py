@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from muster.printable import cell
+from muster.workload.outcome import NoOutcome
 from muster.workload.spec import Workload
 
 Problem = tuple[str, str]
@@ -53,6 +54,8 @@ def shape_problems(error: ValidationError) -> Iterator[Problem]:
 
 
 def _text(item: ErrorDetails) -> str:
+    if item["type"] == "missing" and item["loc"] == ("outcome",):
+        return str(NoOutcome([]))
     if item["type"] == "extra_forbidden":
         return _unknown_key(_path(item["loc"]))
     value = item["input"]

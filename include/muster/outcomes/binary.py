@@ -1,0 +1,64 @@
+"""Yes or no: labels of 0 and 1, and scores that are higher for likelier positives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from muster.outcomes.kind import Labels, NotALabel
+from muster.workload.outcome import Binary
+from muster.workload.spec import Gate
+
+ONE_CLASS = "one class only"
+
+
+@dataclass(frozen=True)
+class BinaryKind:
+    """See `kind.Kind`."""
+
+    declared: Binary
+    values: str = "class"
+    scale: str = "binary"
+    methods: tuple[str, ...] = ("predict_proba", "score_samples", "decision_function")
+
+    def labels(self, values: pd.Series) -> pd.Series:
+        if self.declared.above is None:
+            positive = values.isin(self.declared.equals or ())
+        else:
+            values = values.astype("float64")
+            positive = values > self.declared.above
+        return positive.astype("float64").where(values.notna())
+
+    def refuses(self, estimator: Any) -> str | None:
+        return None
+
+    def check(self, labels: Labels) -> None:
+        invalid = labels[(labels != 0) & (labels != 1)]
+        if len(invalid):
+            raise NotALabel(f"the label {invalid[0]:g} is neither 0 nor 1")
+
+    def skip_reason(self, labels: Labels) -> str | None:
+        return ONE_CLASS if self.positives(labels) in (0, len(labels)) else None
+
+    def learnt(self, labels: Labels) -> NDArray[Any]:
+        return labels.astype(np.int64)
+
+    def undone(self, learnt: NDArray[Any]) -> NDArray[Any]:
+        return learnt
+
+    def positives(self, labels: Labels) -> int | None:
+        return int(np.count_nonzero(labels == 1))
+
+    def prior(self, labels: Labels) -> float | None:
+        return np.count_nonzero(labels == 1) / len(labels) if len(labels) else None
+
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+        return None
+
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+        return prior

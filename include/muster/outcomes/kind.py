@@ -1,0 +1,70 @@
+"""What differs between the kinds of outcome, asked wherever it matters: a new kind is one more file beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from muster.workload.spec import Gate
+
+Labels = NDArray[np.float64]
+"""The labels of a group's rows, none of them missing: (rows,)."""
+
+
+class NotALabel(ValueError):
+    """Raised for a group with a label that its kind of outcome, or what its models learn, does not have."""
+
+
+class Kind(Protocol):
+    """A kind of outcome. Plain data: it travels to the executors."""
+
+    @property
+    def values(self) -> str:
+        """Return what one of its labels is: a class, or a value."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return what an estimator has to have one of, to answer."""
+
+    @property
+    def scale(self) -> str:
+        """Return what the models' answers are, as `models.scores` takes it."""
+
+    def labels(self, values: pd.Series) -> pd.Series:
+        """Return the label of each value of the outcome's column, float64; NaN where the value is missing."""
+
+    def refuses(self, estimator: Any) -> str | None:
+        """Return why an estimator is not for this kind of outcome, or None."""
+
+    def check(self, labels: Labels) -> None:
+        """Check a group's labels.
+
+        Raises:
+            NotALabel: with the first that there cannot be.
+        """
+
+    def skip_reason(self, labels: Labels) -> str | None:
+        """Return why nothing can be learnt from a group's labels, or None."""
+
+    def learnt(self, labels: Labels) -> NDArray[Any]:
+        """Return what an estimator is fitted to."""
+
+    def undone(self, learnt: NDArray[Any]) -> NDArray[Any]:
+        """Return the labels of which this was learnt."""
+
+    def positives(self, labels: Labels) -> int | None:
+        """Return how many labels are 1; None where that means nothing."""
+
+    def prior(self, labels: Labels) -> float | None:
+        """Return what is known of any row by the training labels alone: their mean, or share of positives; None
+        without any."""
+
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+        """Return what is written down of a group's training labels beside their mean; None where that says all."""
+
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+        """Return what is answered by who knows the training labels only: the best constant for the gate's metric."""

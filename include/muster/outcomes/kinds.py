@@ -1,0 +1,16 @@
+"""The kind of a workload's outcome: a new one is one more line here."""
+
+from __future__ import annotations
+
+from muster.outcomes.binary import BinaryKind
+from muster.outcomes.kind import Kind
+from muster.outcomes.regression import RegressionKind
+from muster.workload.outcome import Outcome
+
+
+def kind_of(outcome: Outcome) -> Kind:
+    """Return what the kind of an outcome does and needs."""
+    if outcome.regression is not None:
+        return RegressionKind(outcome.regression)
+    assert outcome.binary is not None  # noqa: S101 - for the type: there is exactly one
+    return BinaryKind(outcome.binary)

@@ -1,0 +1,76 @@
+"""A number: labels and answers in its own unit, whatever the models learn of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_outlier_detector
+
+from muster.outcomes.kind import Labels, NotALabel
+from muster.workload.outcome import Regression
+from muster.workload.spec import Gate
+
+ONE_VALUE = "one value only"
+
+
+@dataclass(frozen=True)
+class RegressionKind:
+    """See `kind.Kind`."""
+
+    declared: Regression
+    values: str = "value"
+    methods: tuple[str, ...] = ("predict",)
+
+    @property
+    def scale(self) -> str:
+        return f"regression of {self.declared.transform}" if self.declared.transform else "regression"
+
+    def labels(self, values: pd.Series) -> pd.Series:
+        return values.astype("float64")
+
+    def refuses(self, estimator: Any) -> str | None:
+        if not hasattr(estimator, "__sklearn_tags__"):
+            return None
+        if is_classifier(estimator) or is_outlier_detector(estimator):
+            what = "a classifier" if is_classifier(estimator) else "an outlier detector"
+            return f"is {what}; 'outcome: regression' needs a regressor, such as sklearn.linear_model.Ridge"
+        return None
+
+    def check(self, labels: Labels) -> None:
+        if self.declared.transform == "log1p" and len(invalid := labels[labels <= -1]):
+            raise NotALabel(f"'transform: log1p' has no value for {invalid[0]:g}: only above -1")
+
+    def skip_reason(self, labels: Labels) -> str | None:
+        return ONE_VALUE if (labels == labels[:1]).all() else None
+
+    def learnt(self, labels: Labels) -> NDArray[Any]:
+        return np.log1p(labels) if self.declared.transform == "log1p" else labels
+
+    def undone(self, learnt: NDArray[Any]) -> NDArray[Any]:
+        return np.expm1(learnt) if self.declared.transform == "log1p" else learnt
+
+    def positives(self, labels: Labels) -> int | None:
+        return None
+
+    def prior(self, labels: Labels) -> float | None:
+        return float(labels.mean()) if len(labels) else None
+
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+        if len(labels) == 0:
+            return None
+        known = {"mean": labels.mean(), "std": labels.std(), "median": np.median(labels), "last": labels[-1]}
+        known |= {"quantile": np.quantile(labels, quantile)} if quantile is not None else {}
+        return {name: float(value) for name, value in known.items()}
+
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+        """Return the mean for squared errors, the median for absolute ones, the quantile for its own loss.
+
+        Each is the constant of least loss on the training rows (Koenker and Bassett 1978 for the quantile).
+        """
+        name = {"rmse": "mean", "mae": "median", "mape": "median", "pinball": "quantile"}[gate.metric]
+        return float(target.get(name, prior))

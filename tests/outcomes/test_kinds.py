@@ -1,0 +1,87 @@
+"""What the kinds of outcome make of a column, of labels and of an estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from muster.outcomes.kind import Kind, NotALabel
+from muster.outcomes.kinds import kind_of
+from muster.workload.outcome import Outcome
+from muster.workload.spec import Gate
+
+
+def kind(**declared: Any) -> Kind:
+    return kind_of(Outcome.model_validate(declared))
+
+
+@pytest.mark.parametrize(
+    ("declared", "values", "labels"),
+    [
+        ({"column": "x", "above": 0}, [1.5, 0.0, None], [1, 0, np.nan]),
+        ({"column": "x", "above": 0}, pd.array([True, False, None], "boolean"), [1, 0, np.nan]),
+        ({"column": "x", "equals": ["late", "lost"]}, ["lost", "fine", None], [1, 0, np.nan]),
+        ({"column": "x", "equals": [2, 3]}, pd.array([2, 1, None], "Int64"), [1, 0, np.nan]),
+    ],
+)
+def test_yes_and_no_are_made_of_a_column(declared: Any, values: Any, labels: list[float]) -> None:
+    made = kind(binary=declared).labels(pd.Series(values))
+    assert made.dtype == np.float64
+    np.testing.assert_array_equal(made.to_numpy(), labels)
+
+
+def test_a_number_is_the_columns_own() -> None:
+    made = kind(regression={"column": "x"}).labels(pd.Series(pd.array([2, -1, None], "Int64")))
+    np.testing.assert_array_equal(made.to_numpy(), [2.0, -1.0, np.nan])
+
+
+def test_what_is_learnt_of_a_number_is_undone_in_answers() -> None:
+    by_log, labels = kind(regression={"column": "x", "transform": "log1p"}), np.array([0.0, 3.0, 99.0])
+    np.testing.assert_allclose(by_log.learnt(labels), np.log1p(labels))
+    np.testing.assert_allclose(by_log.undone(by_log.learnt(labels)), labels)
+    with pytest.raises(NotALabel, match="'transform: log1p' has no value for -2: only above -1"):
+        by_log.check(np.array([1.0, -2.0]))
+
+
+def test_what_is_known_of_a_numbers_labels() -> None:
+    number, labels = kind(regression={"column": "x"}), np.array([1.0, 2.0, 6.0, 3.0])
+    known = number.target(labels, 0.9)
+    assert known == {"mean": 3.0, "std": labels.std(), "median": 2.5, "last": 3.0, "quantile": np.quantile(labels, 0.9)}
+    assert (number.prior(labels), number.positives(labels)) == (3.0, None)
+    constants = {
+        metric: number.constant(Gate(metric=metric, quantile=quantile), 3.0, known)  # type: ignore[arg-type]
+        for metric, quantile in (("rmse", None), ("mae", None), ("mape", None), ("pinball", 0.9))
+    }
+    assert constants == {"rmse": 3.0, "mae": 2.5, "mape": 2.5, "pinball": known["quantile"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "of_classes", "of_numbers"),
+    [
+        ([1.0, 1.0], "one class only", "one value only"),
+        ([0.0, 1.0], None, None),
+        ([0.0, 0.0], "one class only", "one value only"),
+    ],
+)
+def test_where_nothing_differs_nothing_is_learnt(
+    labels: list[float], of_classes: str | None, of_numbers: str | None
+) -> None:
+    binary, number = kind(binary={"column": "x", "above": 0}), kind(regression={"column": "x"})
+    assert (binary.skip_reason(np.array(labels)), number.skip_reason(np.array(labels))) == (of_classes, of_numbers)
+
+
+def test_a_label_of_yes_and_no_is_0_or_1() -> None:
+    with pytest.raises(NotALabel, match="the label 2 is neither 0 nor 1"):
+        kind(binary={"column": "x", "above": 0}).check(np.array([0.0, 2.0]))
+
+
+def test_numbers_are_a_regressors_matter() -> None:
+    number = kind(regression={"column": "x"})
+    assert number.refuses(Ridge()) is None
+    assert "is a classifier; 'outcome: regression' needs a regressor" in str(number.refuses(LogisticRegression()))
+    assert "is an outlier detector" in str(number.refuses(IsolationForest()))

@@ -1,0 +1,154 @@
+"""Parcels whose minutes are predicted: a workload by YAML alone, its files, and its figures by scikit-learn."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+
+from muster.storage.store import Store
+
+DECLARED = """
+keys: [depot]
+time: at
+unique: [id]
+columns: {{id: string, depot: string, at: timestamp, kg: float, minutes: "float?"}}
+outcome: {{regression: {{column: minutes{transform}}}}}
+registry: {registry}
+features: {{columns: [kg, hour], buckets: 2}}
+algorithms:
+  ridge: [sklearn.preprocessing.StandardScaler, {{sklearn.linear_model.Ridge: {{alpha: 0.5}}}}]
+  stump: {{sklearn.tree.DecisionTreeRegressor: {{max_depth: 1}}}}
+windows: {{train: 28, evaluate: 14}}
+gate: {{metric: {metric}, baseline: {baseline}}}
+schedule: {{start: 2024-01-01, every: 7}}
+"""
+OWN = """
+def features(rows):
+    return rows.assign(hour=rows["at"].dt.hour)[["kg", "hour"]]
+"""
+PARTITION = date(2024, 2, 19)
+JUDGED_FROM, TRAINED_FROM = PARTITION - timedelta(days=14), PARTITION - timedelta(days=42)
+SCORED_TO = PARTITION + timedelta(days=7)
+
+
+def observed() -> pd.DataFrame:
+    """Return nine weeks of parcels: `heavy` takes longer by weight, `idle` at random, `new` has no past."""
+    random, parts = np.random.default_rng(0), []
+    for day in range(63):
+        at = pd.Timestamp("2024-01-01") + pd.Timedelta(days=day)
+        for depot in ("heavy", "idle", *(["new"] if day > 51 else [])):
+            kg, hour = random.uniform(1, 9, 8), random.integers(0, 24, 8)
+            minutes = random.gamma(4, 3, 8) + (5 * kg if depot == "heavy" else 0)
+            ids = [f"{depot}-{day}-{number}" for number in range(8)]
+            columns = {"id": ids, "depot": depot, "at": at + pd.to_timedelta(hour, "h"), "kg": kg, "minutes": minutes}
+            parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Parcels:
+    """The workload, declared in one of two ways."""
+
+    metric: str
+    baseline: str
+    transform: str
+    registry: str
+
+    @property
+    def name(self) -> str:
+        return f"parcels_by_{self.metric}"
+
+    def declare(self, folder: Path) -> Path:
+        """Write its files; return the YAML's."""
+        text = DECLARED.format(**vars(self) | {"transform": f", transform: {self.transform}" if self.transform else ""})
+        (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
+        (folder / f"{self.name}.py").write_text(OWN, encoding="utf-8")
+        return folder / f"{self.name}.yaml"
+
+    def land(self, store: Store) -> None:
+        """Deliver its files."""
+        rows = observed()
+        for day, own in rows.groupby(rows["at"].dt.date):
+            file = Path(store.landing()) / f"{day}.csv.gz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            text = own.assign(at=own["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_csv(index=False)
+            file.write_bytes(gzip.compress(text.encode()))
+
+    def check(self, store: Store) -> None:
+        """Compare what the tables say after all stages with pandas and scikit-learn."""
+        tables = {name: _frame(store, name) for name in ("decisions", "models", "predictions")}
+        self._check_decisions(tables["decisions"].set_index("group"))
+        self._check_model(tables["models"].set_index(["group", "algorithm"]).loc[("heavy", "ridge")])
+        self._check_predictions(tables["predictions"])
+
+    def _check_decisions(self, decisions: pd.DataFrame) -> None:
+        value = root_mean_squared_error if self.metric == "rmse" else mean_absolute_error
+        labels, heavy = self.held_out["minutes"], decisions.loc["heavy"]
+        constant = self.learnt["minutes"].mean() if self.metric == "rmse" else self.learnt["minutes"].median()
+        assert (heavy["verdict"], heavy["algorithm"], heavy["metric"]) == ("promote", "ridge", self.metric)
+        assert heavy["candidate_score"] == pytest.approx(value(labels, self.answers(self.held_out)), rel=1e-9)
+        assert heavy["baseline_score"] == pytest.approx(value(labels, np.full(len(labels), constant)), rel=1e-9)
+        assert heavy["chance_score"] == pytest.approx(heavy["baseline_score"], rel=1e-12)
+        assert (heavy["rows"], heavy["clusters"], bool(pd.isna(heavy["positives"]))) == (112, 14, True)
+        assert decisions.loc["idle", "verdict"] == "reject"
+
+    def _check_model(self, model: pd.Series) -> None:
+        labels, known = self.learnt["minutes"], json.loads(model["target"])
+        assert (model["rows"], bool(pd.isna(model["positives"]))) == (len(labels), True)
+        assert model["prior"] == known["mean"] == pytest.approx(labels.mean(), rel=1e-12)
+        assert known["std"] == pytest.approx(labels.std(ddof=0), rel=1e-9)
+        assert (known["median"], known["last"]) == (labels.median(), labels.iloc[-1])
+
+    def _check_predictions(self, predictions: pd.DataFrame) -> None:
+        slice_rows = between("heavy", PARTITION, SCORED_TO)
+        mine = predictions["group"] == "heavy"
+        assert sorted(predictions[mine]["score"]) == pytest.approx(sorted(self.answers(slice_rows)), rel=1e-9)
+        others = predictions[~mine]
+        assert set(others["group"]) == {"idle", "new"}
+        assert set(others["fallback"]) == {"no model: prior"}
+        assert others["score"].to_numpy() == pytest.approx(self.learnt["minutes"].mean(), rel=1e-12)
+
+    @cached_property
+    def learnt(self) -> pd.DataFrame:
+        return between("heavy", TRAINED_FROM, JUDGED_FROM)
+
+    @cached_property
+    def held_out(self) -> pd.DataFrame:
+        return between("heavy", JUDGED_FROM, PARTITION)
+
+    def answers(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return what the declared ridge says of rows, fitted here."""
+        learnt = self.learnt[["kg", "hour"]].to_numpy()
+        mean, spread = learnt.mean(axis=0), learnt.std(axis=0)
+        target = np.log1p(self.learnt["minutes"]) if self.transform else self.learnt["minutes"]
+        fitted = Ridge(alpha=0.5).fit((learnt - mean) / spread, target)
+        answers: np.ndarray = fitted.predict((rows[["kg", "hour"]].to_numpy() - mean) / spread)
+        return np.expm1(answers) if self.transform else answers
+
+
+MINUTES = Parcels("mae", "median", "log1p", "pack")
+"""A workload of the running stack."""
+
+
+def between(depot: str, start: date, stop: date) -> pd.DataFrame:
+    """Return a depot's rows of some days, in order of time."""
+    rows = observed()
+    own = rows[(rows["depot"] == depot) & (rows["at"] >= str(start)) & (rows["at"] < str(stop))]
+    return own.assign(hour=own["at"].dt.hour).sort_values(["at", "id"])
+
+
+def _frame(store: Store, name: str) -> pd.DataFrame:
+    table = store.open(name)
+    assert table is not None
+    frame: pd.DataFrame = table.to_pandas()
+    return frame

@@ -1,0 +1,107 @@
+"""How an outcome is declared, and what is said of one that does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from muster.errors import WorkloadError
+from muster.workload.load import load_workload
+from muster.workload.spec import Workload
+
+DECLARED = {
+    "keys": ["depot"],
+    "time": "at",
+    "unique": ["id"],
+    "columns": {
+        "id": "string",
+        "depot": "string",
+        "at": "timestamp",
+        "kg": "float?",
+        "state": "string?",
+        "ok": "bool?",
+    },
+    "features": {"columns": ["kg2"], "function": "os:getcwd"},
+    "algorithms": {"ridge": "sklearn.linear_model.Ridge"},
+    "windows": {"train": 28, "evaluate": 14},
+    "schedule": {"start": "2024-01-01"},
+}
+
+
+def loaded(tmp_path: Path, **sections: Any) -> Workload:
+    file = tmp_path / "parcels.yaml"
+    file.write_text(yaml.safe_dump({**DECLARED, **sections}))
+    return load_workload(file)
+
+
+def problems(tmp_path: Path, **sections: Any) -> dict[str, str]:
+    with pytest.raises(WorkloadError) as error:
+        loaded(tmp_path, **sections)
+    return dict(error.value.problems)
+
+
+def test_the_former_word_for_yes_and_no_goes_on_working(tmp_path: Path) -> None:
+    former = loaded(tmp_path, label={"column": "kg", "above": 3})
+    today = loaded(tmp_path, outcome={"binary": {"column": "kg", "above": 3}})
+    assert former == today
+    assert (today.outcome.kind, today.outcome.scale, today.gate.metric) == ("binary", "binary", "roc_auc")
+
+
+def test_a_number_is_judged_by_its_squared_error_unless_declared(tmp_path: Path) -> None:
+    outcome = {"regression": {"column": "kg", "transform": "log1p"}}
+    workload = loaded(tmp_path, outcome=outcome)
+    assert (workload.outcome.kind, workload.outcome.scale) == ("regression", "regression of log1p")
+    assert workload.gate.metric == "rmse"
+    assert loaded(tmp_path, outcome=outcome, gate={"metric": "mae", "baseline": 5}).gate.baseline == 5.0
+
+
+@pytest.mark.parametrize(
+    ("sections", "path", "problem"),
+    [
+        ({}, "outcome", "write one kind of outcome: binary: {column: arr_delay, above: 15}; or regression: {column"),
+        ({"outcome": "regression"}, "outcome", "write one kind of outcome, not 'regression': binary:"),
+        ({"outcome": {}}, "outcome", "write one kind of outcome: binary:"),
+        (
+            {"outcome": {"binary": {"column": "kg", "above": 1}, "regression": {"column": "kg"}}},
+            "outcome",
+            "write one kind of outcome, not binary and regression:",
+        ),
+        ({"outcome": {"regresion": {"column": "kg"}}}, "outcome.regresion", "did you mean 'regression'?"),
+        ({"outcome": {"binary": {"column": "kg"}}}, "outcome.binary", "write 'above: 15', or 'equals:"),
+        ({"outcome": {"regression": {"column": "gk"}}}, "outcome.regression.column", "'gk' is none of the declared"),
+        ({"outcome": {"regression": {"column": "ok"}}}, "columns.ok", "is the number to predict, so its type is int"),
+        ({"outcome": {"binary": {"column": "state", "above": 1}}}, "columns.state", "of texts write 'equals: [...]'"),
+        (
+            {"outcome": {"binary": {"column": "kg", "equals": ["lost"]}}},
+            "outcome.binary.equals",
+            "'lost' is no value of 'kg', which is float",
+        ),
+        ({"label": {"column": "kg"}}, "label", "write 'above: 15'"),
+        (
+            {"label": {"column": "kg", "above": 1}, "outcome": {"regression": {"column": "kg"}}},
+            "(file)",
+            "'label' is the former word for a binary 'outcome': write one of them",
+        ),
+    ],
+)
+def test_what_does_not_hold_is_told_with_what_to_write(
+    tmp_path: Path, sections: dict[str, Any], path: str, problem: str
+) -> None:
+    told = problems(tmp_path, **sections)
+    assert problem in told[path]
+
+
+@pytest.mark.parametrize(
+    ("gate", "path", "problem"),
+    [
+        ({"metric": "roc_auc"}, "gate.metric", "'roc_auc' is none of a regression outcome: rmse, mae, mape, pinball"),
+        ({"metric": "pinball"}, "gate.quantile", "is of 'metric: pinball', which needs it"),
+        ({"quantile": 0.5}, "gate.quantile", "is of 'metric: pinball'"),
+        ({"baseline": "mean"}, "gate.baseline", "'mean' is neither one of features.columns, nor a number, nor 'prior'"),
+    ],
+)
+def test_a_gate_suits_the_outcome(tmp_path: Path, gate: dict[str, Any], path: str, problem: str) -> None:
+    assert problem in problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate=gate)[path]
