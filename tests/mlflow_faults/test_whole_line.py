@@ -57,7 +57,7 @@ DECLARED = {
     "gate": {"baseline": "noise", "resample": "row"},
     "schedule": {"start": "2024-01-01"},
 }
-TIMES = {"seconds", "scored_at", "at", "mlflow_run_id", "fit_seconds"}
+TIMES = {"seconds", "scored_at", "at", "mlflow_run_id", "fit_seconds", "features_table"}
 """Columns that no two runs share."""
 
 

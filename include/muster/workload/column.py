@@ -7,6 +7,8 @@ import re
 from decimal import Decimal
 from typing import Literal, get_args
 
+from pydantic import ConfigDict
+
 from muster.printable import cell
 from muster.workload.section import Section
 
@@ -20,6 +22,8 @@ _COLUMN_PATTERN = re.compile(r"^(?P<type>[a-z]+)(?P<optional>\?)?(?:\s*\[\s*(?P<
 
 class Column(Section):
     """A landed column: `float? [0, 100]` reads as type, may be missing (`?`), and its inclusive range."""
+
+    model_config = ConfigDict(allow_inf_nan=True)  # a limit may be infinite: it is none
 
     type: ColumnType
     optional: bool = False
