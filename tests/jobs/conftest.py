@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from muster.context import Context
@@ -31,6 +32,19 @@ def spark(spark_connect_server: str) -> Iterator[SparkSession]:
     session.conf.set(*MICROSECONDS)
     yield session
     session.stop()
+
+
+class LocalJob(Job):
+    """The job with its bins run here."""
+
+    def over_bins(
+        self,
+        bins: Sequence[Sequence[int]],
+        function: Callable[[int], pa.Table],
+        schema: pa.Schema,
+        loads: Collection[str] = (),
+    ) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
 
 
 MakeJob = Callable[..., Job]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,8 +31,8 @@ from muster.storage.tables import MODELS, TABLES, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import evaluate, train
-from muster_jobs.job import Job
 from tests.features_facts import write_down
+from tests.jobs.conftest import LocalJob
 
 pytestmark = pytest.mark.slow
 DECLARED = {
@@ -53,20 +53,11 @@ DECLARED = {
 FIRST, SECOND = "2024-02-05", "2024-02-12"
 
 
-class LocalJob(Job):
-    """The job with its bins run here."""
+class OneByOneJob(LocalJob):
+    """The job with its bins run here, and what may be done at once one after the other."""
 
     def at_once(self, *calls: Callable[[], Any]) -> list[Any]:
         return [call() for call in calls]
-
-    def over_bins(
-        self,
-        bins: Sequence[Sequence[int]],
-        function: Callable[[int], pa.Table],
-        schema: pa.Schema,
-        loads: Collection[str] = (),
-    ) -> pa.Table:
-        return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
 
 
 @dataclass
@@ -91,7 +82,7 @@ class Line:
         windows, name = partition_windows(workload, partition), stage.__name__.split(".")[-1]
         here = settings().model_copy(update={"store": str(self.root)})
         result: dict[str, Any] = stage.run(
-            LocalJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
+            OneByOneJob(name, PartitionContext(workload, self.root, self.store, windows), here, "1")
         )
         return result
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,6 +36,7 @@ from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import evaluate
 from muster_jobs.job import Job
+from tests.jobs.conftest import LocalJob
 from tests.landed import land_nothing
 
 DECLARED = {
@@ -56,17 +56,8 @@ RUN, PARTITION = "2024-02-05-0000aaaa", "2024-02-05"
 GROUPS = ["a", "b", "c", "d", "skipped", "../../x", 'ü"q,']
 
 
-class LocalJob(Job):
+class WritingJob(LocalJob):
     """The job with its bins run here, and Delta written without Spark."""
-
-    def over_bins(
-        self,
-        bins: Sequence[Sequence[int]],
-        function: Callable[[int], pa.Table],
-        schema: pa.Schema,
-        loads: Collection[str] = (),
-    ) -> pa.Table:
-        return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
 
     def replace(self, rows: Any, table: str, where: str) -> None:
         key, value = where.replace("'", "").split(" = ")
@@ -183,7 +174,7 @@ def make_job(root: Path, declared: Workload, cores: int = 1) -> LocalJob:
     put(store, "features", features(declared))
     train(store, declared)
     windows = partition_windows(declared, PARTITION)
-    return LocalJob(
+    return WritingJob(
         "evaluate",
         PartitionContext(declared, root, store, windows),
         Settings(home=root, spark_cores=cores),

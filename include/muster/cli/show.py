@@ -48,8 +48,8 @@ def show(
         limit = SCREEN_ROWS
     wanted = RowFilter(partition, group, prefix, state, verdict, reason, in_a_row, sort)
     rows = read_rows(context.workload, context.store, table, wanted, limit)
-    if group is not None and rows.total == 0:
-        wanted = replace(wanted, group=_as_in_tables(context, group))
+    if group is not None and rows.total == 0 and (name := _as_in_tables(context, group)) != group:
+        wanted = replace(wanted, group=name)
         rows = read_rows(context.workload, context.store, table, wanted, limit)
     if group is not None and rows.total == 0:
         _name_the_nearest(context, table, group)

@@ -42,14 +42,11 @@ def compute_each(workload: Workload, function: FeatureFunction, rows: pa.Table, 
         computed = compute(workload, function, rows, days)
     except BaseException as error:  # somebody else's code: anything may come
         let_through(error)
-        return pa.concat_tables([_of_group(workload, function, part, days) for _, part in _by_group(rows)])
+        ordered = rows.sort_by("group")
+        parts = [ordered.slice(start, stop - start) for _, start, stop in group_slices(ordered)]
+        return pa.concat_tables([_of_group(workload, function, part, days) for part in parts])
     _check_apart(workload, function, rows, days, computed)
     return computed
-
-
-def _by_group(rows: pa.Table) -> list[tuple[str, pa.Table]]:
-    ordered = rows.sort_by("group")
-    return [(group, ordered.slice(start, stop - start)) for group, start, stop in group_slices(ordered)]
 
 
 def _check_apart(
@@ -62,12 +59,12 @@ def _check_apart(
     Which groups share a bucket is a matter of layout: a function that forgets `groupby("group")` gives other features
     with another number of buckets, and for one group in `try`.
     """
-    computed_for = set(computed["group"].to_pylist())
-    parts = [item for item in _by_group(rows)[1:] if item[0] in computed_for]
-    if not parts:
+    counts = {item["values"]: item["counts"] for item in rows["group"].value_counts().to_pylist()}
+    later = sorted(set(computed["group"].unique().to_pylist()) - {min(counts, default=None)})
+    if not later:
         return
-    group, part = min(parts, key=lambda item: item[1].num_rows)
-    alone = _of_group(workload, function, part, days)
+    group = min(later, key=counts.__getitem__)
+    alone = _of_group(workload, function, rows.filter(pc.field("group") == group), days)
     among = computed.filter(pc.field("group") == group)
     own = f"group '{group}' by itself"
     why = (

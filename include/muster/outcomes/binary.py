@@ -22,8 +22,8 @@ class BinaryKind:
     """See `kind.Kind`."""
 
     declared: Binary
+    scale: str
     values: str = "class"
-    scale: str = "binary"
     methods: tuple[str, ...] = ("predict_proba", "score_samples", "decision_function")
 
     def labels(self, values: pd.Series) -> pd.Series:

@@ -1,4 +1,4 @@
-"""What differs between the kinds of outcome, asked wherever it matters: a new kind is one more file beside this one."""
+"""What differs between the kinds of outcome, asked wherever it matters: a new kind is a file beside this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kind of a workload's outcome: a new one is one more line here."""
+"""The kind of a workload's outcome: a new one is one more line here, and in `workload.outcome`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from muster.workload.outcome import Outcome
 def kind_of(outcome: Outcome) -> Kind:
     """Return what the kind of an outcome does and needs."""
     if outcome.regression is not None:
-        return RegressionKind(outcome.regression)
+        return RegressionKind(outcome.regression, outcome.scale)
     assert outcome.binary is not None  # noqa: S101 - for the type: there is exactly one
-    return BinaryKind(outcome.binary)
+    return BinaryKind(outcome.binary, outcome.scale)

@@ -23,12 +23,9 @@ class RegressionKind:
     """See `kind.Kind`."""
 
     declared: Regression
+    scale: str
     values: str = "value"
     methods: tuple[str, ...] = ("predict",)
-
-    @property
-    def scale(self) -> str:
-        return f"regression of {self.declared.transform}" if self.declared.transform else "regression"
 
     def labels(self, values: pd.Series) -> pd.Series:
         return values.astype("float64")

@@ -237,9 +237,7 @@ def _change(step: Step, moves: Moves) -> Change:
 
 def _row_of(target: Target, moves: Moves) -> Row:
     """Return the move to the champion of a target, with the number that its version has now."""
-    champion = (target.digest, target.partition)
-    row = next(row for row in reversed(moves) if (row["manifest_sha256"], row["partition"]) == champion)
-    return latest_of(moves, row)
+    return latest_of(moves, {"manifest_sha256": target.digest, "partition": target.partition})
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:

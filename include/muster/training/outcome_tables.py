@@ -85,6 +85,7 @@ def ledger_rows(outcomes: pa.Table, run: str, windows: PartitionWindows) -> pa.T
 
 
 COPIED = ("group", "bucket", "parent", "rows", "positives", "prior", "target")
+"""What is the same of all fits of a group."""
 
 
 def fits(outcomes: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ from muster.errors import MusterError, UnknownName, WorkloadError
 from muster.printable import cell
 from muster.workload import checks
 from muster.workload.bounded_yaml import NotReadable, read_yaml
-from muster.workload.outcome import with_defaults, with_outcome
+from muster.workload.outcome import completed
 from muster.workload.section import Section
 from muster.workload.spec import Workload
 from muster.workload.wording import Problem, shape_problems
@@ -109,7 +109,7 @@ def _checked(path: Path) -> tuple[Workload, list[Problem]]:
     if not isinstance(declared, dict):
         raise NotReadable(f"holds {type(declared).__name__}, not the sections of a workload")
     try:
-        sections = with_defaults(with_outcome({"name": path.stem, **declared}))
+        sections = completed({"name": path.stem, **declared})
     except ValueError as error:
         raise NotReadable(str(error)) from error
     try:

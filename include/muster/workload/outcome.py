@@ -98,24 +98,22 @@ class Outcome(Section):
         return f"{self.kind} of {transform}" if transform else self.kind
 
 
-def with_outcome(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a workload's sections in which `label:`, the former word for a binary outcome, is `outcome:`.
+def completed(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a workload's sections as they are meant.
+
+    `label:`, the former word for a binary outcome, is `outcome:`, and the gate has the metric that is the kind's
+    default.
 
     Raises:
-        ValueError: when both are there.
+        ValueError: when there are both.
     """
-    if "label" not in declared:
-        return dict(declared)
-    if "outcome" in declared:
-        raise ValueError("'label' is the former word for a binary 'outcome': write one of them")
-    rest = {name: section for name, section in declared.items() if name != "label"}
-    return {**rest, "outcome": {"binary": declared["label"]}}
-
-
-def with_defaults(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a workload's sections in which the gate has the metric that is the kind's default."""
-    outcome, gate = declared.get("outcome"), declared.get("gate", {})
+    sections = dict(declared)
+    if "label" in sections:
+        if "outcome" in sections:
+            raise ValueError("'label' is the former word for a binary 'outcome': write one of them")
+        sections["outcome"] = {"binary": sections.pop("label")}
+    outcome, gate = sections.get("outcome"), sections.get("gate", {})
     kind = next((kind for kind in METRICS if isinstance(outcome, Mapping) and kind in outcome), None)
-    if kind is None or not isinstance(gate, Mapping):
-        return dict(declared)
-    return {**declared, "gate": {"metric": METRICS[kind][0], **gate}}
+    if kind is not None and isinstance(gate, Mapping):
+        sections["gate"] = {"metric": METRICS[kind][0], **gate}
+    return sections

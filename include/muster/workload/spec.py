@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Positi
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
 from muster.workload.column import Column, parse_column
-from muster.workload.outcome import Outcome, with_defaults, with_outcome
+from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 
@@ -168,7 +168,7 @@ class Workload(Section):
     @model_validator(mode="before")
     @classmethod
     def _by_outcome(cls, declared: Any) -> Any:
-        return with_defaults(with_outcome(declared)) if isinstance(declared, Mapping) else declared
+        return completed(declared) if isinstance(declared, Mapping) else declared
 
     @property
     def steps(self) -> tuple[Step, ...]:
