@@ -32,6 +32,7 @@ from muster.storage.store import Store
 from muster.storage.tables import features_schema, observations_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
+from tests.kept import fill
 
 DECLARED: Mapping[str, Any] = {
     "name": "made",
@@ -82,10 +83,10 @@ class Line:
 
     def ingest(self, *days: str, content: str = "1:a", known: bool = True) -> None:
         """Replace days of `observations`; without `known` as a Muster did that wrote nothing down about them."""
-        for day in days:
-            rows = [{"place": "a", "date": date.fromisoformat(day)}] if content != "0:0" else []
-            table = pa.Table.from_pylist(rows, observations_schema(self.workload))
-            replace_rows(self.store, "observations", table, f"date = '{day}'")
+        rows = [{"place": "a", "date": date.fromisoformat(day)} for day in days if content != "0:0"]
+        table = pa.Table.from_pylist(rows, observations_schema(self.workload))
+        where = ", ".join(f"'{day}'" for day in days)
+        replace_rows(self.store, "observations", table, f"date IN ({where})")
         if known:
             brought = dict.fromkeys(map(date.fromisoformat, days), "1 bytes, 1")
             write_facts(self.store, day_facts(self.store, brought, dict.fromkeys(brought, content)))
@@ -141,10 +142,14 @@ WEEKS = ("2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29")
 
 
 @pytest.fixture
-def built(line: Line) -> Line:
+def built(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Line:
     """Four slices that the partition looks at, with a day each, built."""
-    line.ingest(*WEEKS)
-    assert line.build() == list(WEEKS)
+
+    def make() -> None:
+        line.ingest(*WEEKS)
+        assert line.build() == list(WEEKS)
+
+    fill(line.folder, "slices", make, tmp_path_factory)
     return line
 
 

@@ -41,7 +41,6 @@ from muster.storage.store import Store
 from muster.storage.tables import DECISIONS, MODELS, features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
-from tests.registry.remembered import remembered
 
 DECLARED = {
     "keys": ["carrier", "origin"],
@@ -149,6 +148,19 @@ class Line:
         run = self.train(partition, dict.fromkeys(verdicts, slope))
         self.decide(partition, run, verdicts, against)
         return run
+
+    def begin(self, *weeks: tuple[str, Mapping[str, str], Any, Any]) -> dict[str, Any]:
+        """Promote weeks (the arguments of `week`), as what a test begins with; return what the last promotion did."""
+        from tests.registry.remembered import remembered  # two seconds that a process of a line's own does without
+
+        result: dict[str, Any] = remembered(self, Line._promote_all, *weeks)
+        return result
+
+    def _promote_all(self, *weeks: tuple[str, Mapping[str, str], Any, Any]) -> dict[str, Any]:
+        for week in weeks:
+            self.week(*week)
+            result = self.promote(week[0])
+        return result
 
     @staticmethod
     def model(slope: float) -> LogisticRegression:
@@ -294,13 +306,8 @@ class Registry(Line):
 
     def two_weeks(self) -> None:
         """Promote all three groups, then new models of the first."""
-        remembered(self, Registry._two_weeks)
-
-    def _two_weeks(self) -> None:
-        self.week(self.first, dict.fromkeys((A, B, C), "promote"), 1.0)
-        self.promote(self.first)
-        self.week(self.second, {A: "promote", B: "reject", C: "hold"}, 2.0, self.judged(A="1", B="1", C="1"))
-        self.promote(self.second)
+        won, judged = dict.fromkeys((A, B, C), "promote"), self.judged(A="1", B="1", C="1")
+        self.begin((self.first, won, 1.0, None), (self.second, {A: "promote", B: "reject", C: "hold"}, 2.0, judged))
 
 
 @pytest.fixture

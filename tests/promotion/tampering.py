@@ -123,15 +123,21 @@ def write_bundle(local: Path, digest: str) -> None:
 
 def promoted(line: Any) -> RegisteredVersion:
     """Bring a first champion about, and all that judging and scoring the second week need."""
+    from tests.registry.remembered import remembered
+
+    remembered(line, _promoted)
+    champion: RegisteredVersion | None = line.champion()
+    assert champion is not None
+    return champion
+
+
+def _promoted(line: Any) -> None:
     run = line.train(line.first, {"A,X": 1.0, GROUP: -2.0})
     line.decide(line.first, run, {"A,X": "promote", GROUP: "promote"})
     line.promote(line.first)
     run = line.train(line.second, {"A,X": 3.0, GROUP: 3.0})
     line.decide(line.second, run, {"A,X": "promote", GROUP: "reject"}, "1")
     line.features(line.second, [{"group": GROUP, "a": 1.0, "b": 0.0, "record": 0.5}])
-    champion = line.champion()
-    assert champion is not None
-    return champion
 
 
 def readers(line: Any) -> dict[str, Callable[[], Any]]:

@@ -18,6 +18,7 @@ from muster.scoring.score import prepare
 from muster_local import PROJECT
 from tests.promotion.conftest import Killed, dying
 from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks
+from tests.promotion.racing import race
 
 pytestmark = pytest.mark.slow
 FOURTH = "2024-02-26"
@@ -157,28 +158,12 @@ def test_a_promotion_broken_off_before_the_alias_was_set_is_finished(
 
 
 RACER = """
-import json, sys, time
+import json, sys
 from pathlib import Path
-from muster.champions.journal import Journal
-from muster.errors import MusterError
 from tests.promotion.conftest import Line
+from tests.promotion.racing import race
 
-root, name, what, meeting = Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])
-line, append = Line(root, name=name), Journal.append
-
-def together(*arguments):
-    (meeting / what).touch()
-    until = time.monotonic() + 120
-    while len(list(meeting.iterdir())) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
-    return append(*arguments)
-
-Journal.append = together
-try:
-    made = line.roll_back() if what == "rollback" else line.promote(what, "gate")
-    print(json.dumps({"to": made["to_version"], "moved": made["moved"]}))
-except MusterError as error:
-    print(json.dumps({"error": type(error).__name__, "told": str(error)}))
+print(json.dumps(race(Line(Path(sys.argv[1]), name=sys.argv[2]), sys.argv[3], Path(sys.argv[4]))))
 """
 
 
@@ -192,14 +177,12 @@ def test_of_two_processes_one_moves_the_alias_and_the_other_says_that_it_moved(
         if partition != "rollback":
             run = served.train(partition, {"A,X": 4.0 + number})
             served.decide(partition, run, {"A,X": "promote"}, "3")
-    (tmp_path / "meeting").mkdir()
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
     env = os.environ | {"PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-c", RACER, str(served.root), served.name]
-    started = [
-        subprocess.Popen([*command, what, str(tmp_path / "meeting")], env=env, stdout=subprocess.PIPE, text=True)
-        for what in racers
-    ]
-    results = [json.loads(racer.communicate(timeout=180)[0].splitlines()[-1]) for racer in started]
+    command = [sys.executable, "-c", RACER, str(served.root), served.name, other, str(meeting)]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as started:
+        results = [race(served, racers[0], meeting), json.loads(started.communicate(timeout=180)[0].splitlines()[-1])]
 
     ((winner,), (loser,)) = ([end for end in results if "to" in end], [end for end in results if "error" in end])
     assert (winner["moved"], loser["error"]) == (True, "AliasMoved")

@@ -56,8 +56,7 @@ def versions(line: Line, partition: str, *groups: str) -> list[str | None]:
 def test_what_other_verdicts_have_journalled_is_not_carried_out(
     registry: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.week(registry.first, WON, 1.0)
-    registry.promote(registry.first)
+    registry.begin((registry.first, WON, 1.0, None))
     against = first_version(registry)
     run = registry.week(registry.second, WON, 2.0, against)
     journalled_only(registry, registry.second, monkeypatch)
@@ -82,8 +81,7 @@ def test_another_promotion_between_hides_no_unfinished_move(grouped: Line, monke
 def test_made_moves_are_noted_though_another_group_could_not_be_registered(
     grouped: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grouped.week(grouped.first, WON, 1.0)
-    grouped.promote(grouped.first)
+    grouped.begin((grouped.first, WON, 1.0, None))
     grouped.week(grouped.second, WON, 2.0, dict.fromkeys(WON, "1"))
     register = promote.register
 
@@ -103,13 +101,10 @@ def test_made_moves_are_noted_though_another_group_could_not_be_registered(
 
 
 def test_the_same_rollback_asked_for_again_goes_one_further_back(grouped: Line) -> None:
-    for partition, slope, against in (
-        (grouped.first, 1.0, None),
-        (grouped.second, 2.0, "1"),
-        (grouped.third, 3.0, "2"),
-    ):
-        grouped.week(partition, {A: "promote"}, slope, {A: against} if against else None)
-        grouped.promote(partition)
+    won = {A: "promote"}
+    grouped.begin((grouped.first, won, 1.0, None), (grouped.second, won, 2.0, {A: "1"}))
+    grouped.week(grouped.third, won, 3.0, {A: "2"})
+    grouped.promote(grouped.third)
     assert [grouped.roll_back(groups=[A]) and grouped.position(A) for _ in range(2)] == ["2", "1"]
 
 
@@ -139,9 +134,8 @@ def test_from_a_model_a_group_to_packs(grouped: Line, monkeypatch: pytest.Monkey
 
 
 def test_a_rollback_of_groups_that_were_moved_since_names_the_workload(grouped: Line) -> None:
-    for partition, slope, against in ((grouped.first, 1.0, None), (grouped.second, 2.0, "1")):
-        grouped.week(partition, {A: "promote"}, slope, {A: against} if against else None)
-        grouped.promote(partition)
+    won = {A: "promote"}
+    grouped.begin((grouped.first, won, 1.0, None), (grouped.second, won, 2.0, {A: "1"}))
     seen = grouped.plan(groups=[A]).against
     grouped.week(grouped.third, {A: "promote"}, 3.0, {A: "2"})
     grouped.promote(grouped.third)
@@ -153,8 +147,7 @@ def test_verdicts_that_were_overtaken_while_they_were_registered_move_nothing(
     registry: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A promotion that slept through a newer training, judging and promotion of its own partition."""
-    registry.week(registry.first, WON, 1.0)
-    registry.promote(registry.first)
+    registry.begin((registry.first, WON, 1.0, None))
     against = first_version(registry)
     registry.week(registry.second, WON, 2.0, against)
     build = promote.artifacts

@@ -177,6 +177,8 @@ def _promote_broken_off(
     assert {row["to_version"] for row in registry.moves} == {"1"}
     assert len(registry.moves) == len({row["group"] for row in registry.moves})
     assert not registry.journal.pending
+    for unit in {registry.unit(group) for group in (A, B)}:
+        assert len(connect().search_model_versions(f"name = '{unit.name}'")) == 1
 
 
 def test_verdicts_about_another_champion_are_refused(registry: Registry) -> None:

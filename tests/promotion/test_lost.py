@@ -40,16 +40,20 @@ from tests.promotion.history import declare
 from tests.registry.which import ON_BOTH
 
 pytestmark = pytest.mark.slow
+WON = {A: "promote", B: "promote"}
 ANSWER = 1 / (1 + exp(-1.0))
 """Of the first week's model, asked by `stranger`."""
 
 
-def week(registry: Registry, partition: str, slope: float, against: str | None = None) -> str:
-    """Promote A and B; return the run."""
-    judged = registry.judged(A=against, B=against)
-    run = registry.week(partition, {A: "promote", B: "promote"}, slope, judged)
+def week(registry: Registry, partition: str, slope: float, against: str) -> None:
+    """Promote A and B."""
+    registry.week(partition, WON, slope, registry.judged(A=against, B=against))
     registry.promote(partition)
-    return run
+
+
+def begin(registry: Registry) -> None:
+    """Promote A and B in the first week."""
+    registry.begin((registry.first, WON, 1.0, None))
 
 
 def named(registry: Registry) -> list[str]:
@@ -78,7 +82,7 @@ def stranger(registry: Registry) -> float:
 
 
 def test_the_files_that_are_missed_are_all_that_an_upload_brings(registry: Registry, stack_home: Path) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     champion, folder = registry.champion(B), bundle(registry, stack_home, "1")
     assert champion is not None
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
@@ -86,12 +90,15 @@ def test_the_files_that_are_missed_are_all_that_an_upload_brings(registry: Regis
     assert there == (files_of_pack(champion.folder(registry.store)) if pack else files_of_model())
 
 
-@ON_BOTH
-@pytest.mark.parametrize("gone", ["all", "MLmodel", "model"])
+@pytest.mark.parametrize(
+    ("registry_server", "gone"),
+    [("fake", "all"), ("fake", "MLmodel"), ("fake", "model"), ("real", "all")],  # files are kept by the same code
+    indirect=["registry_server"],
+)
 def test_the_present_version_gets_its_files_again_from_the_store(
     registry: Registry, stack_home: Path, gone: str
 ) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     folder, rows = bundle(registry, stack_home, "1"), len(registry.moves)
     assert stranger(registry) == pytest.approx(ANSWER)
     for file in {"all": [folder], "MLmodel": [folder / "MLmodel"], "model": list(folder.rglob("*.bin"))}[gone]:
@@ -121,7 +128,7 @@ def test_the_present_version_gets_its_files_again_from_the_store(
 
 
 def test_all_present_champions_get_what_mlflow_has_lost_of_them(registry: Registry, stack_home: Path) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     pack = registry.workload.registry == "pack"
     for folder in {bundle(registry, stack_home, "1"), bundle(registry, stack_home, "1", A)}:
         shutil.rmtree(folder)
@@ -141,7 +148,7 @@ def test_all_present_champions_get_what_mlflow_has_lost_of_them(registry: Regist
 
 
 def test_an_earlier_version_whose_files_are_gone_is_gone_back_to(registry: Registry, stack_home: Path) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     week(registry, registry.second, 2.0, "1")
     shutil.rmtree(bundle(registry, stack_home, "1"))
     result = registry.roll_back("1", named(registry))
@@ -151,7 +158,7 @@ def test_an_earlier_version_whose_files_are_gone_is_gone_back_to(registry: Regis
 
 
 def test_without_a_version_and_without_an_earlier_one_it_says_what_to_run(registry: Registry) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     one = "".join(f" --group '{group}'" for group in named(registry))
     with pytest.raises(
         CannotRollBack,
@@ -161,7 +168,7 @@ def test_without_a_version_and_without_an_earlier_one_it_says_what_to_run(regist
 
 
 def test_one_that_was_deleted_too_is_registered_again_with_its_files(registry: Registry, stack_home: Path) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     shutil.rmtree(bundle(registry, stack_home, "1"))
     connect().delete_model_version(registry.unit(B).name, "1")
     assert registry.roll_back("1", named(registry))["to_version"] == "2"
@@ -177,7 +184,7 @@ BROKEN_OFF: list[tuple[Any, str]] = [(Journal, "append"), (rollback, "_upload_ag
 def test_an_upload_broken_off_anywhere_is_made_and_journalled_once(
     registry: Registry, stack_home: Path, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     rows = len(registry.moves)
     shutil.rmtree(bundle(registry, stack_home, "1"))
     with monkeypatch.context() as patched:
@@ -191,7 +198,7 @@ def test_an_upload_broken_off_anywhere_is_made_and_journalled_once(
 
 
 def test_bytes_of_the_store_that_are_not_the_versions_are_not_uploaded(registry: Registry, stack_home: Path) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     folder = bundle(registry, stack_home, "1")
     shutil.rmtree(folder)
     for shard in shards(registry):
@@ -205,7 +212,7 @@ def test_bytes_of_the_store_that_are_not_the_versions_are_not_uploaded(registry:
 @pytest.fixture
 def grouped_registry(registry: Registry) -> Registry:
     """A registered model for each group, and a first week."""
-    week(registry, registry.first, 1.0)
+    begin(registry)
     return registry
 
 
@@ -237,7 +244,7 @@ def test_who_cannot_load_a_groups_champion_names_the_command_that_helps(
 
 @pytest.mark.parametrize("registry", ["pack"], indirect=True)
 def test_a_pack_that_the_store_has_lost_comes_back_from_mlflow(registry: Registry, stack_home: Path) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     for shard in shards(registry):
         shard.unlink()
     with pytest.raises(CorruptModel, match=r"'[AB],X'"):
@@ -383,7 +390,7 @@ def _commands() -> list[str]:
 def test_the_commands_of_the_runbook_do_what_it_says(
     registry: Registry, stack_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    week(registry, registry.first, 1.0)
+    begin(registry)
     monkeypatch.setenv("MUSTER_STORE", str(registry.root))
     monkeypatch.setenv("MUSTER_WORKLOADS", str(declare(registry, registry.root / "workloads").parent))
     settings.cache_clear()

@@ -101,8 +101,7 @@ def test_the_same_winners_with_other_algorithms_are_other_verdicts(served: Line)
 
 
 def test_the_next_champion_keeps_the_groups_that_did_not_win(served: Line) -> None:
-    _week(served, served.first, WON, 1.0)
-    first = _promote(served, served.first)
+    first = served.begin((served.first, WON, 1.0, None))
     _week(served, served.second, {"A,X": "promote", "B,X": "reject", "D,X": "promote"}, 7.0, first["to_version"])
     second = _promote(served, served.second)
     champion = served.champion()
@@ -215,8 +214,7 @@ def test_a_champion_of_after_the_journal_was_read_is_no_move_by_hand(served: Lin
 
 
 def test_another_version_than_the_judged_one_is_refused(served: Line) -> None:
-    _week(served, served.first, WON, 1.0)
-    _promote(served, served.first)
+    served.begin((served.first, WON, 1.0, None))
     _week(served, served.second, WON, 2.0, against=None)
     state = _state(served)
     with pytest.raises(AliasMoved, match="were made with no champion, Champion is now version 1"):
@@ -279,8 +277,7 @@ def test_never_to_a_pack_of_an_older_partition(served: Line) -> None:
 
 
 def test_a_rolled_back_promotion_is_not_made_again_by_a_clear(served: Line) -> None:
-    _week(served, served.first, WON, 1.0)
-    first = _promote(served, served.first)
+    first = served.begin((served.first, WON, 1.0, None))
     _week(served, served.second, WON, 2.0, first["to_version"])
     _promote(served, served.second)
     served.roll_back(first["to_version"])
@@ -291,8 +288,7 @@ def test_a_rolled_back_promotion_is_not_made_again_by_a_clear(served: Line) -> N
 
 
 def test_a_partition_trained_again_replaces_its_own_promotion(served: Line) -> None:
-    _week(served, served.first, WON, 1.0)
-    first = _promote(served, served.first)
+    first = served.begin((served.first, WON, 1.0, None))
     _week(served, served.second, {"A,X": "promote", "B,X": "promote"}, 2.0, first["to_version"])
     _promote(served, served.second)
     _week(served, served.second, {"A,X": "promote", "B,X": "reject"}, 3.0, first["to_version"])
@@ -304,8 +300,7 @@ def test_a_partition_trained_again_replaces_its_own_promotion(served: Line) -> N
 
 
 def test_models_that_no_longer_fit_the_workload_are_left_behind(served: Line) -> None:
-    _week(served, served.first, WON, 1.0)
-    first = _promote(served, served.first)
+    first = served.begin((served.first, WON, 1.0, None))
     served.declared = {"features": {"columns": ["a", "b", "record", "c"], "buckets": 4}}
     _week(served, served.second, {"A,X": "promote", "B,X": "reject"}, 2.0, first["to_version"])
     result = _promote(served, served.second)
@@ -368,8 +363,7 @@ def test_the_number_of_calls_does_not_grow_with_the_groups(served: Line, calls_a
 
 def _two_weeks(line: Line, second: dict[str, str]) -> str:
     """Make a champion of four groups, then the verdicts of the next week; return their digest."""
-    _week(line, line.first, dict.fromkeys(("A,X", "B,X", "C,X", "D,X"), "promote"), 1.0)
-    version = _promote(line, line.first)["to_version"]
+    version = line.begin((line.first, dict.fromkeys(("A,X", "B,X", "C,X", "D,X"), "promote"), 1.0, None))["to_version"]
     line.declared = {"gate": {"baseline": "record", "max_changed": 0.5}}
     _week(line, line.second, second, 2.0, version)
     return read_verdicts(line.at(line.second)).digest

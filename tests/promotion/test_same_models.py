@@ -113,8 +113,7 @@ def test_a_rollback_of_many_groups_writes_no_list_of_all_with_each(
 
 def test_a_winner_that_is_the_champions_very_model_moves_nothing_and_is_no_error(registry: Registry) -> None:
     """As a gate of `not_worse` lets it through."""
-    registry.week(registry.first, {A: "promote"}, 1.0)
-    registry.promote(registry.first)
+    registry.begin((registry.first, {A: "promote"}, 1.0, None))
     registry.week(registry.second, {A: "promote"}, 1.0, registry.judged(A="1"))
     result = registry.promote(registry.second)
     if registry.workload.registry == "pack":  # a later partition's pack is another, whatever its models

@@ -51,17 +51,14 @@ def failing_for(monkeypatch: pytest.MonkeyPatch, line: Line, partition: str, ste
 @pytest.fixture
 def two(grouped: Line) -> Line:
     """A and B promoted in two weeks."""
-    for partition, slope, against in ((grouped.first, 1.0, None), (grouped.second, 2.0, dict.fromkeys(WON, "1"))):
-        grouped.week(partition, WON, slope, against)
-        grouped.promote(partition)
+    grouped.begin((grouped.first, WON, 1.0, None), (grouped.second, WON, 2.0, dict.fromkeys(WON, "1")))
     return grouped
 
 
 @pytest.fixture
 def a_open(grouped: Line, monkeypatch: pytest.MonkeyPatch) -> Line:
     """A's second move is journalled, never made, and judged away; B was promoted in the third week too."""
-    grouped.week(grouped.first, WON, 1.0)
-    grouped.promote(grouped.first)
+    grouped.begin((grouped.first, WON, 1.0, None))
     run = grouped.week(grouped.second, {A: "promote"}, 2.0, {A: "1"})
     killed_after_the_journal(monkeypatch, lambda: grouped.promote(grouped.second))
     grouped.decide(grouped.second, run, {A: "reject"}, {A: "1"})

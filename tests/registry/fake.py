@@ -6,8 +6,9 @@ is written twice, and what the stores do themselves, `test_conformance.py` holds
 
 Why not the real server: a call costs it 5 to 10 ms of processor time, nearly all of it in its database layer, and a
 promotion makes some forty calls; its start takes seconds. MLflow's own SQL store in this process would save only the
-start, and would ask the process's global client for what it needs. It is served by uvicorn, as the real one is:
-Werkzeug's server closes the connection after each answer.
+start, and would ask the process's global client for what it needs. This process's own calls it answers at once
+(`in_process.py`); to other processes uvicorn serves it, as it does the real one: Werkzeug's server closes the
+connection after each answer.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import uvicorn
+import yaml
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 from mlflow.server import handlers
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.utils import environment, requirements_utils
 
+from tests.registry.in_process import answered_here
 from tests.registry.model_store import ModelStore
 from tests.registry.run_store import RunStore
 
@@ -43,7 +48,8 @@ def fake_mlflow(folder: Path) -> Iterator[str]:
         "_artifact_repo": LocalArtifactRepository(str(folder)),
         "_is_serving_proxied_artifacts": lambda: True,
     }
-    config = uvicorn.Config(WSGIMiddleware(_app()), log_config=None, access_log=False, lifespan="off")
+    app = _app()
+    config = uvicorn.Config(WSGIMiddleware(app), log_config=None, access_log=False, lifespan="off")
     with mock.patch.multiple(handlers, **stores), socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
@@ -51,11 +57,22 @@ def fake_mlflow(folder: Path) -> Iterator[str]:
         uri = f"http://127.0.0.1:{listening.getsockname()[1]}"
         ARTIFACTS_OF[uri] = folder
         try:
-            yield uri
+            with answered_here(uri, app), _quick_models():
+                yield uri
         finally:
             del ARTIFACTS_OF[uri]
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def _quick_models() -> Iterator[None]:
+    """Let each model that is saved or loaded cost half: versions of packages are read once, YAML is written by C."""
+    with ExitStack() as patched:
+        for module, name in ((requirements_utils, "_get_installed_version"), (environment, "_get_package_version")):
+            patched.enter_context(mock.patch.object(module, name, cache(getattr(module, name))))
+        patched.enter_context(mock.patch.object(yaml, "SafeDumper", yaml.CSafeDumper))
+        yield
 
 
 def _app() -> Flask:

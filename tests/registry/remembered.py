@@ -34,25 +34,27 @@ class Past:
 _pasts: dict[str, Past] = {}
 
 
-def remembered(line: Any, history: Callable[[Any], Any]) -> Any:
+def remembered(line: Any, history: Callable[..., Any], *arguments: Any) -> Any:
     """Make an untouched line's history and return what that returns; or put the line where an equal one was before.
+
+    The arguments are those of `history` beside the line: values whose `repr` says all of them.
 
     The real server's content cannot be put back: there it is made each time.
     """
     artifacts = fake.ARTIFACTS_OF.get(os.environ.get("MUSTER_MLFLOW_URI", ""))
     if artifacts is None:
-        return history(line)
-    key = f"{history.__module__}.{history.__qualname__} of {line.declared} at {artifacts}"
+        return history(line, *arguments)
+    key = f"{history.__module__}.{history.__qualname__}{arguments} of {line.declared} at {artifacts}"
     if key not in _pasts:
-        _pasts[key] = _made(line, history, artifacts)
+        _pasts[key] = _made(line, lambda: history(line, *arguments), artifacts)
     else:
         _put_back(line, _pasts[key], artifacts)
     return copy.deepcopy(_pasts[key].result)
 
 
-def _made(line: Any, history: Callable[[Any], Any], artifacts: Path) -> Past:
+def _made(line: Any, history: Callable[[], Any], artifacts: Path) -> Past:
     _fill({name: vars(type(getattr(handlers, name))()) for name in STORES})
-    result = history(line)
+    result = history()
     files = Path(tempfile.mkdtemp(prefix="past-", dir=artifacts.parent.parent))  # not in the home: tests search it
     shutil.copytree(line.root, files / "store", ignore=shutil.ignore_patterns("tmp"))
     for experiment in _experiments(line.name):

@@ -19,6 +19,7 @@ from muster.models.loading import CorruptModel
 from muster.scoring.score import CannotScore, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
 from tests.promotion.conftest import Line, left_behind
+from tests.registry.remembered import remembered
 
 pytestmark = pytest.mark.slow
 SLOPES = {"A,X": 1.0, "B,X": -2.0, "C,Y": 0.5, "*,X": 0.3}
@@ -37,8 +38,13 @@ def scored(line: Line, partition: str) -> pa.Table:
     return pa.concat_tables(tables).sort_by("row_id")
 
 
-def two_weeks(line: Line, own_versions: bool = True) -> None:
+def two_weeks(line: Line) -> None:
     """Promote all groups, then new models of two of them."""
+    remembered(line, promote_two_weeks)
+
+
+def promote_two_weeks(line: Line, own_versions: bool = True) -> None:
+    """Do so beside another line, whose history stays."""
     for partition in (line.first, line.second):
         line.features(partition, rows(ROWS))
     line.decide(line.first, line.train(line.first, SLOPES), dict.fromkeys(SLOPES, "promote"))
@@ -55,8 +61,8 @@ def test_predictions_are_exactly_those_of_a_pack_of_the_same_models(
 ) -> None:
     grouped.declared |= declared
     packed = Line(tmp_path / "packed", dict(declared), grouped.name)
-    two_weeks(grouped)
-    two_weeks(packed, own_versions=False)
+    promote_two_weeks(grouped)
+    promote_two_weeks(packed, own_versions=False)
     for partition in (grouped.second, grouped.first):
         ours, theirs = scored(grouped, partition), scored(packed, partition)
         assert ours.schema == PREDICTIONS

@@ -13,9 +13,11 @@ from deltalake import write_deltalake
 
 from muster.cli import main
 from muster.context import Context
+from muster.ingest.landing import land
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.workload.load import load_workload
+from tests.kept import fill
 from tests.landed import check_days
 
 YAML = """
@@ -88,19 +90,30 @@ class Home:
         trial: dict[str, Any] = json.loads(out)
         return trial
 
-    def ingest(self, group: str = "north,1") -> None:
-        """Land the files and bring them into `observations`."""
-        self.run(group=group)
-        context = Context(load_workload(self.folder / "trains.yaml"), self.folder, self.store)
+    @property
+    def context(self) -> Context:
+        return Context(load_workload(self.folder / "trains.yaml"), self.folder, self.store)
+
+    def ingest(self) -> None:
+        """Bring the landed files into `observations`."""
+        context = self.context
         good = check_days(context, pd.date_range("2024-01-01", "2024-02-11").date).rows
         write_deltalake(self.store.table("observations"), good, partition_by=["date"])
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Home]:
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Home]:
     """Return a fresh home: nothing landed, no tables."""
     monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
     monkeypatch.setenv("MUSTER_WORKLOADS", str(tmp_path / "workloads"))
     settings.cache_clear()
     yield Home(tmp_path, capsys)
     settings.cache_clear()
+
+
+@pytest.fixture
+def home(fresh: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home whose files have landed, and nothing else."""
+    folder = Path(fresh.store.landing())
+    fill(folder, "trains", lambda: land(fresh.context), tmp_path_factory)
+    return fresh

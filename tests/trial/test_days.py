@@ -50,7 +50,6 @@ def test_files_of_days_that_were_ingested_as_they_are_are_not_read(home: Any) ->
 
 
 def test_days_that_have_not_landed_are_named(home: Any) -> None:
-    home.run()
     assert home.tried()["not_landed"] == []
     days = [f"2024-01-{day}" for day in (15, 16, 17, 18, 19, 31)]
     for day in days:
@@ -61,20 +60,18 @@ def test_days_that_have_not_landed_are_named(home: Any) -> None:
 
 
 def test_a_file_under_another_name_is_told_beside_the_day_that_lacks_it(home: Any) -> None:
-    home.run()
     landing(home, "2024-01-20").rename(landing(home, "20240120"))
     shown = " ".join(home.run()[1].split())
     assert "lookback: 2024-01-20; passed over, since a file is named as 2024-01-08.csv.gz: 20240120.csv.gz" in shown
 
 
-def test_where_nothing_landed_the_folder_is_told_to_put_files_in(home: Any) -> None:
-    home.declare(yaml=lambda yaml: yaml.replace("landing: deliver\n", ""))
-    _, _, err = home.run()
-    assert f"put them into '{home.store.landing()}', each day's as 2024-01-08.csv.gz" in err
+def test_where_nothing_landed_the_folder_is_told_to_put_files_in(fresh: Any) -> None:
+    fresh.declare(yaml=lambda yaml: yaml.replace("landing: deliver\n", ""))
+    _, _, err = fresh.run()
+    assert f"put them into '{fresh.store.landing()}', each day's as 2024-01-08.csv.gz" in err
 
 
 def test_a_day_of_which_ingest_refuses_too_many_rows_is_refused_with_its_message(home: Any) -> None:
-    home.run()
     file = landing(home, "2024-01-30")
     rows = pd.read_csv(file)
     rows.loc[rows["place"] != "north", "warm"] = 99.0
@@ -93,7 +90,7 @@ def test_a_day_of_which_ingest_refuses_too_many_rows_is_refused_with_its_message
 def test_rows_that_were_ingested_under_other_keys_are_of_the_group_that_they_are_of_now(home: Any) -> None:
     expected = home.tried()
     home.declare(yaml=lambda yaml: yaml.replace("keys: [place, line]", "keys: [place]"))
-    home.ingest(group="north")
+    home.ingest()
     home.declare()
     trial = home.tried()
     assert trial["source"] == "observations, version 0"

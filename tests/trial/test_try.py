@@ -47,8 +47,8 @@ def landed_rows(home: Any) -> pd.DataFrame:
     return pd.concat([pd.read_csv(file, parse_dates=["at"]) for file in files], ignore_index=True)
 
 
-def test_on_a_fresh_home_it_lands_the_files_and_judges_the_group(home: Any) -> None:
-    code, out, err = home.run()
+def test_on_a_fresh_home_it_lands_the_files_and_judges_the_group(fresh: Any) -> None:
+    code, out, err = fresh.run()
     assert code == 0
     assert "landed 42 files" in err
     assert "north,1  partition 2024-02-05" in out
@@ -160,7 +160,6 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
 @pytest.mark.parametrize("registry", ["pack", "per_group"])
 def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home: Any, registry: str) -> None:
     home.declare(yaml=lambda yaml: yaml.replace("landing:", f"registry: {registry}\nlanding:"))
-    home.run()  # lands the files
     champion_of(home, "2024-01-29", "north,1", registry)
     champion_of(home, "2024-02-05", "north,1", registry)  # of this very partition: nobody's opponent
     trial = home.tried()
@@ -183,7 +182,6 @@ def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home:
 
 
 def test_a_lost_journal_is_no_lack_of_a_champion(home: Any) -> None:
-    home.run()
     champion_of(home, "2024-01-29", "north,1")
     results = Path(home.store.results("promote"))
     results.mkdir(parents=True)
@@ -195,7 +193,6 @@ def test_a_lost_journal_is_no_lack_of_a_champion(home: Any) -> None:
 
 
 def test_a_champion_whose_pack_is_not_the_registered_one_is_refused(home: Any) -> None:
-    home.run()
     champion_of(home, "2024-01-29", "north,1")
     [manifest] = Path(home.store.packs()).glob("champion-*/manifest*")
     manifest.write_bytes(manifest.read_bytes()[:-1])
@@ -205,7 +202,6 @@ def test_a_champion_whose_pack_is_not_the_registered_one_is_refused(home: Any) -
 
 @pytest.mark.slow
 def test_neither_spark_nor_airflow_nor_mlflow_is_imported(home: Any) -> None:
-    home.run()
     code = (
         "import sys; from muster.cli import main\n"
         "try: main(['try', 'trains', '--group', 'north,1'])\n"
@@ -328,15 +324,15 @@ def test_every_algorithm_is_told_with_its_score_and_the_gate_chooses(home: Any) 
     assert f", chosen: {trial['decision']['algorithm']}" in out
 
 
-def test_rows_that_an_outlier_detector_learns_from_are_told_apart_from_the_labelled(home: Any) -> None:
+def test_rows_that_an_outlier_detector_learns_from_are_told_apart_from_the_labelled(fresh: Any) -> None:
     unlabelled = 'parts[0].loc[3, "delay"] = np.nan\n        yield day.date(), pd.concat(parts)'
-    home.declare(
+    fresh.declare(
         yaml=lambda yaml: yaml.replace("linear_model.LogisticRegression", "ensemble.IsolationForest"),
         code=lambda code: code.replace("yield day.date(), pd.concat(parts)", unlabelled),
     )
-    training = home.tried()["training"]
+    training = fresh.tried()["training"]
     assert training["learnt"] > training["rows"] > 0
-    assert f"trained: {training['learnt']} rows learnt from; {training['rows']} labelled, " in home.run()[1]
+    assert f"trained: {training['learnt']} rows learnt from; {training['rows']} labelled, " in fresh.run()[1]
 
 
 def test_a_group_of_one_class_is_skipped_and_held(home: Any) -> None:
@@ -366,21 +362,21 @@ def test_a_feature_that_knows_too_much_is_found(home: Any, feature: str, knows: 
     assert "'before'" not in out
 
 
-def test_rows_that_ingest_would_refuse_are_left_out_and_counted(home: Any) -> None:
-    home.declare(
+def test_rows_that_ingest_would_refuse_are_left_out_and_counted(fresh: Any) -> None:
+    fresh.declare(
         code=lambda code: code.replace(
             "yield day.date(), pd.concat(parts)",
             'parts[0].loc[3, "warm"] = 99.0\n        yield day.date(), pd.concat([*parts, parts[0].iloc[:1]])',
         )
     )
-    trial = home.tried()
+    trial = fresh.tried()
     assert trial["refused"] == {"warm: above 50": 28, "repeats a row": 28}
     assert trial["windows"]["train"]["rows"] == 14 * 15
 
 
-def test_a_group_whose_rows_are_all_refused_says_so_and_its_function_is_not_asked(home: Any) -> None:
+def test_a_group_whose_rows_are_all_refused_says_so_and_its_function_is_not_asked(fresh: Any) -> None:
     own = "\nordinary = features\ndef features(rows):\n    rows['at'].iloc[0]\n    return ordinary(rows)\n"
-    home.declare(
+    fresh.declare(
         code=lambda code: (
             code.replace(
                 "yield day.date(), pd.concat(parts)",
@@ -389,7 +385,7 @@ def test_a_group_whose_rows_are_all_refused_says_so_and_its_function_is_not_aske
             + own
         )
     )
-    trial = home.tried()
+    trial = fresh.tried()
     assert list(trial["refused"]) == ["warm: above 50"]
     assert (trial["training"]["state"], trial["decision"]["verdict"]) == ("skipped", "hold")
 
@@ -424,9 +420,9 @@ def features(rows):
         ("\ndef deliver(landed):\n    raise GeneratorExit\n    yield\n", "function 'deliver' raised GeneratorExit: "),
     ],
 )
-def test_own_code_that_ends_the_process_anywhere_else_is_told_too(home: Any, own: str, line: str) -> None:
-    home.declare(code=lambda code: code + own)
-    code, out, err = home.run()
+def test_own_code_that_ends_the_process_anywhere_else_is_told_too(fresh: Any, own: str, line: str) -> None:
+    fresh.declare(code=lambda code: code + own)
+    code, out, err = fresh.run()
     assert (code, out, line in err) == (1, "", True)
 
 

@@ -76,7 +76,7 @@ class Journal:
     def _load(self, table: DeltaTable | None) -> None:
         self._table = table
         self._hold(_read(table, self._groups))
-        self._notes = _notes(table)
+        self._notes = _notes(table, None if self._groups is not None else self._moves["at"])
 
     def moves_to(self, unit: Unit, version: str, digest: str) -> Moves:
         """Return a unit's own moves; where none is to `version` with this digest, the journal is read again first.
@@ -251,10 +251,12 @@ def _unmade(table: DeltaTable) -> frozenset[int]:
     return frozenset(json.loads(table.metadata().configuration.get(UNMADE, "[]")))
 
 
-def _notes(table: DeltaTable | None) -> _Notes:
-    """Return which moves are known to have been made, by when they were journalled."""
+def _notes(table: DeltaTable | None, times: pa.ChunkedArray | None = None) -> _Notes:
+    """Return which moves are known to have been made, by when they were journalled: `times` where all were read."""
     made = 0 if table is None else table.transaction_version(MADE) or 0
     if table is None or not made:
         return _Notes(datetime.min.replace(tzinfo=UTC), frozenset())
-    at = dataset(table).to_table(columns=["at"]).sort_by("at")["at"].to_pylist()
+    if times is None:
+        times = dataset(table).to_table(columns=["at"]).sort_by("at")["at"]
+    at = times.to_pylist()
     return _Notes(at[min(made, len(at)) - 1], frozenset(at[number - 1] for number in _unmade(table)))
