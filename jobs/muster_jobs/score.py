@@ -28,7 +28,7 @@ def run(job: Job) -> dict[str, Any]:
     rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS, scoring.champions.loads)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
     return {
-        **count_predictions(job.store, job.windows.key),
+        **count_predictions(job.context),
         "model_version": scoring.champions.version,
         "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),

@@ -30,13 +30,13 @@ def kind(**declared: Any) -> Kind:
     ],
 )
 def test_yes_and_no_are_made_of_a_column(declared: Any, values: Any, labels: list[float]) -> None:
-    made = kind(binary=declared).labels(pd.Series(values))
+    made = kind(binary=declared).labels(pd.DataFrame({"x": values}))
     assert made.dtype == np.float64
     np.testing.assert_array_equal(made.to_numpy(), labels)
 
 
 def test_a_number_is_the_columns_own() -> None:
-    made = kind(regression={"column": "x"}).labels(pd.Series(pd.array([2, -1, None], "Int64")))
+    made = kind(regression={"column": "x"}).labels(pd.DataFrame({"x": pd.array([2, -1, None], "Int64")}))
     np.testing.assert_array_equal(made.to_numpy(), [2.0, -1.0, np.nan])
 
 
@@ -85,3 +85,29 @@ def test_numbers_are_a_regressors_matter() -> None:
     assert number.refuses(Ridge()) is None
     assert "is a classifier; 'outcome: regression' needs a regressor" in str(number.refuses(LogisticRegression()))
     assert "is an outlier detector" in str(number.refuses(IsolationForest()))
+
+
+def test_without_an_outcome_every_row_counts_and_only_outlier_detectors_are_asked() -> None:
+    unlabelled, labels = kind(none={}), np.array([np.nan, np.nan])
+    assert unlabelled.usable(labels).all()
+    assert unlabelled.labels(pd.DataFrame({"x": [1.0, 2.0]})).isna().all()
+    assert (unlabelled.skip_reason(labels), unlabelled.positives(labels), unlabelled.prior(labels)) == (
+        None,
+        None,
+        None,
+    )
+    assert unlabelled.refuses(IsolationForest()) is None
+    assert "is no outlier detector; 'outcome: none' needs one" in str(unlabelled.refuses(Ridge()))
+    assert "is no outlier detector" in str(unlabelled.refuses(LogisticRegression()))
+    assert not unlabelled.may_answer(lambda: True)
+
+
+def test_labels_for_a_report_are_made_as_those_of_yes_and_no() -> None:
+    report = kind(none={"report": {"column": "x", "equals": ["leak"]}})
+    labels = report.labels(pd.DataFrame({"x": ["leak", "fine", None]}))
+    np.testing.assert_array_equal(labels, [1.0, 0.0, np.nan])
+
+
+@pytest.mark.parametrize("declared", [{"binary": {"column": "x", "above": 0}}, {"regression": {"column": "x"}}])
+def test_with_an_outcome_the_rows_with_a_label_count(declared: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(kind(**declared).usable(np.array([1.0, np.nan, 0.0])), [True, False, True])

@@ -61,7 +61,12 @@ def test_a_number_is_judged_by_its_squared_error_unless_declared(tmp_path: Path)
 @pytest.mark.parametrize(
     ("sections", "path", "problem"),
     [
-        ({}, "outcome", "write one kind of outcome: binary: {column: arr_delay, above: 15}; or regression: {column"),
+        (
+            {},
+            "outcome",
+            "write one kind of outcome: binary: {column: arr_delay, above: 15}; or regression: {column: arr_delay}; "
+            "or none",
+        ),
         ({"outcome": "regression"}, "outcome", "write one kind of outcome, not 'regression': binary:"),
         ({"outcome": {}}, "outcome", "write one kind of outcome: binary:"),
         (
@@ -71,6 +76,18 @@ def test_a_number_is_judged_by_its_squared_error_unless_declared(tmp_path: Path)
         ),
         ({"outcome": {"regresion": {"column": "kg"}}}, "outcome.regresion", "did you mean 'regression'?"),
         ({"outcome": {"binary": {"column": "kg"}}}, "outcome.binary", "write 'above: 15', or 'equals:"),
+        (
+            {"outcome": {"none": {"report": {"column": "gk", "above": 0}}}},
+            "outcome.none.report.column",
+            "'gk' is none of the declared",
+        ),
+        (
+            {"outcome": {"none": {"report": {"column": "state", "equals": [1]}}}},
+            "outcome.none.report.equals",
+            "'1' is no value of 'state', which is string",
+        ),
+        ({"outcome": "none"}, "gate.alerts", "is missing: without labels it tells a sane model, as [0.001, 0.05]"),
+        ({"outcome": None}, "outcome", "write one kind of outcome"),
         ({"outcome": {"regression": {"column": "gk"}}}, "outcome.regression.column", "'gk' is none of the declared"),
         ({"outcome": {"regression": {"column": "ok"}}}, "columns.ok", "is the number to predict, so its type is int"),
         ({"outcome": {"binary": {"column": "state", "above": 1}}}, "columns.state", "of texts write 'equals: [...]'"),
@@ -105,3 +122,39 @@ def test_what_does_not_hold_is_told_with_what_to_write(
 )
 def test_a_gate_suits_the_outcome(tmp_path: Path, gate: dict[str, Any], path: str, problem: str) -> None:
     assert problem in problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate=gate)[path]
+
+
+UNLABELLED = {"outcome": "none", "algorithms": {"forest": "sklearn.ensemble.IsolationForest"}}
+
+
+def test_without_labels_a_volume_is_judged_and_nothing_is_read(tmp_path: Path) -> None:
+    workload = loaded(tmp_path, **UNLABELLED, gate={"alerts": [0.001, 0.05], "agreement": 0.5})
+    outcome = workload.outcome
+    assert (outcome.kind, outcome.scale, outcome.column, workload.gate.metric) == ("none", "none", None, "mass_volume")
+    reported = loaded(
+        tmp_path,
+        **{**UNLABELLED, "outcome": {"none": {"report": {"column": "ok", "equals": [True]}}}},
+        gate={"alerts": [0.0, 0.05]},
+    )
+    assert reported.outcome.column == "ok"
+
+
+@pytest.mark.parametrize(
+    ("gate", "path", "problem"),
+    [
+        ({"alerts": [0.05, 0.001]}, "gate.alerts", "[0.05, 0.001] ends before it begins"),
+        ({"alerts": [0.0, 2.0]}, "gate.alerts.1", "2.0 is too large: 1.0 at most"),
+        ({"alerts": [0.0, 0.1], "metric": "roc_auc"}, "gate.metric", "'roc_auc' is none of a none outcome"),
+        ({"alerts": [0.0, 0.1], "at_least": 1}, "gate.at_least", "what ranks at random has a mass_volume of 0.95"),
+        ({"alerts": [0.0, 0.1], "agreement": 0}, "gate.agreement", "is too small: more than 0"),
+    ],
+)
+def test_a_gate_without_labels_says_what_is_sane(tmp_path: Path, gate: dict[str, Any], path: str, problem: str) -> None:
+    assert problem in problems(tmp_path, **UNLABELLED, gate=gate)[path]
+
+
+@pytest.mark.parametrize("key", ["alerts", "agreement"])
+def test_where_there_are_labels_they_say_more(tmp_path: Path, key: str) -> None:
+    gate = {key: [0.0, 0.1] if key == "alerts" else 0.5}
+    told = problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate=gate)
+    assert "is of 'outcome: none': labels say more" in told[f"gate.{key}"]

@@ -16,6 +16,7 @@ from muster.features.compute import FeatureFunction, compute
 from muster.trial.point_in_time import FUTURE, PAST, check_point_in_time
 from muster.workload.functions import function
 from muster.workload.load import workload_files
+from muster.workload.outcome import Binary
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 from tests.workloads.conftest import FOLDER, Landed
@@ -61,8 +62,8 @@ def test_features_know_neither_later_rows_nor_their_days_outcomes(case: Case) ->
 
 def test_changed_later_rows_change_no_earlier_feature(case: Case) -> None:
     day = case.days.stop - timedelta(days=5)
-    label = case.workload.outcome.binary
-    assert label is not None
+    label = case.workload.outcome.read
+    assert isinstance(label, Binary)
     assert label.above is not None
     later = pc.greater_equal(case.rows["date"], day)
     outcome = case.rows[label.column]

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from muster import groups
 from muster.evaluation.clusters import Clusters
 from muster.evaluation.judgement import HeldOut, Opponent, Rival
 from muster.evaluation.metrics import measure_of
 from muster.evaluation.verdict import unusable_reason
+from muster.evaluation.volume import with_points
 from muster.features.files import group_slices
 from muster.outcomes.kinds import kind_of
 from muster.workload.spec import Gate, Workload
@@ -26,7 +27,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class EvaluationRows:
-    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on."""
+    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on.
+
+    Without labels all its rows, and below their features those of points: see `volume.with_points`.
+    """
 
     features: NDArray[np.float64]
     held_out: HeldOut
@@ -79,24 +83,29 @@ def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
 
 
 def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRows]:
-    """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
-    labelled = rows.filter(pc.is_finite(rows["label"]))
-    features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
-    labels, days = labelled["label"].to_numpy(), labelled["date"].to_numpy()
-    of_classes = workload.outcome.binary is not None
+    """Divide a bucket's rows to judge on by group; the arrays are views of the bucket's own."""
+    kind, measure = kind_of(workload.outcome), measure_of(workload.gate)
+    usable = rows.filter(pa.array(kind.usable(rows["label"].to_numpy())))
+    features = np.column_stack([usable[name].to_numpy() for name in workload.features.columns])
+    labels, days = usable["label"].to_numpy(), usable["date"].to_numpy()
 
     def clusters(start: int, stop: int) -> Clusters:
         return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(days[start:stop])
 
+    def asked(group: str, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        return with_points(own, groups.seed(f"points:{group}", workload.seed)) if measure.of_volume else own
+
     return {
-        group: EvaluationRows(features[start:stop], HeldOut(labels[start:stop], clusters(start, stop), of_classes))
-        for group, start, stop in group_slices(labelled)
+        group: EvaluationRows(
+            asked(group, features[start:stop]), HeldOut(labels[start:stop], clusters(start, stop), kind.of_classes)
+        )
+        for group, start, stop in group_slices(usable)
     }
 
 
 def no_rows(workload: Workload) -> EvaluationRows:
     """Return the rows of a group that has none to be judged on."""
-    nothing = HeldOut(np.empty(0), Clusters.rows(0), workload.outcome.binary is not None)
+    nothing = HeldOut(np.empty(0), Clusters.rows(0), kind_of(workload.outcome).of_classes)
     return EvaluationRows(np.empty((0, len(workload.features.columns))), nothing)
 
 

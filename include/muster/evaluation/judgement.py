@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.metrics import Labels
+from muster.evaluation.metric import Labels
 
 Verdict = Literal["promote", "hold", "reject"]
 Opponent = Literal["champion", "baseline"]
@@ -47,6 +47,12 @@ class Judgement:
     """None of numbers."""
     clusters: int = 0
     """How many days the rows are of, or rows: what was resampled."""
+    alerts: float | None = None
+    """Without labels: the share of the rows that the candidate alerts on."""
+    agreement: float | None = None
+    """Without labels: the rank correlation of the candidate's scores with the champion's."""
+    report: str | None = None
+    """Without labels: JSON of what alerts and the labels of some rows have in common; it decided nothing."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from muster.errors import let_through
 from muster.evaluation.gate_input import GateInput, Row
-from muster.evaluation.metrics import Measure
+from muster.evaluation.metric import Measure
 from muster.evaluation.verdict import unusable_reason
 from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode, read_bytes
 from muster.models.scores import gives_probabilities, scores

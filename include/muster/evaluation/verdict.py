@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from muster.evaluation.bootstrap import paired_bootstrap
 from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule, Verdict, held
-from muster.evaluation.metrics import METRICS, Labels, Measure, measure_of
+from muster.evaluation.metric import Labels, Measure
+from muster.evaluation.metrics import METRICS, measure_of
+from muster.evaluation.sanity import WITHOUT_LABELS, Sanity, sanity
 from muster.evaluation.significance import p_value
 from muster.workload.spec import Gate
 
@@ -38,6 +41,9 @@ def judge(
     the metric is defined; a tie is no win. `hold` when the rows do not allow a verdict (`hold_reason`), or the metric
     cannot take the scores; an algorithm with such scores is no candidate. All values are in the metric's own sign: of a
     loss, less is better. `significance.control` then judges a promotion among those of all groups.
+
+    Where the metric is about volumes, scores are of the rows and of points below them, (rows and points,): nothing of
+    the verdict is by labels, and `reject` is whoever does not hold what `gate` declares of alerts and agreement.
     """
     measure = measure_of(gate)
     usable = {
@@ -46,8 +52,11 @@ def judge(
     unusable = hold_reason(gate, rows) or _first_problem(usable or candidates, rival, measure)
     if unusable is not None:
         return held(unusable, rival.name, rows)
+    algorithms = len(usable)
+    known = {name: sanity(rows, scores, rival) for name, scores in usable.items()} if measure.of_volume else {}
+    usable = {name: scores for name, scores in usable.items() if _is_sane(known.get(name), gate)} or usable
     whole, values = _values(
-        rows, [*usable.values(), rival.scores, np.full(len(rows.labels), rival.constant)], gate, seed
+        rows, [*usable.values(), rival.scores, np.full_like(rival.scores, rival.constant)], gate, seed
     )
     if values.shape[1] == 0:
         return held(f"no {gate.metric} in any resample", rival.name, rows)
@@ -60,24 +69,43 @@ def judge(
     bar_is_higher = bool(_bar(gate, whole[-1]) != whole[-1])
     verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), bar_is_higher, rival, gate)
     low, high = sorted(measure.sign * float(point) for point in np.percentile(gains, INTERVAL))
-    return Judgement(
+    judgement = Judgement(
         verdict=verdict,
         reason=reason,
         against=rival.name,
         rule=rival.rule,
-        algorithm=list(usable)[best],
+        algorithm=(chosen := list(usable)[best]),
         candidate_score=float(whole[best]),
         opponent_score=float(whole[-2]),
         chance_score=float(whole[-1]),
         win_rate=win_rate,
         low=low,
         high=high,
-        p_value=p_value(float(gain) + rival.margin, allowed, units, len(usable), days),
-        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, units, len(usable), days),
+        p_value=p_value(float(gain) + rival.margin, allowed, units, algorithms, days),
+        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, units, algorithms, days),
         resamples=values.shape[1],
         rows=len(rows.labels),
         positives=rows.positives,
         clusters=rows.clusters.count,
+    )
+    return _without_labels(judgement, known[chosen], gate) if known else judgement
+
+
+def _is_sane(known: Sanity | None, gate: Gate) -> bool:
+    return known is None or known.problem(gate) is None
+
+
+def _without_labels(judgement: Judgement, known: Sanity, gate: Gate) -> Judgement:
+    """Return a judgement that says so, with what is known; who is not sane is rejected, and is no test among others."""
+    problem = known.problem(gate)
+    if problem is not None:
+        judgement = replace(judgement, verdict="reject", reason=problem, p_value=None, chance_p_value=None)
+    return replace(
+        judgement,
+        reason=f"{judgement.reason}{WITHOUT_LABELS}",
+        alerts=known.alerts,
+        agreement=known.agreement,
+        report=known.report,
     )
 
 
@@ -117,7 +145,7 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
     """
     count, positives, measure = len(rows.labels), rows.positives, METRICS[gate.metric]
     if count == 0:
-        return "no labelled rows to judge on"
+        return "no rows to judge on" if measure.of_volume else "no labelled rows to judge on"
     if measure.of_shares and near_zero(rows.labels):
         return "labels too near zero for shares of them"
     if measure.of_classes and positives is not None:

@@ -87,7 +87,7 @@ def _labelled_frame(workload: Workload, rows: pa.Table) -> pd.DataFrame:
     # Without the metadata that pandas leaves in a table: it would name dtypes of its own.
     typed = rows.select(schema.names).cast(schema).sort_by(ordered).replace_schema_metadata()
     observed: pd.DataFrame = typed.to_pandas(date_as_object=False, types_mapper=DTYPES.get)
-    observed["label"] = kind_of(workload.outcome).labels(observed[workload.outcome.column])
+    observed["label"] = kind_of(workload.outcome).labels(observed)
     return observed
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from .loading import check, load_of, read_bytes  # relative: a logged pack is another package
-from .scores import BINARY, gives_probabilities, scores
+from .scores import BINARY, REGRESSION, UNLABELLED, gives_probabilities, scores
 
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
@@ -99,6 +99,7 @@ class Pack:
         self.manifest = read_manifest(self.folder, sha256)
         self.about = about(self.manifest)
         self._scale: str = self.about.get("scale", BINARY)
+        self._of_numbers = self._scale.startswith(REGRESSION)
         self._loads = frozenset(self.about.get("loads", ()))
         columns = [self.manifest[name].to_pylist() for name in _Entry._fields]
         entries = (_Entry(*values) for values in zip(*columns, strict=True))
@@ -206,7 +207,7 @@ class Pack:
         if problem:
             failed = rows[np.isnan(predicted)]
             answers.fallback[failed], answers.origin_run[failed] = problem, None
-            if self._scale != BINARY or gives_probabilities(model):
+            if self._of_numbers or gives_probabilities(model):
                 self._baseline(failed, features, answers)
 
     def _source(self, group: str, parent_of: Callable[[str], str]) -> tuple[str | None, str | None]:
@@ -238,11 +239,14 @@ class Pack:
 
     @cached_property
     def on_one_scale(self) -> bool:
-        """Whether all models, prior and baseline answer alike: numbers do; else all have to give probabilities.
+        """Whether all models, prior and baseline answer alike: numbers do, what alerts does not; else all have to
+        give probabilities.
 
         As the manifest says; in one of before it was known, the first model of each algorithm does.
         """
-        if self._scale != BINARY:
+        if self._scale == UNLABELLED:
+            return False
+        if self._of_numbers:
             return True
         said: bool | None = self.about.get("probabilities")
         if said is not None:

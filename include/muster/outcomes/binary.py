@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +25,16 @@ class BinaryKind:
     scale: str
     values: str = "class"
     methods: tuple[str, ...] = ("predict_proba", "score_samples", "decision_function")
+    of_classes: bool = True
 
-    def labels(self, values: pd.Series) -> pd.Series:
-        if self.declared.above is None:
-            positive = values.isin(self.declared.equals or ())
-        else:
-            values = values.astype("float64")
-            positive = values > self.declared.above
-        return positive.astype("float64").where(values.notna())
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        return binary_labels(self.declared, rows)
 
     def refuses(self, estimator: Any) -> str | None:
         return None
+
+    def usable(self, labels: Labels) -> NDArray[np.bool_]:
+        return ~np.isnan(labels)
 
     def check(self, labels: Labels) -> None:
         invalid = labels[(labels != 0) & (labels != 1)]
@@ -54,6 +53,9 @@ class BinaryKind:
     def positives(self, labels: Labels) -> int | None:
         return int(np.count_nonzero(labels == 1))
 
+    def described(self, labels: Labels) -> dict[str, float | None]:
+        return {"labelled": len(labels), "positives": self.positives(labels)}
+
     def prior(self, labels: Labels) -> float | None:
         return np.count_nonzero(labels == 1) / len(labels) if len(labels) else None
 
@@ -62,3 +64,17 @@ class BinaryKind:
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
         return prior
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        return is_share()
+
+
+def binary_labels(declared: Binary, rows: pd.DataFrame) -> pd.Series:
+    """Return 1 or 0 for each row, float64; NaN where the column's value is missing."""
+    values = rows[declared.column]
+    if declared.above is None:
+        positive = values.isin(declared.equals or ())
+    else:
+        values = values.astype("float64")
+        positive = values > declared.above
+    return positive.astype("float64").where(values.notna())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,10 @@ class Kind(Protocol):
     """A kind of outcome. Plain data: it travels to the executors."""
 
     @property
+    def of_classes(self) -> bool:
+        """Return whether labels are yes and no."""
+
+    @property
     def values(self) -> str:
         """Return what one of its labels is: a class, or a value."""
 
@@ -34,11 +38,14 @@ class Kind(Protocol):
     def scale(self) -> str:
         """Return what the models' answers are, as `models.scores` takes it."""
 
-    def labels(self, values: pd.Series) -> pd.Series:
-        """Return the label of each value of the outcome's column, float64; NaN where the value is missing."""
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        """Return the label of each observation, float64; NaN where the outcome is not known."""
 
     def refuses(self, estimator: Any) -> str | None:
         """Return why an estimator is not for this kind of outcome, or None."""
+
+    def usable(self, labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which rows are judged on, and learnt from by models that need labels, by all their labels: (rows,)."""
 
     def check(self, labels: Labels) -> None:
         """Check a group's labels.
@@ -59,6 +66,9 @@ class Kind(Protocol):
     def positives(self, labels: Labels) -> int | None:
         """Return how many labels are 1; None where that means nothing."""
 
+    def described(self, labels: Labels) -> dict[str, float | None]:
+        """Return what a person is told of some labels, by its name."""
+
     def prior(self, labels: Labels) -> float | None:
         """Return what is known of any row by the training labels alone: their mean, or share of positives; None
         without any."""
@@ -68,3 +78,7 @@ class Kind(Protocol):
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
         """Return what is answered by who knows the training labels only: the best constant for the gate's metric."""
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        """Tell whether a feature may answer where there is no model; `is_share` tells whether all its values are
+        between 0 and 1."""

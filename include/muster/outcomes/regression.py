@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,10 @@ class RegressionKind:
     scale: str
     values: str = "value"
     methods: tuple[str, ...] = ("predict",)
+    of_classes: bool = False
 
-    def labels(self, values: pd.Series) -> pd.Series:
-        return values.astype("float64")
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        return rows[self.declared.column].astype("float64")
 
     def refuses(self, estimator: Any) -> str | None:
         if not hasattr(estimator, "__sklearn_tags__"):
@@ -37,6 +38,9 @@ class RegressionKind:
             what = "a classifier" if is_classifier(estimator) else "an outlier detector"
             return f"is {what}; 'outcome: regression' needs a regressor, such as sklearn.linear_model.Ridge"
         return None
+
+    def usable(self, labels: Labels) -> NDArray[np.bool_]:
+        return ~np.isnan(labels)
 
     def check(self, labels: Labels) -> None:
         if self.declared.transform == "log1p" and len(invalid := labels[labels <= -1]):
@@ -53,6 +57,11 @@ class RegressionKind:
 
     def positives(self, labels: Labels) -> int | None:
         return None
+
+    def described(self, labels: Labels) -> dict[str, float | None]:
+        if len(labels) == 0:
+            return {"labelled": 0, "mean": None, "std": None}
+        return {"labelled": len(labels), "mean": float(labels.mean()), "std": float(labels.std())}
 
     def prior(self, labels: Labels) -> float | None:
         return float(labels.mean()) if len(labels) else None
@@ -71,3 +80,6 @@ class RegressionKind:
         """
         name = {"rmse": "mean", "mae": "median", "mape": "median", "pinball": "quantile"}[gate.metric]
         return float(target.get(name, prior))
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        return True

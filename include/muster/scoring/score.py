@@ -23,7 +23,6 @@ from muster.ingest.quiet_days import quiet
 from muster.models.loading import CorruptModel
 from muster.models.reader import Answers, Pack
 from muster.storage.delta import dataset
-from muster.storage.store import Store
 from muster.storage.tables import FEATURE_ERROR, PREDICTIONS
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
@@ -173,16 +172,19 @@ def _predictions(scoring: Scoring, bucket: int, rows: pa.Table, answers: Answers
     return pa.table(columns).select(PREDICTIONS.names).cast(PREDICTIONS)
 
 
-def count_predictions(store: Store, partition: str) -> dict[str, Any]:
-    """Count a partition's predictions by who answered, batch by batch: rows, groups, own, fallback's reasons."""
-    rows, names, reasons = 0, set(), Counter[str]()
-    table = store.open("predictions")
+def count_predictions(context: PartitionContext) -> dict[str, Any]:
+    """Count a partition's predictions by who answered, batch by batch: rows, groups, own, fallback's reasons; and the
+    alerts, where answers are such."""
+    rows, alerts, names, reasons = 0, 0, set(), Counter[str]()
+    table = context.store.open("predictions")
     if table is not None:
-        of_partition = pc.field("partition") == partition
-        scanner = dataset(table).scanner(columns=["group", "fallback"], filter=of_partition)
+        of_partition = pc.field("partition") == context.partition
+        scanner = dataset(table).scanner(columns=["group", "fallback", "score"], filter=of_partition)
         for batch in scanner.to_batches():
             rows += batch.num_rows
+            alerts += pc.sum(pc.greater(batch.column("score"), 0)).as_py() or 0
             names.update(batch.column("group").unique().to_pylist())
             counted = pc.value_counts(batch.column("fallback").drop_null()).to_pylist()
             reasons.update({item["values"]: item["counts"] for item in counted})
-    return {"rows": rows, "groups": len(names), "own": rows - reasons.total(), "fallback": dict(reasons)}
+    counts = {"rows": rows, "groups": len(names), "own": rows - reasons.total(), "fallback": dict(reasons)}
+    return counts | ({"alerts": alerts} if context.workload.outcome.none else {})

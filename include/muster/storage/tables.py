@@ -39,8 +39,8 @@ LEDGER = pa.schema(
         ("state", STRING),  # trained | skipped | failed
         ("reason", STRING),  # of a trained group: which of its algorithms was not, and why
         ("error_class", STRING),  # null unless failed
-        ("rows", LONG),  # labelled training rows
-        ("positives", LONG),  # null of a number
+        ("rows", LONG),  # labelled training rows; all where nothing is labelled
+        ("positives", LONG),  # of yes and no; else null
         ("seconds", FLOAT),
         ("bytes", LONG),  # of the models as stored; 0 without one
         ("learnt", LONG),  # rows that its models learnt from: an outlier detector needs no label; 0 without one
@@ -61,8 +61,8 @@ MODELS = pa.schema(
         ("offset", LONG),
         ("length", LONG),
         ("sha256", STRING),  # of the stored bytes
-        ("rows", LONG),  # labelled training rows
-        ("positives", LONG),  # null of a number
+        ("rows", LONG),  # labelled training rows; all where nothing is labelled
+        ("positives", LONG),  # of yes and no; else null
         ("prior", FLOAT),  # share of positives in those rows, or their mean; null without a row
         ("train_from", DATE),
         ("train_to", DATE),  # not included
@@ -103,8 +103,11 @@ DECISIONS = pa.schema(
         ("q_value", FLOAT),  # the p-value adjusted for all groups judged in the run
         ("resamples", LONG),  # in which the metric was defined
         ("rows", LONG),
-        ("positives", LONG),  # null of a number
+        ("positives", LONG),  # of yes and no; else null
         ("clusters", LONG),  # what was resampled: days, or rows
+        ("alerts", FLOAT),  # without labels: the share of rows that the candidate alerts on
+        ("agreement", FLOAT),  # without labels: the rank correlation with the champion's scores
+        ("report", STRING),  # without labels: JSON of alerts on rows that have some; decided nothing
     ]
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
-from muster.workload.outcome import BASELINES, METRICS
+from muster.workload.outcome import BASELINES, METRICS, Binary
 from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
 from muster.workload.windows import slice_of
@@ -21,6 +21,8 @@ from muster.workload.wording import Problem
 _KIND_OF_TYPE = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
 """Which types of columns a rule may compare with each other; any other only with its own."""
 
+RANDOM_VOLUME = 0.95
+"""See `evaluation.mass_volume`."""
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
@@ -35,7 +37,9 @@ def names(workload: Workload) -> Iterator[Problem]:
         if other != name:
             yield f"columns.{name}", f"differs from '{other}' by capitals only; land one of them under another name"
     named = [("keys", workload.keys), ("unique", workload.unique)]
-    named += [("time", (workload.time,)), (_outcome_path(workload), (workload.outcome.column,))]
+    named.append(("time", (workload.time,)))
+    if workload.outcome.column is not None:
+        named.append((_outcome_path(workload), (workload.outcome.column,)))
     for path, listed in named:
         for name in dict.fromkeys(listed):
             if name not in columns:
@@ -60,12 +64,12 @@ def types(workload: Workload) -> Iterator[Problem]:
 
 def outcome_type(workload: Workload) -> Iterator[Problem]:
     """Find an outcome whose column holds other values than it is made of."""
-    outcome, column = workload.outcome, workload.outcome.column
-    if column not in workload.columns:
+    outcome, read, column = workload.outcome, workload.outcome.read, workload.outcome.column
+    if column is None or column not in workload.columns:
         return
     kind = workload.columns[column].type
-    if outcome.binary and outcome.binary.equals is not None:
-        wrong = [value for value in outcome.binary.equals if not _is_of(value, kind)]
+    if isinstance(read, Binary) and read.equals is not None:
+        wrong = [value for value in read.equals if not _is_of(value, kind)]
         if wrong:
             yield f"{_outcome_path(workload, 'equals')}", f"'{wrong[0]}' is no value of '{column}', which is {kind}"
     elif kind not in ("int", "float") and (outcome.regression or kind != "bool"):
@@ -75,7 +79,8 @@ def outcome_type(workload: Workload) -> Iterator[Problem]:
 
 
 def _outcome_path(workload: Workload, key: str = "column") -> str:
-    return f"outcome.{workload.outcome.kind}.{key}"
+    kind = workload.outcome.kind
+    return f"outcome.{kind}.report.{key}" if workload.outcome.none else f"outcome.{kind}.{key}"
 
 
 def _is_of(value: object, kind: str) -> bool:
@@ -142,12 +147,27 @@ def gate(workload: Workload) -> Iterator[Problem]:
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
         why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
         yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"
+    yield from _without_labels(declared, workload.outcome.none is not None)
     finest = 0.5 ** min(days, 1000)
     drawn = declared.mode == "enabled" and declared.resample == "day" and days >= declared.min_days
     if drawn and finest > declared.false_promotions:
         why = f"no gain over {days} days is surer than {finest:g}, one half for each day"
         yield "gate.false_promotions", f"{why}: {declared.false_promotions:g} asks for more days to judge on"
     yield from _reachable(declared)
+
+
+def _without_labels(gate: Gate, unlabelled: bool) -> Iterator[Problem]:
+    """Find what is to be said without labels and is not, or is said where there are labels."""
+    if unlabelled and gate.alerts is None:
+        yield (
+            "gate.alerts",
+            "is missing: without labels it tells a sane model, as [0.001, 0.05] of the rows to alert on",
+        )
+    elif gate.alerts is not None and gate.alerts[0] > gate.alerts[1]:
+        yield "gate.alerts", f"{list(gate.alerts)} ends before it begins: write the smaller share first"
+    for key in ("alerts", "agreement"):
+        if not unlabelled and getattr(gate, key) is not None:
+            yield f"gate.{key}", "is of 'outcome: none': labels say more; leave it out"
 
 
 def _reachable(gate: Gate) -> Iterator[Problem]:
@@ -158,6 +178,9 @@ def _reachable(gate: Gate) -> Iterator[Problem]:
         if not 0 < gate.at_least < 1:
             what = "surpassed by no" if gate.at_least >= 1 else "surpassed by any"
             yield "gate.at_least", f"{gate.at_least:g} is {what} {gate.metric}: write a number between 0 and 1"
+    elif gate.metric == "mass_volume" and gate.at_least >= RANDOM_VOLUME:
+        what = f"what ranks at random has a mass_volume of {RANDOM_VOLUME:g}"
+        yield "gate.at_least", f"{gate.at_least:g} asks for nothing, as {what}: write a smaller number"
     elif gate.at_least <= 0:
         yield "gate.at_least", f"no {gate.metric} is below {gate.at_least:g}: write a number above 0"
 

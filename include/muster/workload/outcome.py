@@ -12,14 +12,20 @@ from muster.workload.section import Name, Section
 KINDS: Mapping[str, str] = {
     "binary": "binary: {column: arr_delay, above: 15}",
     "regression": "regression: {column: arr_delay}",
+    "none": "none",
 }
 """Each kind of outcome, with the line that declares one."""
 METRICS: Mapping[str, tuple[str, ...]] = {
     "binary": ("roc_auc", "average_precision", "log_loss", "rmse", "mae"),
     "regression": ("rmse", "mae", "mape", "pinball"),
+    "none": ("mass_volume",),
 }
 """By kind, the metrics that it may be judged by, its default first."""
-BASELINES: Mapping[str, tuple[str, ...]] = {"binary": ("prior",), "regression": ("prior", "median", "last")}
+BASELINES: Mapping[str, tuple[str, ...]] = {
+    "binary": ("prior",),
+    "regression": ("prior", "median", "last"),
+    "none": ("prior",),
+}
 """By kind, the words for a baseline that is no feature."""
 
 
@@ -54,11 +60,20 @@ class Regression(Section):
     )
 
 
+class Unlabelled(Section):
+    """Nothing that is known later: outlier detectors learn what is usual, and are judged without labels."""
+
+    report: Binary | None = Field(
+        None, description="Labels of some rows, by which alerts are counted for a report; they decide nothing."
+    )
+
+
 class Outcome(Section):
     """The one kind that is declared."""
 
     binary: Binary | None = None
     regression: Regression | None = None
+    none: Unlabelled | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -80,15 +95,20 @@ class Outcome(Section):
         return name
 
     @property
-    def declared(self) -> Binary | Regression:
+    def declared(self) -> Binary | Regression | Unlabelled:
         """What is declared of it."""
-        kind: Binary | Regression = getattr(self, self.kind)
+        kind: Binary | Regression | Unlabelled = getattr(self, self.kind)
         return kind
 
     @property
-    def column(self) -> str:
-        """The column that it is read from."""
-        return self.declared.column
+    def read(self) -> Binary | Regression | None:
+        """What is declared of the labels; None where there are none."""
+        return self.declared.report if isinstance(self.declared, Unlabelled) else self.declared
+
+    @property
+    def column(self) -> str | None:
+        """The column that labels are read from; None where there are none."""
+        return self.read.column if self.read is not None else None
 
     @property
     def scale(self) -> str:
@@ -101,13 +121,15 @@ class Outcome(Section):
 def completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return a workload's sections as they are meant.
 
-    `label:`, the former word for a binary outcome, is `outcome:`, and the gate has the metric that is the kind's
-    default.
+    `label:`, the former word for a binary outcome, is `outcome:`, `outcome: none` a section without keys, and the gate
+    has the metric that is the kind's default.
 
     Raises:
         ValueError: when there are both.
     """
     sections = dict(declared)
+    if sections.get("outcome") == "none":
+        sections["outcome"] = {"none": {}}
     if "label" in sections:
         if "outcome" in sections:
             raise ValueError("'label' is the former word for a binary 'outcome': write one of them")

@@ -26,6 +26,7 @@ FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 MAX_DAYS = 36_600
 
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+Share = Annotated[float, Field(ge=0, le=1)]
 ShortText = Annotated[str, Field(min_length=1, max_length=100)]
 """What Airflow has a short column for."""
 
@@ -58,8 +59,10 @@ def parse_days(text: object) -> object:
 class Gate(Section):
     """When a candidate replaces a champion."""
 
-    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae", "mape", "pinball"] = Field(
-        "roc_auc", description="What is judged by; of numbers `rmse` unless declared."
+    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae", "mape", "pinball", "mass_volume"] = (
+        Field(
+            "roc_auc", description="What is judged by; of numbers `rmse` unless declared, without labels `mass_volume`."
+        )
     )
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
         "enabled", description="`dry_run` judges and moves nothing; `disabled` does not even judge."
@@ -77,6 +80,12 @@ class Gate(Section):
         "rows), of numbers also `median` or `last` of them, a number, or a feature whose value is the score.",
     )
     quantile: float | None = Field(None, gt=0, lt=1, description="Of `metric: pinball`: which is predicted.")
+    alerts: tuple[Share, Share] | None = Field(
+        None, description="Without labels: the least and the largest share of the rows that may be alerts."
+    )
+    agreement: float | None = Field(
+        None, gt=0, le=1, description="Without labels: the least rank correlation with the champion's scores."
+    )
     at_least: float | None = Field(None, description="What the metric must be surely better than, beside chance.")
     resample: Literal["day", "row"] = Field(
         "day", description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself."
