@@ -21,6 +21,10 @@ Values = NDArray[np.float64]
 """A metric's value in each sample, NaN where it is undefined: (samples,)."""
 
 
+ROUNDING = 1e-9
+"""As a share of a value: what sums of the same numbers in another order may differ by."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric of given labels and scores, prepared for any number of samples."""
@@ -55,8 +59,10 @@ class Measure:
         return 1 if self.higher_is_better else -1
 
     def better(self, value: float | None, than: float | None) -> bool:
-        """Tell whether a value is better than another; one that is None cannot be compared."""
-        return value is not None and than is not None and self.sign * (value - than) > 0
+        """Tell whether a value is better than another, by more than rounding; one that is None cannot be compared."""
+        if value is None or than is None:
+            return False
+        return self.sign * (value - than) > ROUNDING * max(abs(value), abs(than))
 
     def value(self, labels: Labels, scores: Scores) -> float:
         """Return the metric over all rows, each once."""
