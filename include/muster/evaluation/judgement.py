@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.metric import Labels
+from muster.evaluation.mass_volume import decisive
+from muster.evaluation.metric import Labels, Measure
 
 Verdict = Literal["promote", "hold", "reject"]
 Opponent = Literal["champion", "baseline"]
@@ -69,11 +70,17 @@ class HeldOut:
         """How many rows are labelled 1; None of numbers."""
         return int(np.count_nonzero(self.labels == 1)) if self.of_classes else None
 
-    def units(self, of_classes: bool) -> float:
-        """Return how many clusters there are in effect: for a metric that is about classes, of the rarer one's rows."""
-        if not of_classes:
-            return self.clusters.effective(np.ones(len(self.labels), dtype=bool))
-        return min(self.clusters.effective(self.labels == label) for label in (0, 1))
+    def units(self, measure: Measure, *scores: NDArray[np.float64]) -> float:
+        """Return how many clusters there are in effect of the rows that decide the metric.
+
+        For one that is about classes these are the rarer one's; for one about volumes those that any of the `scores`
+        ranks among the most unusual, the fewest.
+        """
+        if measure.of_volume:
+            return min(self.clusters.effective(decisive(of[: len(self.labels)])) for of in scores)
+        if measure.of_classes:
+            return min(self.clusters.effective(self.labels == label) for label in (0, 1))
+        return self.clusters.effective(np.ones(len(self.labels), dtype=bool))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,12 @@ def mass_volume(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     return Metric(values, late.cells if clusters.few else len(scores))
 
 
+def decisive(scores: Scores) -> NDArray[np.bool_]:
+    """Tell which rows, by their scores, (rows,), lie beyond the share that is called usual at least: by these alone the
+    mass volume of one model differs from another's."""
+    return scores >= np.quantile(scores, USUAL, method="lower")
+
+
 class _Blocks:
     """Rows between the same points, or tied with the same, as one block each, the most usual first.
 

@@ -64,7 +64,8 @@ def judge(
     gain, gains = (measure.sign * (of[best] - of[-2]) for of in (whole, values))
     gain_over_chance, gains_over_chance = (measure.sign * (of[best] - _bar(gate, of[-1])) for of in (whole, values))
     allowed = gains + rival.margin
-    units, days = rows.units(measure.of_classes), rows.clusters.count if gate.resample == "day" else 0
+    units = rows.units(measure, list(usable.values())[best], rival.scores)
+    days = rows.clusters.count if gate.resample == "day" else 0
     win_rate = float(np.mean(allowed > 0))
     bar_is_higher = bool(_bar(gate, whole[-1]) != whole[-1])
     verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), bar_is_higher, rival, gate)
