@@ -280,9 +280,8 @@ def running_stack(shared: Shared, started_stack: RunningStack) -> RunningStack:
 
 @pytest.fixture(scope="session")
 def fx_spread_up(shared: Shared, started_stack: RunningStack) -> str:
-    """What `./muster up` printed of fx_spread's first partition: it runs beside the flights, once for all tests."""
-    chosen = ("--workload", "fx_spread", "--partition", "2015-03-23")
-    up = shared.record("fx_spread", lambda: {"stdout": _up(started_stack, *chosen)})
+    """What `./muster up --workload fx_spread` printed: it runs beside the flights, once for all tests of a run."""
+    up = shared.record("fx_spread", lambda: {"stdout": _up(started_stack, "--workload", "fx_spread")})
     return str(up["stdout"])
 
 

@@ -23,7 +23,6 @@ from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.models.scores import gives_probabilities
-from muster.training.algorithms import estimator_factories
 from muster.workload.spec import Workload
 
 log = logging.getLogger(__name__)
@@ -116,8 +115,11 @@ def all_give_probabilities(context: Context, moves: Iterable[Row]) -> bool:
     if any(gives is False for gives, _ in models):
         return False
     unknown = {algorithm for gives, algorithm in models if gives is None}
-    factories = estimator_factories(context) if unknown else ()
-    declared = {factory.name for factory in factories if gives_probabilities(factory.create(0))}
+    if not unknown:
+        return True
+    from muster.training.algorithms import estimator_factories  # imports scikit-learn: not in every process
+
+    declared = {factory.name for factory in estimator_factories(context) if gives_probabilities(factory.create(0))}
     return unknown <= declared
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import is_classifier, is_outlier_detector
 
 from muster.outcomes.kind import Labels, NotALabel
 from muster.workload.outcome import Regression
@@ -32,6 +31,8 @@ class RegressionKind:
         return rows[self.declared.column].astype("float64")
 
     def refuses(self, estimator: Any) -> str | None:
+        from sklearn.base import is_classifier, is_outlier_detector  # a second to import: not in every process
+
         if not hasattr(estimator, "__sklearn_tags__"):
             return None
         if is_classifier(estimator) or is_outlier_detector(estimator):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import is_outlier_detector
 
 from muster.outcomes.binary import binary_labels
 from muster.outcomes.kind import Labels
@@ -33,6 +32,8 @@ class UnlabelledKind:
         return binary_labels(self.declared.report, rows)
 
     def refuses(self, estimator: Any) -> str | None:
+        from sklearn.base import is_outlier_detector  # a second to import: not in every process
+
         if not hasattr(estimator, "__sklearn_tags__") or is_outlier_detector(estimator):
             return None
         return "is no outlier detector; 'outcome: none' needs one, such as sklearn.ensemble.IsolationForest"
