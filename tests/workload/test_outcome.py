@@ -158,3 +158,17 @@ def test_where_there_are_labels_they_say_more(tmp_path: Path, key: str) -> None:
     gate = {key: [0.0, 0.1] if key == "alerts" else 0.5}
     told = problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate=gate)
     assert "is of 'outcome: none': labels say more" in told[f"gate.{key}"]
+
+
+@pytest.mark.parametrize(
+    ("column", "problem"), [("shift", "'shift' is neither 'day' nor 'row', nor one of"), ("kg", "'kg' may be missing")]
+)
+def test_what_is_drawn_as_one_is_a_column_of_every_row(tmp_path: Path, column: str, problem: str) -> None:
+    told = problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate={"resample": column})
+    assert problem in told["gate.resample"]
+
+
+def test_a_column_may_say_what_is_drawn_as_one(tmp_path: Path) -> None:
+    outcome = {"regression": {"column": "kg"}}
+    assert loaded(tmp_path, outcome=outcome, gate={"resample": "depot"}).resample_by == "depot"
+    assert loaded(tmp_path, outcome=outcome).resample_by is None

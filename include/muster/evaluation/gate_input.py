@@ -20,6 +20,7 @@ from muster.evaluation.verdict import unusable_reason
 from muster.evaluation.volume import with_points
 from muster.features.files import group_slices
 from muster.outcomes.kinds import kind_of
+from muster.storage.tables import RESAMPLE_BY
 from muster.workload.spec import Gate, Workload
 
 Row = dict[str, Any]
@@ -87,10 +88,10 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
     kind, measure = kind_of(workload.outcome), measure_of(workload.gate)
     usable = rows.filter(pa.array(kind.usable(rows["label"].to_numpy())))
     features = np.column_stack([usable[name].to_numpy() for name in workload.features.columns])
-    labels, days = usable["label"].to_numpy(), usable["date"].to_numpy()
+    labels, drawn = usable["label"].to_numpy(), _drawn_as_one(workload, usable)
 
     def clusters(start: int, stop: int) -> Clusters:
-        return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(days[start:stop])
+        return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(drawn[start:stop])
 
     def asked(group: str, own: NDArray[np.float64]) -> NDArray[np.float64]:
         return with_points(own, groups.seed(f"points:{group}", workload.seed)) if measure.of_volume else own
@@ -101,6 +102,17 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
         )
         for group, start, stop in group_slices(usable)
     }
+
+
+def _drawn_as_one(workload: Workload, rows: pa.Table) -> NDArray[np.generic]:
+    """Return what the rows of one cluster have in common, (rows,): a group's are in the same order whatever others."""
+    if workload.resample_by is None:
+        days: NDArray[np.generic] = rows["date"].to_numpy()
+        return days
+    encoded = rows[RESAMPLE_BY].combine_chunks().dictionary_encode()
+    place = np.argsort(np.argsort(encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)))
+    values: NDArray[np.generic] = place[encoded.indices.to_numpy()]
+    return values
 
 
 def no_rows(workload: Workload) -> EvaluationRows:

@@ -65,7 +65,7 @@ def judge(
     gain_over_chance, gains_over_chance = (measure.sign * (of[best] - _bar(gate, of[-1])) for of in (whole, values))
     allowed = gains + rival.margin
     units = rows.units(measure, list(usable.values())[best], rival.scores)
-    days = rows.clusters.count if gate.resample == "day" else 0
+    days = rows.clusters.count if gate.resample != "row" else 0
     win_rate = float(np.mean(allowed > 0))
     bar_is_higher = bool(_bar(gate, whole[-1]) != whole[-1])
     verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), bar_is_higher, rival, gate)
@@ -158,7 +158,9 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
             return "too few negatives to judge on"
     if count < gate.min_rows:
         return "too few rows to judge on"
-    return "too few days to judge on" if gate.resample == "day" and rows.clusters.count < gate.min_days else None
+    if gate.resample == "row" or rows.clusters.count >= gate.min_days:
+        return None
+    return f"too few {'days' if gate.resample == 'day' else 'values of gate.resample'} to judge on"
 
 
 def near_zero(labels: Labels) -> bool:

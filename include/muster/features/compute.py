@@ -12,7 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from muster import groups
 from muster.errors import MusterError, bounded
 from muster.outcomes.kinds import kind_of
-from muster.storage.tables import FEATURE_ERROR, features_schema, observations_schema
+from muster.storage.tables import FEATURE_ERROR, RESAMPLE_BY, features_schema, observations_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
@@ -54,6 +54,7 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
             "row_id": observed["row_id"],
             "time": observed[workload.time],
             "date": observed["date"],
+            **({} if workload.resample_by is None else {RESAMPLE_BY: observed[workload.resample_by].astype(str)}),
             "label": observed["label"],
             **values,
             FEATURE_ERROR: None,

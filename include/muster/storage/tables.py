@@ -25,6 +25,8 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 FEATURE_ERROR = "feature_error"
 """The column of `features` that says why a row has none."""
+RESAMPLE_BY = "resample_by"
+"""The column of `features` that says with which rows a row is drawn, if not with those of its day."""
 
 QUARANTINE = pa.schema([("date", DATE), ("file", STRING), ("row", STRING), ("reason", STRING)])
 """A refused row: `row` is JSON of the text as landed, by column; of a line that is no such row, the line."""
@@ -152,11 +154,13 @@ def observations_schema(workload: Workload) -> pa.Schema:
 
 def features_schema(workload: Workload) -> pa.Schema:
     """Return the columns of `features`; `label` is null where the outcome is unknown, and `feature_error` is where the
-    features are unknown because the workload's function failed for the group."""
+    features are unknown because the workload's function failed for the group. Where a column says what the gate draws
+    as one, `resample_by` is its value as text."""
     own = [("group", STRING), ("parent", pa.bool_()), ("row_id", STRING), ("time", TIMESTAMP), ("date", DATE)]
     features = [(name, FLOAT) for name in workload.features.columns]
     stored = [("partition", STRING), ("bucket", INT)]
-    return pa.schema([*own, ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
+    drawn = [] if workload.resample_by is None else [(RESAMPLE_BY, STRING)]
+    return pa.schema([*own, *drawn, ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
 
 
 PREDICTIONS = pa.schema(

@@ -132,6 +132,10 @@ def features(workload: Workload) -> Iterator[Problem]:
 def gate(workload: Workload) -> Iterator[Problem]:
     """Find a gate that could not promote anything, or whose keys do not fit together."""
     declared, days = workload.gate, workload.windows.evaluate
+    if (column := workload.resample_by) is not None and column not in workload.columns:
+        yield "gate.resample", f"'{column}' is neither 'day' nor 'row', nor one of the declared columns"
+    elif column is not None and workload.columns[column].optional:
+        yield "gate.resample", f"'{column}' may be missing ('?'): every row belongs to what is drawn as one"
     if declared.resample == "day" and days < declared.min_days:
         yield (
             "gate.resample",

@@ -15,7 +15,9 @@ from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 
-RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition", "feature_error"})
+RESERVED = frozenset(
+    {"group", "bucket", "row_id", "time", "date", "label", "parent", "partition", "feature_error", "resample_by"}
+)
 """Columns that Muster itself writes."""
 
 _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
@@ -87,15 +89,19 @@ class Gate(Section):
         None, gt=0, le=1, description="Without labels: the least rank correlation with the champion's scores."
     )
     at_least: float | None = Field(None, description="What the metric must be surely better than, beside chance.")
-    resample: Literal["day", "row"] = Field(
-        "day", description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself."
+    resample: Name = Field(
+        "day",
+        description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself; or the "
+        "rows that have one value in a column.",
     )
     resamples: int = Field(1000, ge=100, le=100_000)
     win_rate: float = Field(0.9, gt=0.5, le=1.0)
     false_promotions: float = Field(0.1, gt=0, le=1, description="Share of the promoted that may be no better; 1: any.")
     min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
     min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
-    min_days: int = Field(5, ge=2, description="Labelled rows of fewer days than this, where days are drawn: hold.")
+    min_days: int = Field(
+        5, ge=2, description="Labelled rows of fewer days, or values, than this, where such are drawn: hold."
+    )
     max_changed: float = Field(
         1.0, ge=0, le=1, description="A change of a larger share of the champion's groups needs a human's approval."
     )
@@ -178,6 +184,11 @@ class Workload(Section):
     @classmethod
     def _by_outcome(cls, declared: Any) -> Any:
         return completed(declared) if isinstance(declared, Mapping) else declared
+
+    @property
+    def resample_by(self) -> str | None:
+        """The column whose values are drawn as one; None where days or rows are."""
+        return None if self.gate.resample in ("day", "row") else self.gate.resample
 
     @property
     def steps(self) -> tuple[Step, ...]:
