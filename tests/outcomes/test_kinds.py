@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,50 @@ def test_labels_for_a_report_are_made_as_those_of_yes_and_no() -> None:
     np.testing.assert_array_equal(labels, [1.0, 0.0, np.nan])
 
 
-@pytest.mark.parametrize("declared", [{"binary": {"column": "x", "above": 0}}, {"regression": {"column": "x"}}])
+@pytest.mark.parametrize(
+    ("values", "column", "labels"),
+    [
+        (["none", "pump"], ["pump", "none", None, "belt"], [1, 0, np.nan, np.nan]),
+        ([4, 2], pd.array([2, 4, None], "Int64"), [1, 0, np.nan]),
+        ([True, False], pd.array([True, False, None], "boolean"), [0, 1, np.nan]),
+    ],
+)
+def test_a_label_is_a_classs_place(values: Any, column: Any, labels: list[float]) -> None:
+    made = kind(classes={"column": "x", "values": values}).labels(pd.DataFrame({"x": column}))
+    assert made.dtype == np.float64
+    np.testing.assert_array_equal(made.to_numpy(), labels)
+
+
+def test_what_is_known_of_classes_are_their_counts() -> None:
+    classes, labels = kind(classes={"column": "x", "values": ["a", "b", "c"]}), np.array([2.0, 0.0, 2.0, 2.0])
+    target = {"classes": {"a": 1, "b": 0, "c": 3}}
+    assert (classes.target(labels, None), classes.prior(labels), classes.positives(labels)) == (target, None, None)
+    assert classes.described(labels) == {"labelled": 4, **target}
+    np.testing.assert_array_equal(classes.constant(Gate(), 0.5, target), [0.25, 0.0, 0.75])
+    np.testing.assert_array_equal(classes.constants(0.5, {})["prior"], [1 / 3] * 3)
+    models = [{"target": json.dumps(target)}, {"target": '{"classes": {"b": 4}}'}, {"target": None}]
+    assert classes.pooled(models) == [1 / 8, 4 / 8, 3 / 8]
+    assert classes.skip_reason(labels) is None
+    assert classes.skip_reason(labels[2:]) == "one class only"
+    assert not classes.may_answer(lambda: True)
+    with pytest.raises(NotALabel, match="the label 3 is no place among 3 classes"):
+        classes.check(np.array([0.0, 3.0]))
+
+
+def test_shares_and_means_are_pooled_over_all_training_rows() -> None:
+    shares = [{"rows": 10, "positives": 1, "prior": 0.1}, {"rows": 30, "positives": 9, "prior": 0.3}]
+    means = [{"rows": 1, "positives": None, "prior": 5.0}, {"rows": 3, "positives": None, "prior": 9.0}]
+    assert kind(binary={"column": "x", "above": 0}).pooled(shares) == 0.25
+    assert kind(regression={"column": "x"}).pooled(means) == 8.0
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"binary": {"column": "x", "above": 0}},
+        {"regression": {"column": "x"}},
+        {"classes": {"column": "x", "values": [0, 1]}},
+    ],
+)
 def test_with_an_outcome_the_rows_with_a_label_count(declared: dict[str, Any]) -> None:
     np.testing.assert_array_equal(kind(**declared).usable(np.array([1.0, np.nan, 0.0])), [True, False, True])

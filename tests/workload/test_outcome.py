@@ -30,6 +30,8 @@ DECLARED = {
     "schedule": {"start": "2024-01-01"},
 }
 
+LOGISTIC = {"logistic": "sklearn.linear_model.LogisticRegression"}
+
 
 def loaded(tmp_path: Path, **sections: Any) -> Workload:
     file = tmp_path / "parcels.yaml"
@@ -65,7 +67,7 @@ def test_a_number_is_judged_by_its_squared_error_unless_declared(tmp_path: Path)
             {},
             "outcome",
             "write one kind of outcome: binary: {column: arr_delay, above: 15}; or regression: {column: arr_delay}; "
-            "or none",
+            "or none; or classes: {column: component, values: [none, pump, valve]}",
         ),
         ({"outcome": "regression"}, "outcome", "write one kind of outcome, not 'regression': binary:"),
         ({"outcome": {}}, "outcome", "write one kind of outcome: binary:"),
@@ -122,6 +124,79 @@ def test_what_does_not_hold_is_told_with_what_to_write(
 )
 def test_a_gate_suits_the_outcome(tmp_path: Path, gate: dict[str, Any], path: str, problem: str) -> None:
     assert problem in problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate=gate)[path]
+
+
+CLASSES = {"column": "state", "values": ["none", "lost", "late-ish"]}
+
+
+def test_classes_are_judged_by_their_log_loss_and_name_columns(tmp_path: Path) -> None:
+    workload = loaded(tmp_path, outcome={"classes": CLASSES}, algorithms=LOGISTIC)
+    outcome = workload.outcome
+    assert (outcome.kind, outcome.scale) == ("classes", 'classes of ["none", "lost", "late-ish"]')
+    assert (outcome.column, workload.gate.metric) == ("state", "log_loss")
+    assert outcome.answers == {
+        "probability_none": "none",
+        "probability_lost": "lost",
+        "probability_late_ish": "late-ish",
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "texts"),
+    [("bool?", (False, True), ["false", "true"]), ("int [3, 5]", (3, 4, 5), ["3", "4", "5"])],
+)
+def test_a_columns_declaration_may_say_the_classes(
+    tmp_path: Path, column: str, values: tuple[Any, ...], texts: list[str]
+) -> None:
+    columns = {**DECLARED["columns"], "grade": column}  # type: ignore[dict-item]
+    outcome = loaded(tmp_path, outcome={"classes": {"column": "grade"}}, columns=columns, algorithms=LOGISTIC).outcome
+    assert outcome.values == values
+    assert list(outcome.answers.values()) == texts
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "path", "problem"),
+    [
+        ("string", None, "outcome.classes.values", "is missing: 'x' tells it only as bool, or as int with both limits"),
+        ("int [0, ]", None, "outcome.classes.values", "write 'values: [...]'"),
+        ("int [1, 51]", None, "outcome.classes.values", "and 50 values at most; write 'values: [...]'"),
+        ("float", ["a", "b"], "columns.x", "is the outcome's column, so its type is string, int or bool"),
+        ("string", ["a"], "outcome.classes.values", "has 1; write 2 to 50 classes"),
+        ("int", list(range(51)), "outcome.classes.values", "has 51; write 2 to 50 classes"),
+        ("string", ["a", "b", "a"], "outcome.classes.values", "'a' is there twice"),
+        ("string", [False, "yes"], "outcome.classes.values", "which is string; in quotes it is a text: 'false'"),
+        ("int", ["1", "2"], "outcome.classes.values", "'1' is no value of 'x', which is int"),
+        ("int", [1, 2**63], "outcome.classes.values", "'9223372036854775808' is no class: write texts (in quotes)"),
+        ("string", [None, "b"], "outcome.classes.values", "'None' is no class: write texts (in quotes)"),
+        (
+            "string",
+            ["a b", "a-b"],
+            "outcome.classes.values",
+            "'a b' and 'a-b' would share the column 'probability_a_b'",
+        ),
+        ("string", ["Pump", "pump"], "outcome.classes.values", "capitals tell no columns apart"),
+        ("string", ["a" * 101, "b"], "outcome.classes.values", "is too long: 100 characters at most"),
+    ],
+)
+def test_classes_that_do_not_hold_are_told(
+    tmp_path: Path, column: str, values: list[Any] | None, path: str, problem: str
+) -> None:
+    columns, classes = {**DECLARED["columns"], "x": column}, {"column": "x"} | ({"values": values} if values else {})  # type: ignore[dict-item]
+    told = problems(tmp_path, outcome={"classes": classes}, columns=columns, algorithms=LOGISTIC)
+    assert problem in told[path]
+
+
+@pytest.mark.parametrize(
+    ("gate", "path", "problem"),
+    [
+        ({"metric": "rmse"}, "gate.metric", "'rmse' is none of a classes outcome: log_loss, roc_auc"),
+        ({"baseline": "kg2"}, "gate.baseline", "'kg2' is no probability of each class"),
+        ({"baseline": 0.5}, "gate.baseline", "'0.5' is no probability of each class; leave it out"),
+        ({"alerts": [0.0, 0.1]}, "gate.alerts", "is of 'outcome: none'"),
+    ],
+)
+def test_a_gate_suits_classes(tmp_path: Path, gate: dict[str, Any], path: str, problem: str) -> None:
+    assert problem in problems(tmp_path, outcome={"classes": CLASSES}, gate=gate, algorithms=LOGISTIC)[path]
 
 
 UNLABELLED = {"outcome": "none", "algorithms": {"forest": "sklearn.ensemble.IsolationForest"}}

@@ -60,6 +60,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -78,7 +80,8 @@ def _training(row: dict[str, Any]) -> Text:
 
 def _labelled(row: dict[str, Any], what: str) -> str:
     positives = "" if row["positives"] is None else f", {row['positives']} positives"
-    return f"{row['rows']} {what}{positives}"
+    classes = json.loads(row["classes"]) if row.get("classes") else {}
+    return f"{row['rows']} {what}{positives}{f' ({_cell(classes)})' if classes else ''}"
 
 
 def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:

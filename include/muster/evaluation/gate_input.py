@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,6 +18,7 @@ from muster.evaluation.metrics import measure_of
 from muster.evaluation.verdict import unusable_reason
 from muster.evaluation.volume import with_points
 from muster.features.files import group_slices
+from muster.outcomes.kind import target_of
 from muster.outcomes.kinds import kind_of
 from muster.storage.tables import RESAMPLE_BY
 from muster.workload.spec import Gate, Workload
@@ -69,10 +69,9 @@ class GateInput:
         return float(priors[0]) if priors else 0.5
 
     @property
-    def target(self) -> dict[str, float]:
+    def target(self) -> dict[str, Any]:
         """What else is known of the labels of the candidates' training rows."""
-        known = next((row["target"] for row in self.candidates.values() if row.get("target")), None)
-        return json.loads(known) if known else {}
+        return next((target_of(row) for row in self.candidates.values() if row.get("target")), {})
 
 
 def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
@@ -98,7 +97,8 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
 
     return {
         group: EvaluationRows(
-            asked(group, features[start:stop]), HeldOut(labels[start:stop], clusters(start, stop), kind.of_classes)
+            asked(group, features[start:stop]),
+            HeldOut(labels[start:stop], clusters(start, stop), kind.of_classes, kind.classes),
         )
         for group, start, stop in group_slices(usable)
     }
@@ -117,22 +117,24 @@ def _drawn_as_one(workload: Workload, rows: pa.Table) -> NDArray[np.generic]:
 
 def no_rows(workload: Workload) -> EvaluationRows:
     """Return the rows of a group that has none to be judged on."""
-    nothing = HeldOut(np.empty(0), Clusters.rows(0), kind_of(workload.outcome).of_classes)
+    kind = kind_of(workload.outcome)
+    nothing = HeldOut(np.empty(0), Clusters.rows(0), kind.of_classes, kind.classes)
     return EvaluationRows(np.empty((0, len(workload.features.columns))), nothing)
 
 
 def baseline(workload: Workload, inputs: GateInput) -> NDArray[np.float64]:
     """Return the declared baseline's score of each row: higher for likelier positives, or the number predicted.
 
-    A constant is one score for all: the training rows' share of positives or mean (`prior`), or their `median` or
-    `last` label, or a number. To a metric of ranks any constant is the same, to the others it is not. Rows for which a
-    baseline feature is missing get the median of the group's other rows: nothing is known of them, so they are ranked
-    in the middle.
+    A constant is one score for all: the training rows' share of positives, or of each class, or mean (`prior`), or
+    their `median` or `last` label, or a number. To a metric of ranks any constant is the same, to the others it is not.
+    Rows for which a baseline feature is missing get the median of the group's other rows: nothing is known of them, so
+    they are ranked in the middle.
     """
     declared, rows = workload.gate.baseline, inputs.rows
     if declared not in workload.features.columns:
-        known = {"prior": inputs.prior} | inputs.target
-        return np.full(len(rows.features), known.get(declared, inputs.prior) if isinstance(declared, str) else declared)
+        known = kind_of(workload.outcome).constants(inputs.prior, inputs.target)
+        constant = known.get(declared, known["prior"]) if isinstance(declared, str) else declared
+        return np.full((len(rows.features), *np.shape(constant)), constant)
     column = rows.features[:, workload.features.columns.index(str(declared))]
     finite = np.isfinite(column)
     return np.where(finite, column, np.median(column[finite]) if finite.any() else inputs.prior)

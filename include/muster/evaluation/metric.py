@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from muster.evaluation.clusters import Clusters
 
 Labels = NDArray[np.bool_] | NDArray[np.float64]
-"""A row each: 0 and 1, or for the metrics of errors any finite numbers: (rows,)."""
+"""A row each: 0 and 1, or the places of classes, or for the metrics of errors any finite numbers: (rows,)."""
 Scores = NDArray[np.float64]
-"""A finite score a row: (rows,)."""
+"""A finite score a row, (rows,); of several classes a probability each, (rows, classes)."""
 Counts = NDArray[np.int32]
 """How often each cluster of rows is in each sample: (samples, clusters)."""
 Values = NDArray[np.float64]
@@ -46,6 +46,8 @@ class Measure:
     higher_is_better: bool
     of_classes: bool
     """It is about positives and negatives, so both must be there to judge on; else only rows are counted."""
+    of_ranks: bool = False
+    """It ranks the rows of a class among the others."""
     of_probabilities: bool = False
     """Scores outside 0 to 1 have no value."""
     of_shares: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -22,7 +22,11 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     AUC is the Mann-Whitney U statistic over positives x negatives: the share of pairs of a positive and a negative
     that the scores order rightly, ties counting half. Twice U is summed in whole numbers, so ties are exact. A sample
     of one class only has no AUC: NaN.
+
+    Of several classes it is the mean over those among the rows, each against the rest; a sample without one has none.
     """
+    if scores.ndim == 2:
+        return _mean_of([roc_auc(labels == place, scores[:, int(place)], clusters) for place in np.unique(labels)])
     sizes = clusters.sums(labels == 1), clusters.sums(labels == 0)
     if (scores == scores[:1]).all():  # of the prior: all pairs are tied
         return Metric(lambda counts: np.where(counts @ sizes[0] * (counts @ sizes[1]) > 0, 0.5, np.nan), clusters.count)
@@ -47,6 +51,12 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
         return share(twice_u, 2 * pairs)
 
     return Metric(values, len(labels))
+
+
+def _mean_of(metrics: Sequence[Metric]) -> Metric:
+    """Prepare the mean of some metrics; a sample in which one is undefined has none: NaN."""
+    most = max((metric.cells for metric in metrics), default=1)
+    return Metric(lambda counts: np.mean([metric(counts) for metric in metrics], axis=0), most)
 
 
 def _auc_of_pairs(
@@ -103,6 +113,9 @@ def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Met
 def log_loss(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the log loss of probabilities `scores`, clipped by one float's rounding error as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
+    if scores.ndim == 2:
+        own = np.take_along_axis(scores, labels.astype(np.intp)[:, np.newaxis], axis=1)[:, 0]
+        return _mean(-np.log(np.clip(own, tiny, 1 - tiny)), clusters)
     sure = np.clip(scores, tiny, 1 - tiny)
     return _mean(-(xlogy(labels, sure) + xlogy(1.0 - labels, np.clip(1 - scores, tiny, 1 - tiny))), clusters)
 
@@ -141,8 +154,8 @@ def _mean(losses: NDArray[np.float64], clusters: Clusters) -> Metric:
 
 METRICS: Mapping[str, Measure] = MappingProxyType(
     {
-        "roc_auc": Measure(roc_auc, higher_is_better=True, of_classes=True),
-        "average_precision": Measure(average_precision, higher_is_better=True, of_classes=True),
+        "roc_auc": Measure(roc_auc, higher_is_better=True, of_classes=True, of_ranks=True),
+        "average_precision": Measure(average_precision, higher_is_better=True, of_classes=True, of_ranks=True),
         "log_loss": Measure(log_loss, higher_is_better=False, of_classes=True, of_probabilities=True),
         "rmse": Measure(rmse, higher_is_better=False, of_classes=False),
         "mae": Measure(mae, higher_is_better=False, of_classes=False),

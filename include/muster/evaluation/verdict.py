@@ -25,8 +25,11 @@ REASONS: Mapping[Rule, tuple[str, str]] = MappingProxyType(
 WON = tuple(f"{won} the " for won, _ in REASONS.values())
 NO_BETTER_THAN_CHANCE = "does no better than chance"
 BELOW_THE_BAR = "does not reach gate.at_least"
+TOO_FEW_OF_CLASSES = "fewer than two classes with enough rows to judge on"
 NEAR_ZERO = 0.01
 """As a share of the median label."""
+SUM_TO_ONE = 1e-5
+"""What the probabilities of all classes may sum up to beside 1: some models reckon in 32 bits."""
 INTERVAL = (2.5, 97.5)
 """Percentiles of candidate - opponent that are kept as evidence: a 95 % interval."""
 
@@ -34,7 +37,8 @@ INTERVAL = (2.5, 97.5)
 def judge(
     rows: HeldOut, candidates: Mapping[str, NDArray[np.float64]], rival: Rival, gate: Gate, seed: int
 ) -> Judgement:
-    """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its rival.
+    """Choose among the candidates' scores, algorithm -> (rows,) or of classes (rows, classes), and judge the best
+    against its rival.
 
     The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
     wins against the rival, and against what knows nothing, each on at least `gate.win_rate` of the resamples in which
@@ -55,9 +59,8 @@ def judge(
     algorithms = len(usable)
     known = {name: sanity(rows, scores, rival) for name, scores in usable.items()} if measure.of_volume else {}
     usable = {name: scores for name, scores in usable.items() if _is_sane(known.get(name), gate)} or usable
-    whole, values = _values(
-        rows, [*usable.values(), rival.scores, np.full_like(rival.scores, rival.constant)], gate, seed
-    )
+    by_chance = np.full_like(rival.scores, rival.constant)
+    whole, values = _values(rows, [*usable.values(), rival.scores, by_chance], gate, seed)
     if values.shape[1] == 0:
         return held(f"no {gate.metric} in any resample", rival.name, rows)
     best = int(np.bincount((measure.sign * values[:-2]).argmax(axis=0)).argmax())
@@ -87,6 +90,7 @@ def judge(
         resamples=values.shape[1],
         rows=len(rows.labels),
         positives=rows.positives,
+        classes=rows.class_counts,
         clusters=rows.clusters.count,
     )
     return _without_labels(judgement, known[chosen], gate) if known else judgement
@@ -142,7 +146,8 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
 
     `gate.min_rows` holds for every metric, and `gate.min_days` where days are drawn. Both classes, each with
     `gate.min_positives` rows, are asked for by those that are about classes: the two that rank, and log loss, which has
-    a value on one class but none of the other.
+    a value on one class but none of the other. Of several classes, two with so many rows are asked for by the one that
+    ranks.
     """
     count, positives, measure = len(rows.labels), rows.positives, METRICS[gate.metric]
     if count == 0:
@@ -156,6 +161,10 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
             return "too few positives to judge on"
         if count - positives < gate.min_positives:
             return "too few negatives to judge on"
+    if rows.classes and rows.about_classes(measure):
+        _, sizes = np.unique(rows.labels, return_counts=True)
+        if np.count_nonzero(sizes >= gate.min_positives) < 2:
+            return TOO_FEW_OF_CLASSES
     if count < gate.min_rows:
         return "too few rows to judge on"
     if gate.resample == "row" or rows.clusters.count >= gate.min_days:
@@ -173,7 +182,10 @@ def unusable_reason(scores: NDArray[np.float64], measure: Measure, probabilities
     """Return what keeps a metric from taking these scores, or None; `probabilities` tells whether they are meant so."""
     if not np.isfinite(scores).all():
         return "scores are not finite"
-    if measure.of_probabilities and not (probabilities and ((scores >= 0) & (scores <= 1)).all()):
+    each = scores.ndim == 2
+    if (measure.of_probabilities or each) and not (probabilities and ((scores >= 0) & (scores <= 1)).all()):
+        return "scores are no probabilities"
+    if each and not np.allclose(scores.sum(axis=1), 1, atol=SUM_TO_ONE):
         return "scores are no probabilities"
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muster.outcomes.binary import BinaryKind
+from muster.outcomes.classes import ClassesKind
 from muster.outcomes.kind import Kind
 from muster.outcomes.regression import RegressionKind
 from muster.outcomes.unlabelled import UnlabelledKind
@@ -15,5 +16,7 @@ def kind_of(outcome: Outcome) -> Kind:
         return RegressionKind(outcome.regression, outcome.scale)
     if outcome.none is not None:
         return UnlabelledKind(outcome.none, outcome.scale)
+    if outcome.classes is not None:
+        return ClassesKind(outcome.classes, outcome.scale)
     assert outcome.binary is not None  # noqa: S101 - for the type: there is exactly one
     return BinaryKind(outcome.binary, outcome.scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from muster.outcomes.binary import binary_labels
-from muster.outcomes.kind import Labels
+from muster.outcomes.kind import Answer, Labels, pooled_mean
 from muster.workload.outcome import Unlabelled
 from muster.workload.spec import Gate
 
@@ -25,6 +25,7 @@ class UnlabelledKind:
     values: str = "row"
     methods: tuple[str, ...] = ("decision_function",)
     of_classes: bool = False
+    classes: tuple[str, ...] = ()
 
     def labels(self, rows: pd.DataFrame) -> pd.Series:
         if self.declared.report is None:
@@ -56,17 +57,23 @@ class UnlabelledKind:
     def positives(self, labels: Labels) -> int | None:
         return None
 
-    def described(self, labels: Labels) -> dict[str, float | None]:
+    def described(self, labels: Labels) -> dict[str, Any]:
         return {}
 
     def prior(self, labels: Labels) -> float | None:
         return None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
         return None
 
-    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:
         return 0.0
+
+    def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
+        return {"prior": prior}
+
+    def pooled(self, models: Iterable[Mapping[str, Any]]) -> float | list[float]:
+        return pooled_mean(models)
 
     def may_answer(self, is_share: Callable[[], bool]) -> bool:
         return False

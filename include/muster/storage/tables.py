@@ -46,7 +46,7 @@ LEDGER = pa.schema(
         ("seconds", FLOAT),
         ("bytes", LONG),  # of the models as stored; 0 without one
         ("learnt", LONG),  # rows that its models learnt from: an outlier detector needs no label; 0 without one
-        ("target", STRING),  # JSON of a number's labels: mean, std, median, last; null of yes and no
+        ("target", STRING),  # JSON of a number's labels, mean, std, median, last, or of each class's count; else null
     ]
 )
 
@@ -65,7 +65,7 @@ MODELS = pa.schema(
         ("sha256", STRING),  # of the stored bytes
         ("rows", LONG),  # labelled training rows; all where nothing is labelled
         ("positives", LONG),  # of yes and no; else null
-        ("prior", FLOAT),  # share of positives in those rows, or their mean; null without a row
+        ("prior", FLOAT),  # share of positives in those rows, or their mean; null without a row, and of classes
         ("train_from", DATE),
         ("train_to", DATE),  # not included
         ("features_version", LONG),  # Delta version of `features` that was read
@@ -110,6 +110,7 @@ DECISIONS = pa.schema(
         ("alerts", FLOAT),  # without labels: the share of rows that the candidate alerts on
         ("agreement", FLOAT),  # without labels: the rank correlation with the champion's scores
         ("report", STRING),  # without labels: JSON of alerts on rows that have some; decided nothing
+        ("classes", STRING),  # JSON of how many rows are of each class; null of other kinds
     ]
 )
 
@@ -170,7 +171,7 @@ PREDICTIONS = pa.schema(
         ("bucket", INT),
         ("row_id", STRING),
         ("time", TIMESTAMP),
-        ("score", FLOAT),
+        ("score", FLOAT),  # of classes the probability of the one predicted
         ("fallback", STRING),  # why another than the group's own model answered; null where its own did
         ("model_version", STRING),
         ("origin_run", STRING),  # the run that trained the model that answered
@@ -178,6 +179,14 @@ PREDICTIONS = pa.schema(
         ("scored_at", TIMESTAMP),
     ]
 )
+"""What predictions of every workload have."""
+
+
+def predictions_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of `predictions`: of classes the likeliest too, as text, and the probability of each."""
+    answers = workload.outcome.answers
+    own = [("predicted", STRING), *((name, FLOAT) for name in answers)] if answers else []
+    return pa.schema([*PREDICTIONS, *own])
 
 
 def _fixed(columns: pa.Schema) -> Callable[[Workload], pa.Schema]:
@@ -209,7 +218,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             Table("ledger", _fixed(LEDGER), "train"),
             Table("decisions", _fixed(DECISIONS), "evaluate"),
             Table("alias_journal", _fixed(ALIAS_JOURNAL), "promote", (), "at"),
-            Table("predictions", _fixed(PREDICTIONS), "score"),
+            Table("predictions", predictions_schema, "score"),
             Table("provenance", _fixed(PROVENANCE), "ingest", (), "at"),
         )
     }

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
-from muster.workload.outcome import BASELINES, METRICS, Binary
+from muster.workload.outcome import BASELINES, METRICS
+from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, without_labels
 from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
 from muster.workload.windows import slice_of
@@ -39,7 +40,7 @@ def names(workload: Workload) -> Iterator[Problem]:
     named = [("keys", workload.keys), ("unique", workload.unique)]
     named.append(("time", (workload.time,)))
     if workload.outcome.column is not None:
-        named.append((_outcome_path(workload), (workload.outcome.column,)))
+        named.append((outcome_path(workload), (workload.outcome.column,)))
     for path, listed in named:
         for name in dict.fromkeys(listed):
             if name not in columns:
@@ -60,34 +61,6 @@ def types(workload: Workload) -> Iterator[Problem]:
     for key in workload.keys:
         if key in columns and columns[key].type not in ("string", "int", "date"):
             yield f"columns.{key}", "is a key, so its type is string, int or date"
-
-
-def outcome_type(workload: Workload) -> Iterator[Problem]:
-    """Find an outcome whose column holds other values than it is made of."""
-    outcome, read, column = workload.outcome, workload.outcome.read, workload.outcome.column
-    if column is None or column not in workload.columns:
-        return
-    kind = workload.columns[column].type
-    if isinstance(read, Binary) and read.equals is not None:
-        wrong = [value for value in read.equals if not _is_of(value, kind)]
-        if wrong:
-            yield f"{_outcome_path(workload, 'equals')}", f"'{wrong[0]}' is no value of '{column}', which is {kind}"
-    elif kind not in ("int", "float") and (outcome.regression or kind != "bool"):
-        what = "is the number to predict" if outcome.regression else "is the outcome's column"
-        types = "int or float" if outcome.regression else "int, float or bool; of texts write 'equals: [...]'"
-        yield f"columns.{column}", f"{what}, so its type is {types}"
-
-
-def _outcome_path(workload: Workload, key: str = "column") -> str:
-    kind = workload.outcome.kind
-    return f"outcome.{kind}.report.{key}" if workload.outcome.none else f"outcome.{kind}.{key}"
-
-
-def _is_of(value: object, kind: str) -> bool:
-    """Tell whether a value of the YAML can be one of a column of this type."""
-    if kind in ("int", "float"):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, {"bool": bool, "string": str}.get(kind, ()))
 
 
 def rules(workload: Workload) -> Iterator[Problem]:
@@ -124,7 +97,9 @@ def features(workload: Workload) -> Iterator[Problem]:
         taken.add(name.lower())
     outcome = getattr(workload, "outcome", None)  # its own problem, where it does not hold
     baseline, words = workload.gate.baseline, BASELINES[outcome.kind if outcome else "regression"]
-    if isinstance(baseline, str) and baseline not in (*words, *columns):
+    if outcome and (problem := only_baseline(outcome, baseline)):
+        yield "gate.baseline", problem
+    elif isinstance(baseline, str) and baseline not in (*words, *columns):
         listed = ", ".join(f"'{word}'" for word in words)
         yield "gate.baseline", f"'{baseline}' is neither one of features.columns, nor a number, nor {listed}"
 
@@ -151,27 +126,13 @@ def gate(workload: Workload) -> Iterator[Problem]:
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
         why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
         yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"
-    yield from _without_labels(declared, workload.outcome.none is not None)
+    yield from without_labels(declared, workload.outcome.none is not None)
     finest = 0.5 ** min(days, 1000)
     drawn = declared.mode == "enabled" and declared.resample == "day" and days >= declared.min_days
     if drawn and finest > declared.false_promotions:
         why = f"no gain over {days} days is surer than {finest:g}, one half for each day"
         yield "gate.false_promotions", f"{why}: {declared.false_promotions:g} asks for more days to judge on"
     yield from _reachable(declared)
-
-
-def _without_labels(gate: Gate, unlabelled: bool) -> Iterator[Problem]:
-    """Find what is to be said without labels and is not, or is said where there are labels."""
-    if unlabelled and gate.alerts is None:
-        yield (
-            "gate.alerts",
-            "is missing: without labels it tells a sane model, as [0.001, 0.05] of the rows to alert on",
-        )
-    elif gate.alerts is not None and gate.alerts[0] > gate.alerts[1]:
-        yield "gate.alerts", f"{list(gate.alerts)} ends before it begins: write the smaller share first"
-    for key in ("alerts", "agreement"):
-        if not unlabelled and getattr(gate, key) is not None:
-            yield f"gate.{key}", "is of 'outcome: none': labels say more; leave it out"
 
 
 def _reachable(gate: Gate) -> Iterator[Problem]:

@@ -63,7 +63,9 @@ class Gate(Section):
 
     metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae", "mape", "pinball", "mass_volume"] = (
         Field(
-            "roc_auc", description="What is judged by; of numbers `rmse` unless declared, without labels `mass_volume`."
+            "roc_auc",
+            description="What is judged by; unless declared of numbers `rmse`, of classes `log_loss`, without labels "
+            "`mass_volume`.",
         )
     )
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
@@ -78,8 +80,9 @@ class Gate(Section):
     )
     baseline: str | float = Field(
         "prior",
-        description="What is to be beaten: `prior` (a constant: the share of positives, or the mean, of the training "
-        "rows), of numbers also `median` or `last` of them, a number, or a feature whose value is the score.",
+        description="What is to be beaten: `prior` (a constant: the share of positives or of each class, or the mean, "
+        "of the training rows), of numbers also `median` or `last` of them, a number, or a feature whose value is the "
+        "score; of classes `prior` alone.",
     )
     quantile: float | None = Field(None, gt=0, lt=1, description="Of `metric: pinball`: which is predicted.")
     alerts: tuple[Share, Share] | None = Field(
@@ -97,7 +100,7 @@ class Gate(Section):
     resamples: int = Field(1000, ge=100, le=100_000)
     win_rate: float = Field(0.9, gt=0.5, le=1.0)
     false_promotions: float = Field(0.1, gt=0, le=1, description="Share of the promoted that may be no better; 1: any.")
-    min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
+    min_positives: PositiveInt = Field(10, description="Fewer rows of a class to judge on than this: hold.")
     min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
     min_days: int = Field(
         5, ge=2, description="Labelled rows of fewer days, or values, than this, where such are drawn: hold."
