@@ -18,6 +18,7 @@ from muster.evaluation.clusters import Clusters
 from muster.evaluation.judgement import HeldOut, Judgement, Rival
 from muster.evaluation.significance import control
 from muster.evaluation.verdict import judge
+from muster.evaluation.volume import with_points
 from muster.settings import Settings
 from muster.workload.spec import Gate
 
@@ -40,7 +41,7 @@ class Case:
 
     effect: str = "no"
     gain: float = 0.0
-    """Of AUC; of `rmse`, the share by which a better candidate's own errors are smaller."""
+    """Of AUC; of the other metrics the share by which a better candidate's own errors are smaller."""
     algorithms: int = 1
     metric: str = "roc_auc"
     worse: float = 0.0
@@ -60,6 +61,8 @@ CASES = (
     *(Case("no", gain, algorithms=3) for gain in (0.0, 0.05)),
     *(Case(effect, gain, metric="rmse") for effect in EFFECTS for gain in (0.0, 0.3)),
     *(Case(effect, gain, worse=0.02) for effect in EFFECTS for gain in (0.0, 0.05)),
+    *(Case(effect, gain, metric="mae") for effect in ("no", "strong") for gain in (0.0, 0.3)),
+    *(Case(effect, gain, metric="mass_volume") for effect in EFFECTS for gain in (0.0, 0.9)),
 )
 
 
@@ -107,8 +110,10 @@ def simulated_group(number: int, case: Case, gate: Gate, seed: int) -> Judgement
     random = np.random.default_rng([seed, number])
     rows = int(np.exp(random.uniform(*np.log(ROWS))))
     days = np.sort(random.integers(DAYS, size=rows))
+    if case.metric == "mass_volume":
+        return _without_labels(random, days, number, case, gate)
     classes = random.random(rows) < random.uniform(*POSITIVES)
-    labels = random.normal(size=rows) if case.metric == "rmse" else classes.astype(float)
+    labels = random.normal(size=rows) if case.metric in ("rmse", "mae") else classes.astype(float)
     auc, shared = random.uniform(*AUC), random.normal(size=rows)
     gain = case.gain if is_better(number) and case.gain else -case.worse
 
@@ -116,7 +121,7 @@ def simulated_group(number: int, case: Case, gate: Gate, seed: int) -> Judgement
         of_day = random.normal(size=(2, DAYS))[classes.astype(int), days]
         effect = EFFECTS[case.effect]
         own = np.sqrt(1 - effect) * random.normal(size=rows) + np.sqrt(effect) * of_day
-        if case.metric == "rmse":
+        if case.metric in ("rmse", "mae"):
             return labels + 0.5 * (np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own * (1 - gain))
         return np.sqrt(2) * ndtri(auc + gain) * labels + np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own
 
@@ -124,6 +129,26 @@ def simulated_group(number: int, case: Case, gate: Gate, seed: int) -> Judgement
     candidates = {str(name): scores(gain) for name in range(case.algorithms)}
     clusters = Clusters.rows(rows) if gate.resample == "row" else Clusters.equal(days)
     return judge(HeldOut(labels, clusters), candidates, champion, gate, seed=number)
+
+
+def _without_labels(random: np.random.Generator, days: np.ndarray, number: int, case: Case, gate: Gate) -> Judgement:
+    """Judge one group by volumes: rows around a middle, and scores that are the distance from it with a model's noise.
+
+    All models of a group share a small part of the noise, and the rows of a day a part of a model's own.
+    """
+    rows, effect = len(days), EFFECTS[case.effect]
+    asked = with_points(random.normal(size=(rows, 2)), number)
+    shared, distance = random.normal(size=len(asked)), np.linalg.norm(asked, axis=1)
+    gain = case.gain if is_better(number) else 0.0
+
+    def scores(gain: float) -> np.ndarray:
+        own = random.normal(size=len(asked))
+        own[:rows] = np.sqrt(1 - effect) * own[:rows] + np.sqrt(effect) * random.normal(size=DAYS)[days]
+        return distance + 1.5 * (np.sqrt(1 - SHARED) * shared + np.sqrt(SHARED) * own * (1 - gain))
+
+    clusters = Clusters.rows(rows) if gate.resample == "row" else Clusters.equal(days)
+    held_out = HeldOut(np.full(rows, np.nan), clusters, of_classes=False)
+    return judge(held_out, {"0": scores(gain)}, Rival("champion", scores(0.0), 0.0), gate, seed=number)
 
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:

@@ -31,6 +31,7 @@ from muster.ingest.landed_files import landed_file, read_text
 from muster.ingest.landing import land, landed_days
 from muster.ingest.row_checks import check_rows, good_rows
 from muster.models.scores import scores
+from muster.outcomes.kinds import kind_of
 from muster.settings import Settings
 from muster.storage.tables import DECISIONS
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
@@ -55,7 +56,7 @@ class Group:
 
 def rivals(settings: Settings, quick: bool) -> Iterator[Figure]:
     """Yield the share of rivals that the gate promotes, on the days of real data, drawn by day and drawn by row."""
-    for name, partition in WORKLOADS.items():
+    for name, partition in list(WORKLOADS.items())[: 1 if quick else None]:
         sys.stderr.write(f"rivals of the champions of {name} {partition}\n")
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as home:
             elsewhere = settings.model_copy(update={"home": Path(home), "store": ""})
@@ -106,13 +107,13 @@ def _groups(context: PartitionContext) -> list[Group]:
     features = compute(workload, own, observed, windows.run)
     before = features.filter(pc.less(features["date"], windows.train.stop))
     after = features.filter(pc.greater_equal(features["date"], windows.evaluate.start))
-    labelled = after.filter(pc.is_finite(after["label"]))
+    usable = after.filter(pa.array(kind_of(workload.outcome).usable(after["label"].to_numpy())))
     result = []
     for name, rows in rows_by_group(workload, after).items():
         own_rows = before.filter(pc.field("group") == name)
         values = np.column_stack([own_rows[column].to_numpy() for column in workload.features.columns])
         training = Rows(values, own_rows["label"].to_numpy())
-        of_group = labelled.filter(pc.field("group") == name)["date"].to_numpy()
+        of_group = usable.filter(pc.field("group") == name)["date"].to_numpy()
         result.append(Group(name, training, rows.features, rows.held_out, of_group))
     return result
 
@@ -120,8 +121,8 @@ def _groups(context: PartitionContext) -> list[Group]:
 def _judged(context: PartitionContext, plan: FitPlan, group: Group) -> list[dict[str, Judgement]]:
     """Judge rivals of the group's champion, by both ways of drawing; none where there is nothing to fit."""
     (factory, *_), random = plan.factories, np.random.default_rng(groups.seed(group.name, 1))
-    is_labelled = np.isfinite(group.training.labels)
-    rows = Rows(*(part[is_labelled] for part in group.training)) if factory.supervised else group.training
+    usable = plan.kind.usable(group.training.labels)
+    rows = Rows(*(part[usable] for part in group.training)) if factory.supervised else group.training
     if len(rows.labels) < plan.min_rows or (factory.supervised and len(np.unique(rows.labels)) < 2):
         return []
 
@@ -129,11 +130,11 @@ def _judged(context: PartitionContext, plan: FitPlan, group: Group) -> list[dict
         drawn = Rows(rows.features[chosen], rows.labels[chosen])
         estimator: Any = new_estimator(plan, factory, group.name, drawn)[0]
         fit_estimator(plan, factory, estimator, drawn)
-        return scores(estimator, group.features)
+        return scores(estimator, group.features, plan.kind.scale)
 
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prior = float(np.nanmean(group.training.labels)) if is_labelled.any() else 0.5
+        prior = plan.kind.prior(group.training.labels[np.isfinite(group.training.labels)]) or 0.0
         champion = Rival("champion", fitted(np.arange(len(rows.labels))), prior)
         results = []
         for number in range(RIVALS):

@@ -8,7 +8,7 @@ from typing import Any
 from muster.features.made_from import counted
 from muster.features.slices import contents, out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
-from muster.storage.tables import PREDICTIONS
+from muster.storage.tables import predictions_schema
 from muster.training.bins import balance
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
@@ -25,10 +25,11 @@ def run(job: Job) -> dict[str, Any]:
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
     bins = balance(scoring.costs, job.bins)
-    rows = job.frame_over_bins(bins, partial(score_bucket, scoring), PREDICTIONS, scoring.champions.loads)
+    columns = predictions_schema(job.workload)
+    rows = job.frame_over_bins(bins, partial(score_bucket, scoring), columns, scoring.champions.loads)
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
     return {
-        **count_predictions(job.store, job.windows.key),
+        **count_predictions(job.context),
         "model_version": scoring.champions.version,
         "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),

@@ -10,7 +10,7 @@ from benchmarks.false_promotions import Case, Simulated, simulate
 from muster.workload.spec import Gate
 
 GATE = Gate(resamples=100)
-GROUPS = 4_000
+GROUPS = 2_000
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def none_better() -> Simulated:
 def test_of_groups_no_better_than_their_champion_no_more_are_promoted_than_declared(none_better: Simulated) -> None:
     """Where all are equal every promotion is false, so the declared rate is the chance that there is any at all."""
     assert none_better.judged.sum() > 0.7 * GROUPS
-    assert none_better.controlled.sum() <= 2
+    assert none_better.controlled.sum() <= 1
 
 
 def test_the_win_rate_alone_promotes_a_tenth_of_them(none_better: Simulated) -> None:
@@ -42,7 +42,7 @@ def test_the_win_rate_alone_promotes_a_tenth_of_them(none_better: Simulated) -> 
     ids=str,
 )
 def test_the_share_of_false_promotions_among_all_is_the_declared_one(case: Case) -> None:
-    simulated = simulate(2_500, case, GATE)
+    simulated = simulate(1_500, case, GATE)
     wrong, promoted = (simulated.controlled & ~simulated.better).sum(), simulated.controlled.sum()
     assert wrong <= binom.ppf(0.999, promoted, GATE.false_promotions)
     assert simulated.false_share(simulated.plain) > 2 * GATE.false_promotions

@@ -70,6 +70,7 @@ class Bucket:
             "row_id": [f"{group}-{number}" for number in range(rows)],
             "time": [datetime(2024, 1, 30, tzinfo=UTC)] * rows,
             "date": [date(2024, 1, 30)] * rows,
+            "resample_by": ["2024-01-30"] * rows,
             "label": labels.astype(float),
             "signal": random.normal(size=rows) + labels,
             "known": random.normal(size=rows),

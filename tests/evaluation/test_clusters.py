@@ -95,7 +95,7 @@ def test_what_is_counted_as_units_are_days() -> None:
     of_day = np.repeat(np.arange(10), 100)
     labels = ((of_day < 3) & (np.arange(1000) % 2 == 0)).astype(float)
     rows = HeldOut(labels, Clusters.equal(of_day))
-    assert (rows.units(of_classes=True), rows.units(of_classes=False)) == (3, 10)
+    assert (rows.units(METRICS["roc_auc"]), rows.units(METRICS["rmse"])) == (3, 10)
     judgement = judge(rows, {"a": labels}, Rival("champion", 1 - labels, 0.1), Gate(resamples=200), 1)
     assert judgement.p_value == pytest.approx(0.5**3)
     assert judgement.clusters == 10
@@ -105,8 +105,8 @@ def test_days_of_very_different_sizes_are_fewer_in_effect() -> None:
     """By hand: one day of 90 rows and ten of one are (100 ** 2) / (90 ** 2 + 10) days of one size."""
     of_day = np.concatenate([np.zeros(90), np.arange(1, 11)])
     rows = HeldOut(np.zeros(100), Clusters.equal(of_day))
-    assert rows.units(of_classes=False) == pytest.approx(10_000 / 8_110)
-    assert HeldOut(np.zeros(100), Clusters.rows(100)).units(of_classes=False) == 100
+    assert rows.units(METRICS["rmse"]) == pytest.approx(10_000 / 8_110)
+    assert HeldOut(np.zeros(100), Clusters.rows(100)).units(METRICS["rmse"]) == 100
 
 
 def test_too_few_days_are_held_where_days_are_drawn() -> None:
@@ -118,3 +118,15 @@ def test_too_few_days_are_held_where_days_are_drawn() -> None:
     assert judge(rows, {"a": labels}, rival, Gate(min_days=4), 1).verdict == "promote"
     by_row = HeldOut(labels, Clusters.rows(200))
     assert judge(by_row, {"a": labels}, rival, Gate(resample="row"), 1).verdict == "promote"
+
+
+def test_of_a_volume_the_units_are_the_days_of_its_most_unusual_rows() -> None:
+    volume, days = METRICS["mass_volume"], Clusters.equal(np.repeat(np.arange(10), 10))
+    rows = HeldOut(np.full(100, np.nan), days, of_classes=False)
+    on_all_days = np.tile(np.arange(10.0), 10)
+    on_one_day = np.arange(100.0)
+    beyond = np.zeros(500)  # the points' scores are none of the rows'
+    assert rows.units(volume, np.append(on_all_days, beyond)) == 10
+    assert rows.units(volume, np.append(on_one_day, beyond)) == pytest.approx(1, abs=0.3)
+    both = rows.units(volume, np.append(on_all_days, beyond), np.append(on_one_day, beyond))
+    assert both == rows.units(volume, np.append(on_one_day, beyond))

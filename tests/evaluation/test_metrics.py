@@ -116,3 +116,12 @@ def test_counts_of_pairs_beyond_32_bits_stay_exact() -> None:
 def test_a_workload_may_name_every_metric_and_no_other() -> None:
     field: Any = Gate.model_fields["metric"].annotation
     assert list(get_args(field)) == list(METRICS)
+
+
+def test_better_is_more_than_what_rounding_makes_of_the_same_numbers() -> None:
+    rmse, auc = METRICS["rmse"], METRICS["roc_auc"]
+    assert rmse.better(0.1 + 0.2, 0.3 + 1e-6)
+    assert not rmse.better(0.3, 0.1 + 0.2)
+    assert auc.better(0.6, 0.5)
+    assert not auc.better(0.5, 0.6)
+    assert not auc.better(None, 0.5)

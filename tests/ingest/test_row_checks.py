@@ -17,7 +17,7 @@ import pytest
 from muster.context import Context
 from muster.ingest import csv_rows
 from muster.ingest.landed_files import BadFile
-from muster.ingest.row_checks import check_file, checked_schema, good_rows
+from muster.ingest.row_checks import check_file, checked_schema, good_rows, own_reasons, typed_columns
 from muster.storage.store import Store
 from muster.trial.landed_rows import landed_group, landed_groups
 from muster.workload.spec import Workload
@@ -239,3 +239,31 @@ def test_a_spoilt_file_is_refused_or_read_and_the_size_of_blocks_changes_nothing
         assert len(results) == 1, bytes(content)
         outcomes |= results
     assert len(outcomes) > 20
+
+
+@pytest.mark.parametrize(
+    ("column", "classes", "texts", "wrong"),
+    [
+        ("string?", ["none", "pump"], ["pump", "belt", "", "Pump"], [1, 3]),
+        ("int?", [1, 3], ["1", "2", "", "+3"], [1]),
+        ("bool?", [True, False], ["yes", "0", "", "true"], []),
+    ],
+)
+def test_a_value_that_is_none_of_the_classes_is_refused(
+    column: str, classes: list[Any], texts: list[str], wrong: list[int]
+) -> None:
+    declared = WORKLOAD.model_dump(exclude={"outcome", "columns", "gate", "algorithms", "schedule"})
+    workload = Workload.model_validate(
+        declared
+        | {"columns": {"place": "string", "line": "int", "at": "timestamp", "part": column}}
+        | {"outcome": {"classes": {"column": "part", "values": classes}}}
+        | {"algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"}, "schedule": {"start": "2024-01-01"}}
+    )
+    parts = pa.array([text or None for text in texts], pa.string())
+    same = {"place": "north", "at": "2024-01-05T06:00:00"}
+    rows = {name: pa.array([value] * len(texts)) for name, value in same.items()}
+    rows["line"] = pa.array([str(number) for number in range(len(texts))])
+    batch = pa.RecordBatch.from_pydict({**rows, "part": parts}).select(["place", "line", "at", "part"])
+    reasons = own_reasons(workload, DAY, batch, typed_columns(workload, batch)).to_pylist()
+    expected = ["part: none of the declared classes" if number in wrong else None for number in range(len(texts))]
+    assert reasons == expected

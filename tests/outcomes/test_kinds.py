@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,13 @@ def kind(**declared: Any) -> Kind:
     ],
 )
 def test_yes_and_no_are_made_of_a_column(declared: Any, values: Any, labels: list[float]) -> None:
-    made = kind(binary=declared).labels(pd.Series(values))
+    made = kind(binary=declared).labels(pd.DataFrame({"x": values}))
     assert made.dtype == np.float64
     np.testing.assert_array_equal(made.to_numpy(), labels)
 
 
 def test_a_number_is_the_columns_own() -> None:
-    made = kind(regression={"column": "x"}).labels(pd.Series(pd.array([2, -1, None], "Int64")))
+    made = kind(regression={"column": "x"}).labels(pd.DataFrame({"x": pd.array([2, -1, None], "Int64")}))
     np.testing.assert_array_equal(made.to_numpy(), [2.0, -1.0, np.nan])
 
 
@@ -85,3 +86,73 @@ def test_numbers_are_a_regressors_matter() -> None:
     assert number.refuses(Ridge()) is None
     assert "is a classifier; 'outcome: regression' needs a regressor" in str(number.refuses(LogisticRegression()))
     assert "is an outlier detector" in str(number.refuses(IsolationForest()))
+
+
+def test_without_an_outcome_every_row_counts_and_only_outlier_detectors_are_asked() -> None:
+    unlabelled, labels = kind(none={}), np.array([np.nan, np.nan])
+    assert unlabelled.usable(labels).all()
+    assert unlabelled.labels(pd.DataFrame({"x": [1.0, 2.0]})).isna().all()
+    assert (unlabelled.skip_reason(labels), unlabelled.positives(labels), unlabelled.prior(labels)) == (
+        None,
+        None,
+        None,
+    )
+    assert unlabelled.refuses(IsolationForest()) is None
+    assert "is no outlier detector; 'outcome: none' needs one" in str(unlabelled.refuses(Ridge()))
+    assert "is no outlier detector" in str(unlabelled.refuses(LogisticRegression()))
+    assert not unlabelled.may_answer(lambda: True)
+
+
+def test_labels_for_a_report_are_made_as_those_of_yes_and_no() -> None:
+    report = kind(none={"report": {"column": "x", "equals": ["leak"]}})
+    labels = report.labels(pd.DataFrame({"x": ["leak", "fine", None]}))
+    np.testing.assert_array_equal(labels, [1.0, 0.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "labels"),
+    [
+        (["none", "pump"], ["pump", "none", None, "belt"], [1, 0, np.nan, np.nan]),
+        ([4, 2], pd.array([2, 4, None], "Int64"), [1, 0, np.nan]),
+        ([True, False], pd.array([True, False, None], "boolean"), [0, 1, np.nan]),
+    ],
+)
+def test_a_label_is_a_classs_place(values: Any, column: Any, labels: list[float]) -> None:
+    made = kind(classes={"column": "x", "values": values}).labels(pd.DataFrame({"x": column}))
+    assert made.dtype == np.float64
+    np.testing.assert_array_equal(made.to_numpy(), labels)
+
+
+def test_what_is_known_of_classes_are_their_counts() -> None:
+    classes, labels = kind(classes={"column": "x", "values": ["a", "b", "c"]}), np.array([2.0, 0.0, 2.0, 2.0])
+    target = {"classes": {"a": 1, "b": 0, "c": 3}}
+    assert (classes.target(labels, None), classes.prior(labels), classes.positives(labels)) == (target, None, None)
+    assert classes.described(labels) == {"labelled": 4, **target}
+    np.testing.assert_array_equal(classes.constant(Gate(), 0.5, target), [0.25, 0.0, 0.75])
+    np.testing.assert_array_equal(classes.constants(0.5, {})["prior"], [1 / 3] * 3)
+    models = [{"target": json.dumps(target)}, {"target": '{"classes": {"b": 4}}'}, {"target": None}]
+    assert classes.pooled(models) == [1 / 8, 4 / 8, 3 / 8]
+    assert classes.skip_reason(labels) is None
+    assert classes.skip_reason(labels[2:]) == "one class only"
+    assert not classes.may_answer(lambda: True)
+    with pytest.raises(NotALabel, match="the label 3 is no place among 3 classes"):
+        classes.check(np.array([0.0, 3.0]))
+
+
+def test_shares_and_means_are_pooled_over_all_training_rows() -> None:
+    shares = [{"rows": 10, "positives": 1, "prior": 0.1}, {"rows": 30, "positives": 9, "prior": 0.3}]
+    means = [{"rows": 1, "positives": None, "prior": 5.0}, {"rows": 3, "positives": None, "prior": 9.0}]
+    assert kind(binary={"column": "x", "above": 0}).pooled(shares) == 0.25
+    assert kind(regression={"column": "x"}).pooled(means) == 8.0
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"binary": {"column": "x", "above": 0}},
+        {"regression": {"column": "x"}},
+        {"classes": {"column": "x", "values": [0, 1]}},
+    ],
+)
+def test_with_an_outcome_the_rows_with_a_label_count(declared: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(kind(**declared).usable(np.array([1.0, np.nan, 0.0])), [True, False, True])

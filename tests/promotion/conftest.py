@@ -88,6 +88,8 @@ class Line:
     root: Path
     declared: dict[str, Any] = field(default_factory=dict)
     name: str = field(default_factory=lambda: f"made_{uuid.uuid4().hex[:8]}")
+    known: dict[str, Any] = field(default_factory=dict)
+    """What rows of `models` have by group in place of a quarter of positives."""
 
     @property
     def workload(self) -> Workload:
@@ -203,6 +205,7 @@ class Line:
                     "probabilities": probabilities,
                     "mlflow_run_id": run_ids[algorithm],
                 }
+                row |= self.known.get(group, {})
                 rows.append(row | {"train_from": windows.train.start, "train_to": windows.train.stop})
         models = pa.Table.from_pylist(rows, MODELS)
         self._replace("models", models, partition)

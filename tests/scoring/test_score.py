@@ -89,9 +89,9 @@ def test_a_row_without_features_has_a_reason_for_a_score(line: Line) -> None:
 def test_counts_who_answered(line: Line) -> None:
     line.features(line.first, _rows(["A,X", "A,X", "B,X", "N,X", "M,Y"]))
     write_deltalake(line.store.table("predictions"), _score(line, _scoring(line, line.first, KNOWN)))
-    counts = count_predictions(line.store, line.first)
+    counts = count_predictions(line.at(line.first))
     assert counts == {"rows": 5, "groups": 4, "own": 3, "fallback": {"no model: baseline": 2}}
-    assert count_predictions(line.store, line.second)["rows"] == 0
+    assert count_predictions(line.at(line.second))["rows"] == 0
 
 
 def _promoted(line: Line, slopes: dict[str, Any], partition: str = "", against: str | None = None) -> None:

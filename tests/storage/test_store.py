@@ -62,7 +62,7 @@ READERS: dict[str, Callable[[Context], Any]] = {
     "ledger": lambda context: read_candidates(context.at(PARTITION), []),
     "models": lambda context: replace_rows(context.store, "models", pa.table({}), "true"),
     "decisions": lambda context: read_verdicts(context.at(PARTITION)),
-    "predictions": lambda context: count_predictions(context.store, PARTITION),
+    "predictions": lambda context: count_predictions(context.at(PARTITION)),
     "alias_journal": lambda context: Journal(context.store),
     "quarantine": lambda context: read_rows(context.workload, context.store, "quarantine"),
 }

@@ -99,7 +99,12 @@ def locked():
 @pytest.fixture
 def declare() -> Callable[..., Workload]:
     """Return the workload, with sections changed."""
-    return lambda **changes: Workload.model_validate(DECLARED | changes)
+
+    def changed(**changes: Any) -> Workload:
+        former = {name: section for name, section in DECLARED.items() if name != "label" or "outcome" not in changes}
+        return Workload.model_validate(former | changes)
+
+    return changed
 
 
 @pytest.fixture

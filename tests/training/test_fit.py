@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 import zstandard
 from sklearn.linear_model import LogisticRegression
 
+from muster.errors import WorkloadError
+from muster.models.scores import scores
 from muster.training.estimator import EstimatorFactory, StepFactory
 from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome import Outcome
@@ -244,3 +247,33 @@ def test_a_model_that_readers_would_refuse_to_load_fails(
     assert "Undeclared', which is of none of the packages that models may name" in str(fit.reason)
     declared = replace(of(make_plan(), Undeclared), allowed_imports=(__name__.split(".")[0],))
     assert fit_group(declared, "a", *data).state == "trained"
+
+
+OF_CLASSES = {
+    "columns": {"place": "string", "at": "timestamp", "delay": "int?"},
+    "outcome": {"classes": {"column": "delay", "values": [10, 20, 30]}},
+}
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["sklearn.linear_model.LogisticRegression", {"lightgbm.LGBMClassifier": {"verbose": -1}}]
+)
+def test_of_classes_those_that_are_there_are_learnt_and_all_are_counted(
+    make_plan: Callable[..., FitPlan], data: tuple[np.ndarray, np.ndarray], algorithm: Any
+) -> None:
+    features, labels = data[0], 2 * data[1]
+    labels[::10] = np.nan
+    outcome = fit_group(make_plan(algorithms={"one": algorithm}, **OF_CLASSES), "a", features, labels)
+    assert (outcome.state, outcome.rows, outcome.positives, outcome.prior) == ("trained", 54, None, None)
+    assert json.loads(str(outcome.target)) == {"classes": {"10": 24, "20": 0, "30": 30}}
+    model = pickle.loads(zstandard.ZstdDecompressor().decompress(model_of(outcome)))
+    assert model.classes_.tolist() == [0, 2]
+    assert scores(model, features, "classes of [10, 20, 30]").shape == (60, 3)
+    alone = fit_group(make_plan(algorithms={"one": algorithm}, **OF_CLASSES), "a", features, np.full(60, 2.0))
+    assert (alone.state, alone.reason) == ("skipped", "one class only")
+
+
+@pytest.mark.parametrize("algorithm", ["sklearn.linear_model.Ridge", "sklearn.ensemble.IsolationForest"])
+def test_of_classes_only_what_gives_probabilities_is_asked(make_plan: Callable[..., FitPlan], algorithm: str) -> None:
+    with pytest.raises(WorkloadError, match="gives no scores: it has none of predict_proba"):
+        make_plan(algorithms={"one": algorithm}, **OF_CLASSES)

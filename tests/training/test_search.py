@@ -168,6 +168,26 @@ def test_a_value_that_another_library_refuses_is_told_before_any_group(
         estimator_factories(context_of(declare(algorithms=algorithms), folder))
 
 
+@pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
+def test_of_classes_it_chooses_by_the_gates_metric(search: Callable[..., Fit], metric: str) -> None:
+    random = np.random.default_rng(5)
+    labels = random.integers(0, 3, 200).astype(float)
+    features = random.normal(size=(200, 2)) + np.eye(3)[labels.astype(int)][:, :2]
+    means = []
+    for neighbours in (1, 5, 15):
+        folds = []
+        for start in (50, 100, 150):
+            model = KNeighborsClassifier(neighbours).fit(features[:start], labels[:start].astype(int))
+            fold, given = labels[start : start + 50], model.predict_proba(features[start : start + 50])
+            loss = -log_loss(fold, given, labels=range(3))
+            folds.append(loss if metric == "log_loss" else roc_auc_score(fold, given, multi_class="ovr"))
+        means.append(np.mean(folds))
+    classes = {"columns": {"place": "string", "at": "timestamp", "delay": "int?"}, "gate": {"metric": metric}}
+    outcome = {"classes": {"column": "delay", "values": [0, 1, 2]}}
+    fit = search(NEIGHBOURS, features, labels, outcome=outcome, **classes)
+    assert json.loads(str(fit.params)) == {"n_neighbors": (1, 5, 15)[int(np.argmax(means))]}
+
+
 def test_the_same_rows_choose_the_same_again(search: Callable[..., Fit], data: tuple[np.ndarray, np.ndarray]) -> None:
     forest = {"sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3}}
     algorithm = {"steps": forest, "search": {"grid": {"max_depth": [2, 5]}}}

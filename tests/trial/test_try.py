@@ -335,6 +335,37 @@ def test_rows_that_an_outlier_detector_learns_from_are_told_apart_from_the_label
     assert f"trained: {training['learnt']} rows learnt from; {training['rows']} labelled, " in fresh.run()[1]
 
 
+OF_CLASSES = """outcome: {classes: {column: delay, values: [0, 1, 2]}}"""
+
+
+def of_classes(home: Any) -> None:
+    home.declare(
+        yaml=lambda text: (
+            text.replace("label: {column: delay, above: 10}", OF_CLASSES)
+            .replace('delay: "float?"', 'delay: "int?"')
+            .replace("baseline: hour", "metric: roc_auc")
+        ),
+        code=lambda text: text.replace(
+            "            at = at.strftime",
+            "            delay = np.clip(delay // 10, 0, 2).astype(int)\n            at = at.strftime",
+        ).replace('delay = -5.0 if place == "calm" else ', "delay = "),
+    )
+
+
+def test_the_windows_and_the_verdict_show_the_count_of_each_class(home: Any) -> None:
+    of_classes(home)
+    trial = home.tried()
+    rows = landed_rows(home).query("place == 'north' and line == 1 and at < '2024-02-05' and at >= '2024-01-29'")
+    counts = {str(value): int((rows["delay"] == value).sum()) for value in (0, 1, 2)}
+    assert trial["windows"]["evaluate"]["classes"] == counts == json.loads(trial["decision"]["classes"])
+    assert json.loads(trial["training"]["target"])["classes"] == trial["windows"]["train"]["classes"]
+    assert (trial["decision"]["verdict"], trial["decision"]["metric"]) == ("promote", "roc_auc")
+    _, out, _ = home.run()
+    shown = ", ".join(f"{value} {count}" for value, count in counts.items())
+    assert shown in out
+    assert f"{len(rows)} rows ({shown})" in re.sub(r"\s+", " ", out)
+
+
 def test_a_group_of_one_class_is_skipped_and_held(home: Any) -> None:
     trial = home.tried(group="calm,1")
     assert (trial["training"]["state"], trial["training"]["reason"]) == ("skipped", "one class only")

@@ -163,7 +163,12 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("gate/metric", "auc", "gate.metric", "'auc' is none of"),
         ("windows/evaluate", 4, "gate.resample", "windows.evaluate has 4: no group could be judged"),
         ("gate/min_days", 29, "gate.resample", "gate.min_days asks for 29 of them"),
-        ("gate/resample", "week", "gate.resample", "'week' is none of 'day' or 'row'"),
+        (
+            "gate/resample",
+            "week",
+            "gate.resample",
+            "'week' is neither 'day' nor 'row', nor one of the declared",
+        ),
         ("gate/rule", "not_worse", "gate.margin", "'rule: not_worse' needs it: how much worse, in units of roc_auc"),
         ("gate/max_age", "60d", "gate.margin", "'max_age' needs it"),
         ("gate/max_age", "two months", "gate.max_age", "'two months' is no whole number"),

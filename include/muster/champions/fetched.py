@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.models.scores import gives_probabilities
-from muster.training.algorithms import estimator_factories
+from muster.outcomes.kind import Kind
 from muster.workload.spec import Workload
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Scale(NamedTuple):
 
     probabilities: bool
     """Whether all are probabilities. Else nothing answers for a group without a model, or parent."""
-    prior: float = 0.0
-    """The share of positives in the training rows."""
+    prior: float | list[float] = 0.0
+    """The share of positives, or of each class, in the training rows."""
     baseline: str = "prior"
     """What answers where they are probabilities."""
 
@@ -116,8 +116,11 @@ def all_give_probabilities(context: Context, moves: Iterable[Row]) -> bool:
     if any(gives is False for gives, _ in models):
         return False
     unknown = {algorithm for gives, algorithm in models if gives is None}
-    factories = estimator_factories(context) if unknown else ()
-    declared = {factory.name for factory in factories if gives_probabilities(factory.create(0))}
+    if not unknown:
+        return True
+    from muster.training.algorithms import estimator_factories  # imports scikit-learn: not in every process
+
+    declared = {factory.name for factory in estimator_factories(context) if gives_probabilities(factory.create(0))}
     return unknown <= declared
 
 
@@ -127,8 +130,8 @@ def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:
     return sorted({name for move in moves for name in evidence_of(move).get("loads", ())})
 
 
-def prior(journal: Journal, partition: str) -> float:
-    """Return the share of positives, or mean, of the training rows of all champions, as their pack would have it.
+def prior(kind: Kind, journal: Journal, partition: str) -> float | list[float]:
+    """Return what is known of any row by the training rows of all champions, as their pack would have it.
 
     Of the champions at `partition`; where none is so old, of today's.
     """
@@ -138,12 +141,4 @@ def prior(journal: Journal, partition: str) -> float:
         today.append(evidence_of(rows[-1]))
         then += [evidence_of(row) for row in [row for row in rows if row["partition"] <= partition][-1:]]
     evidence = then or today
-    own = [item for item in evidence if not item.get("parent")] or evidence
-    count = sum(item.get("rows") or 0 for item in own)
-    return sum(_summed(item) for item in own) / count if count else 0.0
-
-
-def _summed(evidence: Mapping[str, Any]) -> float:
-    """Return the sum of a model's training labels: of yes and no the positives."""
-    positives: int | None = evidence.get("positives")
-    return (evidence.get("rows") or 0) * (evidence.get("prior") or 0.0) if positives is None else positives
+    return kind.pooled([item for item in evidence if not item.get("parent")] or evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -59,6 +60,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -77,7 +80,8 @@ def _training(row: dict[str, Any]) -> Text:
 
 def _labelled(row: dict[str, Any], what: str) -> str:
     positives = "" if row["positives"] is None else f", {row['positives']} positives"
-    return f"{row['rows']} {what}{positives}"
+    classes = json.loads(row["classes"]) if row.get("classes") else {}
+    return f"{row['rows']} {what}{positives}{f' ({_cell(classes)})' if classes else ''}"
 
 
 def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:
@@ -93,6 +97,16 @@ def _fit(fit: dict[str, Any], failed_at: str | None) -> Text:
     return text.append(f"\n    {failed_at}" if failed_at else "")
 
 
+def _without_labels(row: dict[str, Any]) -> str:
+    agreement = "" if row["agreement"] is None else f"; rank correlation with the champion {row['agreement']:.3f}"
+    text = f"\n  no label was looked at: alerts on {row['alerts']:.2%} of the rows{agreement}"
+    if row["report"] is None:
+        return text
+    report = json.loads(row["report"])
+    caught = f"{report['caught']} of {report['alerts']} alerts are among the {report['positives']} positives"
+    return f"{text}\n  of {report['labelled']} rows that have a label, {caught}"
+
+
 def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
     text = Text("gate: ")
     if not point_in_time:
@@ -104,11 +118,14 @@ def _decision(row: dict[str, Any], point_in_time: bool) -> Text:
         scores = f"{row['candidate_score']:.4f} against {opponent:.4f}"
         wins = f"wins on {row['win_rate']:.1%} of {row['resamples']} resamples"
         interval = f"difference {row['low']:+.4f} to {row['high']:+.4f} (95 %)"
-        text.append(
-            f"\n  {row['metric']} {scores}; {wins}; {interval}; {_labelled(row, 'rows')}"
-            f"\n  p-value {max(row['p_value'], row['chance_p_value']):.2g} by itself: the more groups a run judges, "
-            f"the smaller it has to be; what knows nothing has {row['chance_score']:.4f}"
-        )
+        text.append(f"\n  {row['metric']} {scores}; {wins}; {interval}; {_labelled(row, 'rows')}")
+        if row["p_value"] is not None:
+            text.append(
+                f"\n  p-value {max(row['p_value'], row['chance_p_value']):.2g} by itself: the more groups a run "
+                f"judges, the smaller it has to be; what knows nothing has {row['chance_score']:.4f}"
+            )
+        if row["alerts"] is not None:
+            text.append(_without_labels(row))
         if METRICS[row["metric"]].better(row["chance_score"], row["baseline_score"]):
             text.append("\n  the baseline is worse than chance here: to beat it says little", "yellow")
     version = row.get("champion_version")

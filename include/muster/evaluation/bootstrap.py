@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.metrics import Counts, Metric
+from muster.evaluation.metric import Counts, Metric
 
 CHUNK_CELLS = 2**16
 """Numbers worked on at once, resamples x rows or clusters: few enough that they stay in a core's cache.

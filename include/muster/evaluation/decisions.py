@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -110,6 +111,8 @@ def summary(decisions: pa.Table, gate: Gate) -> dict[str, Any]:
     pack does not hold; None while there is no champion at all. `score_after` is of what answers once the verdicts hold.
     `baseline_worse_than_chance` counts the judged groups whose baseline is worse than what knows nothing; and
     `old_champions` those with a champion that is older than `gate.max_age`. Scores are in the metric's own sign.
+    Without labels `alerts` is the mean share of the rows that candidates alert on, and `report` says what their alerts
+    and the labels of some rows have in common, over all groups: they had no part in any verdict.
     """
     verdicts = _counts(decisions["verdict"])
     judged = decisions.filter(pc.field("verdict") != "hold")
@@ -134,7 +137,18 @@ def summary(decisions: pa.Table, gate: Gate) -> dict[str, Any]:
         "score_baseline": pc.mean(judged["baseline_score"]).as_py(),
         "baseline_worse_than_chance": _worse_than_chance(judged, gate),
         **({} if gate.max_age is None else {"old_champions": len(old_champions(decisions, gate))}),
+        **(_without_labels(judged) if METRICS[gate.metric].of_volume else {}),
     }
+
+
+def _without_labels(judged: pa.Table) -> dict[str, Any]:
+    reports = [json.loads(text) for text in judged["report"].drop_null().to_pylist()]
+    total = {name: sum(report[name] for report in reports) for name in ("labelled", "positives", "alerts", "caught")}
+    shares = {
+        name: total["caught"] / total[of] if total[of] else None
+        for name, of in (("precision", "alerts"), ("recall", "positives"))
+    }
+    return {"alerts": pc.mean(judged["alerts"]).as_py(), "report": {**total, **shares} if reports else None}
 
 
 def _worse_than_chance(judged: pa.Table, gate: Gate) -> int:
@@ -156,9 +170,19 @@ def notes(counts: dict[str, Any], decisions: pa.Table, gate: Gate) -> Iterator[s
             f"the baseline '{gate.baseline}' is worse than chance for {worse:,} of {judged:,} judged groups: "
             "to beat it says little; choose another"
         )
+    if (report := counts.get("report")) is not None:
+        yield (
+            f"of {report['labelled']:,} rows that have a label, which no verdict looked at, {report['alerts']:,} are "
+            f"alerts and {report['positives']:,} positive: precision {_share(report['precision'])}, "
+            f"recall {_share(report['recall'])}"
+        )
     if gate.max_age is not None and (old := old_champions(decisions, gate)):
         named = bounded(f"'{group}'" for group in old)
         yield f"{len(old):,} groups have a champion older than {gate.max_age} days: {named}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

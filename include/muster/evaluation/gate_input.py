@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from muster import groups
 from muster.evaluation.clusters import Clusters
 from muster.evaluation.judgement import HeldOut, Opponent, Rival
 from muster.evaluation.metrics import measure_of
 from muster.evaluation.verdict import unusable_reason
+from muster.evaluation.volume import with_points
 from muster.features.files import group_slices
+from muster.outcomes.kind import target_of
 from muster.outcomes.kinds import kind_of
+from muster.storage.tables import RESAMPLE_BY
 from muster.workload.spec import Gate, Workload
 
 Row = dict[str, Any]
@@ -26,7 +28,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class EvaluationRows:
-    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on."""
+    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on.
+
+    Without labels all its rows, and below their features those of points: see `volume.with_points`.
+    """
 
     features: NDArray[np.float64]
     held_out: HeldOut
@@ -64,10 +69,9 @@ class GateInput:
         return float(priors[0]) if priors else 0.5
 
     @property
-    def target(self) -> dict[str, float]:
+    def target(self) -> dict[str, Any]:
         """What else is known of the labels of the candidates' training rows."""
-        known = next((row["target"] for row in self.candidates.values() if row.get("target")), None)
-        return json.loads(known) if known else {}
+        return next((target_of(row) for row in self.candidates.values() if row.get("target")), {})
 
 
 def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
@@ -79,39 +83,58 @@ def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
 
 
 def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRows]:
-    """Divide a bucket's labelled rows by group; the arrays are views of the bucket's own."""
-    labelled = rows.filter(pc.is_finite(rows["label"]))
-    features = np.column_stack([labelled[name].to_numpy() for name in workload.features.columns])
-    labels, days = labelled["label"].to_numpy(), labelled["date"].to_numpy()
-    of_classes = workload.outcome.binary is not None
+    """Divide a bucket's rows to judge on by group; the arrays are views of the bucket's own."""
+    kind, measure = kind_of(workload.outcome), measure_of(workload.gate)
+    usable = rows.filter(pa.array(kind.usable(rows["label"].to_numpy())))
+    features = np.column_stack([usable[name].to_numpy() for name in workload.features.columns])
+    labels, drawn = usable["label"].to_numpy(), _drawn_as_one(workload, usable)
 
     def clusters(start: int, stop: int) -> Clusters:
-        return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(days[start:stop])
+        return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(drawn[start:stop])
+
+    def asked(group: str, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        return with_points(own, groups.seed(f"points:{group}", workload.seed)) if measure.of_volume else own
 
     return {
-        group: EvaluationRows(features[start:stop], HeldOut(labels[start:stop], clusters(start, stop), of_classes))
-        for group, start, stop in group_slices(labelled)
+        group: EvaluationRows(
+            asked(group, features[start:stop]),
+            HeldOut(labels[start:stop], clusters(start, stop), kind.of_classes, kind.classes),
+        )
+        for group, start, stop in group_slices(usable)
     }
+
+
+def _drawn_as_one(workload: Workload, rows: pa.Table) -> NDArray[np.generic]:
+    """Return what the rows of one cluster have in common, (rows,): a group's are in the same order whatever others."""
+    if workload.resample_by is None:
+        days: NDArray[np.generic] = rows["date"].to_numpy()
+        return days
+    encoded = rows[RESAMPLE_BY].combine_chunks().dictionary_encode()
+    place = np.argsort(np.argsort(encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)))
+    values: NDArray[np.generic] = place[encoded.indices.to_numpy()]
+    return values
 
 
 def no_rows(workload: Workload) -> EvaluationRows:
     """Return the rows of a group that has none to be judged on."""
-    nothing = HeldOut(np.empty(0), Clusters.rows(0), workload.outcome.binary is not None)
+    kind = kind_of(workload.outcome)
+    nothing = HeldOut(np.empty(0), Clusters.rows(0), kind.of_classes, kind.classes)
     return EvaluationRows(np.empty((0, len(workload.features.columns))), nothing)
 
 
 def baseline(workload: Workload, inputs: GateInput) -> NDArray[np.float64]:
     """Return the declared baseline's score of each row: higher for likelier positives, or the number predicted.
 
-    A constant is one score for all: the training rows' share of positives or mean (`prior`), or their `median` or
-    `last` label, or a number. To a metric of ranks any constant is the same, to the others it is not. Rows for which a
-    baseline feature is missing get the median of the group's other rows: nothing is known of them, so they are ranked
-    in the middle.
+    A constant is one score for all: the training rows' share of positives, or of each class, or mean (`prior`), or
+    their `median` or `last` label, or a number. To a metric of ranks any constant is the same, to the others it is not.
+    Rows for which a baseline feature is missing get the median of the group's other rows: nothing is known of them, so
+    they are ranked in the middle.
     """
     declared, rows = workload.gate.baseline, inputs.rows
     if declared not in workload.features.columns:
-        known = {"prior": inputs.prior} | inputs.target
-        return np.full(len(rows.features), known.get(declared, inputs.prior) if isinstance(declared, str) else declared)
+        known = kind_of(workload.outcome).constants(inputs.prior, inputs.target)
+        constant = known.get(declared, known["prior"]) if isinstance(declared, str) else declared
+        return np.full((len(rows.features), *np.shape(constant)), constant)
     column = rows.features[:, workload.features.columns.index(str(declared))]
     finite = np.isfinite(column)
     return np.where(finite, column, np.median(column[finite]) if finite.any() else inputs.prior)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.metrics import Labels
+from muster.evaluation.mass_volume import decisive
+from muster.evaluation.metric import Labels, Measure
+from muster.outcomes.classes import class_counts
+from muster.outcomes.kind import Answer
 
 Verdict = Literal["promote", "hold", "reject"]
 Opponent = Literal["champion", "baseline"]
@@ -44,9 +48,17 @@ class Judgement:
     """Those in which the metric was defined."""
     rows: int = 0
     positives: int | None = 0
-    """None of numbers."""
+    """Of yes and no; else None."""
+    classes: str | None = None
+    """Of classes: JSON of how many rows are of each."""
     clusters: int = 0
     """How many days the rows are of, or rows: what was resampled."""
+    alerts: float | None = None
+    """Without labels: the share of the rows that the candidate alerts on."""
+    agreement: float | None = None
+    """Without labels: the rank correlation of the candidate's scores with the champion's."""
+    report: str | None = None
+    """Without labels: JSON of what alerts and the labels of some rows have in common; it decided nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +69,35 @@ class HeldOut:
     clusters: Clusters
     of_classes: bool = True
     """Whether labels are yes and no."""
+    classes: tuple[str, ...] = ()
+    """Of classes, which labels are places among."""
 
     @property
     def positives(self) -> int | None:
-        """How many rows are labelled 1; None of numbers."""
+        """How many rows are labelled 1, of yes and no; else None."""
         return int(np.count_nonzero(self.labels == 1)) if self.of_classes else None
 
-    def units(self, of_classes: bool) -> float:
-        """Return how many clusters there are in effect: for a metric that is about classes, of the rarer one's rows."""
-        if not of_classes:
+    @property
+    def class_counts(self) -> str | None:
+        """JSON of how many rows are of each class; None where labels are no such."""
+        return json.dumps(class_counts(self.classes, self.labels)) if self.classes else None
+
+    def about_classes(self, measure: Measure) -> bool:
+        """Tell whether each class's own rows have to be enough: among several only where they are ranked."""
+        return measure.of_classes and (measure.of_ranks or not self.classes)
+
+    def units(self, measure: Measure, *scores: NDArray[np.float64]) -> float:
+        """Return how many clusters there are in effect of the rows that decide the metric.
+
+        For one that is about classes these are the rarest one's that is there; for one about volumes those that any of
+        the `scores` ranks among the most unusual, the fewest.
+        """
+        if measure.of_volume:
+            return min(self.clusters.effective(decisive(of[: len(self.labels)])) for of in scores)
+        if not self.about_classes(measure):
             return self.clusters.effective(np.ones(len(self.labels), dtype=bool))
-        return min(self.clusters.effective(self.labels == label) for label in (0, 1))
+        labels = np.unique(self.labels) if self.classes else (0, 1)
+        return min(self.clusters.effective(self.labels == label) for label in labels)
 
 
 @dataclass(frozen=True)
@@ -76,8 +106,8 @@ class Rival:
 
     name: Opponent
     scores: NDArray[np.float64]
-    """Its score of each row: (rows,)."""
-    constant: float
+    """Its score of each row: (rows,), of classes (rows, classes)."""
+    constant: Answer
     """What is answered by what knows nothing: one score for all rows."""
     rule: Rule = "better"
     margin: float = 0.0
@@ -87,5 +117,11 @@ class Rival:
 def held(reason: str, against: Opponent, rows: HeldOut) -> Judgement:
     """Return that nothing can be said of a group, and why."""
     return Judgement(
-        "hold", reason, against, rows=len(rows.labels), positives=rows.positives, clusters=rows.clusters.count
+        "hold",
+        reason,
+        against,
+        rows=len(rows.labels),
+        positives=rows.positives,
+        classes=rows.class_counts,
+        clusters=rows.clusters.count,
     )

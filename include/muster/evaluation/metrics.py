@@ -2,67 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from muster.evaluation.clusters import Clusters
+from muster.evaluation.mass_volume import mass_volume
+from muster.evaluation.metric import Counts, Labels, Measure, Metric, Scores, Values, counted, share
 from muster.workload.spec import Gate
-
-Labels = NDArray[np.bool_] | NDArray[np.float64]
-"""A row each: 0 and 1, or for the metrics of errors any finite numbers: (rows,)."""
-Scores = NDArray[np.float64]
-"""A finite score a row: (rows,)."""
-Counts = NDArray[np.int32]
-"""How often each cluster of rows is in each sample: (samples, clusters)."""
-Values = NDArray[np.float64]
-"""A metric's value in each sample, NaN where it is undefined: (samples,)."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric of given labels and scores, prepared for any number of samples."""
-
-    values: Callable[[Counts], Values]
-    cells: int
-    """Numbers that one sample takes."""
-
-    def __call__(self, counts: Counts) -> Values:
-        """Return the value in each sample."""
-        return self.values(counts)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric that a workload may name, and how the gate has to treat it."""
-
-    prepare: Callable[[Labels, Scores, Clusters], Metric]
-    higher_is_better: bool
-    of_classes: bool
-    """It is about positives and negatives, so both must be there to judge on; else only rows are counted."""
-    of_probabilities: bool = False
-    """Scores outside 0 to 1 have no value."""
-    of_shares: bool = False
-    """Errors are shares of the labels: near zero they mean nothing."""
-
-    @property
-    def sign(self) -> int:
-        """What a value is multiplied by so that more is better."""
-        return 1 if self.higher_is_better else -1
-
-    def better(self, value: float | None, than: float | None) -> bool:
-        """Tell whether a value is better than another; one that is None cannot be compared."""
-        return value is not None and than is not None and self.sign * (value - than) > 0
-
-    def value(self, labels: Labels, scores: Scores) -> float:
-        """Return the metric over all rows, each once."""
-        one = Clusters.rows(len(labels))
-        return float(self.prepare(labels, scores, one)(np.ones((1, one.count), dtype=np.int32))[0])
 
 
 def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
@@ -71,7 +22,11 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     AUC is the Mann-Whitney U statistic over positives x negatives: the share of pairs of a positive and a negative
     that the scores order rightly, ties counting half. Twice U is summed in whole numbers, so ties are exact. A sample
     of one class only has no AUC: NaN.
+
+    Of several classes it is the mean over those among the rows, each against the rest; a sample without one has none.
     """
+    if scores.ndim == 2:
+        return _mean_of([roc_auc(labels == place, scores[:, int(place)], clusters) for place in np.unique(labels)])
     sizes = clusters.sums(labels == 1), clusters.sums(labels == 0)
     if (scores == scores[:1]).all():  # of the prior: all pairs are tied
         return Metric(lambda counts: np.where(counts @ sizes[0] * (counts @ sizes[1]) > 0, 0.5, np.nan), clusters.count)
@@ -81,7 +36,7 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     below = np.searchsorted(scores[negatives], scores[positives], side="left")
     up_to = np.searchsorted(scores[negatives], scores[positives], side="right")
     if clusters.few:
-        ranked = _counted(clusters, negatives)
+        ranked = counted(clusters.count, clusters.of_row[negatives])
         twice_below = ranked.take(below, axis=0) + ranked.take(up_to, axis=0)
         return _auc_of_pairs(clusters.table(positives, twice_below), *sizes)
 
@@ -93,9 +48,15 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
         twice_below = ranked.take(below, axis=1) + ranked.take(up_to, axis=1)
         twice_u = np.einsum("sr,sr->s", drawn, twice_below, dtype=np.int64)
         pairs = drawn.sum(axis=1, dtype=np.int64) * ranked[:, -1]
-        return _share(twice_u, 2 * pairs)
+        return share(twice_u, 2 * pairs)
 
     return Metric(values, len(labels))
+
+
+def _mean_of(metrics: Sequence[Metric]) -> Metric:
+    """Prepare the mean of some metrics; a sample in which one is undefined has none: NaN."""
+    most = max((metric.cells for metric in metrics), default=1)
+    return Metric(lambda counts: np.mean([metric(counts) for metric in metrics], axis=0), most)
 
 
 def _auc_of_pairs(
@@ -108,7 +69,7 @@ def _auc_of_pairs(
 
     def values(counts: Counts) -> Values:
         drawn = counts.astype(np.float64)
-        return _share(np.einsum("sc,sc->s", drawn @ twice_u, drawn), 2 * (drawn @ positives) * (drawn @ negatives))
+        return share(np.einsum("sc,sc->s", drawn @ twice_u, drawn), 2 * (drawn @ positives) * (drawn @ negatives))
 
     return Metric(values, len(twice_u))
 
@@ -133,16 +94,16 @@ def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Met
         return caught, np.cumsum(rows, axis=1, dtype=np.int32).take(passed, axis=1)
 
     if clusters.few:
-        caught_of = _counted(clusters, order[hits]).take(last + 1, axis=0).T.astype(np.float64)
-        drawn_of = _counted(clusters, order).take(passed + 1, axis=0).T.astype(np.float64)
+        caught_of = counted(clusters.count, clusters.of_row[order[hits]]).take(last + 1, axis=0).T.astype(np.float64)
+        drawn_of = counted(clusters.count, clusters.of_row[order]).take(passed + 1, axis=0).T.astype(np.float64)
 
     def values(counts: Counts) -> Values:
         caught, drawn = (counts @ caught_of, counts @ drawn_of) if clusters.few else of_rows(counts)
-        precision = _share(caught, drawn, empty=0.0)
+        precision = share(caught, drawn, empty=0.0)
         gained = np.diff(caught, axis=1, prepend=0)
         of_positives, of_all = counts @ positives, counts @ sizes
         both = (of_positives > 0) & (of_positives < of_all)
-        return _share(np.einsum("st,st->s", gained, precision), np.where(both, of_positives, 0))
+        return share(np.einsum("st,st->s", gained, precision), np.where(both, of_positives, 0))
 
     positives, sizes = clusters.sums(labels == 1), clusters.sums(np.ones(len(labels)))
     # One multiplication of matrices for many samples pays, though what comes out is more than a cache holds.
@@ -152,6 +113,9 @@ def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Met
 def log_loss(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     """Prepare the log loss of probabilities `scores`, clipped by one float's rounding error as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
+    if scores.ndim == 2:
+        own = np.take_along_axis(scores, labels.astype(np.intp)[:, np.newaxis], axis=1)[:, 0]
+        return _mean(-np.log(np.clip(own, tiny, 1 - tiny)), clusters)
     sure = np.clip(scores, tiny, 1 - tiny)
     return _mean(-(xlogy(labels, sure) + xlogy(1.0 - labels, np.clip(1 - scores, tiny, 1 - tiny))), clusters)
 
@@ -185,32 +149,19 @@ def pinball(quantile: float) -> Callable[[Labels, Scores, Clusters], Metric]:
 def _mean(losses: NDArray[np.float64], clusters: Clusters) -> Metric:
     """Prepare the mean of a loss a row; a sample of no rows has none: NaN."""
     sums, sizes = clusters.sums(losses), clusters.sums(np.ones(len(losses)))
-    return Metric(lambda counts: _share(counts @ sums, counts @ sizes), clusters.count)
-
-
-def _counted(clusters: Clusters, rows: NDArray[np.intp]) -> NDArray[np.int32]:
-    """Return how many of the first 0, 1, 2, ... of these rows are in each cluster: (rows + 1, clusters)."""
-    counted = np.zeros((len(rows) + 1, clusters.count), dtype=np.int32)
-    counted[np.arange(1, len(rows) + 1), clusters.of_row[rows]] = 1
-    return np.cumsum(counted, axis=0, dtype=np.int32, out=counted)
-
-
-def _share(part: NDArray[Any], whole: NDArray[Any], empty: float = np.nan) -> Values:
-    """Return `part / whole`, and `empty` where the whole is 0."""
-    shares: Values = np.full(whole.shape, empty)
-    np.divide(part, whole, out=shares, where=whole > 0)
-    return shares
+    return Metric(lambda counts: share(counts @ sums, counts @ sizes), clusters.count)
 
 
 METRICS: Mapping[str, Measure] = MappingProxyType(
     {
-        "roc_auc": Measure(roc_auc, higher_is_better=True, of_classes=True),
-        "average_precision": Measure(average_precision, higher_is_better=True, of_classes=True),
+        "roc_auc": Measure(roc_auc, higher_is_better=True, of_classes=True, of_ranks=True),
+        "average_precision": Measure(average_precision, higher_is_better=True, of_classes=True, of_ranks=True),
         "log_loss": Measure(log_loss, higher_is_better=False, of_classes=True, of_probabilities=True),
         "rmse": Measure(rmse, higher_is_better=False, of_classes=False),
         "mae": Measure(mae, higher_is_better=False, of_classes=False),
         "mape": Measure(mape, higher_is_better=False, of_classes=False, of_shares=True),
         "pinball": Measure(pinball(0.5), higher_is_better=False, of_classes=False),
+        "mass_volume": Measure(mass_volume, higher_is_better=False, of_classes=False, of_volume=True),
     }
 )
 """Every metric that a workload's `gate.metric` may name; see `measure_of` for the gate's own quantile."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from muster.errors import let_through
 from muster.evaluation.gate_input import GateInput, Row
-from muster.evaluation.metrics import Measure
+from muster.evaluation.metric import Measure
 from muster.evaluation.verdict import unusable_reason
 from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode, read_bytes
-from muster.models.scores import gives_probabilities, scores
+from muster.models.scores import gives_probabilities, scores, width
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
 CORRUPT_CANDIDATE = "the candidate's bytes are missing or corrupt"
@@ -84,7 +84,7 @@ def stored_scores(
     try:
         model = _loaded(role, folder, stored, allowed_imports)
         values = scores(model, features, scorer.scale)
-        if values.shape != (len(features),):
+        if values.shape != (len(features), *width(scorer.scale)):
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
     except ScoringFailed:
         raise

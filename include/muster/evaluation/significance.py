@@ -18,7 +18,8 @@ def p_value(gain: float, resampled: NDArray[np.float64], units: float, algorithm
     The bootstrap's standard error makes the gain a t statistic (Efron and Tibshirani, An Introduction to the Bootstrap,
     1993, chapter 12). The share of lost resamples would not do: thousands of groups need p-values far finer than one of
     a thousand resamples. Its degrees of freedom are one less than `units`: the days that were resampled, as many of one
-    size as tell the same, or rows; where the metric is about classes, of the rarer one's rows. The variance of an AUC
+    size as tell the same, or rows; where the metric is about classes, of the rarer one's rows; of a volume, of the most
+    unusual tenth of the rows, which alone decide it. The variance of an AUC
     is a sum of one part for each class (DeLong et al. 1988; of clusters, Obuchowski 1997), and Satterthwaite's degrees
     of freedom (1946) of such a sum are never fewer than the smaller part's. Nor is a p-value below 1 / 2 ** units, the
     finest that a test by exchanging the two models on each unit could give: so resamples that all agree prove no more

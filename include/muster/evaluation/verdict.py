@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from muster.evaluation.bootstrap import paired_bootstrap
 from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule, Verdict, held
-from muster.evaluation.metrics import METRICS, Labels, Measure, measure_of
+from muster.evaluation.metric import Labels, Measure
+from muster.evaluation.metrics import METRICS, measure_of
+from muster.evaluation.sanity import WITHOUT_LABELS, Sanity, sanity
 from muster.evaluation.significance import p_value
 from muster.workload.spec import Gate
 
@@ -22,8 +25,11 @@ REASONS: Mapping[Rule, tuple[str, str]] = MappingProxyType(
 WON = tuple(f"{won} the " for won, _ in REASONS.values())
 NO_BETTER_THAN_CHANCE = "does no better than chance"
 BELOW_THE_BAR = "does not reach gate.at_least"
+TOO_FEW_OF_CLASSES = "fewer than two classes with enough rows to judge on"
 NEAR_ZERO = 0.01
 """As a share of the median label."""
+SUM_TO_ONE = 1e-5
+"""What the probabilities of all classes may sum up to beside 1: some models reckon in 32 bits."""
 INTERVAL = (2.5, 97.5)
 """Percentiles of candidate - opponent that are kept as evidence: a 95 % interval."""
 
@@ -31,13 +37,17 @@ INTERVAL = (2.5, 97.5)
 def judge(
     rows: HeldOut, candidates: Mapping[str, NDArray[np.float64]], rival: Rival, gate: Gate, seed: int
 ) -> Judgement:
-    """Choose among the candidates' scores, algorithm -> (rows,), and judge the best against its rival.
+    """Choose among the candidates' scores, algorithm -> (rows,) or of classes (rows, classes), and judge the best
+    against its rival.
 
     The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
     wins against the rival, and against what knows nothing, each on at least `gate.win_rate` of the resamples in which
     the metric is defined; a tie is no win. `hold` when the rows do not allow a verdict (`hold_reason`), or the metric
     cannot take the scores; an algorithm with such scores is no candidate. All values are in the metric's own sign: of a
     loss, less is better. `significance.control` then judges a promotion among those of all groups.
+
+    Where the metric is about volumes, scores are of the rows and of points below them, (rows and points,): nothing of
+    the verdict is by labels, and `reject` is whoever does not hold what `gate` declares of alerts and agreement.
     """
     measure = measure_of(gate)
     usable = {
@@ -46,38 +56,61 @@ def judge(
     unusable = hold_reason(gate, rows) or _first_problem(usable or candidates, rival, measure)
     if unusable is not None:
         return held(unusable, rival.name, rows)
-    whole, values = _values(
-        rows, [*usable.values(), rival.scores, np.full(len(rows.labels), rival.constant)], gate, seed
-    )
+    algorithms = len(usable)
+    known = {name: sanity(rows, scores, rival) for name, scores in usable.items()} if measure.of_volume else {}
+    usable = {name: scores for name, scores in usable.items() if _is_sane(known.get(name), gate)} or usable
+    by_chance = np.full_like(rival.scores, rival.constant)
+    whole, values = _values(rows, [*usable.values(), rival.scores, by_chance], gate, seed)
     if values.shape[1] == 0:
         return held(f"no {gate.metric} in any resample", rival.name, rows)
     best = int(np.bincount((measure.sign * values[:-2]).argmax(axis=0)).argmax())
     gain, gains = (measure.sign * (of[best] - of[-2]) for of in (whole, values))
     gain_over_chance, gains_over_chance = (measure.sign * (of[best] - _bar(gate, of[-1])) for of in (whole, values))
     allowed = gains + rival.margin
-    units, days = rows.units(measure.of_classes), rows.clusters.count if gate.resample == "day" else 0
+    units = rows.units(measure, list(usable.values())[best], rival.scores)
+    days = rows.clusters.count if gate.resample != "row" else 0
     win_rate = float(np.mean(allowed > 0))
     bar_is_higher = bool(_bar(gate, whole[-1]) != whole[-1])
     verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), bar_is_higher, rival, gate)
     low, high = sorted(measure.sign * float(point) for point in np.percentile(gains, INTERVAL))
-    return Judgement(
+    judgement = Judgement(
         verdict=verdict,
         reason=reason,
         against=rival.name,
         rule=rival.rule,
-        algorithm=list(usable)[best],
+        algorithm=(chosen := list(usable)[best]),
         candidate_score=float(whole[best]),
         opponent_score=float(whole[-2]),
         chance_score=float(whole[-1]),
         win_rate=win_rate,
         low=low,
         high=high,
-        p_value=p_value(float(gain) + rival.margin, allowed, units, len(usable), days),
-        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, units, len(usable), days),
+        p_value=p_value(float(gain) + rival.margin, allowed, units, algorithms, days),
+        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, units, algorithms, days),
         resamples=values.shape[1],
         rows=len(rows.labels),
         positives=rows.positives,
+        classes=rows.class_counts,
         clusters=rows.clusters.count,
+    )
+    return _without_labels(judgement, known[chosen], gate) if known else judgement
+
+
+def _is_sane(known: Sanity | None, gate: Gate) -> bool:
+    return known is None or known.problem(gate) is None
+
+
+def _without_labels(judgement: Judgement, known: Sanity, gate: Gate) -> Judgement:
+    """Return a judgement that says so, with what is known; who is not sane is rejected, and is no test among others."""
+    problem = known.problem(gate)
+    if problem is not None:
+        judgement = replace(judgement, verdict="reject", reason=problem, p_value=None, chance_p_value=None)
+    return replace(
+        judgement,
+        reason=f"{judgement.reason}{WITHOUT_LABELS}",
+        alerts=known.alerts,
+        agreement=known.agreement,
+        report=known.report,
     )
 
 
@@ -113,11 +146,12 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
 
     `gate.min_rows` holds for every metric, and `gate.min_days` where days are drawn. Both classes, each with
     `gate.min_positives` rows, are asked for by those that are about classes: the two that rank, and log loss, which has
-    a value on one class but none of the other.
+    a value on one class but none of the other. Of several classes, two with so many rows are asked for by the one that
+    ranks.
     """
     count, positives, measure = len(rows.labels), rows.positives, METRICS[gate.metric]
     if count == 0:
-        return "no labelled rows to judge on"
+        return "no rows to judge on" if measure.of_volume else "no labelled rows to judge on"
     if measure.of_shares and near_zero(rows.labels):
         return "labels too near zero for shares of them"
     if measure.of_classes and positives is not None:
@@ -127,9 +161,15 @@ def hold_reason(gate: Gate, rows: HeldOut) -> str | None:
             return "too few positives to judge on"
         if count - positives < gate.min_positives:
             return "too few negatives to judge on"
+    if rows.classes and rows.about_classes(measure):
+        _, sizes = np.unique(rows.labels, return_counts=True)
+        if np.count_nonzero(sizes >= gate.min_positives) < 2:
+            return TOO_FEW_OF_CLASSES
     if count < gate.min_rows:
         return "too few rows to judge on"
-    return "too few days to judge on" if gate.resample == "day" and rows.clusters.count < gate.min_days else None
+    if gate.resample == "row" or rows.clusters.count >= gate.min_days:
+        return None
+    return f"too few {'days' if gate.resample == 'day' else 'values of gate.resample'} to judge on"
 
 
 def near_zero(labels: Labels) -> bool:
@@ -142,7 +182,10 @@ def unusable_reason(scores: NDArray[np.float64], measure: Measure, probabilities
     """Return what keeps a metric from taking these scores, or None; `probabilities` tells whether they are meant so."""
     if not np.isfinite(scores).all():
         return "scores are not finite"
-    if measure.of_probabilities and not (probabilities and ((scores >= 0) & (scores <= 1)).all()):
+    each = scores.ndim == 2
+    if (measure.of_probabilities or each) and not (probabilities and ((scores >= 0) & (scores <= 1)).all()):
+        return "scores are no probabilities"
+    if each and not np.allclose(scores.sum(axis=1), 1, atol=SUM_TO_ONE):
         return "scores are no probabilities"
     return None
 

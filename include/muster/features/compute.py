@@ -12,7 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from muster import groups
 from muster.errors import MusterError, bounded
 from muster.outcomes.kinds import kind_of
-from muster.storage.tables import FEATURE_ERROR, features_schema, observations_schema
+from muster.storage.tables import FEATURE_ERROR, RESAMPLE_BY, features_schema, observations_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
@@ -54,6 +54,7 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
             "row_id": observed["row_id"],
             "time": observed[workload.time],
             "date": observed["date"],
+            **({} if workload.resample_by is None else {RESAMPLE_BY: observed[workload.resample_by].astype(str)}),
             "label": observed["label"],
             **values,
             FEATURE_ERROR: None,
@@ -87,7 +88,7 @@ def _labelled_frame(workload: Workload, rows: pa.Table) -> pd.DataFrame:
     # Without the metadata that pandas leaves in a table: it would name dtypes of its own.
     typed = rows.select(schema.names).cast(schema).sort_by(ordered).replace_schema_metadata()
     observed: pd.DataFrame = typed.to_pandas(date_as_object=False, types_mapper=DTYPES.get)
-    observed["label"] = kind_of(workload.outcome).labels(observed[workload.outcome.column])
+    observed["label"] = kind_of(workload.outcome).labels(observed)
     return observed
 
 

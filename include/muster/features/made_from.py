@@ -29,6 +29,7 @@ WORDS = {
     "schedule": "another schedule",
     "buckets": "other buckets",
     "parents": "other parents",
+    "resample_by": "another column that is drawn as one",
 }
 """Why a slice is out of date, by what has changed of its declaration."""
 
@@ -108,6 +109,7 @@ def _declared(context: Context) -> dict[str, Any]:
         "schedule": {"every": schedule.every, "phase": schedule.start.toordinal() % schedule.every},
         "buckets": features.buckets,
         "parents": parents,
+        "resample_by": workload.resample_by,
     }
 
 

@@ -119,6 +119,10 @@ def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mappin
         for word, limit, outside in (("below", column.low, operator.lt), ("above", column.high, operator.gt)):
             if limit is not None:
                 yield f"{name}: {word} {_number(limit)}", _beyond(typed[name], limit, outside)
+    if (among := workload.outcome.values) is not None:
+        landed = typed[outcome := str(workload.outcome.column)]
+        known = pc.is_in(landed, value_set=pa.array(among, landed.type))
+        yield f"{outcome}: none of the declared classes", _mask(pc.and_(landed.is_valid(), pc.invert(known)))
     # A row of another day would be replaced with another day than its own.
     midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
     since = typed[workload.time].cast(pa.int64())

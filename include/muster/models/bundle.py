@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -49,7 +49,9 @@ def save_pack(workload: Workload, store: Store, pack: BuiltPack, to: Path, model
         python_model=str(PYFUNC),
         artifacts={"pack": str(pack.folder), **_code(*CODE)},
         model_config={"manifest_sha256": pack.sha256, "cache_bytes": workload.pack.cache_bytes},
-        signature=_signature([*description["keys"], *description["features"]], "origin_run", "fallback"),
+        signature=_signature(
+            [*description["keys"], *description["features"]], description["answers"], "origin_run", "fallback"
+        ),
         input_example=example_rows(workload, store, own),
         pip_requirements=requirements(description.get("loads", ())),
     )
@@ -84,8 +86,9 @@ def save_model(
             "sha256": sha256,
             "features": features,
             "scale": workload.outcome.scale,
+            "answers": workload.outcome.answers,
         },
-        signature=_signature(features),
+        signature=_signature(features, workload.outcome.answers),
         input_example=None if example is None else example[features],
         pip_requirements=requirements(imports),
     )
@@ -114,8 +117,8 @@ def _distributions() -> dict[str, list[str]]:
     return dict(packages_distributions())
 
 
-def _signature(inputs: Iterable[str], *explained: str) -> ModelSignature:
-    """Return what goes in and comes out.
+def _signature(inputs: Iterable[str], answers: Mapping[str, str], *explained: str) -> ModelSignature:
+    """Return what goes in and comes out; `answers` has the columns of classes' probabilities.
 
     Inputs are of any type: MLflow would refuse whole numbers for a double, and categories; `pyfunc.py` takes them, and
     its errors name the row.
@@ -125,7 +128,9 @@ def _signature(inputs: Iterable[str], *explained: str) -> ModelSignature:
     from mlflow.types.schema import AnyType
 
     any_type = AnyType()  # type: ignore[no-untyped-call]
-    texts = [ColSpec("string", name, required=False) for name in explained]
+    texts = [ColSpec("string", name, required=False) for name in (*explained, *(["predicted"] if answers else []))]
+    probabilities = [ColSpec("double", name) for name in answers]
     return ModelSignature(
-        Schema([ColSpec(any_type, name) for name in inputs]), Schema([ColSpec("double", "score"), *texts])
+        Schema([ColSpec(any_type, name) for name in inputs]),
+        Schema([ColSpec("double", "score"), *texts, *probabilities]),
     )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.outcomes.kinds import kind_of
 from muster.storage.delta import dataset
 from muster.storage.store import Store
 from muster.workload.spec import Workload
@@ -72,9 +73,10 @@ def answering_baseline(workload: Workload, store: Store) -> str:
     """Return what answers for a group without a model: the baseline's feature, else the prior.
 
     Of a binary outcome only a share does: an hour or an amount ranks rows as well as any score, so the gate compares
-    with it; but it is no answer among probabilities.
+    with it; but it is no answer among probabilities. Where nothing is labelled, nothing but a model alerts.
     """
     baseline = workload.gate.baseline
     if not isinstance(baseline, str) or baseline not in workload.features.columns:
         return "prior"
-    return baseline if workload.outcome.binary is None or is_share(store, baseline) else "prior"
+    may_answer = kind_of(workload.outcome).may_answer(lambda: is_share(store, baseline))
+    return baseline if may_answer else "prior"

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from muster.models.allowed import ALWAYS
 from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE, about
 from muster.models.scores import BINARY
+from muster.outcomes.kinds import kind_of
 from muster.storage.tables import DATE, FLOAT, INT, LONG, STRING
 from muster.workload.spec import Parent, Workload
 
@@ -40,6 +41,7 @@ MANIFEST = pa.schema(
         ("train_to", DATE),  # not included
         ("features_version", LONG),
         ("probabilities", pa.bool_()),  # whether the model's scores are; null of one trained before it was written down
+        ("target", STRING),  # as in the table `models`
     ]
 )
 
@@ -79,10 +81,11 @@ def describe(
         "features": list(workload.features.columns),
         "outcome": workload.outcome.model_dump(mode="json", exclude_none=True),
         "scale": workload.outcome.scale,
+        "answers": workload.outcome.answers,
         "baseline": baseline,
         "fallback": "parent" if isinstance(fallback, Parent) else fallback,
         "parent_keys": list(fallback.keys) if isinstance(fallback, Parent) else [],
-        "prior": _prior(rows),
+        "prior": _prior(workload, rows),
         "probabilities": all_probabilities(rows["probabilities"].to_pylist()),
         "loads": sorted({*allowed_imports(workload), *carried}),
     }
@@ -94,14 +97,11 @@ def all_probabilities(models: Iterable[bool | None]) -> bool | None:
     return False if False in known else None if None in known else True
 
 
-def _prior(rows: pa.Table) -> float:
-    """Return the share of positives, or mean, of the training rows of all groups (parents pool the same rows again)."""
+def _prior(workload: Workload, rows: pa.Table) -> float | list[float]:
+    """Return what is known of any row by the training rows of all groups (parents pool the same rows again)."""
     own = rows.filter(pc.invert(rows["parent"]))
     counted = own if own.num_rows else rows
-    total = pc.sum(counted["rows"]).as_py() or 0
-    positives = pc.sum(counted["positives"]).as_py()
-    summed = pc.sum(pc.multiply(counted["prior"], counted["rows"])).as_py() if positives is None else positives
-    return float((summed or 0) / total) if total else 0.0
+    return kind_of(workload.outcome).pooled(counted.select(["rows", "positives", "prior", "target"]).to_pylist())
 
 
 def fits(description: dict[str, Any], workload: Workload) -> bool:

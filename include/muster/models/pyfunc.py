@@ -92,17 +92,21 @@ class ManyModels:
 
     def __init__(self, config: dict[str, Any], artifacts: dict[str, str]) -> None:
         modules = _modules(artifacts)
-        self._groups, self._reader = modules["groups"], modules["reader"]
+        self._groups, self._reader, self._scores = (modules[name] for name in ("groups", "reader", "scores"))
         self.pack = self._reader.Pack(Path(artifacts["pack"]), config["manifest_sha256"], config["cache_bytes"])
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Score rows of keys and features: `score`, the `origin_run` of the model, the `fallback` reason or null."""
+        """Score rows of keys and features: `score`, the `origin_run` of the model, the `fallback` reason or null.
+
+        Of classes then the one `predicted`, and a probability each.
+        """
         matrix = _matrix(rows, self.pack.about["features"])
         try:
             answers = self.pack.answer(self._names(rows), matrix, self._parent)
         except self._reader.UnknownGroups as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
-        return pd.DataFrame(answers._asdict(), index=rows.index)
+        columns = self._scores.answer_columns(answers.score, self.pack.about.get("answers", {}))
+        return pd.DataFrame({**answers._asdict(), **columns}, index=rows.index)
 
     def _names(self, rows: pd.DataFrame) -> list[str]:
         keys = self.pack.about["keys"]
@@ -121,15 +125,15 @@ class OneModel:
 
     def __init__(self, config: dict[str, Any], artifacts: dict[str, str]) -> None:
         modules, stored = _modules(artifacts), Path(artifacts["model"])
-        self._scores, self._features = modules["scores"].scores, list(config["features"])
-        self._scale = config.get("scale", modules["scores"].BINARY)
+        self._scores, self._features = modules["scores"], list(config["features"])
+        self._scale, self._answers = config.get("scale", self._scores.BINARY), config.get("answers", {})
         what = config["sha256"], config["group"], stored.name, config["loads"]
         self._model = modules["loading"].decode(stored.read_bytes(), *what)
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Score rows of features: higher for likelier positives, or the number predicted."""
-        scores = self._scores(self._model, _matrix(rows, self._features), self._scale)
-        return pd.DataFrame({"score": scores}, index=rows.index)
+        """Score rows of features: higher for likelier positives, or the number predicted, or a probability a class."""
+        scores = self._scores.scores(self._model, _matrix(rows, self._features), self._scale)
+        return pd.DataFrame(self._scores.answer_columns(scores, self._answers), index=rows.index)
 
 
 class MusterModel(PythonModel):

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from .loading import check, load_of, read_bytes  # relative: a logged pack is another package
-from .scores import BINARY, gives_probabilities, scores
+from .scores import BINARY, REGRESSION, UNLABELLED, finite_rows, gives_probabilities, scores, width
 
 MANIFEST_FILE = "manifest.parquet"
 ABOUT = b"muster"
@@ -49,7 +49,10 @@ class UnknownGroups(Exception):
 
 
 class Answers(NamedTuple):
-    """A row each: its score, the run that trained the model that answered, and why it was not the group's own."""
+    """A row each: its score, the run that trained the model that answered, and why it was not the group's own.
+
+    Of classes a score is a probability each: (n, classes).
+    """
 
     score: np.ndarray
     origin_run: np.ndarray
@@ -99,6 +102,7 @@ class Pack:
         self.manifest = read_manifest(self.folder, sha256)
         self.about = about(self.manifest)
         self._scale: str = self.about.get("scale", BINARY)
+        self._of_numbers = self._scale.startswith(REGRESSION)
         self._loads = frozenset(self.about.get("loads", ()))
         columns = [self.manifest[name].to_pylist() for name in _Entry._fields]
         entries = (_Entry(*values) for values in zip(*columns, strict=True))
@@ -160,6 +164,11 @@ class Pack:
         """Return those of `groups` that the pack has no model for."""
         return [group for group in groups if group not in self._entries]
 
+    def unanswered(self, rows: int, why: str | None = None) -> Answers:
+        """Return so many rows without an answer, and why."""
+        nobody, reasons = np.full(rows, None, object), np.full(rows, why, object)
+        return Answers(np.full((rows, *width(self._scale)), np.nan), nobody, reasons)
+
     def answer(
         self, groups: Sequence[str] | pa.Array, features: np.ndarray, parent_of: Callable[[str], str]
     ) -> Answers:
@@ -167,15 +176,14 @@ class Pack:
 
         `features` is (n, features) float64 in the pack's order of columns; `parent_of` gives the name of a group's
         parent, asked only where the fallback is one. Where neither a model nor the baseline's feature has a value, the
-        score is the prior: the share of positives in the pack's training rows, or their mean. Of a binary outcome both
-        are probabilities: they answer for a model that gives such, and for a group without one where all do; elsewhere
-        a row has no score.
+        score is the prior: the share of positives, or of each class, in the pack's training rows, or their mean. Of a
+        binary outcome both are probabilities: they answer for a model that gives such, and for a group without one
+        where all do; elsewhere a row has no score.
 
         Raises:
             UnknownGroups: when groups have no model and the fallback is `error`.
         """
-        n = len(groups)
-        answers = Answers(np.full(n, np.nan), np.full(n, None, object), np.full(n, None, object))
+        answers = self.unanswered(len(groups))
         slices = list(_rows_by_group(groups))
         if self.about["fallback"] == "error" and (missing := self.without_model(name for name, _ in slices)):
             raise UnknownGroups(missing)
@@ -204,9 +212,9 @@ class Pack:
         predicted, problem = self._predict(group, model, features[rows])
         answers.score[rows], answers.origin_run[rows] = predicted, self.origin_run(group)
         if problem:
-            failed = rows[np.isnan(predicted)]
+            failed = rows[~finite_rows(predicted)]
             answers.fallback[failed], answers.origin_run[failed] = problem, None
-            if self._scale != BINARY or gives_probabilities(model):
+            if self._of_numbers or gives_probabilities(model):
                 self._baseline(failed, features, answers)
 
     def _source(self, group: str, parent_of: Callable[[str], str]) -> tuple[str | None, str | None]:
@@ -229,20 +237,24 @@ class Pack:
             if self.about["fallback"] == "error" or isinstance(error, KeyboardInterrupt):
                 error.add_note(f"while scoring with the model of group '{group}'")
                 raise
-            predicted, problem = np.full(len(features), np.nan), type(error).__name__
+            predicted, problem = self.unanswered(len(features)).score, type(error).__name__
             whole = np.isfinite(features).all(axis=1)
             if whole.any() and not whole.all():
                 predicted[whole], _ = self._predict(group, model, features[whole])
-        predicted[~np.isfinite(predicted)] = np.nan
-        return predicted, f"model failed: {problem}" if np.isnan(predicted).any() else None
+        finite = finite_rows(predicted)
+        predicted[~finite] = np.nan
+        return predicted, None if finite.all() else f"model failed: {problem}"
 
     @cached_property
     def on_one_scale(self) -> bool:
-        """Whether all models, prior and baseline answer alike: numbers do; else all have to give probabilities.
+        """Whether all models, prior and baseline answer alike: numbers do, what alerts does not; else all have to
+        give probabilities.
 
         As the manifest says; in one of before it was known, the first model of each algorithm does.
         """
-        if self._scale != BINARY:
+        if self._scale == UNLABELLED:
+            return False
+        if self._of_numbers:
             return True
         said: bool | None = self.about.get("probabilities")
         if said is not None:
@@ -256,7 +268,10 @@ class Pack:
         Of a binary outcome only a share is one: an hour is no answer among probabilities.
         """
         name = self.about["baseline"]
-        values = np.full(len(rows), np.nan) if name == "prior" else features[rows, self.about["features"].index(name)]
+        if name == "prior":
+            answers.score[rows] = self.about["prior"]
+            return np.zeros(len(rows), dtype=bool)
+        values = features[rows, self.about["features"].index(name)]
         # False for NaN
         from_feature: np.ndarray = (values >= 0) & (values <= 1) if self._scale == BINARY else np.isfinite(values)
         answers.score[rows] = np.where(from_feature, values, self.about["prior"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from muster.outcomes.kind import Labels, NotALabel
+from muster.outcomes.kind import Answer, Labels, NotALabel, pooled_mean
 from muster.workload.outcome import Binary
 from muster.workload.spec import Gate
 
@@ -25,17 +25,17 @@ class BinaryKind:
     scale: str
     values: str = "class"
     methods: tuple[str, ...] = ("predict_proba", "score_samples", "decision_function")
+    of_classes: bool = True
+    classes: tuple[str, ...] = ()
 
-    def labels(self, values: pd.Series) -> pd.Series:
-        if self.declared.above is None:
-            positive = values.isin(self.declared.equals or ())
-        else:
-            values = values.astype("float64")
-            positive = values > self.declared.above
-        return positive.astype("float64").where(values.notna())
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        return binary_labels(self.declared, rows)
 
     def refuses(self, estimator: Any) -> str | None:
         return None
+
+    def usable(self, labels: Labels) -> NDArray[np.bool_]:
+        return ~np.isnan(labels)
 
     def check(self, labels: Labels) -> None:
         invalid = labels[(labels != 0) & (labels != 1)]
@@ -54,11 +54,34 @@ class BinaryKind:
     def positives(self, labels: Labels) -> int | None:
         return int(np.count_nonzero(labels == 1))
 
+    def described(self, labels: Labels) -> dict[str, Any]:
+        return {"labelled": len(labels), "positives": self.positives(labels)}
+
     def prior(self, labels: Labels) -> float | None:
         return np.count_nonzero(labels == 1) / len(labels) if len(labels) else None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
         return None
 
-    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:
         return prior
+
+    def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
+        return {"prior": prior}
+
+    def pooled(self, models: Iterable[Mapping[str, Any]]) -> float | list[float]:
+        return pooled_mean(models)
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        return is_share()
+
+
+def binary_labels(declared: Binary, rows: pd.DataFrame) -> pd.Series:
+    """Return 1 or 0 for each row, float64; NaN where the column's value is missing."""
+    values = rows[declared.column]
+    if declared.above is None:
+        positive = values.isin(declared.equals or ())
+    else:
+        values = values.astype("float64")
+        positive = values > declared.above
+    return positive.astype("float64").where(values.notna())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,9 @@ from muster.workload.spec import Gate
 Labels = NDArray[np.float64]
 """The labels of a group's rows, none of them missing: (rows,)."""
 
+Answer = float | NDArray[np.float64]
+"""What answers one row: a number, or of classes a probability each, (classes,)."""
+
 
 class NotALabel(ValueError):
     """Raised for a group with a label that its kind of outcome, or what its models learn, does not have."""
@@ -21,6 +25,14 @@ class NotALabel(ValueError):
 
 class Kind(Protocol):
     """A kind of outcome. Plain data: it travels to the executors."""
+
+    @property
+    def of_classes(self) -> bool:
+        """Return whether labels are yes and no."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the classes that labels are places among, as texts; none of any other kind."""
 
     @property
     def values(self) -> str:
@@ -34,11 +46,14 @@ class Kind(Protocol):
     def scale(self) -> str:
         """Return what the models' answers are, as `models.scores` takes it."""
 
-    def labels(self, values: pd.Series) -> pd.Series:
-        """Return the label of each value of the outcome's column, float64; NaN where the value is missing."""
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        """Return the label of each observation, float64; NaN where the outcome is not known."""
 
     def refuses(self, estimator: Any) -> str | None:
         """Return why an estimator is not for this kind of outcome, or None."""
+
+    def usable(self, labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which rows are judged on, and learnt from by models that need labels, by all their labels: (rows,)."""
 
     def check(self, labels: Labels) -> None:
         """Check a group's labels.
@@ -59,12 +74,47 @@ class Kind(Protocol):
     def positives(self, labels: Labels) -> int | None:
         """Return how many labels are 1; None where that means nothing."""
 
+    def described(self, labels: Labels) -> dict[str, Any]:
+        """Return what a person is told of some labels, by its name."""
+
     def prior(self, labels: Labels) -> float | None:
         """Return what is known of any row by the training labels alone: their mean, or share of positives; None
         without any."""
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
         """Return what is written down of a group's training labels beside their mean; None where that says all."""
 
-    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> Answer:
         """Return what is answered by who knows the training labels only: the best constant for the gate's metric."""
+
+    def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
+        """Return what each word for a baseline answers, `prior` among them."""
+
+    def pooled(self, models: Iterable[Mapping[str, Any]]) -> float | list[float]:
+        """Return what is known of any row by the training labels of all these models together.
+
+        A model is what manifest or journal have of it: `rows`, `positives`, `prior`, `target`.
+        """
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        """Tell whether a feature may answer where there is no model; `is_share` tells whether all its values are
+        between 0 and 1."""
+
+
+def pooled_mean(models: Iterable[Mapping[str, Any]]) -> float:
+    """Return the share of positives, or the mean, of the training rows of all models; 0 without any row."""
+    known = list(models)
+    count = sum(model.get("rows") or 0 for model in known)
+    return float(sum(_summed(model) for model in known) / count) if count else 0.0
+
+
+def _summed(model: Mapping[str, Any]) -> float:
+    """Return the sum of a model's training labels: of yes and no the positives."""
+    positives: int | None = model.get("positives")
+    return (model.get("rows") or 0) * (model.get("prior") or 0.0) if positives is None else positives
+
+
+def target_of(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what else was written down of a model's training labels, see `Kind.target`."""
+    known: dict[str, Any] = json.loads(model.get("target") or "{}")
+    return known

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import is_classifier, is_outlier_detector
 
-from muster.outcomes.kind import Labels, NotALabel
+from muster.outcomes.kind import Answer, Labels, NotALabel, pooled_mean
 from muster.workload.outcome import Regression
 from muster.workload.spec import Gate
 
@@ -26,17 +25,24 @@ class RegressionKind:
     scale: str
     values: str = "value"
     methods: tuple[str, ...] = ("predict",)
+    of_classes: bool = False
+    classes: tuple[str, ...] = ()
 
-    def labels(self, values: pd.Series) -> pd.Series:
-        return values.astype("float64")
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        return rows[self.declared.column].astype("float64")
 
     def refuses(self, estimator: Any) -> str | None:
+        from sklearn.base import is_classifier, is_outlier_detector  # a second to import: not in every process
+
         if not hasattr(estimator, "__sklearn_tags__"):
             return None
         if is_classifier(estimator) or is_outlier_detector(estimator):
             what = "a classifier" if is_classifier(estimator) else "an outlier detector"
             return f"is {what}; 'outcome: regression' needs a regressor, such as sklearn.linear_model.Ridge"
         return None
+
+    def usable(self, labels: Labels) -> NDArray[np.bool_]:
+        return ~np.isnan(labels)
 
     def check(self, labels: Labels) -> None:
         if self.declared.transform == "log1p" and len(invalid := labels[labels <= -1]):
@@ -54,20 +60,34 @@ class RegressionKind:
     def positives(self, labels: Labels) -> int | None:
         return None
 
+    def described(self, labels: Labels) -> dict[str, Any]:
+        if len(labels) == 0:
+            return {"labelled": 0, "mean": None, "std": None}
+        return {"labelled": len(labels), "mean": float(labels.mean()), "std": float(labels.std())}
+
     def prior(self, labels: Labels) -> float | None:
         return float(labels.mean()) if len(labels) else None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, float] | None:
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
         if len(labels) == 0:
             return None
         known = {"mean": labels.mean(), "std": labels.std(), "median": np.median(labels), "last": labels[-1]}
         known |= {"quantile": np.quantile(labels, quantile)} if quantile is not None else {}
         return {name: float(value) for name, value in known.items()}
 
-    def constant(self, gate: Gate, prior: float, target: Mapping[str, float]) -> float:
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:
         """Return the mean for squared errors, the median for absolute ones, the quantile for its own loss.
 
         Each is the constant of least loss on the training rows (Koenker and Bassett 1978 for the quantile).
         """
         name = {"rmse": "mean", "mae": "median", "mape": "median", "pinball": "quantile"}[gate.metric]
         return float(target.get(name, prior))
+
+    def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
+        return {"prior": prior, **target}
+
+    def pooled(self, models: Iterable[Mapping[str, Any]]) -> float | list[float]:
+        return pooled_mean(models)
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        return True

@@ -115,7 +115,8 @@ def evidence(
     [decision] = one.winners
     return {
         **{
-            name: model[name] for name in ("rows", "positives", "prior", "parent", "algorithm", "probabilities", *PLACE)
+            name: model[name]
+            for name in ("rows", "positives", "prior", "target", "parent", "algorithm", "probabilities", *PLACE)
         },
         **{"score": decision["candidate_score"], "model": one.unit.name, "loads": allowed_imports(context.workload)},
         **taken_by(context.workload),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,7 @@ def _markdown(name: str, partition: str, facts: Mapping[str, Any]) -> str:
         *((f"mean {numbers['metric']} {which}", _number(score)) for which, score in scores.items()),
         ("expected share of false promotions", _number(numbers["false_promotion_rate"])),
         ("share of the champion's groups changed", f"{facts['changed']:.1%}"),
+        *_without_labels(numbers),
     ]
     parts = [
         f"## {name}, partition {partition}",
@@ -127,6 +128,15 @@ def _markdown(name: str, partition: str, facts: Mapping[str, Any]) -> str:
                 _table(("group", "algorithm", "against", "gain", "at least", "p-value", "rows", "positives"), rows),
             ]
     return "\n\n".join([*parts, f"Verdicts `{facts['verdicts']}`"]) + "\n"
+
+
+def _without_labels(numbers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "alerts" not in numbers:
+        return
+    yield "judged without labels; mean share of rows alerted on", _number(numbers["alerts"])
+    if (report := numbers["report"]) is not None:
+        which = f"of {report['labelled']:,} labelled rows, which decided nothing: precision, recall of alerts"
+        yield which, f"{_number(report['precision'])}, {_number(report['recall'])}"
 
 
 def _outlier(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -46,8 +46,8 @@ from muster.settings import rollback_command
 from muster.workload.spec import Parent
 
 CARRIED = (
-    *("rows", "positives", "prior", "parent", "algorithm", "probabilities", "mlflow_run_id", "score", "loads"),
-    *("takes", "keys", *PLACE),
+    *("rows", "positives", "prior", "target", "parent", "algorithm", "probabilities", "mlflow_run_id", "score"),
+    *("loads", "takes", "keys", *PLACE),
 )
 """What the journal says of a model, repeated by the move back to it."""
 

@@ -22,9 +22,9 @@ from muster.features.files import FeatureFiles, groups_of, list_features, read_b
 from muster.ingest.quiet_days import quiet
 from muster.models.loading import CorruptModel
 from muster.models.reader import Answers, Pack
+from muster.models.scores import answer_columns
 from muster.storage.delta import dataset
-from muster.storage.store import Store
-from muster.storage.tables import FEATURE_ERROR, PREDICTIONS
+from muster.storage.tables import FEATURE_ERROR, predictions_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
@@ -104,7 +104,7 @@ def prepare(context: PartitionContext) -> Scoring:
 
 
 def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
-    """Return PREDICTIONS of one bucket's rows, sorted by group and time; only models that answer are loaded."""
+    """Return `predictions` of one bucket's rows, sorted by group and time; only models that answer are loaded."""
     workload, columns = scoring.workload, list(scoring.workload.features.columns)
     files = scoring.features.files.get(bucket, [])
     rows = read_bucket(workload, files, scoring.days, [*columns, FEATURE_ERROR], parents=False)
@@ -123,8 +123,7 @@ def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
 
 def _answers(pack: Pack, rows: pa.Table, columns: Sequence[str]) -> Answers:
     """Return the pack's answers; a row that has no features has no score."""
-    count = rows.num_rows
-    answers = Answers(np.full(count, np.nan), np.full(count, None, object), np.full(count, NO_FEATURES, object))
+    answers = pack.unanswered(rows.num_rows, NO_FEATURES)
     known = np.flatnonzero(pc.is_null(rows[FEATURE_ERROR]))
     asked = rows.take(known)
     matrix = np.column_stack([asked[name].to_numpy() for name in columns]).astype(np.float64, copy=False)
@@ -164,25 +163,30 @@ def _predictions(scoring: Scoring, bucket: int, rows: pa.Table, answers: Answers
         "features_version": scoring.features.version,
         "scored_at": scoring.at,
     }
+    schema = predictions_schema(scoring.workload)
     columns = {name: rows[name] for name in ("group", "row_id", "time")}
-    columns |= {name: pa.array(values, PREDICTIONS.field(name).type) for name, values in answers._asdict().items()}
+    given = {**answers._asdict(), **answer_columns(answers.score, scoring.workload.outcome.answers)}
+    columns |= {name: pa.array(values, schema.field(name).type) for name, values in given.items()}
     columns["model_version"] = versions
     columns |= {
-        name: pa.repeat(pa.scalar(value, PREDICTIONS.field(name).type), rows.num_rows) for name, value in same.items()
+        name: pa.repeat(pa.scalar(value, schema.field(name).type), rows.num_rows) for name, value in same.items()
     }
-    return pa.table(columns).select(PREDICTIONS.names).cast(PREDICTIONS)
+    return pa.table(columns).select(schema.names).cast(schema)
 
 
-def count_predictions(store: Store, partition: str) -> dict[str, Any]:
-    """Count a partition's predictions by who answered, batch by batch: rows, groups, own, fallback's reasons."""
-    rows, names, reasons = 0, set(), Counter[str]()
-    table = store.open("predictions")
+def count_predictions(context: PartitionContext) -> dict[str, Any]:
+    """Count a partition's predictions by who answered, batch by batch: rows, groups, own, fallback's reasons; and the
+    alerts, where answers are such."""
+    rows, alerts, names, reasons = 0, 0, set(), Counter[str]()
+    table = context.store.open("predictions")
     if table is not None:
-        of_partition = pc.field("partition") == partition
-        scanner = dataset(table).scanner(columns=["group", "fallback"], filter=of_partition)
+        of_partition = pc.field("partition") == context.partition
+        scanner = dataset(table).scanner(columns=["group", "fallback", "score"], filter=of_partition)
         for batch in scanner.to_batches():
             rows += batch.num_rows
+            alerts += pc.sum(pc.greater(batch.column("score"), 0)).as_py() or 0
             names.update(batch.column("group").unique().to_pylist())
             counted = pc.value_counts(batch.column("fallback").drop_null()).to_pylist()
             reasons.update({item["values"]: item["counts"] for item in counted})
-    return {"rows": rows, "groups": len(names), "own": rows - reasons.total(), "fallback": dict(reasons)}
+    counts = {"rows": rows, "groups": len(names), "own": rows - reasons.total(), "fallback": dict(reasons)}
+    return counts | ({"alerts": alerts} if context.workload.outcome.none else {})

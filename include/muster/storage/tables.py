@@ -25,6 +25,8 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 FEATURE_ERROR = "feature_error"
 """The column of `features` that says why a row has none."""
+RESAMPLE_BY = "resample_by"
+"""The column of `features` that says with which rows a row is drawn, if not with those of its day."""
 
 QUARANTINE = pa.schema([("date", DATE), ("file", STRING), ("row", STRING), ("reason", STRING)])
 """A refused row: `row` is JSON of the text as landed, by column; of a line that is no such row, the line."""
@@ -39,12 +41,12 @@ LEDGER = pa.schema(
         ("state", STRING),  # trained | skipped | failed
         ("reason", STRING),  # of a trained group: which of its algorithms was not, and why
         ("error_class", STRING),  # null unless failed
-        ("rows", LONG),  # labelled training rows
-        ("positives", LONG),  # null of a number
+        ("rows", LONG),  # labelled training rows; all where nothing is labelled
+        ("positives", LONG),  # of yes and no; else null
         ("seconds", FLOAT),
         ("bytes", LONG),  # of the models as stored; 0 without one
         ("learnt", LONG),  # rows that its models learnt from: an outlier detector needs no label; 0 without one
-        ("target", STRING),  # JSON of a number's labels: mean, std, median, last; null of yes and no
+        ("target", STRING),  # JSON of a number's labels, mean, std, median, last, or of each class's count; else null
     ]
 )
 
@@ -61,9 +63,9 @@ MODELS = pa.schema(
         ("offset", LONG),
         ("length", LONG),
         ("sha256", STRING),  # of the stored bytes
-        ("rows", LONG),  # labelled training rows
-        ("positives", LONG),  # null of a number
-        ("prior", FLOAT),  # share of positives in those rows, or their mean; null without a row
+        ("rows", LONG),  # labelled training rows; all where nothing is labelled
+        ("positives", LONG),  # of yes and no; else null
+        ("prior", FLOAT),  # share of positives in those rows, or their mean; null without a row, and of classes
         ("train_from", DATE),
         ("train_to", DATE),  # not included
         ("features_version", LONG),  # Delta version of `features` that was read
@@ -103,8 +105,12 @@ DECISIONS = pa.schema(
         ("q_value", FLOAT),  # the p-value adjusted for all groups judged in the run
         ("resamples", LONG),  # in which the metric was defined
         ("rows", LONG),
-        ("positives", LONG),  # null of a number
+        ("positives", LONG),  # of yes and no; else null
         ("clusters", LONG),  # what was resampled: days, or rows
+        ("alerts", FLOAT),  # without labels: the share of rows that the candidate alerts on
+        ("agreement", FLOAT),  # without labels: the rank correlation with the champion's scores
+        ("report", STRING),  # without labels: JSON of alerts on rows that have some; decided nothing
+        ("classes", STRING),  # JSON of how many rows are of each class; null of other kinds
     ]
 )
 
@@ -149,11 +155,13 @@ def observations_schema(workload: Workload) -> pa.Schema:
 
 def features_schema(workload: Workload) -> pa.Schema:
     """Return the columns of `features`; `label` is null where the outcome is unknown, and `feature_error` is where the
-    features are unknown because the workload's function failed for the group."""
+    features are unknown because the workload's function failed for the group. Where a column says what the gate draws
+    as one, `resample_by` is its value as text."""
     own = [("group", STRING), ("parent", pa.bool_()), ("row_id", STRING), ("time", TIMESTAMP), ("date", DATE)]
     features = [(name, FLOAT) for name in workload.features.columns]
     stored = [("partition", STRING), ("bucket", INT)]
-    return pa.schema([*own, ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
+    drawn = [] if workload.resample_by is None else [(RESAMPLE_BY, STRING)]
+    return pa.schema([*own, *drawn, ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
 
 
 PREDICTIONS = pa.schema(
@@ -163,7 +171,7 @@ PREDICTIONS = pa.schema(
         ("bucket", INT),
         ("row_id", STRING),
         ("time", TIMESTAMP),
-        ("score", FLOAT),
+        ("score", FLOAT),  # of classes the probability of the one predicted
         ("fallback", STRING),  # why another than the group's own model answered; null where its own did
         ("model_version", STRING),
         ("origin_run", STRING),  # the run that trained the model that answered
@@ -171,6 +179,14 @@ PREDICTIONS = pa.schema(
         ("scored_at", TIMESTAMP),
     ]
 )
+"""What predictions of every workload have."""
+
+
+def predictions_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of `predictions`: of classes the likeliest too, as text, and the probability of each."""
+    answers = workload.outcome.answers
+    own = [("predicted", STRING), *((name, FLOAT) for name in answers)] if answers else []
+    return pa.schema([*PREDICTIONS, *own])
 
 
 def _fixed(columns: pa.Schema) -> Callable[[Workload], pa.Schema]:
@@ -202,7 +218,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             Table("ledger", _fixed(LEDGER), "train"),
             Table("decisions", _fixed(DECISIONS), "evaluate"),
             Table("alias_journal", _fixed(ALIAS_JOURNAL), "promote", (), "at"),
-            Table("predictions", _fixed(PREDICTIONS), "score"),
+            Table("predictions", predictions_schema, "score"),
             Table("provenance", _fixed(PROVENANCE), "ingest", (), "at"),
         )
     }

@@ -108,7 +108,7 @@ def fit_group(
     function raised for the group. An outlier detector learns from all rows, any other model from the labelled ones.
     Raises nothing: every error is the outcome `failed`.
     """
-    is_labelled = ~np.isnan(labels)
+    is_labelled = plan.kind.usable(labels)
     all_rows = Rows(features, labels)
     labelled = all_rows if is_labelled.all() else Rows(features[is_labelled], labels[is_labelled])
     fits = [

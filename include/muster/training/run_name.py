@@ -11,6 +11,7 @@ from importlib.metadata import version
 from muster.context import PartitionContext
 from muster.models.bundle import requirements
 from muster.models.manifest import allowed_imports
+from muster.models.scores import BINARY
 from muster.workload.code import code_digest, step_code
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
@@ -39,7 +40,7 @@ def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
         "days": [windows.train.start, windows.train.stop, windows.partition],
         "min_rows": workload.windows.min_rows,
         "seed": workload.seed,
-        **({} if workload.outcome.binary else {"outcome": workload.outcome.scale}),  # added later: names stay
+        **({} if workload.outcome.scale == BINARY else {"outcome": workload.outcome.scale}),  # added later: names stay
         "versions": [sys.version_info[:2], *((name, version(name)) for name in LIBRARIES), *_own_libraries(context)],
         "features": content,
     }

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from muster.errors import bounded, let_through
 from muster.evaluation.metrics import measure_of
 from muster.evaluation.verdict import unusable_reason
+from muster.evaluation.volume import with_points
 from muster.models.scores import gives_probabilities, scores
 from muster.outcomes.kind import Kind
 from muster.training.parameters import first_line, parameter_problem
@@ -34,11 +35,12 @@ class ChosenBy:
     def __call__(self, estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
         """Return the metric over a fold's labelled rows, a loss negated; NaN for scores that it cannot take.
 
-        The same metric on the same scores as the gate's. scikit-learn calls it.
+        The same metric on the same scores as the gate's: without labels over all rows. scikit-learn calls it.
         """
         labels, measure = self.kind.undone(labels), measure_of(self.gate)
-        is_labelled = ~np.isnan(labels)
-        fold_scores = scores(estimator, features[is_labelled], self.kind.scale)
+        is_labelled = self.kind.usable(labels)
+        asked = features[is_labelled]
+        fold_scores = scores(estimator, with_points(asked) if measure.of_volume else asked, self.kind.scale)
         if unusable_reason(fold_scores, measure, gives_probabilities(estimator)) is not None:
             return float("nan")
         return measure.sign * measure.value(labels[is_labelled], fold_scores)

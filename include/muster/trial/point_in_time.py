@@ -72,6 +72,8 @@ def _changed(
 def _as_known_on(workload: Workload, observed: pa.Table, day: date) -> pa.Table:
     """Return the rows up to a day, that day's own without their outcome."""
     known = observed.filter(pc.less_equal(observed["date"], day))
+    if workload.outcome.column is None:
+        return known
     number = known.schema.get_field_index(workload.outcome.column)
     field = known.schema.field(number).with_nullable(True)
     outcome = pc.if_else(pc.equal(known["date"], day), pa.scalar(None, field.type), known[field.name])

@@ -18,6 +18,7 @@ from muster.errors import let_through
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
+from muster.outcomes.kinds import kind_of
 from muster.storage.store import TableVersion
 from muster.storage.tables import FEATURE_ERROR
 from muster.training.bucket import train_bucket
@@ -53,7 +54,7 @@ class Trial:
     decision: Row
 
     def rows(self) -> dict[str, Row]:
-        """Return of each window rows, labelled rows, and positives, or mean and spread of a number."""
+        """Return of each window how many rows it has, and what its kind of outcome tells of their labels."""
         windows = {name: getattr(self.windows, name) for name in ("train", "evaluate")}
         return {name: _counts(self.workload, self.features, days) for name, days in windows.items()}
 
@@ -127,7 +128,7 @@ def _failure_place(
     """Fit once more, letting the error through, to learn where in an estimator of one's own it failed."""
     rows = features.filter(pc.less(features["date"], plan.train.stop))
     if factory.supervised:
-        rows = rows.filter(pc.is_finite(rows["label"]))
+        rows = rows.filter(pa.array(plan.kind.usable(rows["label"].to_numpy())))
     values = np.column_stack([rows[name].to_numpy() for name in plan.columns])
     training_rows = Rows(values, rows["label"].to_numpy())
     try:
@@ -144,13 +145,9 @@ def _counts(workload: Workload, features: pa.Table, days: DateRange) -> Row:
     date, label = features["date"], features["label"]
     within = pc.and_(pc.greater_equal(date, days.start), pc.less(date, days.stop))
     labels = label.filter(within).to_numpy()
-    labelled = int(np.isfinite(labels).sum())
-    counts = {"from": days.start, "to": days.stop, "rows": len(labels), "labelled": labelled}
-    if workload.outcome.binary:
-        return {**counts, "positives": int(np.nansum(labels))}
     known = labels[np.isfinite(labels)]
-    figures = {"mean": known.mean(), "std": known.std()} if labelled else {"mean": None, "std": None}
-    return {**counts, **{name: None if value is None else float(value) for name, value in figures.items()}}
+    counts = {"from": days.start, "to": days.stop, "rows": len(labels)}
+    return counts | kind_of(workload.outcome).described(known)
 
 
 def _feature_summary(values: np.ndarray) -> Row:

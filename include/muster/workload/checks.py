@@ -13,6 +13,7 @@ from pathlib import Path
 from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
 from muster.workload.outcome import BASELINES, METRICS
+from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, without_labels
 from muster.workload.rule import Rule
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
 from muster.workload.windows import slice_of
@@ -21,6 +22,8 @@ from muster.workload.wording import Problem
 _KIND_OF_TYPE = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
 """Which types of columns a rule may compare with each other; any other only with its own."""
 
+RANDOM_VOLUME = 0.95
+"""See `evaluation.mass_volume`."""
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
@@ -35,7 +38,9 @@ def names(workload: Workload) -> Iterator[Problem]:
         if other != name:
             yield f"columns.{name}", f"differs from '{other}' by capitals only; land one of them under another name"
     named = [("keys", workload.keys), ("unique", workload.unique)]
-    named += [("time", (workload.time,)), (_outcome_path(workload), (workload.outcome.column,))]
+    named.append(("time", (workload.time,)))
+    if workload.outcome.column is not None:
+        named.append((outcome_path(workload), (workload.outcome.column,)))
     for path, listed in named:
         for name in dict.fromkeys(listed):
             if name not in columns:
@@ -56,33 +61,6 @@ def types(workload: Workload) -> Iterator[Problem]:
     for key in workload.keys:
         if key in columns and columns[key].type not in ("string", "int", "date"):
             yield f"columns.{key}", "is a key, so its type is string, int or date"
-
-
-def outcome_type(workload: Workload) -> Iterator[Problem]:
-    """Find an outcome whose column holds other values than it is made of."""
-    outcome, column = workload.outcome, workload.outcome.column
-    if column not in workload.columns:
-        return
-    kind = workload.columns[column].type
-    if outcome.binary and outcome.binary.equals is not None:
-        wrong = [value for value in outcome.binary.equals if not _is_of(value, kind)]
-        if wrong:
-            yield f"{_outcome_path(workload, 'equals')}", f"'{wrong[0]}' is no value of '{column}', which is {kind}"
-    elif kind not in ("int", "float") and (outcome.regression or kind != "bool"):
-        what = "is the number to predict" if outcome.regression else "is the outcome's column"
-        types = "int or float" if outcome.regression else "int, float or bool; of texts write 'equals: [...]'"
-        yield f"columns.{column}", f"{what}, so its type is {types}"
-
-
-def _outcome_path(workload: Workload, key: str = "column") -> str:
-    return f"outcome.{workload.outcome.kind}.{key}"
-
-
-def _is_of(value: object, kind: str) -> bool:
-    """Tell whether a value of the YAML can be one of a column of this type."""
-    if kind in ("int", "float"):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, {"bool": bool, "string": str}.get(kind, ()))
 
 
 def rules(workload: Workload) -> Iterator[Problem]:
@@ -119,7 +97,9 @@ def features(workload: Workload) -> Iterator[Problem]:
         taken.add(name.lower())
     outcome = getattr(workload, "outcome", None)  # its own problem, where it does not hold
     baseline, words = workload.gate.baseline, BASELINES[outcome.kind if outcome else "regression"]
-    if isinstance(baseline, str) and baseline not in (*words, *columns):
+    if outcome and (problem := only_baseline(outcome, baseline)):
+        yield "gate.baseline", problem
+    elif isinstance(baseline, str) and baseline not in (*words, *columns):
         listed = ", ".join(f"'{word}'" for word in words)
         yield "gate.baseline", f"'{baseline}' is neither one of features.columns, nor a number, nor {listed}"
 
@@ -127,6 +107,10 @@ def features(workload: Workload) -> Iterator[Problem]:
 def gate(workload: Workload) -> Iterator[Problem]:
     """Find a gate that could not promote anything, or whose keys do not fit together."""
     declared, days = workload.gate, workload.windows.evaluate
+    if (column := workload.resample_by) is not None and column not in workload.columns:
+        yield "gate.resample", f"'{column}' is neither 'day' nor 'row', nor one of the declared columns"
+    elif column is not None and workload.columns[column].optional:
+        yield "gate.resample", f"'{column}' may be missing ('?'): every row belongs to what is drawn as one"
     if declared.resample == "day" and days < declared.min_days:
         yield (
             "gate.resample",
@@ -142,6 +126,7 @@ def gate(workload: Workload) -> Iterator[Problem]:
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
         why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
         yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"
+    yield from without_labels(declared, workload.outcome.none is not None)
     finest = 0.5 ** min(days, 1000)
     drawn = declared.mode == "enabled" and declared.resample == "day" and days >= declared.min_days
     if drawn and finest > declared.false_promotions:
@@ -158,6 +143,9 @@ def _reachable(gate: Gate) -> Iterator[Problem]:
         if not 0 < gate.at_least < 1:
             what = "surpassed by no" if gate.at_least >= 1 else "surpassed by any"
             yield "gate.at_least", f"{gate.at_least:g} is {what} {gate.metric}: write a number between 0 and 1"
+    elif gate.metric == "mass_volume" and gate.at_least >= RANDOM_VOLUME:
+        what = f"what ranks at random has a mass_volume of {RANDOM_VOLUME:g}"
+        yield "gate.at_least", f"{gate.at_least:g} asks for nothing, as {what}: write a smaller number"
     elif gate.at_least <= 0:
         yield "gate.at_least", f"no {gate.metric} is below {gate.at_least:g}: write a number above 0"
 

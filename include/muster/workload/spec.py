@@ -15,7 +15,9 @@ from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 
-RESERVED = frozenset({"group", "bucket", "row_id", "time", "date", "label", "parent", "partition", "feature_error"})
+RESERVED = frozenset(
+    {"group", "bucket", "row_id", "time", "date", "label", "parent", "partition", "feature_error", "resample_by"}
+)
 """Columns that Muster itself writes."""
 
 _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
@@ -26,6 +28,7 @@ FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 MAX_DAYS = 36_600
 
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+Share = Annotated[float, Field(ge=0, le=1)]
 ShortText = Annotated[str, Field(min_length=1, max_length=100)]
 """What Airflow has a short column for."""
 
@@ -58,8 +61,12 @@ def parse_days(text: object) -> object:
 class Gate(Section):
     """When a candidate replaces a champion."""
 
-    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae", "mape", "pinball"] = Field(
-        "roc_auc", description="What is judged by; of numbers `rmse` unless declared."
+    metric: Literal["roc_auc", "average_precision", "log_loss", "rmse", "mae", "mape", "pinball", "mass_volume"] = (
+        Field(
+            "roc_auc",
+            description="What is judged by; unless declared of numbers `rmse`, of classes `log_loss`, without labels "
+            "`mass_volume`.",
+        )
     )
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
         "enabled", description="`dry_run` judges and moves nothing; `disabled` does not even judge."
@@ -73,20 +80,31 @@ class Gate(Section):
     )
     baseline: str | float = Field(
         "prior",
-        description="What is to be beaten: `prior` (a constant: the share of positives, or the mean, of the training "
-        "rows), of numbers also `median` or `last` of them, a number, or a feature whose value is the score.",
+        description="What is to be beaten: `prior` (a constant: the share of positives or of each class, or the mean, "
+        "of the training rows), of numbers also `median` or `last` of them, a number, or a feature whose value is the "
+        "score; of classes `prior` alone.",
     )
     quantile: float | None = Field(None, gt=0, lt=1, description="Of `metric: pinball`: which is predicted.")
+    alerts: tuple[Share, Share] | None = Field(
+        None, description="Without labels: the least and the largest share of the rows that may be alerts."
+    )
+    agreement: float | None = Field(
+        None, gt=0, le=1, description="Without labels: the least rank correlation with the champion's scores."
+    )
     at_least: float | None = Field(None, description="What the metric must be surely better than, beside chance.")
-    resample: Literal["day", "row"] = Field(
-        "day", description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself."
+    resample: Name = Field(
+        "day",
+        description="What is drawn as one: the rows of a `day` are not independent; or each `row` by itself; or the "
+        "rows that have one value in a column.",
     )
     resamples: int = Field(1000, ge=100, le=100_000)
     win_rate: float = Field(0.9, gt=0.5, le=1.0)
     false_promotions: float = Field(0.1, gt=0, le=1, description="Share of the promoted that may be no better; 1: any.")
-    min_positives: PositiveInt = Field(10, description="Fewer positives or negatives to judge on than this: hold.")
+    min_positives: PositiveInt = Field(10, description="Fewer rows of a class to judge on than this: hold.")
     min_rows: PositiveInt = Field(20, description="Fewer labelled rows to judge on than this: hold.")
-    min_days: int = Field(5, ge=2, description="Labelled rows of fewer days than this, where days are drawn: hold.")
+    min_days: int = Field(
+        5, ge=2, description="Labelled rows of fewer days, or values, than this, where such are drawn: hold."
+    )
     max_changed: float = Field(
         1.0, ge=0, le=1, description="A change of a larger share of the champion's groups needs a human's approval."
     )
@@ -169,6 +187,11 @@ class Workload(Section):
     @classmethod
     def _by_outcome(cls, declared: Any) -> Any:
         return completed(declared) if isinstance(declared, Mapping) else declared
+
+    @property
+    def resample_by(self) -> str | None:
+        """The column whose values are drawn as one; None where days or rows are."""
+        return None if self.gate.resample in ("day", "row") else self.gate.resample
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -54,7 +54,7 @@ def shape_problems(error: ValidationError) -> Iterator[Problem]:
 
 
 def _text(item: ErrorDetails) -> str:
-    if item["type"] == "missing" and item["loc"] == ("outcome",):
+    if item["loc"] == ("outcome",) and (item["type"] == "missing" or item["input"] is None):
         return str(NoOutcome([]))
     if item["type"] == "extra_forbidden":
         return _unknown_key(_path(item["loc"]))

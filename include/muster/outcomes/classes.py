@@ -1,0 +1,91 @@
+"""One of some classes: labels are its place among those declared, answers a probability of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from muster.outcomes.binary import ONE_CLASS
+from muster.outcomes.kind import Answer, Labels, NotALabel, target_of
+from muster.workload.outcome import Classes
+from muster.workload.spec import Gate
+
+
+@dataclass(frozen=True)
+class ClassesKind:
+    """See `kind.Kind`. A label is the class's place in `values`."""
+
+    declared: Classes
+    scale: str
+    values: str = "class"
+    methods: tuple[str, ...] = ("predict_proba",)
+    of_classes: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.declared.answers.values())
+
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        places = {value: float(place) for place, value in enumerate(self.declared.values or ())}
+        return rows[self.declared.column].astype(object).map(places).astype("float64")
+
+    def refuses(self, estimator: Any) -> str | None:
+        return None
+
+    def usable(self, labels: Labels) -> NDArray[np.bool_]:
+        return ~np.isnan(labels)
+
+    def check(self, labels: Labels) -> None:
+        invalid = labels[~np.isin(labels, np.arange(len(self.classes)))]
+        if len(invalid):
+            raise NotALabel(f"the label {invalid[0]:g} is no place among {len(self.classes)} classes")
+
+    def skip_reason(self, labels: Labels) -> str | None:
+        return ONE_CLASS if (labels == labels[:1]).all() else None
+
+    def learnt(self, labels: Labels) -> NDArray[Any]:
+        return labels.astype(np.int64)
+
+    def undone(self, learnt: NDArray[Any]) -> NDArray[Any]:
+        return learnt.astype(np.float64)
+
+    def positives(self, labels: Labels) -> int | None:
+        return None
+
+    def described(self, labels: Labels) -> dict[str, Any]:
+        return {"labelled": len(labels), "classes": class_counts(self.classes, labels)}
+
+    def prior(self, labels: Labels) -> float | None:
+        return None
+
+    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
+        return {"classes": class_counts(self.classes, labels)}
+
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> Answer:
+        return self._shares([target])
+
+    def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
+        return {"prior": self._shares([target])}
+
+    def pooled(self, models: Iterable[Mapping[str, Any]]) -> float | list[float]:
+        shares: list[float] = self._shares([target_of(model) for model in models]).tolist()
+        return shares
+
+    def _shares(self, targets: Iterable[Mapping[str, Any]]) -> NDArray[np.float64]:
+        """Return the share of each class in all these training rows, (classes,); without any row all are alike."""
+        counts = [[target.get("classes", {}).get(name, 0) for name in self.classes] for target in targets]
+        total = np.array([*counts, [0] * len(self.classes)], dtype=np.float64).sum(axis=0)
+        return total / total.sum() if total.any() else np.full(len(self.classes), 1 / len(self.classes))
+
+    def may_answer(self, is_share: Callable[[], bool]) -> bool:
+        return False
+
+
+def class_counts(classes: Iterable[str], labels: NDArray[Any]) -> dict[str, int]:
+    """Return how many labels are of each class."""
+    return {name: int(np.count_nonzero(labels == place)) for place, name in enumerate(classes)}
