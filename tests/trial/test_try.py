@@ -352,15 +352,15 @@ def of_classes(home: Any) -> None:
     )
 
 
-def test_the_windows_and_the_verdict_show_the_count_of_each_class(home: Any) -> None:
-    of_classes(home)
-    trial = home.tried()
-    rows = landed_rows(home).query("place == 'north' and line == 1 and at < '2024-02-05' and at >= '2024-01-29'")
+def test_the_windows_and_the_verdict_show_the_count_of_each_class(fresh: Any) -> None:
+    of_classes(fresh)
+    trial = fresh.tried()
+    rows = landed_rows(fresh).query("place == 'north' and line == 1 and at < '2024-02-05' and at >= '2024-01-29'")
     counts = {str(value): int((rows["delay"] == value).sum()) for value in (0, 1, 2)}
     assert trial["windows"]["evaluate"]["classes"] == counts == json.loads(trial["decision"]["classes"])
     assert json.loads(trial["training"]["target"])["classes"] == trial["windows"]["train"]["classes"]
     assert (trial["decision"]["verdict"], trial["decision"]["metric"]) == ("promote", "roc_auc")
-    _, out, _ = home.run()
+    _, out, _ = fresh.run()
     shown = ", ".join(f"{value} {count}" for value, count in counts.items())
     assert shown in out
     assert f"{len(rows)} rows ({shown})" in re.sub(r"\s+", " ", out)
