@@ -207,7 +207,9 @@ class RunningStack:
     def env(self) -> dict[str, str]:
         """The environment by which any command of Muster finds this home, whatever this machine's own says."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "AIRFLOW"))}
-        own = {"MUSTER_VENV": sys.prefix, "JAVA_TOOL_OPTIONS": java_options()}
+        # No workload comes or goes while the tests run, so DAG files are seldom read again.
+        seldom = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"}
+        own = {"MUSTER_VENV": sys.prefix, "JAVA_TOOL_OPTIONS": java_options(), **seldom}
         return {**kept, **own, **self.settings.environment()}
 
     def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

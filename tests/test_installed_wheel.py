@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from muster.workload.stages import STAGE_NAMES
-from muster_local import PROJECT, spark_server
+from muster_local import PROJECT, local, spark_server
 from muster_local.environment import environment
 from muster_local.service import Starter
 from tests import environments
@@ -75,7 +75,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheel]:
 
 
 @pytest.fixture(scope="module")
-def services(wheel: Wheel, shared: Shared, mlflow_server: str) -> dict[str, str]:
+def services(wheel: Wheel, shared: Shared, mlflow_server: str) -> Iterator[dict[str, str]]:
     """What says where the services are: MLflow, and a Spark Connect server with Python workers of the wheel's own.
 
     The server's Java is the checkout's: for its jars there is an archive of classes (`tests/preparation.py`).
@@ -90,13 +90,14 @@ def services(wheel: Wheel, shared: Shared, mlflow_server: str) -> dict[str, str]
     }
     server = Starter(home, own.host, wheel.env | java | spark, threading.Event(), lambda *_: None)
     server.start(spark_server.part(own, ours))
-    return {
+    yield {
         **java,
         "SPARK_REMOTE": own.spark_remote,
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(MASTER),
         "MUSTER_MLFLOW_URI": mlflow_server,
         "MUSTER_MLFLOW_BUDGET": FREELY,
     }
+    local.stop(own)  # it would take its share of the machine to the run's end
 
 
 def well(done: subprocess.CompletedProcess[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 import shlex
 import sys
@@ -27,6 +28,13 @@ The log servers of scheduler and triggerer listen on every interface and cannot 
 the api-server reads the log files themselves.
 """
 
+
+TUNED = {
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
+    "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
+    "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
+}
+"""How often Airflow looks, in seconds; the environment may say otherwise: it takes long to read many workloads."""
 
 NEED_THE_API = ("airflow-scheduler", "airflow-triggerer")
 """They run what waited for them at once, and that talks to the api-server: refused, a task fails with an empty log."""
@@ -86,15 +94,13 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         # written, wait for their second, while all others wait for them.
         "DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": 75,
         "DATABASE__SQL_ALCHEMY_SESSION_MAKER": "muster_local.airflow_database.session_maker",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
-        "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
         # Until a task whose process was killed is tried again, and its DAG takes another partition; 300 unless set.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 90,
         # Without it a cleared task that had succeeded turns green without running.
         "STATE_STORE__CLEAR_ON_SUCCESS": True,
         "USAGE_DATA_COLLECTION__ENABLED": False,
+        **{name: os.environ.get(f"AIRFLOW__{name}", seconds) for name, seconds in TUNED.items()},
     }
     return {
         "AIRFLOW_HOME": str(folder),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,14 @@ class Sample:
         return Sample(self.rows[known], self.x[known], self.y[known])
 
 
+class Gains(NamedTuple):
+    """By how much a group's model ranks better on each resample of its rows."""
+
+    over_opponent: np.ndarray
+    over_chance: np.ndarray
+    """Which one score for all rows is: its AUC is 0.5 on every resample."""
+
+
 class Week:
     """A partition: who enters, what is learnt of whom, and how it is judged."""
 
@@ -86,7 +94,7 @@ class Week:
         self.trained_from = self.judged_from - timedelta(days=windows["train"])
         self.ends = self.day + timedelta(days=year.declared["schedule"].get("every", 7))
         self._models: dict[str, Pipeline] = {}
-        self._gains: dict[str, np.ndarray] = {}
+        self._gains: dict[str, Gains] = {}
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
@@ -144,19 +152,13 @@ class Week:
         probabilities: np.ndarray = self.model(group).predict_proba(x)[:, 1]
         return probabilities
 
-    def gains(self, group: str, theirs: np.ndarray) -> np.ndarray:
-        """Return by how much the group's model ranks better than `theirs` on each resample; made once a group."""
+    def gains(self, group: str, theirs: np.ndarray) -> Gains:
+        """Return by how much the group's model ranks better on each resample; made once a group."""
         if group not in self._gains:
             sample, resamples = self.evaluation_sample(group), self.year.declared["gate"].get("resamples", 1000)
-            ours, own = self.score(group, sample.x), seed(group, self.year.declared)
+            own, ours = seed(group, self.year.declared), self.score(group, sample.x)
             self._gains[group] = gains(sample, ours, theirs, resamples, own)
         return self._gains[group]
-
-    def gains_over_chance(self, group: str) -> np.ndarray:
-        """Return by how much the group's model ranks better than one score for all rows, on the same resamples."""
-        sample, resamples = self.evaluation_sample(group), self.year.declared["gate"].get("resamples", 1000)
-        own = seed(group, self.year.declared)
-        return gains(sample, self.score(group, sample.x), np.zeros(len(sample.y)), resamples, own)
 
     def baseline(self, sample: Sample) -> np.ndarray:
         """Return the declared baseline's score of each row."""
@@ -175,19 +177,20 @@ class Week:
         return Sample(rows, self.year.features(rows), rows["label"].to_numpy())
 
 
-def gains(sample: Sample, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def gains(sample: Sample, ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int) -> Gains:
     """Return by how much `ours` ranks better on each of the paired resamples that holds both classes, one by one.
 
     Days are drawn, as many as there are, each with all its rows.
     """
     generator, labels = np.random.Generator(np.random.Philox(key=seed)), sample.y
     days = [np.flatnonzero(sample.rows["day"] == day) for day in sorted(sample.rows["day"].unique())]
-    differences = []
+    aucs = []
     for _ in range(resamples):
         drawn = np.concatenate([days[number] for number in generator.integers(len(days), size=len(days))])
         if 0 < labels[drawn].sum() < len(drawn):
-            differences.append(auc(labels[drawn], ours[drawn]) - auc(labels[drawn], theirs[drawn]))
-    return np.array(differences)
+            aucs.append((auc(labels[drawn], ours[drawn]), auc(labels[drawn], theirs[drawn])))
+    own, others = np.array(aucs).T
+    return Gains(own - others, own - 0.5)
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, t
 from sklearn.metrics import roc_auc_score
 
 from tests.e2e.conftest import Read
-from tests.e2e.expected import Week
+from tests.e2e.expected import Gains, Week
 
 NO_BETTER = "does no better than chance"
 
@@ -58,16 +58,15 @@ def test_rows_and_positives_are_those_of_the_evaluation_window(read: Read, week:
 def test_a_p_value_is_students_with_the_spread_of_the_resamples(
     read: Read, weeks: tuple[Week, Week], week: Week
 ) -> None:
-    for group, row, resampled in some_resampled(read, weeks, week):
+    for group, row, gains in some_resampled(read, weeks, week):
         opponent = row["champion_score"] if row["against"] == "champion" else row["baseline_score"]
         gain, over_chance = row["candidate_score"] - opponent, row["candidate_score"] - 0.5
-        assert row["p_value"] == pytest.approx(students(week, group, gain, resampled), rel=1e-4), group
-        resampled_over_chance = week.gains_over_chance(group)
-        expected = students(week, group, over_chance, resampled_over_chance)
+        assert row["p_value"] == pytest.approx(students(week, group, gain, gains.over_opponent), rel=1e-4), group
+        expected = students(week, group, over_chance, gains.over_chance)
         assert row["chance_p_value"] == pytest.approx(expected, rel=1e-4), group
         assert row["chance_score"] == 0.5, group
         if row["win_rate"] >= week.year.declared["gate"].get("win_rate", 0.9):
-            no_better = np.mean(resampled_over_chance > 0) < week.year.declared["gate"].get("win_rate", 0.9)
+            no_better = np.mean(gains.over_chance > 0) < week.year.declared["gate"].get("win_rate", 0.9)
             assert (row["reason"] == NO_BETTER) == no_better, group
 
 
@@ -128,12 +127,12 @@ def test_aucs_are_scikit_learns(read: Read, weeks: tuple[Week, Week], week: Week
 def test_win_rates_are_those_of_a_loop_over_the_same_resamples(
     read: Read, weeks: tuple[Week, Week], week: Week
 ) -> None:
-    for group, row, resampled in some_resampled(read, weeks, week):
-        assert row["win_rate"] == pytest.approx(np.mean(resampled > 0), abs=1e-12), group
-        assert row["resamples"] == len(resampled), group
+    for group, row, gains in some_resampled(read, weeks, week):
+        assert row["win_rate"] == pytest.approx(np.mean(gains.over_opponent > 0), abs=1e-12), group
+        assert row["resamples"] == len(gains.over_opponent), group
 
 
-def some_resampled(read: Read, weeks: tuple[Week, Week], week: Week) -> Iterator[tuple[str, pd.Series, np.ndarray]]:
+def some_resampled(read: Read, weeks: tuple[Week, Week], week: Week) -> Iterator[tuple[str, pd.Series, Gains]]:
     """Yield ten judged groups, small and large, with the gain on each of their resamples."""
     table = decisions(read, week)
     judged = table[table["verdict"] != "hold"].sort_values(["against", "rows"])

@@ -87,6 +87,17 @@ def test_airflow_runs_nothing_before_its_api_server_answers(tmp_path: Path) -> N
     }
 
 
+def test_the_environment_says_how_often_airflow_looks_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL", "300")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    airflow = airflow_services.environment(Settings(home=tmp_path), tmp_path)
+    assert airflow["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] == "300"
+    assert airflow["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == "0.5"
+    assert airflow["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+
+
 def test_what_a_crash_left_gives_way_to_a_new_start(starter: Starter, service: Service) -> None:
     starter.start(Part("part", [service]))
     first = pid(starter)

@@ -53,14 +53,8 @@ def connect(spark_connect_server: str, stack_settings: Settings, tmp_path: Path)
 
 
 @pytest.fixture
-def executors() -> int:
-    """How many executors an application gets: each is a Java and a Python that have to start."""
-    return 1
-
-
-@pytest.fixture
-def submit(spark_cluster: cluster.Cluster, executors: int, tmp_path: Path) -> Iterator[Line]:
-    value = json.dumps(cluster.connection(spark_cluster, tmp_path / "scratch", executors))
+def submit(spark_cluster: cluster.Cluster, tmp_path: Path) -> Iterator[Line]:
+    value = json.dumps(cluster.connection(spark_cluster, tmp_path / "scratch", executors=1))
     env = environment(spark_cluster.settings, tmp_path, MUSTER_BACKEND="submit", AIRFLOW_CONN_SPARK_DEFAULT=value)
     line = Line("submit", tmp_path, env, spark_cluster.applications)
     yield line

@@ -14,12 +14,15 @@ import pytest
 from deltalake import DeltaTable
 
 from muster_local import PROJECT
+from tests.cluster import Cluster, connection
 from tests.plugins.line import Line
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 FIRST, LAST = date(2024, 1, 15), date(2024, 2, 11)
 PLACES = [*"abc", 'ü"q,']
+EXECUTORS = {"ingest": 1, "features": 2, "train": 1}
+"""Stage -> executors on the cluster, each a Java that has to start: rows of a group go from one to the other."""
 
 
 def land(folder: Path) -> None:
@@ -42,11 +45,6 @@ def rows(line: Line, table: str, columns: list[str]) -> list[tuple[object, ...]]
 
 
 @pytest.fixture
-def executors() -> int:
-    return 2
-
-
-@pytest.fixture
 def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
     """The two backends, each with a store of its own and the same files landed."""
     connect.folder = connect.folder / "connect"
@@ -58,9 +56,11 @@ def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
     return connect, submit
 
 
-def test_ingest_features_and_train_give_the_same_on_both(both: tuple[Line, Line]) -> None:
+def test_ingest_features_and_train_give_the_same_on_both(both: tuple[Line, Line], spark_cluster: Cluster) -> None:
     for line in both:
-        for stage in ("ingest", "features", "train"):
+        for stage, executors in EXECUTORS.items():
+            of_stage = connection(spark_cluster, line.folder / "scratch", executors)
+            line.env["AIRFLOW_CONN_SPARK_DEFAULT"] = json.dumps(of_stage)
             line.run(stage, PROJECT / "jobs" / "muster_jobs" / f"{stage}.py")
     connect, submit = both
     assert connect.result("train")["trained"] == len(PLACES)
