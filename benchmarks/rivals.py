@@ -22,7 +22,7 @@ from benchmarks.figures import Figure
 from muster import groups
 from muster.context import Context, PartitionContext
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.gate_input import rows_by_group
+from muster.evaluation.gate_input import asked, rows_by_group
 from muster.evaluation.judgement import HeldOut, Judgement, Rival
 from muster.evaluation.significance import control
 from muster.evaluation.verdict import judge
@@ -114,7 +114,7 @@ def _groups(context: PartitionContext) -> list[Group]:
         values = np.column_stack([own_rows[column].to_numpy() for column in workload.features.columns])
         training = Rows(values, own_rows["label"].to_numpy())
         of_group = usable.filter(pc.field("group") == name)["date"].to_numpy()
-        result.append(Group(name, training, rows.features, rows.held_out, of_group))
+        result.append(Group(name, training, asked(workload, name, rows).features, rows.held_out, of_group))
     return result
 
 

@@ -72,7 +72,7 @@ def test_points_lie_between_the_least_and_largest_values_and_are_the_same_again(
     points = asked[50:]
     assert (points >= features.min(axis=0)).all()
     assert (points <= features.max(axis=0)).all()
-    width = features.max(axis=0) - features.min(axis=0)
+    width = np.quantile(features, 0.995, axis=0) - np.quantile(features, 0.005, axis=0)
     np.testing.assert_allclose(points.std(axis=0), width / 12**0.5, rtol=0.05)  # evenly
     np.testing.assert_array_equal(with_points(features, 7), asked)
     assert not np.array_equal(with_points(features, 8), asked)
@@ -97,3 +97,11 @@ def test_of_many_features_some_are_drawn_and_the_others_are_a_rows() -> None:
     of_a_row = np.stack([np.isin(points[:, column], features[:, column]) for column in range(12)], axis=1)
     assert set((~of_a_row).sum(axis=1)) == {MOST_DRAWN}
     np.testing.assert_allclose((~of_a_row).mean(axis=0), MOST_DRAWN / 12, atol=0.05)
+
+
+def test_an_extreme_row_leaves_the_points_where_the_others_are() -> None:
+    features = np.random.default_rng(4).normal(size=(1920, 2))
+    usual = with_points(features, 5)[1920:]
+    features[7] = 1000.0
+    extreme = with_points(features, 5)[1920:]
+    np.testing.assert_allclose(extreme.std(axis=0), usual.std(axis=0), rtol=0.1)

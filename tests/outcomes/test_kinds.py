@@ -11,6 +11,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from muster.evaluation.metrics import METRICS
 from muster.outcomes.kind import Kind, NotALabel
 from muster.outcomes.kinds import kind_of
 from muster.workload.outcome import Outcome
@@ -52,13 +53,40 @@ def test_what_is_learnt_of_a_number_is_undone_in_answers() -> None:
 def test_what_is_known_of_a_numbers_labels() -> None:
     number, labels = kind(regression={"column": "x"}), np.array([1.0, 2.0, 6.0, 3.0])
     known = number.target(labels, 0.9)
-    assert known == {"mean": 3.0, "std": labels.std(), "median": 2.5, "last": 3.0, "quantile": np.quantile(labels, 0.9)}
+    assert known is not None
+    figures = {"mean": 3.0, "std": labels.std(), "median": 2.5, "last": 3.0, "median_by_share": 1.0}
+    assert known == {**figures, "quantile 0.9": np.quantile(labels, 0.9)}
     assert (number.prior(labels), number.positives(labels)) == (3.0, None)
     constants = {
         metric: number.constant(Gate(metric=metric, quantile=quantile), 3.0, known)  # type: ignore[arg-type]
         for metric, quantile in (("rmse", None), ("mae", None), ("mape", None), ("pinball", 0.9))
     }
-    assert constants == {"rmse": 3.0, "mae": 2.5, "mape": 2.5, "pinball": known["quantile"]}
+    assert constants == {"rmse": 3.0, "mae": 2.5, "mape": 1.0, "pinball": known["quantile 0.9"]}
+
+
+def test_of_a_quantile_that_is_declared_since_no_constant_is_known() -> None:
+    number = kind(regression={"column": "x"})
+    known = number.target(np.array([1.0, 2.0]), 0.1)
+    assert known is not None
+    assert np.isnan(number.constant(Gate(metric="pinball", quantile=0.9), 1.5, known))
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "mape"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_constant_has_a_smaller_error_than_the_one_of_the_metric(metric: str, seed: int) -> None:
+    """On the training rows themselves, against a fine grid."""
+    labels = np.random.default_rng(seed).lognormal(size=201)
+    number, measure = kind(regression={"column": "x"}), METRICS[metric]
+    best = number.constant(Gate(metric=metric), float(labels.mean()), number.target(labels, None) or {})  # type: ignore[arg-type]
+    grid = min(measure.value(labels, np.full(201, value)) for value in np.linspace(0, 5, 501))
+    assert measure.value(labels, np.full(201, best)) <= grid + 1e-9
+
+
+def test_of_yes_and_no_absolute_errors_are_least_for_the_commoner_label() -> None:
+    binary = kind(binary={"column": "x", "above": 0})
+    constants = {m: binary.constant(Gate(metric=m), 0.2, {}) for m in ("mae", "rmse", "log_loss", "roc_auc")}  # type: ignore[arg-type]
+    assert constants == {"mae": 0.0, "rmse": 0.2, "log_loss": 0.2, "roc_auc": 0.2}
+    assert binary.constant(Gate(metric="mae"), 0.7, {}) == 1.0
 
 
 @pytest.mark.parametrize(

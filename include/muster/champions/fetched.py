@@ -17,13 +17,13 @@ from muster.champions.journal import Journal, Row, evidence_of
 from muster.champions.model_artifact import fetch
 from muster.champions.scratch import scratch
 from muster.champions.units import Unit
-from muster.champions.versions import RegisteredVersion
+from muster.champions.versions import RegisteredVersion, fits_today
 from muster.context import Context
 from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
 from muster.models.manifest import MANIFEST, describe, write_manifest
 from muster.models.scores import gives_probabilities
-from muster.outcomes.kind import Kind
+from muster.outcomes.kinds import kind_of
 from muster.workload.spec import Workload
 
 log = logging.getLogger(__name__)
@@ -130,15 +130,17 @@ def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:
     return sorted({name for move in moves for name in evidence_of(move).get("loads", ())})
 
 
-def prior(kind: Kind, journal: Journal, partition: str) -> float | list[float]:
+def prior(workload: Workload, journal: Journal, partition: str) -> float | list[float]:
     """Return what is known of any row by the training rows of all champions, as their pack would have it.
 
-    Of the champions at `partition`; where none is so old, of today's.
+    Of the champions at `partition`; where none is so old, of today's. Those that take or predict something else count
+    as little as they answer.
     """
     then, today = [], []
     for group in journal.groups:
         rows = journal.of_group(group)
         today.append(evidence_of(rows[-1]))
         then += [evidence_of(row) for row in [row for row in rows if row["partition"] <= partition][-1:]]
-    evidence = then or today
-    return kind.pooled([item for item in evidence if not item.get("parent")] or evidence)
+    fitting = [[item for item in evidence if fits_today(workload, item)] for evidence in (then, today)]
+    evidence = fitting[0] or fitting[1]
+    return kind_of(workload.outcome).pooled([item for item in evidence if not item.get("parent")] or evidence)

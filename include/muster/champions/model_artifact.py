@@ -82,7 +82,7 @@ class ModelArtifact:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        row, taken = self.stored, takes(self.workload.features.columns, self.workload.outcome.scale)
+        row, taken = self.stored, takes(self.workload.features.columns, self.workload.outcome)
         return {
             **tags_of(self.unit, self.digest, row["run"], row["partition"], taken, row["algorithm"]),
             "muster.features_version": str(row["features_version"]),

@@ -34,7 +34,6 @@ from muster.evaluation.bucket import Incumbents
 from muster.models.feature_rows import answering_baseline
 from muster.models.manifest import allowed_imports_of, fits
 from muster.models.reader import CorruptManifest, Pack, about, read_manifest
-from muster.outcomes.kinds import kind_of
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.workload.imported_from import emptied_with_modules
@@ -248,7 +247,7 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     scale = Scale(probabilities=True)  # of the opponents only the models are asked
     if including:
         probabilities = all_give_probabilities(context, fitting.values())
-        known = prior(kind_of(context.workload.outcome), journal, key)
+        known = prior(context.workload, journal, key)
         scale = Scale(probabilities, known, answering_baseline(context.workload, context.store))
     return GroupChampions(context, groups, frozenset(fitting), journal.version, as_of, access, scale)
 

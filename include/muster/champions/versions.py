@@ -29,6 +29,7 @@ from muster.mlflow.runs import find_experiment
 from muster.models.build import pack_folder
 from muster.models.scores import BINARY
 from muster.storage.store import Store
+from muster.workload.outcome import Outcome
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -76,15 +77,20 @@ def digest_tag(unit: Unit) -> str:
     return MANIFEST_DIGEST if unit.group is None else MODEL_DIGEST
 
 
-def takes(features: Iterable[str], scale: str = BINARY) -> str:
-    """Return a digest of the features that a model takes, in their order, and of the scale of its answers."""
-    parts = [*features] if scale == BINARY else [*features, {"scale": scale}]
+def takes(features: Iterable[str], outcome: Outcome | None = None) -> str:
+    """Return a digest of the features that a model takes, in their order, and of the scale and column of its answers.
+
+    Of yes and no the features alone: another threshold is judged by the gate.
+    """
+    parts: list[Any] = [*features]
+    if outcome is not None and outcome.scale != BINARY:
+        parts.append({"scale": outcome.scale, "column": outcome.predicted})
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def taken_by(workload: Workload) -> dict[str, Any]:
     """Return what the journal writes down of a group's model: which keys and features it takes."""
-    return {"takes": takes(workload.features.columns, workload.outcome.scale), "keys": list(workload.keys)}
+    return {"takes": takes(workload.features.columns, workload.outcome), "keys": list(workload.keys)}
 
 
 def fits_today(workload: Workload, evidence: Mapping[str, Any]) -> bool:

@@ -74,7 +74,9 @@ def _point_in_time(check: dict[str, Any]) -> Text:
 
 
 def _training(row: dict[str, Any]) -> Text:
-    detail = f"{row['learnt']} rows learnt from; {_labelled(row, 'labelled')}" if "rows" in row else row["reason"]
+    detail = f"{row['learnt']} rows learnt from" if "rows" in row else row["reason"]
+    if "rows" in row and (row["positives"] is not None or row["target"]):  # else nothing is labelled
+        detail += f"; {_labelled(row, 'labelled')}"
     return Text("training: ").append(row["state"], STYLES.get(row["state"], "bold")).append(f": {detail}")
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from muster import groups
-from muster.evaluation.gate_input import GateInput, Row, baseline, baseline_score, no_rows, rows_by_group
+from muster.evaluation.gate_input import GateInput, Row, asked, baseline, baseline_score, no_rows, rows_by_group
 from muster.evaluation.judgement import Judgement, held
 from muster.evaluation.metrics import measure_of
 from muster.evaluation.model_scores import Scorer, ScoringFailed, candidate_scores, stored_scores
@@ -21,6 +22,7 @@ from muster.storage.tables import DECISIONS
 from muster.workload.spec import Workload
 
 DISABLED = "the gate is disabled"
+NO_CONSTANT = "trained before gate.metric was declared so: train again"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def judge_bucket(
         warnings.simplefilter("ignore")  # thousands of models that complain would fill the logs
         for row in ledger.sort_by("group").to_pylist():
             group = row["group"]
-            inputs = GateInput(row, by_group.get(group, nothing), candidates.get(group, {}), incumbents.get(group))
+            rows_of_group = asked(workload, group, by_group.get(group, nothing))
+            inputs = GateInput(row, rows_of_group, candidates.get(group, {}), incumbents.get(group))
             decisions.append(_decision(workload, inputs, _judge_group(workload, inputs, root, champion), champion))
     return pa.Table.from_pylist(decisions, schema=DECISIONS)
 
@@ -89,8 +92,10 @@ def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: In
         candidates = candidate_scores(root, inputs, allowed_imports(workload), scorer)
     except ScoringFailed as failure:
         return held(str(failure), inputs.against, rows)
-    seed = groups.seed(inputs.ledger_row["group"], workload.seed)
-    return judge(rows, candidates, inputs.rival(workload, opponent), gate, seed)
+    rival = inputs.rival(workload, opponent)
+    if not np.isfinite(rival.constant).all():
+        return held(NO_CONSTANT, inputs.against, rows)
+    return judge(rows, candidates, rival, gate, groups.seed(inputs.ledger_row["group"], workload.seed))
 
 
 def _decision(workload: Workload, inputs: GateInput, judgement: Judgement, champion: Incumbents | None) -> Row:

@@ -142,6 +142,7 @@ def summary(decisions: pa.Table, gate: Gate) -> dict[str, Any]:
 
 
 def _without_labels(judged: pa.Table) -> dict[str, Any]:
+    judged = judged.filter(pc.invert(judged["parent"]))  # which pool the same rows again
     reports = [json.loads(text) for text in judged["report"].drop_null().to_pylist()]
     total = {name: sum(report[name] for report in reports) for name in ("labelled", "positives", "alerts", "caught")}
     shares = {

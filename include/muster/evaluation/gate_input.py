@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -28,10 +28,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class EvaluationRows:
-    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on.
-
-    Without labels all its rows, and below their features those of points: see `volume.with_points`.
-    """
+    """A group's labelled rows, held out from training: features (rows, columns), and what is judged on."""
 
     features: NDArray[np.float64]
     held_out: HeldOut
@@ -83,8 +80,8 @@ def is_old(gate: Gate, partition: str, champion_run: str | None) -> bool:
 
 
 def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRows]:
-    """Divide a bucket's rows to judge on by group; the arrays are views of the bucket's own."""
-    kind, measure = kind_of(workload.outcome), measure_of(workload.gate)
+    """Divide a bucket's rows to judge on by group; the arrays are views of the bucket's own. Without labels all are."""
+    kind = kind_of(workload.outcome)
     usable = rows.filter(pa.array(kind.usable(rows["label"].to_numpy())))
     features = np.column_stack([usable[name].to_numpy() for name in workload.features.columns])
     labels, drawn = usable["label"].to_numpy(), _drawn_as_one(workload, usable)
@@ -92,16 +89,20 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
     def clusters(start: int, stop: int) -> Clusters:
         return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(drawn[start:stop])
 
-    def asked(group: str, own: NDArray[np.float64]) -> NDArray[np.float64]:
-        return with_points(own, groups.seed(f"points:{group}", workload.seed)) if measure.of_volume else own
-
     return {
         group: EvaluationRows(
-            asked(group, features[start:stop]),
+            features[start:stop],
             HeldOut(labels[start:stop], clusters(start, stop), kind.of_classes, kind.classes),
         )
         for group, start, stop in group_slices(usable)
     }
+
+
+def asked(workload: Workload, group: str, rows: EvaluationRows) -> EvaluationRows:
+    """Return the rows that models are asked of: for a metric about volumes there are points below a group's own."""
+    if not measure_of(workload.gate).of_volume:
+        return rows
+    return replace(rows, features=with_points(rows.features, groups.seed(f"points:{group}", workload.seed)))
 
 
 def _drawn_as_one(workload: Workload, rows: pa.Table) -> NDArray[np.generic]:

@@ -108,7 +108,16 @@ def fits(description: dict[str, Any], workload: Workload) -> bool:
     """Tell whether models of a pack described so take this workload's keys and features, and answer on its scale."""
     keys, columns = list(workload.keys), list(workload.features.columns)
     same = list(description["keys"]) == keys and description["features"] == columns
-    return same and description.get("scale", BINARY) == workload.outcome.scale
+    return (
+        same and description.get("scale", BINARY) == workload.outcome.scale and _predicts_alike(description, workload)
+    )
+
+
+def _predicts_alike(description: dict[str, Any], workload: Workload) -> bool:
+    """Tell whether both predict the same column; of yes and no another threshold is judged by the gate."""
+    outcome = workload.outcome
+    before = description.get("outcome", {}).get(outcome.kind, {}).get("column", outcome.predicted)
+    return outcome.scale == BINARY or before == outcome.predicted
 
 
 def write_manifest(folder: Path, rows: pa.Table, description: dict[str, Any]) -> str:

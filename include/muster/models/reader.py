@@ -214,7 +214,7 @@ class Pack:
         if problem:
             failed = rows[~finite_rows(predicted)]
             answers.fallback[failed], answers.origin_run[failed] = problem, None
-            if self._of_numbers or gives_probabilities(model):
+            if self._of_numbers or (self._scale != UNLABELLED and gives_probabilities(model)):
                 self._baseline(failed, features, answers)
 
     def _source(self, group: str, parent_of: Callable[[str], str]) -> tuple[str | None, str | None]:

@@ -26,6 +26,7 @@ class BinaryKind:
     values: str = "class"
     methods: tuple[str, ...] = ("predict_proba", "score_samples", "decision_function")
     of_classes: bool = True
+    supervised: bool = True
     classes: tuple[str, ...] = ()
 
     def labels(self, rows: pd.DataFrame) -> pd.Series:
@@ -63,8 +64,9 @@ class BinaryKind:
     def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
         return None
 
-    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:
-        return prior
+    def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> Answer:
+        """Return the share of positives; for absolute errors the commoner label, of which they are least."""
+        return float(prior > 0.5) if gate.metric == "mae" else prior
 
     def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
         return {"prior": prior}

@@ -25,6 +25,7 @@ class ClassesKind:
     values: str = "class"
     methods: tuple[str, ...] = ("predict_proba",)
     of_classes: bool = False
+    supervised: bool = True
 
     @property
     def classes(self) -> tuple[str, ...]:

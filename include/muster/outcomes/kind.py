@@ -31,6 +31,10 @@ class Kind(Protocol):
         """Return whether labels are yes and no."""
 
     @property
+    def supervised(self) -> bool:
+        """Return whether any model may be shown labels; outlier detectors are shown none in any case."""
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Return the classes that labels are places among, as texts; none of any other kind."""
 

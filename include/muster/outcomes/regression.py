@@ -26,6 +26,7 @@ class RegressionKind:
     values: str = "value"
     methods: tuple[str, ...] = ("predict",)
     of_classes: bool = False
+    supervised: bool = True
     classes: tuple[str, ...] = ()
 
     def labels(self, rows: pd.DataFrame) -> pd.Series:
@@ -72,16 +73,19 @@ class RegressionKind:
         if len(labels) == 0:
             return None
         known = {"mean": labels.mean(), "std": labels.std(), "median": np.median(labels), "last": labels[-1]}
-        known |= {"quantile": np.quantile(labels, quantile)} if quantile is not None else {}
+        known |= {"median_by_share": _median_by_share(labels)}
+        known |= {_key(quantile): np.quantile(labels, quantile)} if quantile is not None else {}
         return {name: float(value) for name, value in known.items()}
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:
         """Return the mean for squared errors, the median for absolute ones, the quantile for its own loss.
 
-        Each is the constant of least loss on the training rows (Koenker and Bassett 1978 for the quantile).
+        Each is the constant of least loss on the training rows (Koenker and Bassett 1978 for the quantile); for errors
+        as shares of the labels the median that counts each label by its inverse. NaN where the training did not write
+        it down, as of a quantile that is declared since.
         """
-        name = {"rmse": "mean", "mae": "median", "mape": "median", "pinball": "quantile"}[gate.metric]
-        return float(target.get(name, prior))
+        names = {"rmse": "mean", "mae": "median", "mape": "median_by_share", "pinball": _key(gate.quantile or 0.5)}
+        return float(target.get(names[gate.metric], np.nan))
 
     def constants(self, prior: float, target: Mapping[str, Any]) -> Mapping[str, Answer]:
         return {"prior": prior, **target}
@@ -91,3 +95,16 @@ class RegressionKind:
 
     def may_answer(self, is_share: Callable[[], bool]) -> bool:
         return True
+
+
+def _key(quantile: float) -> str:
+    return f"quantile {quantile:g}"
+
+
+def _median_by_share(labels: Labels) -> float:
+    """Return the constant of which the errors as shares of the labels have the least mean; of no zeros."""
+    known = np.sort(labels[labels != 0])
+    if len(known) == 0:
+        return 0.0
+    weights = np.cumsum(1 / np.abs(known))
+    return float(known[np.searchsorted(weights, weights[-1] / 2)])

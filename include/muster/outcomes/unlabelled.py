@@ -25,6 +25,7 @@ class UnlabelledKind:
     values: str = "row"
     methods: tuple[str, ...] = ("decision_function",)
     of_classes: bool = False
+    supervised: bool = False
     classes: tuple[str, ...] = ()
 
     def labels(self, rows: pd.DataFrame) -> pd.Series:

@@ -34,6 +34,7 @@ def estimator_factories(context: Context) -> tuple[EstimatorFactory, ...]:
             searched.
     """
     workload, factories = context.workload, list[EstimatorFactory]()
+    supervised = kind_of(workload.outcome).supervised
     problems: list[tuple[str, str]] = []
     for name, algorithm in sorted(workload.algorithms.items()):
         before = len(problems)
@@ -42,7 +43,7 @@ def estimator_factories(context: Context) -> tuple[EstimatorFactory, ...]:
             continue
         last = steps[-1](seed=0)
         detects = hasattr(last, "__sklearn_tags__") and is_outlier_detector(last)
-        factory = EstimatorFactory(name, steps, algorithm.search, supervised=not detects)
+        factory = EstimatorFactory(name, steps, algorithm.search, supervised=supervised and not detects)
         if algorithm.search is not None:
             wrong = grid_problems(factory.create(0), algorithm.search, len(workload.features.columns))
             problems += [(f"algorithms.{name}.search.grid.{key}", problem) for key, problem in wrong]

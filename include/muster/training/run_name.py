@@ -23,7 +23,8 @@ def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
 
     That is: the algorithms with their own code, functions and classes, the feature columns, the windows, the seed, the
     libraries' versions, and `content`, each day's digest of the rows read. A description, an owner or a gate's
-    threshold changes no model, so no run; nor does its metric, unless a search chooses by it.
+    threshold changes no model, so no run; nor does its metric, unless a search chooses by it. A quantile does: what the
+    labels say of it is written down with the models.
     """
     workload, windows = context.workload, context.windows
     searched = any(algorithm.search for algorithm in workload.algorithms.values())
@@ -31,6 +32,7 @@ def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
         "workload": workload.name,
         "algorithms": {name: algorithm.model_dump(mode="json") for name, algorithm in workload.algorithms.items()},
         "metric": workload.gate.metric if searched else None,
+        **({} if workload.gate.quantile is None else {"quantile": workload.gate.quantile}),
         "code": {
             step.name: code_digest(workload, context.folder, code)
             for step in workload.steps

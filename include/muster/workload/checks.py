@@ -119,6 +119,8 @@ def gate(workload: Workload) -> Iterator[Problem]:
         )
     if declared.metric not in (fitting := METRICS[workload.outcome.kind]):
         yield "gate.metric", f"'{declared.metric}' is none of a {workload.outcome.kind} outcome: {', '.join(fitting)}"
+    if declared.metric == "log_loss" and isinstance(declared.baseline, float) and not 0 <= declared.baseline <= 1:
+        yield "gate.baseline", f"{declared.baseline:g} is no probability, which 'metric: log_loss' is of"
     if (declared.quantile is None) == (declared.metric == "pinball"):
         yield "gate.quantile", "is of 'metric: pinball', which needs it: 0.9 where nine in ten are to be below"
     if declared.margin and declared.rule == "better" and declared.max_age is None:

@@ -64,6 +64,8 @@ def _limits(match: re.Match[str]) -> dict[str, int | float]:
 
 def _limit(text: str, kind: str) -> int | float:
     number = float(text)
+    if math.isnan(number):
+        raise ValueError(text)
     if kind != "int" or not math.isfinite(number):
         return number
     exact = Decimal(text.strip())  # however it is written: 1e17, 9007199254740993.0

@@ -182,6 +182,11 @@ class Outcome(Section):
         return self.read.column if self.read is not None else None
 
     @property
+    def predicted(self) -> str | None:
+        """The column that models predict; None where they predict none, whatever a report reads."""
+        return None if self.none is not None else self.column
+
+    @property
     def scale(self) -> str:
         """What the models' answers are: models of another scale cannot be compared with them, nor answer in their
         place."""
