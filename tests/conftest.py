@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait_fixed
@@ -24,7 +23,7 @@ from muster.storage.store import Store
 from muster_local import PROJECT, local
 from tests import reaper, tiers
 from tests.preparation import INTERPRETED, java_options
-from tests.shared import Shared
+from tests.shared import Shared, processes_of
 
 for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUSTER_VENV", "MUSTER_PROJECT"}:
     del os.environ[_name]  # a developer's own stack is none of the tests'
@@ -218,19 +217,6 @@ class RunningStack:
         done = subprocess.run(command, env=self.env, cwd=PROJECT, capture_output=True, text=True, timeout=timeout)
         assert done.returncode == 0, f"muster {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
-
-
-def processes_of(home: Path) -> list[str]:
-    """Return the command lines of the processes that belong to a home, by their environment or arguments."""
-    lines = []
-    for process in psutil.process_iter():
-        try:
-            command = " ".join(process.cmdline())
-            if str(home) in command or process.environ().get("MUSTER_HOME") == str(home):
-                lines.append(command)
-        except (psutil.Error, OSError):
-            continue
-    return lines
 
 
 def launcher() -> list[str]:

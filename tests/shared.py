@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -69,3 +70,16 @@ class Shared:
     def homes(self) -> list[Settings]:
         """Return the settings of every shared home."""
         return [Settings(**json.loads(file.read_text())) for file in sorted(self.root.glob(f"*{SETTINGS}"))]
+
+
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of the processes that belong to a home, by their environment or arguments."""
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join(process.cmdline())
+            if str(home) in command or process.environ().get("MUSTER_HOME") == str(home):
+                lines.append(command)
+        except (psutil.Error, OSError):
+            continue
+    return lines

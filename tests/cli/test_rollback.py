@@ -10,7 +10,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -39,11 +39,11 @@ def muster(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, timeout=120, check=False, **how)
 
 
-def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Run the command in this process, which has its libraries loaded; return its code and what it wrote."""
+def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command in this process, which has its libraries loaded; return its code, its output and its errors."""
     with pytest.raises(SystemExit) as exit_info:
         main(["rollback", *arguments])
-    return int(exit_info.value.code or 0), capsys.readouterr().out
+    return int(exit_info.value.code or 0), *capsys.readouterr()
 
 
 @pytest.mark.slow
@@ -54,44 +54,61 @@ def test_a_look_then_the_rollback_then_its_undoing(line: Line, capsys: pytest.Ca
     assert "\n1 group changes, 0 appear, 1 disappears; 2 after" in look.stdout
     assert len(line.moves) == 3
 
-    _, output = here(capsys, line.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
+    _, output, _ = here(capsys, line.name, "--yes", "--why", "late flights", "--who", "ann", "--format", "json")
     answer = json.loads(output)
     assert (answer["from_version"], answer["result"]["to_version"], answer["result"]["who"]) == ("3", "2", "ann")
     changed = {row["group"]: row["change"] for row in answer["rows"]}
     assert changed == {"B,X": "changes", "C,X": "disappears"}
 
-    _, undo_output = here(capsys, line.name, "--to", "3", "--yes", "--why", "it was the weather")
+    _, undo_output, _ = here(capsys, line.name, "--to", "3", "--yes", "--why", "it was the weather")
     assert f"Champion of {line.name} is version 3 now" in undo_output
     assert slopes(line) == {"A,X": 2.0, "B,X": 3.0, "C,X": 3.0}
-    _, printed = here(capsys, line.name, "--to", "2", "--dry-run", "--format", "csv")
+    _, printed, _ = here(capsys, line.name, "--to", "2", "--dry-run", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert {row["group"]: row["change"] for row in rows} == changed
     assert rows[0]["run_before"].startswith(line.third)
-    code, again = here(capsys, line.name, "--to", "3", "--yes", "--why", "once more")
+    code, again, _ = here(capsys, line.name, "--to", "3", "--yes", "--why", "once more")
     assert (code, "nothing to do" in again) == (0, True)
     assert here(capsys, line.name, "--to", "9", "--dry-run")[0] == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("answer", "champion"), [("y", {"A,X": 1.0, "B,X": 3.0, "C,X": 3.0}), ("n", None)])
-def test_on_a_terminal_it_asks_why_and_whether(line: Line, answer: str, champion: dict[str, float] | None) -> None:
-    before = slopes(line)
+def typed(*lines: str) -> TextIO:
+    """Return a terminal on which somebody has typed these lines."""
     ours, theirs = pty.openpty()
-    os.write(ours, f"cancelled flights\n{answer}\n".encode())
-    completed = muster(line.name, "--group", "A,X", stdin=theirs)
-    assert completed.returncode == (0 if champion else 130)
-    assert "Move the champion?" in completed.stderr
-    assert slopes(line) == (champion or before)
-    last = line.moves[-1]
-    assert (json.loads(last["evidence"]).get("why") == "cancelled flights") == (champion is not None)
+    os.write(ours, "".join(f"{line}\n" for line in lines).encode())
+    return os.fdopen(theirs)
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer_is_named(line: Line) -> None:
-    env = os.environ | {"MUSTER_MLFLOW_URI": "http://127.0.0.1:9", "MUSTER_MLFLOW_WAITING": '{"patience": 1}'}
-    completed = muster(line.name, "--dry-run", env=env)
-    assert (completed.returncode, "error: " in completed.stderr.splitlines()[-1]) == (1, True)
-    assert "127.0.0.1:9" in completed.stderr
+def test_on_a_terminal_it_asks_why_and_whether(line: Line) -> None:
+    completed = muster(line.name, "--group", "A,X", stdin=typed("cancelled flights", "y"))
+    assert completed.returncode == 0
+    assert "Move the champion?" in completed.stderr
+    assert slopes(line) == {"A,X": 1.0, "B,X": 3.0, "C,X": 3.0}
+    assert json.loads(line.moves[-1]["evidence"])["why"] == "cancelled flights"
+
+
+@pytest.mark.slow
+def test_who_answers_no_moves_nothing(
+    line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = slopes(line), line.moves
+    monkeypatch.setattr("sys.stdin", typed("cancelled flights", "n"))
+    code, _, asked = here(capsys, line.name, "--group", "A,X")
+    assert (code, "Move the champion?" in asked) == (130, True)
+    assert (slopes(line), line.moves) == before
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_named(
+    line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSTER_MLFLOW_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MUSTER_MLFLOW_WAITING", '{"patience": 1}')
+    settings.cache_clear()
+    code, _, told = here(capsys, line.name, "--dry-run")
+    assert (code, "error: " in told.splitlines()[-1]) == (1, True)
+    assert "127.0.0.1:9" in told
 
 
 @pytest.mark.parametrize(
