@@ -243,7 +243,7 @@ def test_faults_change_nothing_of_what_comes_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = Plan(seed=11, share=0.7, held=1.2, pending=0.5)
+    plan = Plan(seed=11, share=0.9, held=1.2, pending=0.5)
     with_faults, met = outcome(faults, spark_connect_server, tmp_path, monkeypatch, plan)
     assert set(met.fates) == {PASS, *KINDS}
     assert met.fates[PASS] < 0.5 * met.fates.total()
