@@ -65,7 +65,7 @@ def test_every_pair_is_judged_without_labels_and_nearly_all_beat_the_spread_itse
     assert decisions["reason"].str.contains("judged without labels").all()
     assert set(decisions["metric"]) == {"mass_volume"}
     assert decisions["positives"].isna().all()
-    assert decisions["candidate_score"].mean() < decisions["baseline_score"].mean() - 0.1
+    assert decisions["candidate_score"].mean() < decisions["baseline_score"].mean() - 0.05
     assert decisions["chance_score"].to_numpy() == pytest.approx(0.95)
 
 
