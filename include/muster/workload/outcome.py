@@ -226,7 +226,7 @@ def completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(outcome, Mapping) and isinstance(classes := outcome.get("classes"), Mapping):
         known = _values_of(classes.get("column"), sections.get("columns"))
         sections["outcome"] = {**outcome, "classes": {"values": known, **classes}}
-    kind = next((kind for kind in METRICS if isinstance(outcome, Mapping) and kind in outcome), None)
+    kind = next((kind for kind in METRICS if isinstance(outcome, Mapping) and outcome.get(kind) is not None), None)
     if kind is not None and isinstance(gate, Mapping):
         sections["gate"] = {"metric": METRICS[kind][0], **gate}
     return sections
