@@ -60,7 +60,7 @@ class Line:
     def run_key(self) -> str:
         return f"{self.env['MUSTER_STORE']} made train {PARTITION}"
 
-    def start(self, stage: str = "train", seconds: int = 60) -> subprocess.Popen[str]:
+    def start(self, stage: str = "train", seconds: int = 240) -> subprocess.Popen[str]:
         """Start a task, a process to be killed, whose job beats on two executors for some seconds."""
         job, workload = self._beating_job(stage, seconds), airflow_task.declare(self.folder)
         command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark,mlflow", PARTITION]

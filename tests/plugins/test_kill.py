@@ -18,7 +18,7 @@ def test_a_task_that_ends_early_leaves_no_work(line: Line, number: signal.Signal
     task = line.start()
     line.until(line.beating)
     task.send_signal(number)
-    line.until(line.ends, seconds=15)
+    line.until(line.ends, seconds=60)
     assert task.wait(30) != 0  # `cancel` alone may take twelve
 
 
@@ -32,7 +32,7 @@ def test_a_retry_stops_what_an_earlier_attempt_left_and_runs_to_its_end(line: Li
     task.kill()
     line.run()
     assert line.result()["rows"] == 2
-    line.until(line.ends, seconds=15)
+    line.until(line.ends, seconds=60)
     assert not [process for process in stopped if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -45,7 +45,7 @@ def test_work_of_a_client_that_was_killed_is_interrupted_by_the_next_attempt(con
     assert connect.beating(), "the server goes on with the work of a client that died: that is why a retry must stop it"
     earlier_beats = set((connect.folder / "train").iterdir())
     connect.run()
-    connect.until(connect.ends, seconds=15)
+    connect.until(connect.ends, seconds=60)
     last_beat = max(file.stat().st_mtime for file in set((connect.folder / "train").iterdir()) - earlier_beats)
     assert max(file.stat().st_mtime for file in earlier_beats) < last_beat
 
