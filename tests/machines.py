@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from muster.storage.store import Store
+from tests.landed import land_days
 
 NAME = "machines"
 DECLARED = """
@@ -78,12 +78,7 @@ def declare(folder: Path, registry: str) -> Path:
 
 def land(store: Store) -> None:
     """Deliver the files."""
-    rows = observed()
-    for day, own in rows.groupby(rows["at"].dt.date):
-        file = Path(store.landing()) / f"{day}.csv.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = own.assign(at=own["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_csv(index=False)
-        file.write_bytes(gzip.compress(text.encode()))
+    land_days(store, observed())
 
 
 def check(store: Store, partition: date) -> pd.DataFrame:

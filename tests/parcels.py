@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,6 +15,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from muster.storage.store import Store
+from tests.landed import land_days
 
 DECLARED = """
 keys: [depot]
@@ -77,12 +77,7 @@ class Parcels:
 
     def land(self, store: Store) -> None:
         """Deliver its files."""
-        rows = observed()
-        for day, own in rows.groupby(rows["at"].dt.date):
-            file = Path(store.landing()) / f"{day}.csv.gz"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            text = own.assign(at=own["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_csv(index=False)
-            file.write_bytes(gzip.compress(text.encode()))
+        land_days(store, observed())
 
     def check(self, store: Store) -> None:
         """Compare what the tables say after all stages with pandas and scikit-learn."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from datetime import date, timedelta
 from functools import cache
@@ -17,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from muster import groups
 from muster.evaluation.volume import with_points
 from muster.storage.store import Store
+from tests.landed import land_days
 
 NAME = "valves"
 DECLARED = """
@@ -73,12 +73,7 @@ def declare(folder: Path, registry: str, labelled: bool) -> Path:
 
 def land(store: Store) -> None:
     """Deliver the files."""
-    rows = observed()
-    for day, own in rows.groupby(rows["at"].dt.date):
-        file = Path(store.landing()) / f"{day}.csv.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = own.assign(at=own["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_csv(index=False)
-        file.write_bytes(gzip.compress(text.encode()))
+    land_days(store, observed())
 
 
 def check(store: Store, partition: date, labelled: bool) -> None:
