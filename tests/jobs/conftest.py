@@ -16,9 +16,9 @@ from muster.storage.store import Store
 from muster.workload.load import load_workload
 from muster_jobs.job import Job
 from muster_jobs.session import MICROSECONDS
-from tests.promotion.conftest import grouped, line, registry, served, stack_home
+from tests.promotion.conftest import artifact_store, grouped, line, registry, served
 
-__all__ = ["grouped", "line", "registry", "served", "stack_home"]
+__all__ = ["artifact_store", "grouped", "line", "registry", "served"]
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

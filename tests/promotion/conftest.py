@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
@@ -348,6 +349,13 @@ def left_behind(line: Line) -> list[Path]:
 
 
 @pytest.fixture
-def stack_home(stack_settings: Settings) -> Path:
-    """The home of the services, the MLflow server's artifacts among it."""
-    return stack_settings.home
+def artifact_store(registry_server: str, stack_settings: Settings) -> Path:
+    """The folder of the artifacts of the test's MLflow."""
+    from tests.registry.fake import ARTIFACTS_OF
+
+    return ARTIFACTS_OF.get(registry_server, stack_settings.home / "mlflow" / "artifacts")
+
+
+def stored(artifact_store: Path, name: str) -> Path:
+    """Return the folder of that name; tests beside this one may add to the store and delete from it meanwhile."""
+    return next(Path(parent, name) for parent, folders, _ in os.walk(artifact_store) if name in folders)

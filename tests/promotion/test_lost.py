@@ -35,7 +35,7 @@ from muster_jobs import score
 from muster_jobs.job import Job
 from muster_local import PROJECT
 from tests.promotion import tampering
-from tests.promotion.conftest import A, B, C, Killed, Registry, dying
+from tests.promotion.conftest import A, B, C, Killed, Registry, dying, stored
 from tests.promotion.history import declare
 from tests.registry.which import ON_BOTH
 
@@ -61,10 +61,10 @@ def named(registry: Registry) -> list[str]:
     return [] if registry.workload.registry == "pack" else [B]
 
 
-def bundle(registry: Registry, home: Path, version: str, group: str = B) -> Path:
+def bundle(registry: Registry, artifact_store: Path, version: str, group: str = B) -> Path:
     """Return the folder of MLflow's artifact store that a version of a group's model, or the pack, is in."""
     source = str(connect().get_model_version(registry.unit(group).name, version).source)
-    folder = next(home.rglob(Path(source.removeprefix("models:/")).name))
+    folder = stored(artifact_store, Path(source.removeprefix("models:/")).name)
     return folder / "artifacts" if registry.workload.registry == "pack" else folder
 
 
@@ -81,9 +81,9 @@ def stranger(registry: Registry) -> float:
     return float(model.predict(asked)["score"][0])
 
 
-def test_the_files_that_are_missed_are_all_that_an_upload_brings(registry: Registry, stack_home: Path) -> None:
+def test_the_files_that_are_missed_are_all_that_an_upload_brings(registry: Registry, artifact_store: Path) -> None:
     begin(registry)
-    champion, folder = registry.champion(B), bundle(registry, stack_home, "1")
+    champion, folder = registry.champion(B), bundle(registry, artifact_store, "1")
     assert champion is not None
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     pack = registry.workload.registry == "pack"
@@ -96,10 +96,10 @@ def test_the_files_that_are_missed_are_all_that_an_upload_brings(registry: Regis
     indirect=["registry_server"],
 )
 def test_the_present_version_gets_its_files_again_from_the_store(
-    registry: Registry, stack_home: Path, gone: str
+    registry: Registry, artifact_store: Path, gone: str
 ) -> None:
     begin(registry)
-    folder, rows = bundle(registry, stack_home, "1"), len(registry.moves)
+    folder, rows = bundle(registry, artifact_store, "1"), len(registry.moves)
     assert stranger(registry) == pytest.approx(ANSWER)
     for file in {"all": [folder], "MLmodel": [folder / "MLmodel"], "model": list(folder.rglob("*.bin"))}[gone]:
         shutil.rmtree(file) if file.is_dir() else file.unlink()
@@ -127,10 +127,10 @@ def test_the_present_version_gets_its_files_again_from_the_store(
     assert registry.slopes(registry.third, A, B) == [2.0, 2.0]
 
 
-def test_all_present_champions_get_what_mlflow_has_lost_of_them(registry: Registry, stack_home: Path) -> None:
+def test_all_present_champions_get_what_mlflow_has_lost_of_them(registry: Registry, artifact_store: Path) -> None:
     begin(registry)
     pack = registry.workload.registry == "pack"
-    for folder in {bundle(registry, stack_home, "1"), bundle(registry, stack_home, "1", A)}:
+    for folder in {bundle(registry, artifact_store, "1"), bundle(registry, artifact_store, "1", A)}:
         shutil.rmtree(folder)
     difference = registry.plan("present").difference
     view(registry.name, difference, out := StringIO())
@@ -147,10 +147,10 @@ def test_all_present_champions_get_what_mlflow_has_lost_of_them(registry: Regist
     assert (registry.versions(A), misplaced(registry.store)) == (["2"], [])
 
 
-def test_an_earlier_version_whose_files_are_gone_is_gone_back_to(registry: Registry, stack_home: Path) -> None:
+def test_an_earlier_version_whose_files_are_gone_is_gone_back_to(registry: Registry, artifact_store: Path) -> None:
     begin(registry)
     week(registry, registry.second, 2.0, "1")
-    shutil.rmtree(bundle(registry, stack_home, "1"))
+    shutil.rmtree(bundle(registry, artifact_store, "1"))
     result = registry.roll_back("1", named(registry))
     assert (result["moved"], result["to_version"], result["uploads_again"]) == (True, "1", 1)
     assert registry.slopes(registry.third, B) == [1.0]
@@ -167,9 +167,9 @@ def test_without_a_version_and_without_an_earlier_one_it_says_what_to_run(regist
         registry.plan(None, named(registry))
 
 
-def test_one_that_was_deleted_too_is_registered_again_with_its_files(registry: Registry, stack_home: Path) -> None:
+def test_one_that_was_deleted_too_is_registered_again_with_its_files(registry: Registry, artifact_store: Path) -> None:
     begin(registry)
-    shutil.rmtree(bundle(registry, stack_home, "1"))
+    shutil.rmtree(bundle(registry, artifact_store, "1"))
     connect().delete_model_version(registry.unit(B).name, "1")
     assert registry.roll_back("1", named(registry))["to_version"] == "2"
     assert registry.slopes(registry.second, B) == [1.0]
@@ -182,11 +182,11 @@ BROKEN_OFF: list[tuple[Any, str]] = [(Journal, "append"), (rollback, "_upload_ag
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("module", "step"), BROKEN_OFF, ids=[step for _, step in BROKEN_OFF])
 def test_an_upload_broken_off_anywhere_is_made_and_journalled_once(
-    registry: Registry, stack_home: Path, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
+    registry: Registry, artifact_store: Path, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, after: bool
 ) -> None:
     begin(registry)
     rows = len(registry.moves)
-    shutil.rmtree(bundle(registry, stack_home, "1"))
+    shutil.rmtree(bundle(registry, artifact_store, "1"))
     with monkeypatch.context() as patched:
         patched.setattr(module, step, dying(getattr(module, step), after))
         with pytest.raises(Killed):
@@ -197,9 +197,11 @@ def test_an_upload_broken_off_anywhere_is_made_and_journalled_once(
     assert not registry.roll_back("1", named(registry))["moved"]
 
 
-def test_bytes_of_the_store_that_are_not_the_versions_are_not_uploaded(registry: Registry, stack_home: Path) -> None:
+def test_bytes_of_the_store_that_are_not_the_versions_are_not_uploaded(
+    registry: Registry, artifact_store: Path
+) -> None:
     begin(registry)
-    folder = bundle(registry, stack_home, "1")
+    folder = bundle(registry, artifact_store, "1")
     shutil.rmtree(folder)
     for shard in shards(registry):
         shard.write_bytes(bytes(len(shard.read_bytes())))
@@ -226,11 +228,11 @@ def _stages(registry: Registry) -> dict[str, Callable[[], Any]]:
 @GROUPED
 @pytest.mark.parametrize("how", ["gone", "changed"])
 def test_who_cannot_load_a_groups_champion_names_the_command_that_helps(
-    grouped_registry: Registry, stack_home: Path, how: str
+    grouped_registry: Registry, artifact_store: Path, how: str
 ) -> None:
     registry = grouped_registry
     registry.slopes(registry.second, B)
-    file = bundle(registry, stack_home, "1") / "artifacts" / "model.bin"
+    file = bundle(registry, artifact_store, "1") / "artifacts" / "model.bin"
     file.unlink() if how == "gone" else file.write_bytes(b"another")
     helps = rf"`\./muster rollback {registry.name} --group 'B,X' --to 1`"
     with pytest.raises(CannotLoad, match=rf"group 'B,X', champion version 1, .*{helps} uploads it again"):
@@ -243,7 +245,7 @@ def test_who_cannot_load_a_groups_champion_names_the_command_that_helps(
 
 
 @pytest.mark.parametrize("registry", ["pack"], indirect=True)
-def test_a_pack_that_the_store_has_lost_comes_back_from_mlflow(registry: Registry, stack_home: Path) -> None:
+def test_a_pack_that_the_store_has_lost_comes_back_from_mlflow(registry: Registry, artifact_store: Path) -> None:
     begin(registry)
     for shard in shards(registry):
         shard.unlink()
@@ -256,10 +258,12 @@ def test_a_pack_that_the_store_has_lost_comes_back_from_mlflow(registry: Registr
 
 
 @GROUPED
-def test_a_model_that_is_lost_for_good_is_named_with_both_ways_on(grouped_registry: Registry, stack_home: Path) -> None:
+def test_a_model_that_is_lost_for_good_is_named_with_both_ways_on(
+    grouped_registry: Registry, artifact_store: Path
+) -> None:
     registry = grouped_registry
     kept = {shard: shard.read_bytes() for shard in shards(registry)}
-    shutil.rmtree(bundle(registry, stack_home, "1"))
+    shutil.rmtree(bundle(registry, artifact_store, "1"))
     for shard in kept:
         shard.unlink()
     again, leave = (rf"`\./muster rollback {registry.name} --group 'B,X' --to {to}`" for to in ("1", "none"))
@@ -273,10 +277,10 @@ def test_a_model_that_is_lost_for_good_is_named_with_both_ways_on(grouped_regist
 
 @GROUPED
 def test_a_deleted_version_whose_training_vouches_for_other_bytes_does_not_come_back(
-    grouped_registry: Registry, stack_home: Path
+    grouped_registry: Registry, artifact_store: Path
 ) -> None:
     registry = grouped_registry
-    shutil.rmtree(bundle(registry, stack_home, "1"))
+    shutil.rmtree(bundle(registry, artifact_store, "1"))
     connect().delete_model_version(registry.unit(B).name, "1")
     tampering.write_models(registry, {"rows": 7})
     with pytest.raises(CannotRollBack, match=r"version 1 .* no longer registered, and .* does not vouch for what"):
@@ -286,11 +290,11 @@ def test_a_deleted_version_whose_training_vouches_for_other_bytes_does_not_come_
 @GROUPED
 @ON_BOTH
 def test_a_group_left_without_a_champion_lets_the_others_go_on_and_wins_its_next(
-    grouped_registry: Registry, stack_home: Path
+    grouped_registry: Registry, artifact_store: Path
 ) -> None:
     registry = grouped_registry
     registry.slopes(registry.second, B)
-    shutil.rmtree(bundle(registry, stack_home, "1"))
+    shutil.rmtree(bundle(registry, artifact_store, "1"))
     plan = registry.plan("none", [B])
     assert (plan.difference["disappears"], plan.difference["groups"], plan.difference["fallback"]) == (1, 1, "baseline")
     result = rollback.roll_back(registry.context, plan, "ann", "its files are gone")
@@ -388,7 +392,7 @@ def _commands() -> list[str]:
 
 
 def test_the_commands_of_the_runbook_do_what_it_says(
-    registry: Registry, stack_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    registry: Registry, artifact_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin(registry)
     monkeypatch.setenv("MUSTER_STORE", str(registry.root))
@@ -398,7 +402,7 @@ def test_the_commands_of_the_runbook_do_what_it_says(
     printed = []
     for line in (line for line in _commands() if f" {name} " in line):
         if "--dry-run" not in line and "none" not in line:
-            shutil.rmtree(bundle(registry, stack_home, "1"), ignore_errors=True)
+            shutil.rmtree(bundle(registry, artifact_store, "1"), ignore_errors=True)
         words = [{name: registry.name, "EUR/USD": B}.get(word, word) for word in shlex.split(line)]
         with pytest.raises(SystemExit) as exit_info:
             main(words[1:])

@@ -29,7 +29,7 @@ from muster.scoring import score
 from muster.settings import settings
 from muster_jobs import rollback as job
 from muster_jobs.job import Job
-from tests.promotion.conftest import Killed, Line, dying
+from tests.promotion.conftest import Killed, Line, dying, stored
 from tests.promotion.history import declare
 from tests.registry.remembered import remembered
 
@@ -123,7 +123,7 @@ def test_without_groups_all_that_the_last_promotion_changed_go_back_together(wee
         back(weeks)
 
 
-def test_what_cannot_be_meant_is_said(weeks: Line, stack_home: Path) -> None:
+def test_what_cannot_be_meant_is_said(weeks: Line, artifact_store: Path) -> None:
     for groups in ([], ["A,X", "B,X"]):
         with pytest.raises(WrongArgument, match=f"version '1' goes with exactly one group, not {len(groups)}"):
             look(weeks, "1", groups)
@@ -138,7 +138,7 @@ def test_what_cannot_be_meant_is_said(weeks: Line, stack_home: Path) -> None:
         back(weeks)
     place = connect().get_model_version(name(weeks, "A,X"), "2").source
     connect().delete_model_version(name(weeks, "A,X"), "2")
-    shutil.rmtree(next(stack_home.rglob(Path(place).name)))
+    shutil.rmtree(stored(artifact_store, Path(place).name))
     for shard in Path(weeks.store.packs()).rglob("*.bin"):
         shard.unlink()
     with pytest.raises(CannotRollBack, match=r"'A,X', version 2, is lost: neither MLflow nor the store has its bytes"):

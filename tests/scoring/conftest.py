@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.promotion.conftest import Line, grouped, line, registry, served, stack_home
+from tests.promotion.conftest import Line, artifact_store, grouped, line, registry, served
 
-__all__ = ["Line", "grouped", "line", "registry", "served", "stack_home"]
+__all__ = ["Line", "artifact_store", "grouped", "line", "registry", "served"]

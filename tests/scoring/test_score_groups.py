@@ -18,7 +18,7 @@ from muster.mlflow.client import connect
 from muster.models.loading import CorruptModel
 from muster.scoring.score import CannotScore, prepare, score_bucket
 from muster.storage.tables import PREDICTIONS
-from tests.promotion.conftest import Line, left_behind
+from tests.promotion.conftest import Line, left_behind, stored
 from tests.registry.remembered import remembered
 
 pytestmark = pytest.mark.slow
@@ -92,12 +92,12 @@ def test_with_the_fallback_error_groups_without_a_champion_are_named(grouped: Li
         scored(grouped, grouped.second)
 
 
-def test_bytes_that_are_not_those_of_the_tag_are_never_loaded(grouped: Line, stack_home: Path) -> None:
+def test_bytes_that_are_not_those_of_the_tag_are_never_loaded(grouped: Line, artifact_store: Path) -> None:
     two_weeks(grouped)
     champion = grouped.champion("A,X")
     assert champion is not None
-    [stored] = stack_home.rglob(f"{Path(champion.place).name}/artifacts/model.bin")
-    stored.write_bytes(stored.read_bytes()[:-1] + b"\0")
+    file = stored(artifact_store, Path(champion.place).name) / "artifacts" / "model.bin"
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
     with pytest.raises(
         CannotLoad, match=r"group 'A,X', champion version 2, .* `\S*muster rollback .* uploads it again"
     ) as refused:
