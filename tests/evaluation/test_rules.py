@@ -9,6 +9,7 @@ import pytest
 
 from muster.evaluation.clusters import Clusters
 from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule
+from muster.evaluation.metrics import METRICS, measure_of
 from muster.evaluation.verdict import judge
 from muster.workload.spec import Gate
 
@@ -127,3 +128,29 @@ def test_the_evidence_is_of_the_difference_itself_whatever_the_margin() -> None:
     strict, lenient = judged(GOOD, OTHER + LABELS), judged(GOOD, OTHER + LABELS, "not_worse", 0.1)
     assert (strict.low, strict.high) == (lenient.low, lenient.high)
     assert (lenient.p_value or 0) < (strict.p_value or 0)
+
+
+@pytest.mark.parametrize(("least", "verdict", "by"), [(0.05, "promote", "beats"), (0.2, "reject", "does not beat")])
+def test_a_champion_must_be_beaten_by_the_least_gain(least: float, verdict: str, by: str) -> None:
+    labels = NOISE * 2 + 50
+    near, far = labels + 0.4 * OTHER, labels + 0.55 * OTHER
+    plain = judged(near, far, labels=labels, metric="mae")
+    judgement = judged(near, far, labels=labels, metric="mae", least_gain=least)
+    assert (plain.verdict, judgement.verdict) == ("promote", verdict)
+    assert judgement.reason == f"{by} the champion by {least:g}"
+    assert (judgement.low, judgement.high) == (plain.low, plain.high)
+    assert (judgement.p_value or 0) > (plain.p_value or 0)
+
+
+def test_a_baseline_is_beaten_by_any_gain_and_an_old_champion_is_replaced_by_what_is_not_worse() -> None:
+    measure = METRICS["mass_volume"]
+    assert measure.least_gain == 0.02
+    assert Rival("champion", GOOD, 0.5).allowance(measure) == -0.02
+    assert Rival("baseline", GOOD, 0.5).allowance(measure) == 0.0
+    assert Rival("champion", GOOD, 0.5, "not_worse", 0.3).allowance(measure) == 0.3
+
+
+def test_without_labels_a_champion_is_beaten_by_more_than_two_fits_differ_unless_declared() -> None:
+    gate = Gate.model_validate({"metric": "mass_volume", "alerts": (0.01, 0.1)})
+    assert measure_of(gate).least_gain == 0.02
+    assert measure_of(gate.model_copy(update={"least_gain": 0.0})).least_gain == 0.0

@@ -173,6 +173,7 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("gate/max_age", "60d", "gate.margin", "'max_age' needs it"),
         ("gate/max_age", "two months", "gate.max_age", "'two months' is no whole number"),
         ("gate/margin", 0.01, "gate.margin", "is of 'rule: not_worse' or of 'max_age'"),
+        ("gate/least_gain", -0.1, "gate.least_gain", "-0.1 is too small"),
         ("gate/at_least", 60, "gate.at_least", "60 is surpassed by no roc_auc"),
         ("gate/at_least", 0, "gate.at_least", "0 is surpassed by any roc_auc"),
         ("gate/at_least", float("nan"), "gate.at_least", "nan is no number that can be compared with"),

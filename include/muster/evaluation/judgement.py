@@ -113,6 +113,10 @@ class Rival:
     margin: float = 0.0
     """How much worse a candidate may be, in the metric's unit."""
 
+    def allowance(self, measure: Measure) -> float:
+        """Return what is added to a candidate's gain, which then must be above 0."""
+        return self.margin if self.rule == "not_worse" or self.name == "baseline" else -measure.least_gain
+
 
 def held(reason: str, against: Opponent, rows: HeldOut) -> Judgement:
     """Return that nothing can be said of a group, and why."""

@@ -54,6 +54,9 @@ class Measure:
     """Errors are shares of the labels: near zero they mean nothing."""
     of_volume: bool = False
     """It needs no labels, but the scores of points of the space too, below those of the rows: `volume.with_points`."""
+    least_gain: float = 0.0
+    """How much better than a champion is better, unless declared. Each fit of one recipe is truly a little better or
+    worse than the next: this is for metrics that tell so from few rows."""
 
     @property
     def sign(self) -> int:

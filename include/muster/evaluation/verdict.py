@@ -41,10 +41,11 @@ def judge(
     against its rival.
 
     The best is the one that is best on most of the resamples, the first by name where several are. `promote` when it
-    wins against the rival, and against what knows nothing, each on at least `gate.win_rate` of the resamples in which
-    the metric is defined; a tie is no win. `hold` when the rows do not allow a verdict (`hold_reason`), or the metric
-    cannot take the scores; an algorithm with such scores is no candidate. All values are in the metric's own sign: of a
-    loss, less is better. `significance.control` then judges a promotion among those of all groups.
+    wins against the rival, by what `Rival.allowance` says, and against what knows nothing, each on at least
+    `gate.win_rate` of the resamples in which the metric is defined; a tie is no win. `hold` when the rows do not allow
+    a verdict (`hold_reason`), or the metric cannot take the scores; an algorithm with such scores is no candidate. All
+    values are in the metric's own sign: of a loss, less is better. `significance.control` then judges a promotion among
+    those of all groups.
 
     Where the metric is about volumes, scores are of the rows and of points below them, (rows and points,): nothing of
     the verdict is by labels, and `reject` is whoever does not hold what `gate` declares of alerts and agreement.
@@ -59,19 +60,18 @@ def judge(
     algorithms = len(usable)
     known = {name: sanity(rows, scores, rival) for name, scores in usable.items()} if measure.of_volume else {}
     usable = {name: scores for name, scores in usable.items() if _is_sane(known.get(name), gate)} or usable
-    by_chance = np.full_like(rival.scores, rival.constant)
-    whole, values = _values(rows, [*usable.values(), rival.scores, by_chance], gate, seed)
+    scored = [*usable.values(), rival.scores, np.full_like(rival.scores, rival.constant)]
+    whole, values = _values(rows, scored, gate, seed)
     if values.shape[1] == 0:
         return held(f"no {gate.metric} in any resample", rival.name, rows)
     best = int(np.bincount((measure.sign * values[:-2]).argmax(axis=0)).argmax())
     gain, gains = (measure.sign * (of[best] - of[-2]) for of in (whole, values))
     gain_over_chance, gains_over_chance = (measure.sign * (of[best] - _bar(gate, of[-1])) for of in (whole, values))
-    allowed = gains + rival.margin
     units = rows.units(measure, list(usable.values())[best], rival.scores)
-    days = rows.clusters.count if gate.resample != "row" else 0
-    win_rate = float(np.mean(allowed > 0))
-    bar_is_higher = bool(_bar(gate, whole[-1]) != whole[-1])
-    verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), bar_is_higher, rival, gate)
+    doubt = units, algorithms, rows.clusters.count if gate.resample != "row" else 0
+    win_rate = float(np.mean(gains + (margin := rival.allowance(measure)) > 0))
+    below_bar = NO_BETTER_THAN_CHANCE if _bar(gate, whole[-1]) == whole[-1] else BELOW_THE_BAR
+    verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), below_bar, rival, margin, gate)
     low, high = sorted(measure.sign * float(point) for point in np.percentile(gains, INTERVAL))
     judgement = Judgement(
         verdict=verdict,
@@ -85,8 +85,8 @@ def judge(
         win_rate=win_rate,
         low=low,
         high=high,
-        p_value=p_value(float(gain) + rival.margin, allowed, units, algorithms, days),
-        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, units, algorithms, days),
+        p_value=p_value(float(gain) + margin, gains + margin, *doubt),
+        chance_p_value=p_value(float(gain_over_chance), gains_over_chance, *doubt),
         resamples=values.shape[1],
         rows=len(rows.labels),
         positives=rows.positives,
@@ -131,14 +131,17 @@ def _bar(gate: Gate, chance: Any) -> Any:
     return (np.maximum if METRICS[gate.metric].higher_is_better else np.minimum)(chance, gate.at_least)
 
 
-def _verdict(win_rate: float, over_chance: float, bar_is_higher: bool, rival: Rival, gate: Gate) -> tuple[Verdict, str]:
+def _verdict(
+    win_rate: float, over_chance: float, below_bar: str, rival: Rival, margin: float, gate: Gate
+) -> tuple[Verdict, str]:
     """Return the verdict and its reason, of the shares of resamples won against the rival and against chance."""
     won, lost = REASONS[rival.rule]
+    least = f" by {-margin:g}" if margin < 0 else ""
     if win_rate < gate.win_rate:
-        return "reject", f"{lost} the {rival.name}"
+        return "reject", f"{lost} the {rival.name}{least}"
     if over_chance < gate.win_rate:
-        return "reject", BELOW_THE_BAR if bar_is_higher else NO_BETTER_THAN_CHANCE
-    return "promote", f"{won} the {rival.name}"
+        return "reject", below_bar
+    return "promote", f"{won} the {rival.name}{least}"
 
 
 def hold_reason(gate: Gate, rows: HeldOut) -> str | None:

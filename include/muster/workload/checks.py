@@ -125,6 +125,8 @@ def gate(workload: Workload) -> Iterator[Problem]:
         yield "gate.quantile", "is of 'metric: pinball', which needs it: 0.9 where nine in ten are to be below"
     if declared.margin and declared.rule == "better" and declared.max_age is None:
         yield "gate.margin", "is of 'rule: not_worse' or of 'max_age'; write one of them, or leave it out"
+    if declared.least_gain and declared.rule == "not_worse":
+        yield "gate.least_gain", "is of 'rule: better'; 'rule: not_worse' takes 'margin'"
     if declared.margin == 0 and (declared.rule == "not_worse" or declared.max_age is not None):
         why = "rule: not_worse" if declared.rule == "not_worse" else "max_age"
         yield "gate.margin", f"'{why}' needs it: how much worse, in units of {declared.metric}, is still good enough"

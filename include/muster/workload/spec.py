@@ -74,6 +74,12 @@ class Gate(Section):
     rule: Literal["better", "not_worse"] = Field(
         "better", description="`not_worse`: a champion is replaced by what is not worse than it by `margin`."
     )
+    least_gain: float | None = Field(
+        None,
+        ge=0,
+        description="In the metric's unit: how much better than a champion `better` must surely be; unless declared 0, "
+        "by `mass_volume` 0.02.",
+    )
     margin: float = Field(0.0, ge=0, description="In the metric's unit: how much worse `not_worse` puts up with.")
     max_age: Annotated[int, BeforeValidator(parse_days)] | None = Field(
         None, ge=1, le=MAX_DAYS, description="`60d`: a champion of an older partition needs a rival that is not worse."
