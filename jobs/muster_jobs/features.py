@@ -24,6 +24,7 @@ from muster.features.made_from import counted
 from muster.features.slices import Slices, slices_to_build
 from muster.ingest.names import check_row_ids
 from muster.ingest.quiet_days import quiet
+from muster.storage.delta import count_rows
 from muster.storage.provenance import write_facts
 from muster.storage.tables import FEATURE_ERROR, observations_schema
 from muster.training.bins import balance
@@ -47,7 +48,7 @@ def run(job: Job) -> dict[str, Any]:
     )
     # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
     rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
-    version = job.commit(rows, "features", f"partition IN ({replaced})")
+    version = job.commit(rows, "features", f"partition IN ({replaced})", _most_rows(job, slices))
     counts, content, asked, errors = _content(job, slices, version)
     for group, error in sorted(errors.items()):
         print(f"features of '{group}' failed: {error}", file=sys.stderr)  # noqa: T201 - the job's log
@@ -59,6 +60,13 @@ def run(job: Job) -> dict[str, Any]:
         raise
     write_facts(job.store, facts)
     return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts, "failed": len(errors)}
+
+
+def _most_rows(job: Job, slices: Slices) -> int | None:
+    """Return how many rows the slices have at most: each observation's, and a copy for its parent; None: unknown."""
+    observations = job.store.open("observations", slices.sources.version)
+    rows = None if observations is None else count_rows(observations, slices.days)
+    return None if rows is None else 2 * rows
 
 
 def _compute_features(job: Job, slices: Slices) -> DataFrame:

@@ -43,16 +43,16 @@ def run(job: Job) -> dict[str, Any]:
         reasons = sum(reasons_by_day.values(), Counter[str | None]())
         dates = ", ".join(f"'{day}'" for day in days)
         where = f"date IN ({dates})"
-        if reasons.keys() - {None} or set(days) & job.store.days("quarantine"):
-            job.replace(_quarantine_rows(rows), "quarantine", where)
+        good = reasons.pop(None, 0)
+        if reasons or set(days) & job.store.days("quarantine"):
+            job.replace(_quarantine_rows(rows), "quarantine", where, at_most=reasons.total())
         check_refused(job.workload, reasons_by_day)
         observations = _observation_rows(job, rows)
         content = day_contents(observations, [*job.workload.columns, "row_id"])
-        version = job.commit(observations.repartition(job.bins, "date"), "observations", where)
+        version = job.commit(observations.repartition(job.bins, "date"), "observations", where, at_most=good)
         write_facts(job.store, day_facts(job.store, delivered, content, version))
     finally:
         rows.unpersist()
-    good = reasons.pop(None, 0)
     counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
     return {"days": len(days), "files": len(days), **counts, "reasons": dict(reasons)}
 

@@ -34,6 +34,9 @@ TASKS_PER_CORE = 3
 CALLS = "muster_mlflow_calls"
 """The column in which executors' work brings back how many MLflow calls it made."""
 
+FEW_ROWS = 20_000
+"""Rows at most that are brought to the driver: some 20 MB of features, so any driver takes them."""
+
 BATCH_ROWS = 65_536
 """Rows that a worker hands over at once: of predictions, some 10 MB, whatever the size of a bucket."""
 
@@ -118,30 +121,45 @@ class Job:
             failed = [future for future in futures if future in done and future.exception()]
             return [future.result() for future in failed or futures]
 
-    def replace(self, rows: DataFrame | pa.Table, table: str, where: str) -> None:
+    def replace(
+        self, rows: DataFrame | pa.Table, table: str, where: str, at_most: int | None = None, mark: str | None = None
+    ) -> None:
         """Replace the rows of `table` for which `where` holds with `rows`, in one Delta commit.
 
-        Rows that are here already, one a group, are written from here: 10,000 take 10 ms, and 1.2 s by way of Spark.
-        Where another run came first, or made the table in the same moment, it is written again.
+        Few rows are written from here, 10,000 in 10 ms, where Spark takes a second or two for any commit: those that
+        are here already, and those of which there are `at_most` so many. Where another run came first, or made the
+        table in the same moment, it is written again. `mark` is the commit's `userMetadata`.
         """
+        if not isinstance(rows, pa.Table) and at_most is not None and at_most <= FEW_ROWS:
+            rows = self._brought_here(rows, table)
         if isinstance(rows, pa.Table):
-            CONFLICTS(replace_rows, self.store, table, rows, where)
+            CONFLICTS(replace_rows, self.store, table, rows, where, mark)
         else:
-            CONFLICTS(self._replace_on_spark, rows, table, where)
+            CONFLICTS(self._replace_on_spark, rows, table, where, mark)
 
-    def commit(self, rows: DataFrame, table: str, where: str) -> int:
+    def commit(self, rows: DataFrame, table: str, where: str, at_most: int | None = None) -> int:
         """Do as `replace`; return the Delta version of this commit, which others' may have followed by now."""
         mark, before = str(uuid.uuid4()), created(self.store, table, TABLES[table].schema(self.workload)).version()
-        CONFLICTS(self._replace_on_spark, rows, table, where, userMetadata=mark)
+        self.replace(rows, table, where, at_most, mark)
         version = marked_version(self.store, table, mark, before)
         return before if version is None else version  # nothing to write and nothing there: then there is no commit
 
-    def _replace_on_spark(self, rows: DataFrame, table: str, where: str, **marked: str) -> None:
+    def _brought_here(self, rows: DataFrame, table: str) -> pa.Table:
+        columns, brought = TABLES[table].schema(self.workload), rows.toArrow()
+        self._count_calls()
+        return brought.cast(pa.schema([columns.field(name) for name in brought.column_names]))
+
+    def _replace_on_spark(self, rows: DataFrame, table: str, where: str, mark: str | None) -> None:
         there = created(self.store, table, TABLES[table].schema(self.workload)).schema().fields
         by, added = TABLES[table].partitioned_by, set(rows.columns) - {field.name for field in there}
-        options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower(), **marked}
-        writer = rows.write.format("delta").mode("overwrite").options(**options)
+        options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower()}
+        marked = {"userMetadata": mark} if mark else {}
+        writer = rows.write.format("delta").mode("overwrite").options(**options, **marked)
         (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
+        self._count_calls()
+
+    def _count_calls(self) -> None:
+        """Add the MLflow calls of what has run by now."""
         while self._observed:
             self.executors_calls.append(self._observed.pop().get["calls"] or 0)
 

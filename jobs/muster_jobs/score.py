@@ -27,7 +27,8 @@ def run(job: Job) -> dict[str, Any]:
     bins = balance(scoring.costs, job.bins)
     columns = predictions_schema(job.workload)
     rows = job.frame_over_bins(bins, partial(score_bucket, scoring), columns, scoring.champions.loads)
-    job.replace(rows, "predictions", f"partition = '{job.windows.key}'")
+    at_most = sum(scoring.features.rows.values())
+    job.replace(rows, "predictions", f"partition = '{job.windows.key}'", at_most)
     return {
         **count_predictions(job.context),
         "model_version": scoring.champions.version,

@@ -19,7 +19,7 @@ from muster.ingest.landed_files import BadFile
 from muster.ingest.refusals import TooManyRefused
 from muster.storage.query import read_rows
 from muster.storage.store import Store
-from muster.storage.tables import observations_schema
+from muster.storage.tables import TABLES, observations_schema
 from muster.workload.functions import function
 from muster_jobs import features, ingest
 from muster_jobs.job import Job
@@ -277,3 +277,38 @@ def test_the_table_has_the_declared_columns_and_types(make_job: MakeJob, yaml: P
     delta_table = job.store.open("observations")
     assert delta_table is not None
     assert pa.schema(delta_table.to_pyarrow_table().schema).equals(observations_schema(job.workload))
+
+
+@pytest.mark.parametrize("few", [-1, 20_000], ids=["by Spark", "from here"])
+def test_many_rows_are_written_by_spark_and_few_from_here_into_the_same_tables(
+    make_job: MakeJob, yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("muster_jobs.job.FEW_ROWS", few)
+    before = DAY - timedelta(days=1)
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    for rows in (
+        [("a", "1", at(6), "7", "-60.5", None), ("b", "1", at(7), "8", "nan", "x" * 300)],
+        [("a", "1", at(6))],
+    ):
+        put(
+            job.store,
+            [(place, "1", at(6, before), "7", "1", None, at(5), "2001-02-03", "true") for place in NASTY],
+            before,
+        )
+        put(job.store, rows)
+        ingest.run(make_job("ingest", yaml, DAY, tmp_path))
+        features.run(make_job("features", yaml, DAY, tmp_path))
+    written = {name: job.store.open(name) for name in ("observations", "features")}
+    for name, delta in written.items():
+        assert delta is not None
+        assert {commit.get("operation") for commit in delta.history()} == {"CREATE TABLE", "WRITE"}
+        by_spark = {
+            "Spark" in str(commit.get("engineInfo")) for commit in delta.history() if commit["operation"] == "WRITE"
+        }
+        assert by_spark == {few < 0}
+        assert pa.schema(delta.to_pyarrow_table().schema).equals(TABLES[name].schema(job.workload)), name
+    expected = check_days(job.context, [before, DAY]).rows
+    assert table(job, "observations") == sorted(expected.to_pylist(), key=str)
+    of_both = {(groups.name((place, "1")), before) for place in NASTY} | {("a,1", DAY)}
+    assert {(row["group"], row["date"]) for row in table(job, "features")} == of_both
+    assert table(job, "quarantine") == []

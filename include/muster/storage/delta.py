@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow.fs import FileSystem, SubTreeFileSystem
 
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
+from muster.workload.windows import DateRange
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -45,18 +47,34 @@ def created(store: Store, table: str, columns: pa.Schema) -> DeltaTable:
     return there
 
 
-def replace_rows(store: Store, table: str, rows: pa.Table, where: str) -> None:
+def replace_rows(store: Store, table: str, rows: pa.Table, where: str, mark: str | None = None) -> None:
     """Replace the rows of `table` for which the SQL predicate `where` holds with `rows`, in one Delta commit.
 
     Where `where` names partition columns only, no other partition's file is read or rewritten. A column that the table
-    has not yet is added to it. Another's commit at the same moment may make it fail: then it can be made again.
+    has not yet is added to it. Another's commit at the same moment may make it fail: then it can be made again. `mark`
+    is the commit's `userMetadata`.
     """
-    from deltalake import write_deltalake
+    from deltalake import CommitProperties, write_deltalake
 
     delta = created(store, table, rows.schema)
     # Merging alters the table even where nothing is new, and then another's write at the same moment fails.
     same = {field.name for field in delta.schema().fields} == set(rows.column_names)
-    write_deltalake(delta, rows, mode="overwrite", predicate=where, schema_mode=None if same else "merge")
+    schema_mode: Literal["merge"] | None = None if same else "merge"
+    marked = CommitProperties(custom_metadata={"userMetadata": mark}) if mark else None
+    write_deltalake(delta, rows, mode="overwrite", predicate=where, schema_mode=schema_mode, commit_properties=marked)
+
+
+def count_rows(table: DeltaTable, days: DateRange) -> int | None:
+    """Return how many rows a table that is laid out by `date` has of `days`; None where its log does not say."""
+    added = pa.table(table.get_add_actions(flatten=True))
+    if "num_records" not in added.column_names:
+        return None
+    of_days = pc.and_(
+        pc.greater_equal(added["partition.date"], pa.scalar(days.start)),
+        pc.less(added["partition.date"], pa.scalar(days.stop)),
+    )
+    counts = added["num_records"].filter(of_days)
+    return None if counts.null_count else pc.sum(counts).as_py() or 0
 
 
 def marked_version(store: Store, table: str, mark: str, since: int) -> int | None:
