@@ -11,6 +11,11 @@ Weights = NDArray[np.float64] | None
 """How much each row counts, above 0: (rows,); None where all count alike."""
 
 
+def is_weight(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which values a row may count by: (rows,)."""
+    return np.isfinite(values) & (values > 0)
+
+
 def mean(values: NDArray[Any], weights: Weights) -> float:
     """Return the mean; of yes and no the share of yes."""
     return float(np.average(values, weights=weights))
