@@ -37,7 +37,8 @@ def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa
 
     Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown), `feature_error` (a group
     with one has failed), the plan's columns and, where it is declared, `sample_weight`. Only
-    rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to `<folder>/<bucket>-<sha256>.bin`.
+    rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to
+    `<folder>/<bucket>-<sha256>.bin`.
     """
     learnt = _is_learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]

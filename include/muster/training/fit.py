@@ -115,7 +115,8 @@ def fit_group(
     Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,), NaN for unknown; in
     order of time. `missing` are columns of the plan that its data does not have, `feature_error` is what the feature
     function raised for the group. `weights`, (rows,), say how much each row counts. An outlier
-    detector learns from all rows, any other model from the labelled ones. Raises nothing: every error is the outcome `failed`.
+    detector learns from all rows, any other model from the labelled ones. Raises nothing: every error is the outcome
+    `failed`.
     """
     is_labelled = plan.kind.usable(labels)
     all_rows = Rows(features, labels, weights)
