@@ -23,7 +23,7 @@ def test_a_number_of_every_row_may_be_the_weight(tmp_path: Path, weight: str | N
     ("weight", "problem"),
     [
         ("fare", "'fare' is none of the declared columns"),
-        ("depot", "'depot' is string: a weight is a number above 0; its type is int or float"),
+        ("state", "'state' is string: a weight is a number above 0; its type is int or float"),
         ("heavy", "'heavy' may be missing ('?'), and every row has a weight: write 'heavy: float'"),
     ],
 )
