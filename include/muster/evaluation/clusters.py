@@ -40,10 +40,9 @@ class Clusters:
             return cls.rows(len(values), weights)
         return cls(of_row, len(distinct), weights)
 
-    @property
-    def single(self) -> bool:
-        """Whether each row is a cluster, numbered as the rows are."""
-        return self.count == len(self.of_row)
+    def only(self, rows: NDArray[np.intp]) -> Clusters:
+        """Return some of the rows, in this order, in the same clusters."""
+        return Clusters(self.of_row[rows], self.count, None if self.weights is None else self.weights[rows])
 
     @property
     def few(self) -> bool:
@@ -62,45 +61,40 @@ class Clusters:
 
     def sums(self, values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return each cluster's sum of the rows' values: (count,)."""
-        weighed = self._weighed(values)
-        if self.single:
-            return weighed.astype(np.float64)
-        return np.bincount(self.of_row, weighed, minlength=self.count).astype(np.float64)
+        return np.bincount(self.of_row, self._weighed(values), minlength=self.count).astype(np.float64)
 
-    def table(self, rows: NDArray[np.intp], values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return each cluster's sum of some rows' values, (rows, columns): (count, columns)."""
+    def table(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each cluster's sum of the rows' values, (rows, columns): (count, columns)."""
         sums = np.zeros((self.count, values.shape[1]))
-        values = self._weighed(values.T, rows).T
-        of_row = self.of_row[rows]
-        by_cluster = np.argsort(of_row, kind="stable")
-        held, starts = np.unique(of_row[by_cluster], return_index=True)
+        values = self._weighed(values.T).T
+        by_cluster = np.argsort(self.of_row, kind="stable")
+        held, starts = np.unique(self.of_row[by_cluster], return_index=True)
         if len(held):
             sums[held] = np.add.reduceat(values[by_cluster], starts, axis=0, dtype=np.result_type(values, np.int64))
         return sums
 
-    def first(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        """Return how many of the first 0, 1, 2, ... of some rows are in each cluster: (rows + 1, count).
+    def first(self) -> NDArray[Any]:
+        """Return how many of the first 0, 1, 2, ... rows are in each cluster: (rows + 1, count).
 
         int32, or where rows have weights the sums of these.
         """
-        each = self._weighed(np.ones(len(rows), dtype=np.int32), rows)
-        table = np.zeros((len(rows) + 1, self.count), dtype=each.dtype)
-        table[np.arange(1, len(rows) + 1), self.of_row[rows]] = each
+        rows = len(self.of_row)
+        each = self._weighed(np.ones(rows, dtype=np.int32))
+        table = np.zeros((rows + 1, self.count), dtype=each.dtype)
+        table[np.arange(1, rows + 1), self.of_row] = each
         return np.cumsum(table, axis=0, dtype=table.dtype, out=table)
 
-    def spread(self, counts: NDArray[np.int32], rows: NDArray[np.intp]) -> NDArray[Any]:
-        """Return how often each of some rows is drawn, (samples, rows), of how often each cluster is, (samples, count).
+    def spread(self, counts: NDArray[np.int32]) -> NDArray[Any]:
+        """Return how often each row is drawn, (samples, rows), of how often each cluster is, (samples, count).
 
         int32, or where rows have weights that number times the row's.
         """
-        return self._weighed(counts.take(self.of_row[rows], axis=1), rows)
+        return self._weighed(counts.take(self.of_row, axis=1))
 
     def told(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values of a metric that only ranks: sums of weights are rounded, so that ties stay ties."""
         return values if self.weights is None else np.round(values, TOLD)
 
-    def _weighed(self, values: NDArray[Any], rows: NDArray[np.intp] | None = None) -> NDArray[Any]:
-        """Return values of all or some rows, (rows,) or (any, rows), times the rows' weights."""
-        if self.weights is None:
-            return values
-        return values * (self.weights if rows is None else self.weights[rows])
+    def _weighed(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of the rows, (rows,) or (any, rows), times the rows' weights."""
+        return values if self.weights is None else values * self.weights

@@ -58,11 +58,11 @@ class _Blocks:
         last = np.flatnonzero(np.diff(below + up_to, append=-1))
         first = int(np.searchsorted(last + 1, passed * len(order)))
         stops = np.concatenate([[0] if first == 0 else last[first - 1 : first] + 1, last[first:] + 1])
-        few, points = clusters.few, Clusters(np.arange(len(of_points)) % clusters.count, clusters.count)
-        self._mass = _drawn_among_first(clusters, order, stops, few)
-        self._below = _drawn_among_first(points, by_score, below[last[first:]], few)
-        self._up_to = _drawn_among_first(points, by_score, up_to[last[first:]], few)
-        self._points = _drawn_among_first(points, by_score, np.array([len(of_points)]), few)
+        few, points = clusters.few, Clusters(by_score % clusters.count, clusters.count)
+        self._mass = _drawn_among_first(clusters.only(order), stops, few)
+        self._below = _drawn_among_first(points, below[last[first:]], few)
+        self._up_to = _drawn_among_first(points, up_to[last[first:]], few)
+        self._points = _drawn_among_first(points, np.array([len(of_points)]), few)
         self.cells = len(stops)
 
     def values(self, counts: Counts) -> tuple[Values, NDArray[np.bool_]]:
@@ -75,17 +75,15 @@ class _Blocks:
         return share(volume, (mass[:, -1:] - usual)[:, 0] * self._points(counts)[:, 0]), mass[:, 0] > usual[:, 0]
 
 
-def _drawn_among_first(
-    items: Clusters, order: NDArray[np.intp], places: NDArray[np.intp], few: bool
-) -> Callable[[Counts], Values]:
+def _drawn_among_first(items: Clusters, places: NDArray[np.intp], few: bool) -> Callable[[Counts], Values]:
     """Return what counts, of samples of the clusters, the items drawn among the first so many: (samples, places)."""
     if few:
-        table = items.first(order).take(places, axis=0).T.astype(np.float64)
+        table = items.first().take(places, axis=0).T.astype(np.float64)
         return lambda counts: counts @ table
 
     def values(counts: Counts) -> Values:
-        drawn = np.zeros((len(counts), len(order) + 1))
-        np.cumsum(items.spread(counts, order), axis=1, out=drawn[:, 1:])
+        drawn = np.zeros((len(counts), len(items.of_row) + 1))
+        np.cumsum(items.spread(counts), axis=1, out=drawn[:, 1:])
         return drawn.take(places, axis=1)
 
     return values

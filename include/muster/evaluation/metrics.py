@@ -36,15 +36,16 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     negatives = negatives[np.argsort(scores[negatives], kind="stable")]
     below = np.searchsorted(scores[negatives], scores[positives], side="left")
     up_to = np.searchsorted(scores[negatives], scores[positives], side="right")
+    of_positives, of_negatives = clusters.only(positives), clusters.only(negatives)
     if clusters.few:
-        ranked = clusters.first(negatives)
+        ranked = of_negatives.first()
         twice_below = ranked.take(below, axis=0) + ranked.take(up_to, axis=0)
-        return _auc_of_pairs(clusters, clusters.table(positives, twice_below), *sizes)
+        return _auc_of_pairs(clusters, of_positives.table(twice_below), *sizes)
 
     def values(counts: Counts) -> Values:
-        drawn, below_them = clusters.spread(counts, positives), clusters.spread(counts, negatives)
+        drawn = of_positives.spread(counts)
         ranked = np.zeros((len(counts), len(negatives) + 1), dtype=drawn.dtype)
-        np.cumsum(below_them, axis=1, out=ranked[:, 1:])
+        np.cumsum(of_negatives.spread(counts), axis=1, out=ranked[:, 1:])
         twice_below = ranked.take(below, axis=1) + ranked.take(up_to, axis=1)
         exact = np.result_type(drawn, np.int64)
         twice_u = np.einsum("sr,sr->s", drawn, twice_below, dtype=exact)
@@ -87,18 +88,18 @@ def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Met
     """
     order = np.argsort(-scores, kind="stable")
     ranked, positive = scores[order], np.asarray(labels[order], dtype=bool)
-    hits = np.flatnonzero(positive)
+    hits, in_order = np.flatnonzero(positive), clusters.only(order)
     last = np.flatnonzero(np.diff(ranked[hits], append=np.nan))  # the last positive of each threshold
     passed = np.searchsorted(-ranked, -ranked[hits[last]], side="right") - 1 if len(hits) else hits
 
     def of_rows(counts: Counts) -> tuple[NDArray[Any], NDArray[Any]]:
-        rows = clusters.spread(counts, order)
+        rows = in_order.spread(counts)
         caught = np.cumsum(rows.take(hits, axis=1), axis=1, dtype=rows.dtype).take(last, axis=1)
         return caught, np.cumsum(rows, axis=1, dtype=rows.dtype).take(passed, axis=1)
 
     if clusters.few:
-        caught_of = clusters.first(order[hits]).take(last + 1, axis=0).T.astype(np.float64)
-        drawn_of = clusters.first(order).take(passed + 1, axis=0).T.astype(np.float64)
+        caught_of = clusters.only(order[hits]).first().take(last + 1, axis=0).T.astype(np.float64)
+        drawn_of = in_order.first().take(passed + 1, axis=0).T.astype(np.float64)
 
     def values(counts: Counts) -> Values:
         caught, drawn = (counts @ caught_of, counts @ drawn_of) if clusters.few else of_rows(counts)
