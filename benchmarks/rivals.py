@@ -122,12 +122,12 @@ def _judged(context: PartitionContext, plan: FitPlan, group: Group) -> list[dict
     """Judge rivals of the group's champion, by both ways of drawing; none where there is nothing to fit."""
     (factory, *_), random = plan.factories, np.random.default_rng(groups.seed(group.name, 1))
     usable = plan.kind.usable(group.training.labels)
-    rows = Rows(*(part[usable] for part in group.training)) if factory.supervised else group.training
+    rows = group.training.only(usable) if factory.supervised else group.training
     if len(rows.labels) < plan.min_rows or (factory.supervised and len(np.unique(rows.labels)) < 2):
         return []
 
     def fitted(chosen: np.ndarray) -> np.ndarray:
-        drawn = Rows(rows.features[chosen], rows.labels[chosen])
+        drawn = rows.only(chosen)
         estimator: Any = new_estimator(plan, factory, group.name, drawn)[0]
         fit_estimator(plan, factory, estimator, drawn)
         return scores(estimator, group.features, plan.kind.scale)

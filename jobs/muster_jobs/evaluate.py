@@ -21,7 +21,7 @@ from muster.features.files import FeatureFiles, list_features, read_bucket
 from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import clear_tags, tagged_candidates
-from muster.storage.tables import DECISIONS, RESAMPLE_BY
+from muster.storage.tables import DECISIONS, carried
 from muster.training.bins import balance
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
@@ -61,8 +61,8 @@ def _judge(
     workload, days, root = job.workload, job.windows.evaluate, Path(job.store.root)
 
     def judge(bucket: int) -> pa.Table:
-        own = ["date", "label", *([RESAMPLE_BY] if workload.resample_by else [])]
-        rows = read_bucket(workload, files.files.get(bucket, []), days, [*own, *workload.features.columns])
+        columns = ["date", "label", *carried(workload), *workload.features.columns]
+        rows = read_bucket(workload, files.files.get(bucket, []), days, columns)
         ledger, models = candidates.ledger.read(bucket), candidates.models_of(bucket)
         names = ledger["group"].combine_chunks()
         with champions.open(names.to_pylist()) if champions else nullcontext() as opened:

@@ -71,6 +71,7 @@ class Bucket:
             "time": [datetime(2024, 1, 30, tzinfo=UTC)] * rows,
             "date": [date(2024, 1, 30)] * rows,
             "resample_by": ["2024-01-30"] * rows,
+            "sample_weight": [1.0] * rows,
             "label": labels.astype(float),
             "signal": random.normal(size=rows) + labels,
             "known": random.normal(size=rows),

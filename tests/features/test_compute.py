@@ -162,3 +162,21 @@ def test_each_row_knows_the_parent_that_pools_its_group() -> None:
 def test_without_a_parent_declared_there_are_none() -> None:
     alone = Workload.model_validate(DECLARED | {"pack": {"fallback": "baseline"}})
     assert with_parent_names(alone, pa.table({"group": ["a,b"]}))[PARENT_COLUMN].to_pylist() == [None]
+
+
+def test_the_weight_is_carried_and_a_row_that_has_none_is_left_out() -> None:
+    """As ingest let in before the weight was declared: below, at and above 0, and none; the function sees them all."""
+    columns = {**DECLARED["columns"], "fares": "int"}  # type: ignore[dict-item]
+    workload = Workload.model_validate(DECLARED | {"columns": columns, "weight": "fares"})
+    fares = [-1, 0, 7, None]
+    rows = [row | {"fares": each} for row, each in zip(observations().to_pylist(), fares, strict=True)]
+    seen = []
+
+    def remember(given: pd.DataFrame) -> pd.DataFrame:
+        seen.append(len(given))
+        return hour_and_label(given)
+
+    result = compute(workload, remember, pa.Table.from_pylist(rows, observations_schema(workload)), ALL)
+    assert result.schema == row_schema(workload)
+    assert result.select(["row_id", "sample_weight"]).to_pylist() == [{"row_id": "second", "sample_weight": 7.0}]
+    assert seen == [4]

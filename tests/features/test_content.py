@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
@@ -21,6 +22,7 @@ from muster.features.made_from import Sources
 from muster.storage.provenance import write_facts
 from muster.storage.store import Store
 from muster.storage.tables import features_schema
+from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 from tests.features.test_files import MONDAY, WORKLOAD
 
@@ -108,6 +110,20 @@ def test_what_models_are_asked_is_another_unless_labels_alone_have_changed(tmp_p
         texts = [bucket_content(WORKLOAD, files[bucket])["days"][0].as_py() for bucket in files]
         asked.append(day_digests(texts, labels=False))
     assert (asked[0] == asked[1]) == (name == "two labels")
+
+
+def test_another_weight_is_another_day_but_no_other_question_to_models(tmp_path: Path) -> None:
+    declared = {"columns": {**WORKLOAD.model_dump()["columns"], "fares": "float"}, "weight": "fares"}
+    workload = Workload.model_validate(WORKLOAD.model_dump() | declared)
+    sums = []
+    for number, weight in enumerate((1.0, 2.0)):
+        table = pa.Table.from_pandas(rows(1).assign(sample_weight=weight), features_schema(workload))
+        pq.write_table(table, file := tmp_path / f"{number}.parquet")
+        sums.append(bucket_content(workload, [str(file)])["days"][0].as_py())
+    both, asked = ([day_digests([text], labels=labels) for text in sums] for labels in (True, False))
+    assert both[0].keys() == both[1].keys()
+    assert not set(both[0].values()) & set(both[1].values())
+    assert asked[0] == asked[1]
 
 
 def test_a_row_of_a_day_that_is_not_looked_at_changes_nothing(tmp_path: Path) -> None:

@@ -220,6 +220,28 @@ DECLARATIONS = {
 }
 
 
+WEIGHED: dict[str, Any] = {"columns": {**DECLARED["columns"], "fares": "float", "seats": "int"}, "weight": "fares"}
+
+
+def test_another_weight_makes_all_out_of_date_and_none_declared_is_what_older_facts_say(line: Line) -> None:
+    line.declare(columns=WEIGHED["columns"])
+    line.ingest(*WEEKS)
+    line.build()
+    older = {name: value for name, value in line.slices().sources.of(date(2024, 1, 8)).items() if name != "weight"}
+    assert difference(older, line.slices().sources.of(date(2024, 1, 8))) is None
+    line.declare(**WEIGHED)
+    assert line.out_of_date() == dict.fromkeys(WEEKS, "another weight")
+    with pytest.raises(OtherFeatures, match="has other columns than are declared now; move"):
+        line.build()
+    shutil.rmtree(line.store.table("features"))
+    line.build()
+    assert line.out_of_date() == {}
+    line.declare(**WEIGHED | {"weight": "seats"})
+    assert line.out_of_date() == dict.fromkeys(WEEKS, "another weight")
+    assert line.build() == list(WEEKS)
+    assert line.out_of_date() == {}
+
+
 @pytest.mark.parametrize(("why", "changes"), DECLARATIONS.items(), ids=DECLARATIONS)
 def test_another_declaration_makes_all_out_of_date(built: Line, why: str, changes: dict[str, Any]) -> None:
     built.declare(**changes)

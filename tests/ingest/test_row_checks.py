@@ -267,3 +267,32 @@ def test_a_value_that_is_none_of_the_classes_is_refused(
     reasons = own_reasons(workload, DAY, batch, typed_columns(workload, batch)).to_pylist()
     expected = ["part: none of the declared classes" if number in wrong else None for number in range(len(texts))]
     assert reasons == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "wrong"),
+    [
+        ("float", ["1", "0.001", "0", "-0.0", "-3", "1e-300"], [2, 3, 4]),
+        ("float", ["1e400", "-1e400", "7"], [0, 1]),
+        ("int", ["1", "0", "-7", "9223372036854775807"], [1, 2]),
+    ],
+)
+def test_a_weight_that_is_no_number_above_0_is_refused(column: str, texts: list[str], wrong: list[int]) -> None:
+    declared = WORKLOAD.model_dump(exclude={"columns", "gate", "algorithms", "schedule"})
+    workload = Workload.model_validate(
+        declared
+        | {"columns": {"place": "string", "line": "int", "at": "timestamp", "warm": "float?", "fares": column}}
+        | {"algorithms": {"logistic": "sklearn.linear_model.LogisticRegression"}, "schedule": {"start": "2024-01-01"}}
+        | {"weight": "fares"}
+    )
+    numbers = [str(number) for number in range(len(texts))]
+    same = {"place": "north", "at": "2024-01-05T06:00:00", "warm": "1"}
+    rows = {**{name: [value] * len(texts) for name, value in same.items()}, "line": numbers, "fares": texts}
+    batch = pa.RecordBatch.from_pydict({name: pa.array(rows[name]) for name in workload.columns})
+    reasons = own_reasons(workload, DAY, batch, typed_columns(workload, batch)).to_pylist()
+    refused = [number for number, reason in enumerate(reasons) if reason is not None]
+    assert refused == wrong
+    assert {reasons[number] for number in wrong} <= {
+        "fares: no weight, which is a number above 0",
+        "fares: not of type float",
+    }

@@ -17,7 +17,12 @@ STAGES = (ingest, features, train, evaluate, promote, score)
 
 @pytest.mark.parametrize(
     "parcels",
-    [Parcels("rmse", "prior", "", "pack"), Parcels("mae", "median", "log1p", "per_group")],
+    [
+        Parcels("rmse", "prior", "", "pack"),
+        Parcels("mae", "median", "log1p", "per_group"),
+        Parcels("rmse", "prior", "", "pack", "fares"),
+        Parcels("mae", "median", "log1p", "per_group", "fares"),
+    ],
     ids=lambda parcels: parcels.name,
 )
 def test_scores_verdicts_and_answers_are_those_of_an_independent_computation(
@@ -30,4 +35,7 @@ def test_scores_verdicts_and_answers_are_those_of_an_independent_computation(
         name = stage.__name__.rpartition(".")[2]
         results[name] = stage.run(make_job(name, yaml, PARTITION, tmp_path))
     parcels.check(store)
+    refused = store.open("quarantine")
+    reasons = set(refused.to_pandas()["reason"]) if refused else set()
+    assert reasons == ({f"{parcels.weight}: no weight, which is a number above 0"} if parcels.weight else set())
     assert (results["train"]["rows"], "positives" in results["train"]) == (448, False)

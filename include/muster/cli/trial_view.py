@@ -24,6 +24,9 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
     console.print(Text(f"{trial['group']}  partition {trial['partition']}", style="bold"))
     refused = "".join(f", {count} refused ({reason})" for reason, count in trial["refused"].items())
     console.print(Text(f"{trial['observations']} observations from {trial['source']}{refused}", style="dim"))
+    if trial["weight"] is not None:
+        weighed = "means and spreads of labels, fits and metrics; counts, features and alerts are of rows"
+        console.print(Text(f"weighted by `{trial['weight']}`: {weighed}", style="dim"))
     for warning in _warnings(trial):
         console.print(Text(warning, style="yellow"))
     windows = [[name, *window.values()] for name, window in trial["windows"].items()]

@@ -71,6 +71,7 @@ def as_dict(trial: Trial) -> dict[str, Any]:
         "delivered_again": list(trial.observed.delivered_again),
         "not_landed": list(trial.observed.not_landed),
         "misnamed": list(trial.observed.misnamed),
+        "weight": trial.workload.weight,
         "windows": trial.rows(),
         "features": trial.summary(),
         "point_in_time": {"days": list(trial.point_in_time.days), "leaks": leaks},

@@ -20,7 +20,7 @@ from muster.evaluation.volume import with_points
 from muster.features.files import group_slices
 from muster.outcomes.kind import target_of
 from muster.outcomes.kinds import kind_of
-from muster.storage.tables import RESAMPLE_BY
+from muster.storage.tables import RESAMPLE_BY, SAMPLE_WEIGHT
 from muster.workload.spec import Gate, Workload
 
 Row = dict[str, Any]
@@ -86,8 +86,12 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
     features = np.column_stack([usable[name].to_numpy() for name in workload.features.columns])
     labels, drawn = usable["label"].to_numpy(), _drawn_as_one(workload, usable)
 
+    weights = usable[SAMPLE_WEIGHT].to_numpy() if workload.weight else None
+
     def clusters(start: int, stop: int) -> Clusters:
-        return Clusters.rows(stop - start) if workload.gate.resample == "row" else Clusters.equal(drawn[start:stop])
+        own = None if weights is None else weights[start:stop]
+        by_row = workload.gate.resample == "row"
+        return Clusters.rows(stop - start, own) if by_row else Clusters.equal(drawn[start:stop], own)
 
     return {
         group: EvaluationRows(
@@ -143,7 +147,7 @@ def baseline(workload: Workload, inputs: GateInput) -> NDArray[np.float64]:
 
 def baseline_score(workload: Workload, inputs: GateInput) -> float | None:
     """Return the baseline's value of the gate's metric; None where the metric cannot take its scores."""
-    measure, scores = measure_of(workload.gate), baseline(workload, inputs)
+    measure, scores, held_out = measure_of(workload.gate), baseline(workload, inputs), inputs.rows.held_out
     if unusable_reason(scores, measure) is not None:
         return None
-    return measure.value(inputs.rows.held_out.labels, scores)
+    return measure.value(held_out.labels, scores, held_out.clusters.weights)

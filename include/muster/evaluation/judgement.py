@@ -93,7 +93,8 @@ class HeldOut:
         the `scores` ranks among the most unusual, the fewest.
         """
         if measure.of_volume:
-            return min(self.clusters.effective(decisive(of[: len(self.labels)])) for of in scores)
+            rows, clusters = len(self.labels), self.clusters
+            return min(clusters.effective(decisive(of[:rows], clusters.weights)) for of in scores)
         if not self.about_classes(measure):
             return self.clusters.effective(np.ones(len(self.labels), dtype=bool))
         labels = np.unique(self.labels) if self.classes else (0, 1)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.evaluation.clusters import Clusters
-from muster.evaluation.metric import Counts, Labels, Metric, Scores, Values, counted, share
+from muster.evaluation.metric import Counts, Labels, Metric, Scores, Values, share
+from muster.outcomes.weighted import quantile
 
 USUAL = 0.9
 """The least share of rows that is called usual; all shares above are looked at."""
@@ -39,10 +40,10 @@ def mass_volume(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     return Metric(values, late.cells if clusters.few else len(scores))
 
 
-def decisive(scores: Scores) -> NDArray[np.bool_]:
+def decisive(scores: Scores, weights: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
     """Tell which rows, by their scores, (rows,), lie beyond the share that is called usual at least: by these alone the
     mass volume of one model differs from another's."""
-    return scores >= np.quantile(scores, USUAL, method="lower")
+    return scores >= quantile(scores, USUAL, weights, "lower")
 
 
 class _Blocks:
@@ -57,11 +58,11 @@ class _Blocks:
         last = np.flatnonzero(np.diff(below + up_to, append=-1))
         first = int(np.searchsorted(last + 1, passed * len(order)))
         stops = np.concatenate([[0] if first == 0 else last[first - 1 : first] + 1, last[first:] + 1])
-        cluster_of = (np.arange(len(of_points)) % clusters.count)[by_score]
-        self._mass = _drawn_among_first(clusters, clusters.of_row[order], stops)
-        self._below = _drawn_among_first(clusters, cluster_of, below[last[first:]])
-        self._up_to = _drawn_among_first(clusters, cluster_of, up_to[last[first:]])
-        self._points = _drawn_among_first(clusters, cluster_of, np.array([len(cluster_of)]))
+        few, points = clusters.few, Clusters(by_score % clusters.count, clusters.count)
+        self._mass = _drawn_among_first(clusters.only(order), stops, few)
+        self._below = _drawn_among_first(points, below[last[first:]], few)
+        self._up_to = _drawn_among_first(points, up_to[last[first:]], few)
+        self._points = _drawn_among_first(points, np.array([len(of_points)]), few)
         self.cells = len(stops)
 
     def values(self, counts: Counts) -> tuple[Values, NDArray[np.bool_]]:
@@ -74,20 +75,15 @@ class _Blocks:
         return share(volume, (mass[:, -1:] - usual)[:, 0] * self._points(counts)[:, 0]), mass[:, 0] > usual[:, 0]
 
 
-def _drawn_among_first(
-    clusters: Clusters, cluster_of: NDArray[np.intp], places: NDArray[np.intp]
-) -> Callable[[Counts], Values]:
-    """Return what counts, of samples of the clusters, the items drawn among the first so many: (samples, places).
-
-    Each item is of one cluster, (items,).
-    """
-    if clusters.few:
-        table = counted(clusters.count, cluster_of).take(places, axis=0).T.astype(np.float64)
+def _drawn_among_first(items: Clusters, places: NDArray[np.intp], few: bool) -> Callable[[Counts], Values]:
+    """Return what counts, of samples of the clusters, the items drawn among the first so many: (samples, places)."""
+    if few:
+        table = items.first().take(places, axis=0).T.astype(np.float64)
         return lambda counts: counts @ table
 
     def values(counts: Counts) -> Values:
-        drawn = np.zeros((len(counts), len(cluster_of) + 1))
-        np.cumsum(counts.take(cluster_of, axis=1), axis=1, out=drawn[:, 1:])
+        drawn = np.zeros((len(counts), len(items.of_row) + 1))
+        np.cumsum(items.spread(counts), axis=1, out=drawn[:, 1:])
         return drawn.take(places, axis=1)
 
     return values

@@ -69,17 +69,10 @@ class Measure:
             return False
         return self.sign * (value - than) > ROUNDING * max(abs(value), abs(than))
 
-    def value(self, labels: Labels, scores: Scores) -> float:
-        """Return the metric over all rows, each once."""
-        one = Clusters.rows(len(labels))
+    def value(self, labels: Labels, scores: Scores, weights: NDArray[np.float64] | None = None) -> float:
+        """Return the metric over all rows, each once, or by its weight."""
+        one = Clusters.rows(len(labels), weights)
         return float(self.prepare(labels, scores, one)(np.ones((1, one.count), dtype=np.int32))[0])
-
-
-def counted(clusters: int, cluster_of: NDArray[np.intp]) -> NDArray[np.int32]:
-    """Return how many of the first 0, 1, 2, ... items are in each of so many clusters: (items + 1, clusters)."""
-    table = np.zeros((len(cluster_of) + 1, clusters), dtype=np.int32)
-    table[np.arange(1, len(cluster_of) + 1), cluster_of] = 1
-    return np.cumsum(table, axis=0, dtype=np.int32, out=table)
 
 
 def share(part: NDArray[Any], whole: NDArray[Any], empty: float = np.nan) -> Values:

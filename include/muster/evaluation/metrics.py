@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scipy.special import xlogy
 
 from muster.evaluation.clusters import Clusters
 from muster.evaluation.mass_volume import mass_volume
-from muster.evaluation.metric import Counts, Labels, Measure, Metric, Scores, Values, counted, share
+from muster.evaluation.metric import Counts, Labels, Measure, Metric, Scores, Values, share
 from muster.workload.spec import Gate
 
 
@@ -35,20 +36,21 @@ def roc_auc(labels: Labels, scores: Scores, clusters: Clusters) -> Metric:
     negatives = negatives[np.argsort(scores[negatives], kind="stable")]
     below = np.searchsorted(scores[negatives], scores[positives], side="left")
     up_to = np.searchsorted(scores[negatives], scores[positives], side="right")
+    of_positives, of_negatives = clusters.only(positives), clusters.only(negatives)
     if clusters.few:
-        ranked = counted(clusters.count, clusters.of_row[negatives])
+        ranked = of_negatives.first()
         twice_below = ranked.take(below, axis=0) + ranked.take(up_to, axis=0)
-        return _auc_of_pairs(clusters.table(positives, twice_below), *sizes)
+        return _auc_of_pairs(clusters, of_positives.table(twice_below), *sizes)
 
     def values(counts: Counts) -> Values:
-        rows = clusters.spread(counts)
-        ranked = np.zeros((len(rows), len(negatives) + 1), dtype=np.int32)
-        np.cumsum(rows.take(negatives, axis=1), axis=1, out=ranked[:, 1:])
-        drawn = rows.take(positives, axis=1)
+        drawn = of_positives.spread(counts)
+        ranked = np.zeros((len(counts), len(negatives) + 1), dtype=drawn.dtype)
+        np.cumsum(of_negatives.spread(counts), axis=1, out=ranked[:, 1:])
         twice_below = ranked.take(below, axis=1) + ranked.take(up_to, axis=1)
-        twice_u = np.einsum("sr,sr->s", drawn, twice_below, dtype=np.int64)
-        pairs = drawn.sum(axis=1, dtype=np.int64) * ranked[:, -1]
-        return share(twice_u, 2 * pairs)
+        exact = np.result_type(drawn, np.int64)
+        twice_u = np.einsum("sr,sr->s", drawn, twice_below, dtype=exact)
+        pairs = drawn.sum(axis=1, dtype=exact) * ranked[:, -1]
+        return clusters.told(share(twice_u, 2 * pairs))
 
     return Metric(values, len(labels))
 
@@ -60,16 +62,18 @@ def _mean_of(metrics: Sequence[Metric]) -> Metric:
 
 
 def _auc_of_pairs(
-    twice_u: NDArray[np.float64], positives: NDArray[np.float64], negatives: NDArray[np.float64]
+    clusters: Clusters, twice_u: NDArray[np.float64], positives: NDArray[np.float64], negatives: NDArray[np.float64]
 ) -> Metric:
     """Prepare the ROC AUC of the clusters' positives and negatives, (clusters,), and twice the U of each pair of them.
 
-    A sample's U is their sum, weighed by how often either was drawn: whole numbers below 2 ** 53, so exact.
+    A sample's U is their sum, weighed by how often either was drawn: without weights whole numbers below 2 ** 53, so
+    exact.
     """
 
     def values(counts: Counts) -> Values:
         drawn = counts.astype(np.float64)
-        return share(np.einsum("sc,sc->s", drawn @ twice_u, drawn), 2 * (drawn @ positives) * (drawn @ negatives))
+        pairs = (drawn @ positives) * (drawn @ negatives)
+        return clusters.told(share(np.einsum("sc,sc->s", drawn @ twice_u, drawn), 2 * pairs))
 
     return Metric(values, len(twice_u))
 
@@ -84,18 +88,18 @@ def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Met
     """
     order = np.argsort(-scores, kind="stable")
     ranked, positive = scores[order], np.asarray(labels[order], dtype=bool)
-    hits = np.flatnonzero(positive)
+    hits, in_order = np.flatnonzero(positive), clusters.only(order)
     last = np.flatnonzero(np.diff(ranked[hits], append=np.nan))  # the last positive of each threshold
     passed = np.searchsorted(-ranked, -ranked[hits[last]], side="right") - 1 if len(hits) else hits
 
-    def of_rows(counts: Counts) -> tuple[Counts, Counts]:
-        rows = clusters.spread(counts).take(order, axis=1)
-        caught = np.cumsum(rows.take(hits, axis=1), axis=1, dtype=np.int32).take(last, axis=1)
-        return caught, np.cumsum(rows, axis=1, dtype=np.int32).take(passed, axis=1)
+    def of_rows(counts: Counts) -> tuple[NDArray[Any], NDArray[Any]]:
+        rows = in_order.spread(counts)
+        caught = np.cumsum(rows.take(hits, axis=1), axis=1, dtype=rows.dtype).take(last, axis=1)
+        return caught, np.cumsum(rows, axis=1, dtype=rows.dtype).take(passed, axis=1)
 
     if clusters.few:
-        caught_of = counted(clusters.count, clusters.of_row[order[hits]]).take(last + 1, axis=0).T.astype(np.float64)
-        drawn_of = counted(clusters.count, clusters.of_row[order]).take(passed + 1, axis=0).T.astype(np.float64)
+        caught_of = clusters.only(order[hits]).first().take(last + 1, axis=0).T.astype(np.float64)
+        drawn_of = in_order.first().take(passed + 1, axis=0).T.astype(np.float64)
 
     def values(counts: Counts) -> Values:
         caught, drawn = (counts @ caught_of, counts @ drawn_of) if clusters.few else of_rows(counts)
@@ -103,7 +107,7 @@ def average_precision(labels: Labels, scores: Scores, clusters: Clusters) -> Met
         gained = np.diff(caught, axis=1, prepend=0)
         of_positives, of_all = counts @ positives, counts @ sizes
         both = (of_positives > 0) & (of_positives < of_all)
-        return share(np.einsum("st,st->s", gained, precision), np.where(both, of_positives, 0))
+        return clusters.told(share(np.einsum("st,st->s", gained, precision), np.where(both, of_positives, 0)))
 
     positives, sizes = clusters.sums(labels == 1), clusters.sums(np.ones(len(labels)))
     # One multiplication of matrices for many samples pays, though what comes out is more than a cache holds.

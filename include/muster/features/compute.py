@@ -12,7 +12,8 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from muster import groups
 from muster.errors import MusterError, bounded
 from muster.outcomes.kinds import kind_of
-from muster.storage.tables import FEATURE_ERROR, RESAMPLE_BY, features_schema, observations_schema
+from muster.outcomes.weighted import is_weight
+from muster.storage.tables import FEATURE_ERROR, RESAMPLE_BY, SAMPLE_WEIGHT, features_schema, observations_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
@@ -37,7 +38,8 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
     The result has the columns of `features` but `partition` and `bucket`, sorted by group, time and row_id. Infinite
     values are kept: training records such a group as failed, where dropping them would hide it.
 
-    Without a row there is nothing to ask the function for.
+    A row whose weight is none, as ingest let in before the weight was declared, is left out, as ingest would refuse it
+    now. Without a row there is nothing to ask the function for.
 
     Raises:
         BadFeatures: when the function's result lacks or adds a column or a row, or holds other than numbers.
@@ -47,6 +49,8 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
     observed = _labelled_frame(workload, rows)
     values = _checked_result(workload, function(observed.copy()), observed)
     within = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
+    if workload.weight is not None:  # a row from before that was declared may have none
+        within &= is_weight(observed[workload.weight].to_numpy("float64", na_value=np.nan))
     features = pd.DataFrame(
         {
             "group": observed["group"],
@@ -54,13 +58,23 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
             "row_id": observed["row_id"],
             "time": observed[workload.time],
             "date": observed["date"],
-            **({} if workload.resample_by is None else {RESAMPLE_BY: observed[workload.resample_by].astype(str)}),
+            **_carried(workload, observed),
             "label": observed["label"],
             **values,
             FEATURE_ERROR: None,
         }
     )[within]
     return pa.Table.from_pandas(features, schema=row_schema(workload), preserve_index=False)
+
+
+def _carried(workload: Workload, observed: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the columns that are there only where they are declared, see `tables.carried`."""
+    columns: dict[str, pd.Series] = {}
+    if workload.resample_by is not None:
+        columns[RESAMPLE_BY] = observed[workload.resample_by].astype(str)
+    if workload.weight is not None:
+        columns[SAMPLE_WEIGHT] = observed[workload.weight].astype("float64")
+    return columns
 
 
 def with_parent_names(workload: Workload, rows: pa.Table) -> pa.Table:

@@ -30,6 +30,7 @@ WORDS = {
     "buckets": "other buckets",
     "parents": "other parents",
     "resample_by": "another column that is drawn as one",
+    "weight": "another weight",
 }
 """Why a slice is out of date, by what has changed of its declaration."""
 
@@ -110,6 +111,7 @@ def _declared(context: Context) -> dict[str, Any]:
         "buckets": features.buckets,
         "parents": parents,
         "resample_by": workload.resample_by,
+        "weight": workload.weight,
     }
 
 

@@ -17,6 +17,7 @@ from muster.ingest.landed_files import TextBlock, landed_file, read_text
 from muster.ingest.names import buckets, names
 from muster.ingest.repeats import repeats
 from muster.ingest.values import values
+from muster.outcomes.weighted import is_weight
 from muster.storage.tables import DATE, STRING, observations_schema
 from muster.workload.column import ColumnType
 from muster.workload.spec import Workload
@@ -123,6 +124,9 @@ def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mappin
         landed = typed[outcome := str(workload.outcome.column)]
         known = pc.is_in(landed, value_set=pa.array(among, landed.type))
         yield f"{outcome}: none of the declared classes", _mask(pc.and_(landed.is_valid(), pc.invert(known)))
+    if (weight := workload.weight) is not None:
+        numbers = typed[weight].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        yield f"{weight}: no weight, which is a number above 0", _mask(typed[weight].is_valid()) & ~is_weight(numbers)
     # A row of another day would be replaced with another day than its own.
     midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
     since = typed[workload.time].cast(pa.int64())

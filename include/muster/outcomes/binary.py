@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from muster.outcomes.kind import Answer, Labels, NotALabel, pooled_mean
+from muster.outcomes.weighted import Weights, mean, total
 from muster.workload.outcome import Binary
 from muster.workload.spec import Gate
 
@@ -55,14 +56,14 @@ class BinaryKind:
     def positives(self, labels: Labels) -> int | None:
         return int(np.count_nonzero(labels == 1))
 
-    def described(self, labels: Labels) -> dict[str, Any]:
+    def described(self, labels: Labels, weights: Weights = None) -> dict[str, Any]:
         return {"labelled": len(labels), "positives": self.positives(labels)}
 
-    def prior(self, labels: Labels) -> float | None:
-        return np.count_nonzero(labels == 1) / len(labels) if len(labels) else None
+    def prior(self, labels: Labels, weights: Weights = None) -> float | None:
+        return mean(labels == 1, weights) if len(labels) else None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
-        return None
+    def target(self, labels: Labels, quantile: float | None, weights: Weights = None) -> dict[str, Any] | None:
+        return total(weights) or None
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> Answer:
         """Return the share of positives; for absolute errors the commoner label, of which they are least."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from muster.outcomes.binary import ONE_CLASS
 from muster.outcomes.kind import Answer, Labels, NotALabel, target_of
+from muster.outcomes.weighted import Weights
 from muster.workload.outcome import Classes
 from muster.workload.spec import Gate
 
@@ -58,14 +59,18 @@ class ClassesKind:
     def positives(self, labels: Labels) -> int | None:
         return None
 
-    def described(self, labels: Labels) -> dict[str, Any]:
+    def described(self, labels: Labels, weights: Weights = None) -> dict[str, Any]:
         return {"labelled": len(labels), "classes": class_counts(self.classes, labels)}
 
-    def prior(self, labels: Labels) -> float | None:
+    def prior(self, labels: Labels, weights: Weights = None) -> float | None:
         return None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
-        return {"classes": class_counts(self.classes, labels)}
+    def target(self, labels: Labels, quantile: float | None, weights: Weights = None) -> dict[str, Any] | None:
+        counts = {"classes": class_counts(self.classes, labels)}
+        if weights is None:
+            return counts
+        sums = np.bincount(labels.astype(np.intp), weights, minlength=len(self.classes))
+        return {**counts, "weights": dict(zip(self.classes, sums.tolist(), strict=True))}
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> Answer:
         return self._shares([target])
@@ -79,7 +84,8 @@ class ClassesKind:
 
     def _shares(self, targets: Iterable[Mapping[str, Any]]) -> NDArray[np.float64]:
         """Return the share of each class in all these training rows, (classes,); without any row all are alike."""
-        counts = [[target.get("classes", {}).get(name, 0) for name in self.classes] for target in targets]
+        known = [target.get("weights", target.get("classes", {})) for target in targets]
+        counts = [[each.get(name, 0) for name in self.classes] for each in known]
         total = np.array([*counts, [0] * len(self.classes)], dtype=np.float64).sum(axis=0)
         return total / total.sum() if total.any() else np.full(len(self.classes), 1 / len(self.classes))
 

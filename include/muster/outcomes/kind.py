@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from muster.outcomes.weighted import Weights
 from muster.workload.spec import Gate
 
 Labels = NDArray[np.float64]
@@ -78,14 +79,14 @@ class Kind(Protocol):
     def positives(self, labels: Labels) -> int | None:
         """Return how many labels are 1; None where that means nothing."""
 
-    def described(self, labels: Labels) -> dict[str, Any]:
+    def described(self, labels: Labels, weights: Weights = None) -> dict[str, Any]:
         """Return what a person is told of some labels, by its name."""
 
-    def prior(self, labels: Labels) -> float | None:
+    def prior(self, labels: Labels, weights: Weights = None) -> float | None:
         """Return what is known of any row by the training labels alone: their mean, or share of positives; None
         without any."""
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
+    def target(self, labels: Labels, quantile: float | None, weights: Weights = None) -> dict[str, Any] | None:
         """Return what is written down of a group's training labels beside their mean; None where that says all."""
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> Answer:
@@ -107,15 +108,16 @@ class Kind(Protocol):
 
 def pooled_mean(models: Iterable[Mapping[str, Any]]) -> float:
     """Return the share of positives, or the mean, of the training rows of all models; 0 without any row."""
-    known = list(models)
-    count = sum(model.get("rows") or 0 for model in known)
-    return float(sum(_summed(model) for model in known) / count) if count else 0.0
+    known = [_count_and_sum(model) for model in models]
+    count = sum(each for each, _ in known)
+    return float(sum(summed for _, summed in known) / count) if count else 0.0
 
 
-def _summed(model: Mapping[str, Any]) -> float:
-    """Return the sum of a model's training labels: of yes and no the positives."""
-    positives: int | None = model.get("positives")
-    return (model.get("rows") or 0) * (model.get("prior") or 0.0) if positives is None else positives
+def _count_and_sum(model: Mapping[str, Any]) -> tuple[float, float]:
+    """Return how many training labels a model has, or their weight, and their sum: of yes and no the positives."""
+    positives, weight = model.get("positives"), target_of(model).get("weight")
+    count = (model.get("rows") or 0) if weight is None else weight
+    return count, count * (model.get("prior") or 0.0) if positives is None or weight is not None else positives
 
 
 def target_of(model: Mapping[str, Any]) -> dict[str, Any]:

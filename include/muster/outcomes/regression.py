@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from muster.outcomes.kind import Answer, Labels, NotALabel, pooled_mean
+from muster.outcomes.weighted import Weights, mean, median, std, total
+from muster.outcomes.weighted import quantile as quantile_of
 from muster.workload.outcome import Regression
 from muster.workload.spec import Gate
 
@@ -61,21 +63,22 @@ class RegressionKind:
     def positives(self, labels: Labels) -> int | None:
         return None
 
-    def described(self, labels: Labels) -> dict[str, Any]:
+    def described(self, labels: Labels, weights: Weights = None) -> dict[str, Any]:
         if len(labels) == 0:
             return {"labelled": 0, "mean": None, "std": None}
-        return {"labelled": len(labels), "mean": float(labels.mean()), "std": float(labels.std())}
+        return {"labelled": len(labels), "mean": mean(labels, weights), "std": std(labels, weights)}
 
-    def prior(self, labels: Labels) -> float | None:
-        return float(labels.mean()) if len(labels) else None
+    def prior(self, labels: Labels, weights: Weights = None) -> float | None:
+        return mean(labels, weights) if len(labels) else None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
+    def target(self, labels: Labels, quantile: float | None, weights: Weights = None) -> dict[str, Any] | None:
         if len(labels) == 0:
             return None
-        known = {"mean": labels.mean(), "std": labels.std(), "median": np.median(labels), "last": labels[-1]}
-        known |= {"median_by_share": _median_by_share(labels)}
-        known |= {_key(quantile): np.quantile(labels, quantile)} if quantile is not None else {}
-        return {name: float(value) for name, value in known.items()}
+        known = {"mean": mean(labels, weights), "std": std(labels, weights)}
+        known |= {"median": median(labels, weights), "last": float(labels[-1])}
+        known |= {"median_by_share": _median_by_share(labels, weights)}
+        known |= {_key(quantile): quantile_of(labels, quantile, weights)} if quantile is not None else {}
+        return {**known, **total(weights)}
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:
         """Return the mean for squared errors, the median for absolute ones, the quantile for its own loss.
@@ -101,10 +104,12 @@ def _key(quantile: float) -> str:
     return f"quantile {quantile:g}"
 
 
-def _median_by_share(labels: Labels) -> float:
+def _median_by_share(labels: Labels, weights: Weights) -> float:
     """Return the constant of which the errors as shares of the labels have the least mean; of no zeros."""
-    known = np.sort(labels[labels != 0])
-    if len(known) == 0:
+    order = np.argsort(labels, kind="stable")
+    order = order[labels[order] != 0]
+    if len(order) == 0:
         return 0.0
-    weights = np.cumsum(1 / np.abs(known))
-    return float(known[np.searchsorted(weights, weights[-1] / 2)])
+    known = labels[order]
+    counts = np.cumsum((1 if weights is None else weights[order]) / np.abs(known))
+    return float(known[np.searchsorted(counts, counts[-1] / 2)])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from muster.outcomes.binary import binary_labels
 from muster.outcomes.kind import Answer, Labels, pooled_mean
+from muster.outcomes.weighted import Weights
 from muster.workload.outcome import Unlabelled
 from muster.workload.spec import Gate
 
@@ -58,13 +59,13 @@ class UnlabelledKind:
     def positives(self, labels: Labels) -> int | None:
         return None
 
-    def described(self, labels: Labels) -> dict[str, Any]:
+    def described(self, labels: Labels, weights: Weights = None) -> dict[str, Any]:
         return {}
 
-    def prior(self, labels: Labels) -> float | None:
+    def prior(self, labels: Labels, weights: Weights = None) -> float | None:
         return None
 
-    def target(self, labels: Labels, quantile: float | None) -> dict[str, Any] | None:
+    def target(self, labels: Labels, quantile: float | None, weights: Weights = None) -> dict[str, Any] | None:
         return None
 
     def constant(self, gate: Gate, prior: float, target: Mapping[str, Any]) -> float:

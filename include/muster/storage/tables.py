@@ -27,6 +27,8 @@ FEATURE_ERROR = "feature_error"
 """The column of `features` that says why a row has none."""
 RESAMPLE_BY = "resample_by"
 """The column of `features` that says with which rows a row is drawn, if not with those of its day."""
+SAMPLE_WEIGHT = "sample_weight"
+"""The column of `features` that says how much a row counts, where the workload declares it."""
 
 QUARANTINE = pa.schema([("date", DATE), ("file", STRING), ("row", STRING), ("reason", STRING)])
 """A refused row: `row` is JSON of the text as landed, by column; of a line that is no such row, the line."""
@@ -153,15 +155,20 @@ def observations_schema(workload: Workload) -> pa.Schema:
     return pa.schema([*declared, ("group", STRING), ("bucket", INT), ("row_id", STRING), ("date", DATE)])
 
 
+def carried(workload: Workload) -> dict[str, pa.DataType]:
+    """Return the columns of `features` that are there only where a workload declares what they are for."""
+    drawn = {} if workload.resample_by is None else {RESAMPLE_BY: STRING}
+    return drawn if workload.weight is None else {**drawn, SAMPLE_WEIGHT: FLOAT}
+
+
 def features_schema(workload: Workload) -> pa.Schema:
     """Return the columns of `features`; `label` is null where the outcome is unknown, and `feature_error` is where the
     features are unknown because the workload's function failed for the group. Where a column says what the gate draws
-    as one, `resample_by` is its value as text."""
+    as one, `resample_by` is its value as text; where one says how much a row counts, `sample_weight` is that."""
     own = [("group", STRING), ("parent", pa.bool_()), ("row_id", STRING), ("time", TIMESTAMP), ("date", DATE)]
     features = [(name, FLOAT) for name in workload.features.columns]
     stored = [("partition", STRING), ("bucket", INT)]
-    drawn = [] if workload.resample_by is None else [(RESAMPLE_BY, STRING)]
-    return pa.schema([*own, *drawn, ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
+    return pa.schema([*own, *carried(workload).items(), ("label", FLOAT), *features, (FEATURE_ERROR, STRING), *stored])
 
 
 PREDICTIONS = pa.schema(

@@ -16,8 +16,8 @@ from muster.context import PartitionContext
 from muster.features.each_group import feature_errors
 from muster.features.files import group_slices, read_bucket
 from muster.models.shards import ShardWriter
-from muster.storage.tables import FEATURE_ERROR
-from muster.training.fit import FitPlan, fit_group
+from muster.storage.tables import FEATURE_ERROR, SAMPLE_WEIGHT
+from muster.training.fit import FitPlan, Rows, fit_group
 from muster.training.outcome_tables import outcomes_table
 
 
@@ -28,7 +28,7 @@ def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
         present.update(fragment.physical_schema.names)
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
-    own = ["group", "parent", "date", "label", FEATURE_ERROR]
+    own = ["group", "parent", "date", "label", FEATURE_ERROR, *([SAMPLE_WEIGHT] if workload.weight else [])]
     return read_bucket(workload, files, context.windows.run, [*own, *columns])
 
 
@@ -36,20 +36,21 @@ def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa
     """Fit group after group with every algorithm, on one thread; return an OUTCOMES row for each.
 
     Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown), `feature_error` (a group
-    with one has failed) and the plan's columns. Only rows of the plan's training days are learnt from, those without a
-    label by outlier detectors. The models go to `<folder>/<bucket>-<sha256>.bin`.
+    with one has failed), the plan's columns and, where it is declared, `sample_weight`. Only
+    rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to
+    `<folder>/<bucket>-<sha256>.bin`.
     """
     learnt = _is_learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]
-    features, labels = _features_and_labels(plan, rows.filter(pa.array(learnt)), missing)
+    training_rows = _training_rows(plan, rows.filter(pa.array(learnt)), missing)
     before = np.concatenate([[0], np.cumsum(learnt)]).tolist()
     slices, errors = group_slices(rows), feature_errors(rows)
     outcomes = []
     with ShardWriter(folder, str(bucket)) as shard, threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of groups that do not converge would fill the logs
         for group, start, stop in slices:
-            part = slice(before[start], before[stop])
-            outcome = fit_group(plan, group, features[part], labels[part], missing, errors.get(group))
+            own = training_rows.only(slice(before[start], before[stop]))
+            outcome = fit_group(plan, group, *own[:2], missing, errors.get(group), own.weights)
             outcomes.append((outcome, [shard.add(fit.model) if fit.model else None for fit in outcome.fits]))
     parents = rows["parent"].take(pa.array([start for _, start, _ in slices], pa.int64()))
     return outcomes_table(bucket, [group for group, _, _ in slices], parents, outcomes, shard.path)
@@ -65,8 +66,10 @@ def _is_learnt(plan: FitPlan, rows: pa.Table) -> np.ndarray:
     return np.asarray(pc.and_(within, labelled), dtype=bool)
 
 
-def _features_and_labels(plan: FitPlan, rows: pa.Table, missing: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (rows, columns) and labels (rows,) as float64; unknown values are NaN."""
+def _training_rows(plan: FitPlan, rows: pa.Table, missing: Sequence[str]) -> Rows:
+    """Return features, labels and weights as float64; unknown values are NaN."""
     columns = [rows[name].to_numpy() for name in plan.columns if name not in missing]
     features = np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))
-    return features.astype(np.float64, copy=False), rows["label"].to_numpy().astype(np.float64, copy=False)
+    weights = rows[SAMPLE_WEIGHT].to_numpy() if SAMPLE_WEIGHT in rows.column_names else None
+    labels = rows["label"].to_numpy().astype(np.float64, copy=False)
+    return Rows(features.astype(np.float64, copy=False), labels, weights)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from muster.workload.algorithm import Search
 
@@ -50,3 +51,22 @@ class EstimatorFactory:
         """
         steps = [step(seed % 2**31) for step in self.steps]
         return steps[0] if len(steps) == 1 else make_pipeline(*steps)
+
+
+def takes_weights(estimator: Any) -> bool:
+    """Tell whether an estimator's `fit`, of a pipeline that of its last step, takes the rows' weights."""
+    return bool(has_fit_parameter(_last(estimator)[1], "sample_weight"))
+
+
+def weight_parameter(estimator: Any) -> str:
+    """Return the name by which `fit` takes the rows' weights: of a pipeline that of its last step."""
+    return f"{_last(estimator)[0]}sample_weight"
+
+
+def _last(estimator: Any) -> tuple[str, Any]:
+    """Return what learns of the labels in the end, and how its parameters' names begin."""
+    prefix = ""
+    while isinstance(estimator, Pipeline):
+        name, estimator = estimator.steps[-1]
+        prefix += f"{name}__"
+    return prefix, estimator

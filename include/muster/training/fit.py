@@ -20,8 +20,9 @@ from muster.models.scores import gives_probabilities
 from muster.models.shards import encode
 from muster.outcomes.kind import Kind
 from muster.outcomes.kinds import kind_of
+from muster.outcomes.weighted import Weights
 from muster.training.algorithms import estimator_factories
-from muster.training.estimator import EstimatorFactory
+from muster.training.estimator import EstimatorFactory, weight_parameter
 from muster.training.outcome import Fit, Known, Outcome, group_outcome
 from muster.training.search import ChosenBy, best_params
 from muster.workload.spec import Gate
@@ -79,6 +80,13 @@ class Rows(NamedTuple):
 
     features: np.ndarray
     labels: np.ndarray
+    weights: Weights = None
+    """How much each row counts: (rows,); None where all count alike."""
+
+    def only(self, which: np.ndarray | slice) -> Rows:
+        """Return some of the rows."""
+        weights = None if self.weights is None else self.weights[which]
+        return Rows(self.features[which], self.labels[which], weights)
 
 
 def fit_plan(context: PartitionContext) -> FitPlan:
@@ -100,28 +108,31 @@ def fit_group(
     labels: np.ndarray,
     missing: Sequence[str] = (),
     feature_error: str | None = None,
+    weights: Weights = None,
 ) -> Outcome:
     """Fit the group's models, one an algorithm, on its training rows.
 
     Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,), NaN for unknown; in
     order of time. `missing` are columns of the plan that its data does not have, `feature_error` is what the feature
-    function raised for the group. An outlier detector learns from all rows, any other model from the labelled ones.
-    Raises nothing: every error is the outcome `failed`.
+    function raised for the group. `weights`, (rows,), say how much each row counts. An outlier
+    detector learns from all rows, any other model from the labelled ones. Raises nothing: every error is the outcome
+    `failed`.
     """
     is_labelled = plan.kind.usable(labels)
-    all_rows = Rows(features, labels)
-    labelled = all_rows if is_labelled.all() else Rows(features[is_labelled], labels[is_labelled])
+    all_rows = Rows(features, labels, weights)
+    labelled = all_rows if is_labelled.all() else all_rows.only(is_labelled)
     fits = [
         _fit(plan, factory, group, labelled if factory.supervised else all_rows, missing, feature_error)
         for factory in plan.factories
     ]
-    return group_outcome(fits, _known(plan, labelled.labels))
+    return group_outcome(fits, _known(plan, labelled))
 
 
-def _known(plan: FitPlan, labels: np.ndarray) -> Known:
-    target = plan.kind.target(labels, plan.gate.quantile)
+def _known(plan: FitPlan, rows: Rows) -> Known:
+    labels, weights = rows.labels, rows.weights
+    target = plan.kind.target(labels, plan.gate.quantile, weights)
     text = None if target is None else json.dumps(target)
-    return Known(len(labels), plan.kind.positives(labels), plan.kind.prior(labels), text)
+    return Known(len(labels), plan.kind.positives(labels), plan.kind.prior(labels, weights), text)
 
 
 def _fit(
@@ -167,11 +178,12 @@ def new_estimator(
 
 
 def fit_estimator(plan: FitPlan, factory: EstimatorFactory, estimator: Any, rows: Rows) -> None:
-    """Fit the estimator in place; an outlier detector is shown no label."""
+    """Fit the estimator in place, by the rows' weights where they have any; an outlier detector is shown no label."""
+    weighed = {} if rows.weights is None else {weight_parameter(estimator): rows.weights}
     if factory.supervised:
-        estimator.fit(rows.features, plan.kind.learnt(rows.labels))
+        estimator.fit(rows.features, plan.kind.learnt(rows.labels), **weighed)
     else:
-        estimator.fit(rows.features)
+        estimator.fit(rows.features, **weighed)
 
 
 def _check(plan: FitPlan, factory: EstimatorFactory, rows: Rows, missing: Sequence[str]) -> None:

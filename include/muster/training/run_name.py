@@ -33,6 +33,7 @@ def run_name(context: PartitionContext, content: Mapping[str, str]) -> str:
         "algorithms": {name: algorithm.model_dump(mode="json") for name, algorithm in workload.algorithms.items()},
         "metric": workload.gate.metric if searched else None,
         **({} if workload.gate.quantile is None else {"quantile": workload.gate.quantile}),
+        **({} if workload.weight is None else {"weight": workload.weight}),
         "code": {
             step.name: code_digest(workload, context.folder, code)
             for step in workload.steps

@@ -19,8 +19,9 @@ from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
 from muster.outcomes.kinds import kind_of
+from muster.outcomes.weighted import Weights
 from muster.storage.store import TableVersion
-from muster.storage.tables import FEATURE_ERROR
+from muster.storage.tables import FEATURE_ERROR, SAMPLE_WEIGHT
 from muster.training.bucket import train_bucket
 from muster.training.estimator import EstimatorFactory
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
@@ -130,7 +131,7 @@ def _failure_place(
     if factory.supervised:
         rows = rows.filter(pa.array(plan.kind.usable(rows["label"].to_numpy())))
     values = np.column_stack([rows[name].to_numpy() for name in plan.columns])
-    training_rows = Rows(values, rows["label"].to_numpy())
+    training_rows = Rows(values, rows["label"].to_numpy(), _weights(context.workload, rows))
     try:
         estimator, _, _ = new_estimator(plan, factory, features["group"][0].as_py(), training_rows)
         with np.errstate(all="ignore"):  # what there is to warn of, the first fit has
@@ -142,12 +143,15 @@ def _failure_place(
 
 
 def _counts(workload: Workload, features: pa.Table, days: DateRange) -> Row:
-    date, label = features["date"], features["label"]
-    within = pc.and_(pc.greater_equal(date, days.start), pc.less(date, days.stop))
-    labels = label.filter(within).to_numpy()
-    known = labels[np.isfinite(labels)]
-    counts = {"from": days.start, "to": days.stop, "rows": len(labels)}
-    return counts | kind_of(workload.outcome).described(known)
+    date = features["date"]
+    rows = features.filter(pc.and_(pc.greater_equal(date, days.start), pc.less(date, days.stop)))
+    known = rows.filter(pa.array(np.isfinite(rows["label"].to_numpy())))
+    counts = {"from": days.start, "to": days.stop, "rows": rows.num_rows}
+    return counts | kind_of(workload.outcome).described(known["label"].to_numpy(), _weights(workload, known))
+
+
+def _weights(workload: Workload, rows: pa.Table) -> Weights:
+    return rows[SAMPLE_WEIGHT].to_numpy() if workload.weight else None
 
 
 def _feature_summary(values: np.ndarray) -> Row:

@@ -87,6 +87,28 @@ def _not_comparable(workload: Workload, rule: Rule) -> Iterator[str]:
         yield f"the amount has the unit '{rule.unit}', but '{rule.left}' is a number"
 
 
+def weight(workload: Workload) -> Iterator[Problem]:
+    """Find a weight that is no number of every row, or is told by what it would weigh."""
+    name = workload.weight
+    if name is None:
+        return
+    column, outcome = workload.columns.get(name), getattr(workload, "outcome", None)
+    if column is None:
+        yield "weight", f"'{name}' is none of the declared columns"
+    elif column.type not in ("int", "float"):
+        yield "weight", f"'{name}' is {column.type}: a weight is a number above 0; its type is int or float"
+    elif column.optional:
+        yield "weight", f"'{name}' may be missing ('?'), and every row has a weight: write '{name}: {column.type}'"
+    if name in workload.keys:
+        yield "weight", f"'{name}' is a key: all rows of a group would weigh the same; name another column"
+    if outcome and name == outcome.column:
+        yield "weight", f"'{name}' is the outcome's column: rows would count by what is predicted; name another column"
+    for algorithm, declared in workload.algorithms.items():
+        if declared.search is not None:
+            why = "a search scores its folds without weights, and would choose by another metric than the gate's"
+            yield f"algorithms.{algorithm}.search", f"does not go with 'weight: {name}': {why}; leave one of them out"
+
+
 def features(workload: Workload) -> Iterator[Problem]:
     """Find features whose names are taken, and a baseline that is none of them."""
     columns = workload.features.columns
@@ -265,5 +287,5 @@ def _installed(module: str) -> bool:
         return False
 
 
-SECTION_CHECKS = (names, types, rules, features, gate, fallback, schedule)
+SECTION_CHECKS = (names, types, rules, weight, features, gate, fallback, schedule)
 FILE_CHECKS = (feature_function, landing_function, algorithms)

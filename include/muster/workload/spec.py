@@ -16,7 +16,19 @@ from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 
 RESERVED = frozenset(
-    {"group", "bucket", "row_id", "time", "date", "label", "parent", "partition", "feature_error", "resample_by"}
+    {
+        "group",
+        "bucket",
+        "row_id",
+        "time",
+        "date",
+        "label",
+        "parent",
+        "partition",
+        "feature_error",
+        "resample_by",
+        "sample_weight",
+    }
 )
 """Columns that Muster itself writes."""
 
@@ -174,6 +186,7 @@ class Workload(Section):
         {}, description="What holds across two columns of a good row, by the reason for which another is refused."
     )
     outcome: Outcome
+    weight: Name | None = Field(None, description="The column that says how much a row counts in fits and metrics.")
     features: Features
     algorithms: dict[Name, Annotated[Algorithm, BeforeValidator(parse_algorithm)]] = Field(min_length=1)
     windows: Windows
