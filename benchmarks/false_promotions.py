@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, softmax
 
 from benchmarks.figures import Figure
 from benchmarks.rivals import decisions_of, rivals
@@ -41,15 +41,18 @@ class Case:
 
     effect: str = "no"
     gain: float = 0.0
-    """Of AUC; of the other metrics the share by which a better candidate's own errors are smaller."""
+    """Of the AUC of yes and no; else the share by which a better candidate's own errors are smaller."""
     algorithms: int = 1
     metric: str = "roc_auc"
     worse: float = 0.0
     """By how much all other candidates are worse than the champion: what `not_worse` must not let through."""
+    classes: int = 0
+    """How many classes an outcome has that is one of several; else 0."""
 
     def __str__(self) -> str:
         """Say what it is, for a table."""
-        what = f"{self.effect} day effect, {self.metric}"
+        of_classes = f" of {self.classes} classes" if self.classes else ""
+        what = f"{self.effect} day effect, {self.metric}{of_classes}"
         gain = f", {BETTER:.0%} better by {self.gain}" if self.gain else ""
         worse = f", margin {self.worse}" if self.worse else ""
         return f"{what}{worse}{gain}, {self.algorithms} algorithm{'s' * (self.algorithms > 1)}"
@@ -62,6 +65,12 @@ CASES = (
     *(Case(effect, gain, metric="rmse") for effect in EFFECTS for gain in (0.0, 0.3)),
     *(Case(effect, gain, worse=0.02) for effect in EFFECTS for gain in (0.0, 0.05)),
     *(Case(effect, gain, metric="mae") for effect in ("no", "strong") for gain in (0.0, 0.3)),
+    *(
+        Case(effect, gain, metric=metric, classes=3)
+        for metric in ("log_loss", "roc_auc")
+        for effect in ("no", "strong")
+        for gain in (0.0, 0.6)
+    ),
     *(Case(effect, gain, metric="mass_volume") for effect in EFFECTS for gain in (0.0, 0.9)),
 )
 
@@ -112,6 +121,8 @@ def simulated_group(number: int, case: Case, gate: Gate, seed: int) -> Judgement
     days = np.sort(random.integers(DAYS, size=rows))
     if case.metric == "mass_volume":
         return _without_labels(random, days, number, case, gate)
+    if case.classes:
+        return _of_classes(random, days, number, case, gate)
     classes = random.random(rows) < random.uniform(*POSITIVES)
     labels = random.normal(size=rows) if case.metric in ("rmse", "mae") else classes.astype(float)
     auc, shared = random.uniform(*AUC), random.normal(size=rows)
@@ -149,6 +160,25 @@ def _without_labels(random: np.random.Generator, days: np.ndarray, number: int, 
     clusters = Clusters.rows(rows) if gate.resample == "row" else Clusters.equal(days)
     held_out = HeldOut(np.full(rows, np.nan), clusters, of_classes=False)
     return judge(held_out, {"0": scores(gain)}, Rival("champion", scores(0.0), 0.0), gate, seed=number)
+
+
+def _of_classes(random: np.random.Generator, days: np.ndarray, number: int, case: Case, gate: Gate) -> Judgement:
+    """Judge one group of several classes, the first the most frequent: scores are the truth with a model's noise."""
+    rows, classes, effect = len(days), case.classes, EFFECTS[case.effect]
+    shares = 1 / np.arange(1, classes + 1)
+    shares /= shares.sum()
+    labels, shared = random.choice(classes, size=rows, p=shares), random.normal(size=(rows, classes))
+    gain = case.gain if is_better(number) else 0.0
+
+    def scores(gain: float) -> np.ndarray:
+        of_day = random.normal(size=(DAYS, classes))[days]
+        own = np.sqrt(1 - effect) * random.normal(size=(rows, classes)) + np.sqrt(effect) * of_day
+        noise = np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own * (1 - gain)
+        return softmax(np.log(shares) + np.eye(classes)[labels] + noise, axis=1)
+
+    clusters = Clusters.rows(rows) if gate.resample == "row" else Clusters.equal(days)
+    held_out = HeldOut(labels.astype(float), clusters, False, tuple(map(str, range(classes))))
+    return judge(held_out, {"0": scores(gain)}, Rival("champion", scores(0.0), tuple(shares)), gate, seed=number)
 
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:

@@ -38,6 +38,7 @@ def test_the_win_rate_alone_promotes_a_tenth_of_them(none_better: Simulated) -> 
         Case("strong", gain=0.1),
         Case("strong", gain=0.3, metric="rmse"),
         Case("strong", gain=0.1, worse=0.02),
+        Case("strong", gain=0.6, metric="log_loss", classes=3),
     ],
     ids=str,
 )
