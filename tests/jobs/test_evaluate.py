@@ -59,7 +59,7 @@ GROUPS = ["a", "b", "c", "d", "skipped", "../../x", 'ü"q,']
 class WritingJob(LocalJob):
     """The job with its bins run here, and Delta written without Spark."""
 
-    def replace(self, rows: Any, table: str, where: str) -> None:
+    def replace(self, rows: Any, table: str, where: str, at_most: int | None = None, mark: str | None = None) -> None:
         key, value = where.replace("'", "").split(" = ")
         put(self.store, table, rows, f"{key} = '{value}'")
 

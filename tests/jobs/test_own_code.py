@@ -88,7 +88,7 @@ class WorkerJob(Job):
 
     frame_over_bins = over_bins  # type: ignore[assignment] - a table, where it plans one
 
-    def replace(self, rows: Any, table: str, where: str) -> None:
+    def replace(self, rows: Any, table: str, where: str, at_most: int | None = None, mark: str | None = None) -> None:
         self.__dict__["written"] = rows
 
 
