@@ -18,6 +18,7 @@ from muster.evaluation.candidates import Candidates, judged_candidates, read_can
 from muster.evaluation.decisions import notes, reconcile, summary
 from muster.evaluation.significance import control
 from muster.features.files import FeatureFiles, list_features, read_bucket
+from muster.features.slices import check_carried
 from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import clear_tags, tagged_candidates
@@ -34,6 +35,7 @@ def run(job: Job) -> dict[str, Any]:
     """Judge every group of the partition's ledger and write `decisions`; return the counts."""
     tagged = tagged_candidates(job.workload)
     candidates = read_candidates(job.context, tagged)
+    check_carried(job.context, candidates.features)
     champions = opponents(job.context)
     days = job.windows.evaluate
     files = list_features(job.context, days, candidates.features, lambda: quiet(job.context, days))

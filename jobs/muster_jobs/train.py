@@ -19,6 +19,7 @@ from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
 from muster.models.vouched import models_digest
+from muster.storage.evolution import check_predictions
 from muster.storage.store import TableVersion
 from muster.training import ledger
 from muster.training.bins import balance
@@ -39,6 +40,7 @@ def run(job: Job) -> dict[str, Any]:
     workload, windows = job.workload, job.windows
     plan = fit_plan(job.context)
     learnt_from = windows.run
+    check_predictions(workload, job.store)  # what would not be scored is not promoted either
     check_up_to_date(job.context, learnt_from)
     features = list_features(job.context, learnt_from, quiet=lambda: quiet(job.context, learnt_from))
     name = run_name(job.context, content_of(job.context, features.version, learnt_from))

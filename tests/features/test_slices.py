@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +18,11 @@ from muster.features.content import slice_facts
 from muster.features.made_from import difference, slice_days
 from muster.features.slices import (
     NoObservations,
+    OtherCarried,
     OtherFeatures,
     OutOfDate,
     Slices,
+    check_carried,
     check_up_to_date,
     out_of_date,
     slices_to_build,
@@ -28,7 +31,7 @@ from muster.ingest.arrivals import day_facts
 from muster.storage.delta import replace_rows
 from muster.storage.evolution import OtherColumns, RequiredColumn
 from muster.storage.provenance import write_facts
-from muster.storage.store import Store
+from muster.storage.store import Store, TableVersion, table_id
 from muster.storage.tables import features_schema, observations_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
@@ -430,3 +433,39 @@ def test_observations_that_do_not_read_as_declared_are_refused_with_what_to_do(
     built.declare(columns=columns, keys=named, unique=[*named, "at"])
     with pytest.raises(error, match=problem):
         built.slices()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "problem"),
+    [
+        ({}, {}, None),
+        ({"resample": "place"}, {"resample": "place"}, None),
+        ({"resample": "place"}, {"resample": "row"}, None),
+        ({"resample": "place"}, {"resample": "town"}, "'gate.resample: place', and declared is 'gate.resample: town'"),
+        ({}, {"resample": "town"}, "'gate.resample: none', and declared is 'gate.resample: town'"),
+        ({"weight": "size"}, {"weight": "size"}, None),
+        ({"weight": "size"}, {"weight": "fares"}, "'weight: size', and declared is 'weight: fares'"),
+        ({}, {"weight": "fares"}, "'weight: none', and declared is 'weight: fares'"),
+        ({"weight": "size"}, {}, "'weight: size', and declared is 'weight: none'"),
+    ],
+)
+def test_candidates_are_judged_by_the_columns_that_their_features_carry(
+    line: Line, before: dict[str, str], now: dict[str, str], problem: str | None
+) -> None:
+    columns = {**DECLARED["columns"], "town": "string", "size": "float", "fares": "float"}
+
+    def declare(changes: dict[str, str]) -> None:
+        gate = {"gate": {"resample": changes["resample"]}} if "resample" in changes else {}
+        weight = {"weight": changes["weight"]} if "weight" in changes else {}
+        line.declare(columns=columns, **gate, **weight)
+
+    declare(before)
+    line.ingest(*WEEKS)
+    line.build()
+    table = line.store.open("features")
+    assert table is not None
+    trained_on, partition = TableVersion(table.version(), table_id(table)), WEEKS[-1]
+    declare(now)
+    with pytest.raises(OtherCarried, match=problem) if problem else nullcontext():
+        check_carried(line.context.at(partition), trained_on)
+    check_carried(line.context.at(partition), None)  # no group was trained

@@ -156,7 +156,12 @@ def test_what_is_known_of_classes_are_their_counts() -> None:
     target = {"classes": {"a": 1, "b": 0, "c": 3}}
     assert (classes.target(labels, None), classes.prior(labels), classes.positives(labels)) == (target, None, None)
     assert classes.described(labels) == {"labelled": 4, **target}
-    np.testing.assert_array_equal(classes.constant(Gate(), 0.5, target), [0.25, 0.0, 0.75])
+    unseen = classes.constant(Gate(), 0.5, target)  # b has the share of one row
+    np.testing.assert_allclose(unseen, [1 / 5, 1 / 5, 3 / 5], rtol=1e-15)
+    weighted = classes.constant(Gate(), 0.5, {**target, "weights": {"a": 2.0, "b": 0.0, "c": 6.0}})
+    np.testing.assert_allclose(weighted, unseen, rtol=1e-15)
+    seen = {"classes": {"a": 1, "b": 4, "c": 3}}
+    np.testing.assert_array_equal(classes.constant(Gate(), 0.5, seen), [1 / 8, 4 / 8, 3 / 8])
     np.testing.assert_array_equal(classes.constants(0.5, {})["prior"], [1 / 3] * 3)
     models = [{"target": json.dumps(target)}, {"target": '{"classes": {"b": 4}}'}, {"target": None}]
     assert classes.pooled(models) == [1 / 8, 4 / 8, 3 / 8]

@@ -12,6 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from muster.champions.journal import evidence_of
 from muster.scoring.score import CannotScore, prepare, score_bucket
+from muster.storage.delta import replace_rows
+from muster.storage.evolution import OtherPredictions, check_predictions
 from muster.storage.tables import PREDICTIONS
 from tests.promotion.conftest import A, B, Registry
 
@@ -107,5 +109,20 @@ def test_a_rollback_brings_models_and_shares_back_and_its_undoing_too(parts: Reg
 
 def test_other_classes_are_another_scale_and_never_answer(parts: Registry) -> None:
     parts.declared["outcome"] = {"classes": {"column": "part", "values": [*CLASSES[:2], "belt"]}}
-    with pytest.raises(CannotScore, match="takes other keys or features; train, evaluate and promote first"):
+    with pytest.raises(CannotScore, match="takes other keys, features or classes; train, evaluate and promote first"):
+        prepare(parts.at(parts.third))
+
+
+def test_a_class_of_other_capitals_is_refused_before_anything_is_promoted(parts: Registry) -> None:
+    """Its probabilities would be a column that Delta cannot tell from the one that is there."""
+    check_predictions(parts.workload, parts.store)
+    scoring = prepare(parts.at(parts.third))
+    tables = [score_bucket(scoring, bucket) for bucket in sorted(scoring.features.files)]
+    replace_rows(parts.store, "predictions", pa.concat_tables(tables), f"partition = '{parts.third}'")
+    check_predictions(parts.workload, parts.store)
+    parts.declared["outcome"] = {"classes": {"column": "part", "values": [name.upper() for name in CLASSES]}}
+    problem = "has a column 'probability_none', and would get 'probability_NONE'; capitals alone tell no two"
+    with pytest.raises(OtherPredictions, match=problem):
+        check_predictions(parts.workload, parts.store)
+    with pytest.raises(OtherPredictions, match=problem):
         prepare(parts.at(parts.third))

@@ -183,7 +183,7 @@ def test_a_pack_of_other_features_is_not_gone_back_to(served: Line) -> None:
     three_weeks(served)
     served.declared = {"features": {"columns": ["a", "b", "record", "c"], "buckets": 4}}
     for groups in ((), ["A,X"]):
-        with pytest.raises(CannotRollBack, match="takes other keys or features"):
+        with pytest.raises(CannotRollBack, match="takes other keys, features or classes"):
             served.plan("1", groups)
 
 

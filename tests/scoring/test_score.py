@@ -139,7 +139,7 @@ def test_a_champion_of_other_features_does_not_score(served: Line) -> None:
     _promoted(served, KNOWN)
     served.declared = {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
     served.features(served.first, _rows(["A,X"]))
-    with pytest.raises(CannotScore, match="takes other keys or features"):
+    with pytest.raises(CannotScore, match="takes other keys, features or classes"):
         prepare(served.at(served.first))
 
 
@@ -149,7 +149,7 @@ def test_an_earlier_slice_is_left_as_it_is_where_its_champion_took_other_keys_or
     _promoted(served, KNOWN)
     served.declared = {"features": {"columns": ["b", "a", "record"], "buckets": 4}}
     _promoted(served, {"A,X": 2.0}, served.second, against="1")
-    why = "champion version 1 of the slice's time took other keys or features; what was predicted then stays"
+    why = "champion version 1 of the slice's time took other keys, features or classes; what was predicted then stays"
     with pytest.raises(NoChampionThen, match=why):
         prepare(served.at(served.first))
 

@@ -157,7 +157,7 @@ def test_a_champion_promoted_after_the_stage_began_is_opened(grouped: Line) -> N
 def test_champions_that_all_take_other_features_score_nothing(grouped: Line, fallback: str) -> None:
     two_weeks(grouped)
     grouped.declared |= {"features": {"columns": ["b", "a", "record"], "buckets": 4}, "pack": {"fallback": fallback}}
-    with pytest.raises(CannotScore, match="takes other keys or features; train, evaluate and promote first"):
+    with pytest.raises(CannotScore, match="takes other keys, features or classes; train, evaluate and promote first"):
         prepare(grouped.at(grouped.second))
 
 

@@ -169,6 +169,12 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
             "gate.resample",
             "'week' is neither 'day' nor 'row', nor one of the declared",
         ),
+        (
+            "gate/resample",
+            "carrier",
+            "gate.resample",
+            "'carrier' is one of the keys: a group's rows all have one value",
+        ),
         ("gate/rule", "not_worse", "gate.margin", "'rule: not_worse' needs it: how much worse, in units of roc_auc"),
         ("gate/max_age", "60d", "gate.margin", "'max_age' needs it"),
         ("gate/max_age", "two months", "gate.max_age", "'two months' is no whole number"),

@@ -116,7 +116,11 @@ def test_what_does_not_hold_is_told_with_what_to_write(
 @pytest.mark.parametrize(
     ("gate", "path", "problem"),
     [
-        ({"metric": "roc_auc"}, "gate.metric", "'roc_auc' is none of a regression outcome: rmse, mae, mape, pinball"),
+        (
+            {"metric": "roc_auc"},
+            "gate.metric",
+            "'roc_auc' does not go with 'outcome: regression': write rmse or mae or mape or pinball",
+        ),
         ({"metric": "pinball"}, "gate.quantile", "is of 'metric: pinball', which needs it"),
         ({"quantile": 0.5}, "gate.quantile", "is of 'metric: pinball'"),
         ({"baseline": "mean"}, "gate.baseline", "'mean' is neither one of features.columns, nor a number, nor 'prior'"),
@@ -189,7 +193,7 @@ def test_classes_that_do_not_hold_are_told(
 @pytest.mark.parametrize(
     ("gate", "path", "problem"),
     [
-        ({"metric": "rmse"}, "gate.metric", "'rmse' is none of a classes outcome: log_loss, roc_auc"),
+        ({"metric": "rmse"}, "gate.metric", "'rmse' does not go with 'outcome: classes': write log_loss or roc_auc"),
         ({"baseline": "kg2"}, "gate.baseline", "'kg2' is no probability of each class"),
         ({"baseline": 0.5}, "gate.baseline", "'0.5' is no probability of each class; leave it out"),
         ({"alerts": [0.0, 0.1]}, "gate.alerts", "is of 'outcome: none'"),
@@ -219,7 +223,11 @@ def test_without_labels_a_volume_is_judged_and_nothing_is_read(tmp_path: Path) -
     [
         ({"alerts": [0.05, 0.001]}, "gate.alerts", "[0.05, 0.001] ends before it begins"),
         ({"alerts": [0.0, 2.0]}, "gate.alerts.1", "2.0 is too large: 1.0 at most"),
-        ({"alerts": [0.0, 0.1], "metric": "roc_auc"}, "gate.metric", "'roc_auc' is none of a none outcome"),
+        (
+            {"alerts": [0.0, 0.1], "metric": "roc_auc"},
+            "gate.metric",
+            "'roc_auc' does not go with 'outcome: none': write mass_volume",
+        ),
         ({"alerts": [0.0, 0.1], "at_least": 1}, "gate.at_least", "what ranks at random has a mass_volume of 0.95"),
         ({"alerts": [0.0, 0.1], "agreement": 0}, "gate.agreement", "is too small: more than 0"),
     ],
@@ -236,7 +244,12 @@ def test_where_there_are_labels_they_say_more(tmp_path: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "problem"), [("shift", "'shift' is neither 'day' nor 'row', nor one of"), ("kg", "'kg' may be missing")]
+    ("column", "problem"),
+    [
+        ("shift", "'shift' is neither 'day' nor 'row', nor one of"),
+        ("kg", "'kg' may be missing"),
+        ("depot", "'depot' is one of the keys: a group's rows all have one value in it"),
+    ],
 )
 def test_what_is_drawn_as_one_is_a_column_of_every_row(tmp_path: Path, column: str, problem: str) -> None:
     told = problems(tmp_path, outcome={"regression": {"column": "kg"}}, gate={"resample": column})
@@ -245,5 +258,5 @@ def test_what_is_drawn_as_one_is_a_column_of_every_row(tmp_path: Path, column: s
 
 def test_a_column_may_say_what_is_drawn_as_one(tmp_path: Path) -> None:
     outcome = {"regression": {"column": "kg"}}
-    assert loaded(tmp_path, outcome=outcome, gate={"resample": "depot"}).resample_by == "depot"
+    assert loaded(tmp_path, outcome=outcome, gate={"resample": "id"}).resample_by == "id"
     assert loaded(tmp_path, outcome=outcome).resample_by is None

@@ -13,6 +13,7 @@ from muster.features.files import last_days
 from muster.features.made_from import Sources, slice_days
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import Fact, file_digests, newest_facts, read_facts
+from muster.storage.store import TableVersion
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of
@@ -53,6 +54,17 @@ class OutOfDate(MusterError):
         super().__init__(
             f"{name}: features are out of date, by the first days of their slices: {slices}; "
             f"run features for {context.partition} again: clear {name}.features"
+        )
+
+
+class OtherCarried(MusterError):
+    """Raised when the features that candidates learnt from carry another column than they are to be judged by now."""
+
+    def __init__(self, context: PartitionContext, key: str, then: str | None, now: str | None) -> None:
+        name = context.workload.name
+        super().__init__(
+            f"{name}: the candidates learnt from features of '{key}: {then or 'none'}', and declared is "
+            f"'{key}: {now or 'none'}' now; run features for {context.partition}, then train: clear {name}.features"
         )
 
 
@@ -134,6 +146,24 @@ def check_up_to_date(context: PartitionContext, days: DateRange) -> None:
     """
     if reasons := out_of_date(context, days):
         raise OutOfDate(context, reasons)
+
+
+def check_carried(context: PartitionContext, version: TableVersion | None) -> None:
+    """Check that the rows to judge on, at a version of `features`, carry the columns that the gate needs now.
+
+    Raises:
+        OtherCarried: when they carry others, or none.
+    """
+    workload, store = context.workload, context.store
+    declared = {"resample_by": ("gate.resample", workload.resample_by), "weight": ("weight", workload.weight)}
+    files = {} if version is None else file_digests(store, "features", version)
+    for first, fact in read_facts(store, "features", files).items():
+        if not _overlap(slice_days(workload, date.fromisoformat(first)), context.windows.evaluate):
+            continue
+        for name, (key, now) in declared.items():
+            then = fact.made_from.get(name)
+            if then != now and (now is not None or name == "weight"):  # days and rows are there whatever was drawn
+                raise OtherCarried(context, key, then, now)
 
 
 @dataclass(frozen=True)

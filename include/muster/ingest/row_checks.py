@@ -126,7 +126,10 @@ def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mappin
         yield f"{outcome}: none of the declared classes", _mask(pc.and_(landed.is_valid(), pc.invert(known)))
     if (weight := workload.weight) is not None:
         numbers = typed[weight].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        yield f"{weight}: no weight, which is a number above 0", _mask(typed[weight].is_valid()) & ~is_weight(numbers)
+        yield (
+            f"{weight}: no weight, which is a number above 0, 1e100 at most",
+            _mask(typed[weight].is_valid()) & ~is_weight(numbers),
+        )
     # A row of another day would be replaced with another day than its own.
     midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
     since = typed[workload.time].cast(pa.int64())

@@ -83,11 +83,22 @@ class ClassesKind:
         return shares
 
     def _shares(self, targets: Iterable[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """Return the share of each class in all these training rows, (classes,); without any row all are alike."""
-        known = [target.get("weights", target.get("classes", {})) for target in targets]
-        counts = [[each.get(name, 0) for name in self.classes] for each in known]
-        total = np.array([*counts, [0] * len(self.classes)], dtype=np.float64).sum(axis=0)
-        return total / total.sum() if total.any() else np.full(len(self.classes), 1 / len(self.classes))
+        """Return the share of each class in all these training rows, (classes,); without any row all are alike.
+
+        A class that none of them is of has the share of one row: who gives it none at all loses so much where it comes
+        that any model would be better.
+        """
+        known = list(targets)
+        rows = np.sum([self._each(target.get("classes", {})) for target in [*known, {}]], axis=0)
+        if not rows.any():
+            return np.full(len(self.classes), 1 / len(self.classes))
+        total = np.sum([self._each(target.get("weights", target.get("classes", {}))) for target in known], axis=0)
+        total[rows == 0] = total.sum() / rows.sum()
+        shares: NDArray[np.float64] = total / total.sum()
+        return shares
+
+    def _each(self, counts: Mapping[str, float]) -> NDArray[np.float64]:
+        return np.array([counts.get(name, 0.0) for name in self.classes])
 
     def may_answer(self, is_share: Callable[[], bool]) -> bool:
         return False

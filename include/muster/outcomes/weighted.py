@@ -11,9 +11,13 @@ Weights = NDArray[np.float64] | None
 """How much each row counts, above 0: (rows,); None where all count alike."""
 
 
+LIGHTEST, HEAVIEST = 1e-100, 1e100
+"""What a row may count: of more, sums and squares of weights are no numbers any longer."""
+
+
 def is_weight(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which values a row may count by: (rows,)."""
-    return np.isfinite(values) & (values > 0)
+    return (values >= LIGHTEST) & (values <= HEAVIEST)
 
 
 def mean(values: NDArray[Any], weights: Weights) -> float:

@@ -282,7 +282,7 @@ def _sound(context: Context, step: Step, moves: Moves, folder: Path) -> Step:
         return step
     model = of_move(step.unit, _row_of(target, moves), moves, context.store)
     if not model.fits(context.workload):
-        raise _OtherFeatures(f"version {version} takes other keys or features than the workload has now")
+        raise _OtherFeatures(f"version {version} takes other keys, features or classes than the workload has now")
     lost = not is_whole(model, folder)
     if lost:
         stored_bytes(context.store, model, target.evidence)

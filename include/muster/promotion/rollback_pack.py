@@ -236,14 +236,15 @@ class _Planner:
         """Return a pack's verified manifest, its shards below the store's root.
 
         Raises:
-            CannotRollBack: when the pack is missing, corrupt, or takes other keys or features than the workload has.
+            CannotRollBack: when the pack is missing, corrupt, or takes other keys, features or classes than
+                are declared.
         """
         try:
             manifest = self._manifest(pack)
         except CorruptManifest as error:
             raise CannotRollBack(self.name, f"version {pack.version}: {error}") from error
         if not fits(about(manifest), self.context.workload):
-            why = "takes other keys or features than the workload has now, so nothing could be scored"
+            why = "takes other keys, features or classes than the workload has now, so nothing could be scored"
             raise CannotRollBack(self.name, f"version {pack.version} {why}")
         return manifest
 

@@ -24,6 +24,7 @@ from muster.models.loading import CorruptModel
 from muster.models.reader import Answers, Pack
 from muster.models.scores import answer_columns
 from muster.storage.delta import dataset
+from muster.storage.evolution import check_predictions
 from muster.storage.tables import FEATURE_ERROR, predictions_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
@@ -80,8 +81,10 @@ def prepare(context: PartitionContext) -> Scoring:
             `error`.
         NoFeatures: when the slice has no rows, although something happened in it.
         BadChampion, ForeignVersion, NotVouched: as `champions.opened.scorers` does.
+        OtherPredictions: when the table would not take them.
     """
     workload, windows = context.workload, context.windows
+    check_predictions(workload, context.store)
     at = datetime.now(UTC)  # before the champions are looked up: whoever moves one from now on, has done so since
     champions = scorers(context)
     if champions is None:
@@ -89,9 +92,9 @@ def prepare(context: PartitionContext) -> Scoring:
     if not champions.fits:
         who = f"champion version {champions.version}" if champions.version else "each group's champion"
         if replaced_since(context):
-            then = f"{who} of the slice's time took other keys or features; what was predicted then stays"
+            then = f"{who} of the slice's time took other keys, features or classes; what was predicted then stays"
             raise NoChampionThen(workload.name, windows.key, then)
-        why = f"{who} takes other keys or features; train, evaluate and promote first"
+        why = f"{who} takes other keys, features or classes; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
     features = list_features(context, windows.score, quiet=lambda: quiet(context, windows.score))
     scoring = Scoring(workload, features, windows.score, windows.key, at, champions)

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from muster.errors import MusterError, bounded
 from muster.settings import command
-from muster.storage.tables import observations_schema
+from muster.storage.store import Store
+from muster.storage.tables import observations_schema, predictions_schema
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -36,6 +37,30 @@ class RequiredColumn(MusterError):
             f"{workload.name}: the rows in 'observations' have no value of the new column '{name}'; "
             f"declare it as one that may be missing: '{kind}?'"
         )
+
+
+class OtherPredictions(MusterError):
+    """Raised when the table of predictions has a column that differs from a new one by capitals only."""
+
+    def __init__(self, workload: Workload, there: str, new: str, location: str) -> None:
+        super().__init__(
+            f"{workload.name}: the table of predictions has a column '{there}', and would get '{new}'; capitals alone "
+            f"tell no two columns apart: declare it as before, or move '{location}' away and score again"
+        )
+
+
+def check_predictions(workload: Workload, store: Store) -> None:
+    """Check that the table takes the predictions of what is declared now.
+
+    Raises:
+        OtherPredictions: when a class has other capitals than before.
+    """
+    table = store.open("predictions")
+    columns = {} if table is None else by_lower_case(column_types(table))
+    for name in predictions_schema(workload).names:
+        there, _ = columns.get(name.lower(), (name, None))
+        if there != name:
+            raise OtherPredictions(workload, there, name, store.table("predictions"))
 
 
 def check_observations(workload: Workload, table: DeltaTable | None) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.storage.delta import created, dataset
-from muster.storage.store import Store
+from muster.storage.store import Store, TableVersion
 from muster.storage.tables import PROVENANCE, TABLES
 
 MAX_FILES = 64
@@ -54,7 +54,7 @@ def content_digest(rows: int, total: int) -> str:
     return f"{rows}:{total % 2**64:016x}"
 
 
-def file_digests(store: Store, table: str, version: int | None = None) -> dict[str, str]:
+def file_digests(store: Store, table: str, version: int | TableVersion | None = None) -> dict[str, str]:
     """Return slice -> the digest of its files' names, at a Delta version (the latest when None)."""
     delta = store.open(table, version)
     if delta is None:

@@ -131,6 +131,9 @@ def gate(workload: Workload) -> Iterator[Problem]:
     declared, days = workload.gate, workload.windows.evaluate
     if (column := workload.resample_by) is not None and column not in workload.columns:
         yield "gate.resample", f"'{column}' is neither 'day' nor 'row', nor one of the declared columns"
+    elif column is not None and column in workload.keys:
+        why = "a group's rows all have one value in it, and no group could be judged"
+        yield "gate.resample", f"'{column}' is one of the keys: {why}; name another column"
     elif column is not None and workload.columns[column].optional:
         yield "gate.resample", f"'{column}' may be missing ('?'): every row belongs to what is drawn as one"
     if declared.resample == "day" and days < declared.min_days:
@@ -140,7 +143,10 @@ def gate(workload: Workload) -> Iterator[Problem]:
             "group could be judged; judge on more days, or write 'resample: row' where rows of a day are independent",
         )
     if declared.metric not in (fitting := METRICS[workload.outcome.kind]):
-        yield "gate.metric", f"'{declared.metric}' is none of a {workload.outcome.kind} outcome: {', '.join(fitting)}"
+        yield (
+            "gate.metric",
+            f"'{declared.metric}' does not go with 'outcome: {workload.outcome.kind}': write {' or '.join(fitting)}",
+        )
     if declared.metric == "log_loss" and isinstance(declared.baseline, float) and not 0 <= declared.baseline <= 1:
         yield "gate.baseline", f"{declared.baseline:g} is no probability, which 'metric: log_loss' is of"
     if (declared.quantile is None) == (declared.metric == "pinball"):
