@@ -167,6 +167,7 @@ def counts(machines: Iterable[str], partition: date) -> dict[str, int]:
 def shares(models: Iterable[tuple[str, date]]) -> np.ndarray:
     """Return the share of each class in the training rows of all these models."""
     total = sum(np.array([*counts([machine], partition).values()]) for machine, partition in models)
+    total = np.maximum(total, 1)  # a class that no row is of has the share of one
     of: np.ndarray = total / np.sum(total)
     return of
 
