@@ -16,6 +16,7 @@ from muster.context import Context
 from muster.ingest.refusals import TooManyRefused, check_refused
 from muster.ingest.row_checks import check_file
 from muster.storage.provenance import Fact, write_facts
+from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
 
 
@@ -63,6 +64,15 @@ def test_a_file_under_another_name_is_told_beside_the_day_that_lacks_it(home: An
     landing(home, "2024-01-20").rename(landing(home, "20240120"))
     shown = " ".join(home.run()[1].split())
     assert "lookback: 2024-01-20; passed over, since a file is named as 2024-01-08.csv.gz: 20240120.csv.gz" in shown
+
+
+def test_a_table_of_features_with_other_columns_is_told_as_the_next_run_will(home: Any) -> None:
+    home.ingest()
+    DeltaTable.create(home.store.table("features"), features_schema(home.context.workload))
+    assert home.tried()["next_run_fails"] is None
+    home.declare(yaml=lambda yaml: yaml.replace("baseline: hour}", "baseline: hour, resample: at}"))
+    why = "the next run of `features` will fail: trains: the table of features has other columns than are declared now"
+    assert why in " ".join(home.run()[1].split())
 
 
 def test_where_nothing_landed_the_folder_is_told_to_put_files_in(fresh: Any) -> None:

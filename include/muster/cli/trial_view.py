@@ -43,7 +43,9 @@ def view(trial: dict[str, Any], out: TextIO) -> None:
 
 
 def _warnings(trial: dict[str, Any]) -> Iterator[str]:
-    """Say of which days the trial knows more than the tables do, or nothing."""
+    """Say of which days the trial knows more than the tables do, and why the next run will fail, or nothing."""
+    if why := trial["next_run_fails"]:
+        yield f"the next run of `features` will fail: {why}"
     if again := trial["delivered_again"]:
         yield f"delivered again since ingest, so read from the files as the next ingest will: {bounded(again, 5)}"
     if missing := trial["not_landed"]:

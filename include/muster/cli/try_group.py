@@ -71,6 +71,7 @@ def as_dict(trial: Trial) -> dict[str, Any]:
         "delivered_again": list(trial.observed.delivered_again),
         "not_landed": list(trial.observed.not_landed),
         "misnamed": list(trial.observed.misnamed),
+        "next_run_fails": trial.observed.next_run_fails,
         "weight": trial.workload.weight,
         "windows": trial.rows(),
         "features": trial.summary(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from muster.context import Context, PartitionContext
 from muster.errors import MusterError, bounded
@@ -17,10 +16,6 @@ from muster.storage.store import TableVersion
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange, slice_of
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
 
 REWRITTEN = "rewritten since it was built"
 """Why a slice is out of date whose facts are all about other files: by OPTIMIZE, by hand, by a job that was killed."""
@@ -102,9 +97,7 @@ def slices_to_build(context: PartitionContext, quiet: Callable[[], bool] = lambd
     sources = Sources.now(context)
     if windows.partition not in sources.observed and not quiet():
         raise NoObservations(workload.name, context.partition)
-    table = store.open("features")
-    if table is not None:
-        _check_columns(workload, table, store.table("features"))
+    check_columns(context)
     built = _Built.now(context)
     looks_back_until = windows.score.stop + timedelta(days=workload.features.lookback)
     concerned = {day for day in sources.observed | built.firsts if windows.history.start <= day < looks_back_until}
@@ -119,6 +112,18 @@ def slices_to_build(context: PartitionContext, quiet: Callable[[], bool] = lambd
         reasons=reasons,
         sources=sources,
     )
+
+
+def check_columns(context: Context) -> None:
+    """Check that the table of features, where there is one, has the columns that are declared now.
+
+    Raises:
+        OtherFeatures: when it has others.
+    """
+    table = context.store.open("features")
+    declared = features_schema(context.workload).names
+    if table is not None and {field.name for field in table.schema().fields} != set(declared):
+        raise OtherFeatures(context.workload, context.store.table("features"))
 
 
 def out_of_date(context: Context, days: DateRange) -> dict[date, str]:
@@ -227,8 +232,3 @@ def _observed(workload: Workload, first_days: list[date]) -> list[DateRange]:
 
 def _overlap(one: DateRange, other: DateRange) -> bool:
     return one.start < other.stop and other.start < one.stop
-
-
-def _check_columns(workload: Workload, table: DeltaTable, location: str) -> None:
-    if {field.name for field in table.schema().fields} != set(features_schema(workload).names):
-        raise OtherFeatures(workload, location)

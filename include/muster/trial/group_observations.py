@@ -11,6 +11,7 @@ import pyarrow as pa
 from muster import groups
 from muster.context import Context
 from muster.errors import WrongArgument, bounded
+from muster.features.slices import OtherFeatures, check_columns
 from muster.ingest.landed_files import not_brought
 from muster.ingest.landing import land, landed_days, misnamed_files, passed_over
 from muster.storage.evolution import check_observations
@@ -56,6 +57,8 @@ class GroupObservations:
     """Days whose file is another than the one that was ingested: it was read, not the table."""
     not_landed: tuple[date, ...] = ()
     """Days of which nothing is known."""
+    next_run_fails: str | None = None
+    """Why `features` will fail, though the group can be tried: its table has other columns."""
     misnamed: tuple[str, ...] = ()
     """Where there are such days: names in the landing folder that are no day's."""
 
@@ -120,5 +123,14 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
         refused=checked.refused,
         delivered_again=tuple(day for day in to_ingest if day in brought_once),
         not_landed=not_landed,
+        next_run_fails=_next_run_fails(context),
         misnamed=tuple(misnamed_files(store)) if not_landed else (),
     )
+
+
+def _next_run_fails(context: Context) -> str | None:
+    try:
+        check_columns(context)
+    except OtherFeatures as error:
+        return str(error)
+    return None
