@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
 from muster import groups
@@ -32,6 +34,17 @@ WORKLOAD = {
     "gate": {"resample": "row", "resamples": 200, "min_positives": 5, "baseline": "known"},
     "schedule": {"start": "2024-01-01"},
 }
+
+SKLEARN: dict[str, Callable[..., float]] = {
+    "roc_auc": metrics.roc_auc_score,
+    "average_precision": metrics.average_precision_score,
+    "log_loss": lambda labels, scores, **weights: metrics.log_loss(labels, scores, labels=[0, 1], **weights),
+    "rmse": metrics.root_mean_squared_error,
+    "mae": metrics.mean_absolute_error,
+}
+"""Metric of yes and no -> scikit-learn's, of labels, scores and `sample_weight`."""
+RANKS = ("roc_auc", "average_precision")
+"""Those of them that rank: undefined on one class."""
 
 
 @dataclass

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from sklearn import metrics as sklearn
 
 from muster.evaluation.bootstrap import paired_bootstrap
 from muster.evaluation.clusters import Clusters
@@ -14,14 +11,7 @@ from muster.evaluation.judgement import HeldOut, Judgement, Rival
 from muster.evaluation.metrics import METRICS
 from muster.evaluation.verdict import judge
 from muster.workload.spec import Gate
-
-EXPECTED: dict[str, Callable[..., float]] = {
-    "roc_auc": sklearn.roc_auc_score,
-    "average_precision": sklearn.average_precision_score,
-    "log_loss": lambda labels, scores: sklearn.log_loss(labels, scores, labels=[0, 1]),
-    "rmse": sklearn.root_mean_squared_error,
-    "mae": sklearn.mean_absolute_error,
-}
+from tests.evaluation.conftest import SKLEARN
 
 
 def loop(metric: str, labels: np.ndarray, scores: np.ndarray, days: np.ndarray, resamples: int) -> list[float]:
@@ -32,13 +22,13 @@ def loop(metric: str, labels: np.ndarray, scores: np.ndarray, days: np.ndarray, 
         drawn = generator.integers(len(distinct), size=len(distinct))
         rows = np.concatenate([np.flatnonzero(days == distinct[day]) for day in drawn])
         defined = len(np.unique(labels[rows])) == 2 or metric not in ("roc_auc", "average_precision")
-        values.append(EXPECTED[metric](labels[rows], scores[rows]) if defined else np.nan)
+        values.append(SKLEARN[metric](labels[rows], scores[rows]) if defined else np.nan)
     return values
 
 
 @pytest.mark.parametrize("digits", [9, 1, 0])
 @pytest.mark.parametrize(("rows", "days"), [(400, 7), (400, 150), (60, 50), (12, 5)])
-@pytest.mark.parametrize("metric", EXPECTED)
+@pytest.mark.parametrize("metric", SKLEARN)
 def test_equals_a_loop_over_sklearn_on_the_same_days(metric: str, rows: int, days: int, digits: int) -> None:
     random = np.random.default_rng(rows + days)
     labels = (random.random(rows) < 0.2).astype(float)

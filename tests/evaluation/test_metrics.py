@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, get_args
 
@@ -13,16 +12,9 @@ from sklearn import metrics as sklearn
 from muster.evaluation.clusters import Clusters
 from muster.evaluation.metrics import METRICS, measure_of, roc_auc
 from muster.workload.spec import Gate
+from tests.evaluation.conftest import RANKS, SKLEARN
 
 LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 0], dtype=bool)
-RANKING = ("roc_auc", "average_precision")
-EXPECTED: dict[str, Callable[..., float]] = {
-    "roc_auc": sklearn.roc_auc_score,
-    "average_precision": sklearn.average_precision_score,
-    "log_loss": lambda labels, scores, **weights: sklearn.log_loss(labels, scores, labels=[0, 1], **weights),
-    "rmse": sklearn.root_mean_squared_error,
-    "mae": sklearn.mean_absolute_error,
-}
 
 
 def scores(kind: str, labels: np.ndarray) -> np.ndarray:
@@ -40,14 +32,14 @@ def by_sklearn(metric: str, labels: np.ndarray, predicted: np.ndarray, counts: n
     values = []
     for weights in counts:
         classes = len(np.unique(labels[weights > 0]))
-        defined = classes == 2 if metric in RANKING else classes > 0
-        values.append(EXPECTED[metric](labels, predicted, sample_weight=weights) if defined else np.nan)
+        defined = classes == 2 if metric in RANKS else classes > 0
+        values.append(SKLEARN[metric](labels, predicted, sample_weight=weights) if defined else np.nan)
     return values
 
 
 @pytest.mark.parametrize("kind", ["distinct", "tied", "certain", "constant"])
 @pytest.mark.parametrize("rows", [1, 2, 3, 6, 40, 500])
-@pytest.mark.parametrize("metric", EXPECTED)
+@pytest.mark.parametrize("metric", SKLEARN)
 def test_equals_sklearn_weighted_by_the_counts(metric: str, rows: int, kind: str) -> None:
     labels = np.random.default_rng(1).random(rows) < 0.3
     counts = np.random.default_rng(2).poisson(1.0, size=(20, rows)).astype(np.int32)
@@ -55,12 +47,12 @@ def test_equals_sklearn_weighted_by_the_counts(metric: str, rows: int, kind: str
     np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores(kind, labels), counts), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("metric", EXPECTED)
+@pytest.mark.parametrize("metric", SKLEARN)
 @pytest.mark.parametrize("positive", [False, True])
 def test_one_class_only_is_undefined_for_those_that_rank(metric: str, positive: bool) -> None:
     labels, counts = np.full(7, positive), np.ones((2, 7), dtype=np.int32)
     actual = METRICS[metric].prepare(labels, scores("tied", labels), Clusters.rows(7))(counts)
-    assert np.isnan(actual).tolist() == [metric in RANKING] * 2
+    assert np.isnan(actual).tolist() == [metric in RANKS] * 2
     np.testing.assert_allclose(actual, by_sklearn(metric, labels, scores("tied", labels), counts), rtol=0, atol=1e-12)
 
 
@@ -84,17 +76,17 @@ def test_losses_of_numbers_equal_sklearns(gate: Gate, by: Any) -> None:
 def test_errors_are_of_labels_of_any_size(metric: str) -> None:
     labels, predicted = np.random.default_rng(5).normal(50, 20, size=(2, 200))
     counts = np.random.default_rng(2).poisson(1.0, size=(20, 200)).astype(np.int32)
-    expected = [EXPECTED[metric](labels, predicted, sample_weight=weights) for weights in counts]
+    expected = [SKLEARN[metric](labels, predicted, sample_weight=weights) for weights in counts]
     np.testing.assert_allclose(
         METRICS[metric].prepare(labels, predicted, Clusters.rows(200))(counts), expected, rtol=1e-13
     )
 
 
-@pytest.mark.parametrize("metric", RANKING)
+@pytest.mark.parametrize("metric", RANKS)
 def test_scores_that_rank_need_no_range(metric: str) -> None:
     huge = np.random.default_rng(3).normal(size=10) * 1e300
     counts = np.ones((1, 10), dtype=np.int32)
-    expected = EXPECTED[metric](LABELS, huge)
+    expected = SKLEARN[metric](LABELS, huge)
     assert METRICS[metric].prepare(LABELS, huge, Clusters.rows(10))(counts)[0] == pytest.approx(expected, abs=1e-12)
 
 

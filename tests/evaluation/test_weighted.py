@@ -17,19 +17,14 @@ from muster.evaluation.judgement import HeldOut, Rival
 from muster.evaluation.metrics import METRICS, pinball
 from muster.evaluation.verdict import judge
 from muster.workload.spec import Gate, Workload
-from tests.evaluation.conftest import WORKLOAD
+from tests.evaluation.conftest import RANKS, SKLEARN, WORKLOAD
 
 POINTS = 300
 EXPECTED: dict[str, Callable[..., float]] = {
-    "roc_auc": sklearn.roc_auc_score,
-    "average_precision": sklearn.average_precision_score,
-    "log_loss": lambda labels, scores, **weight: sklearn.log_loss(labels, scores, labels=[0, 1], **weight),
-    "rmse": sklearn.root_mean_squared_error,
-    "mae": sklearn.mean_absolute_error,
+    **SKLEARN,
     "mape": sklearn.mean_absolute_percentage_error,
     "pinball": lambda labels, scores, **weight: sklearn.mean_pinball_loss(labels, scores, alpha=0.5, **weight),
 }
-RANKS = ("roc_auc", "average_precision")
 CLUSTERS = [("row", 60), ("row", 400), ("day", 7), ("day", 150), ("column", 40)]
 """What is drawn: each row, days in order, or the values of a column in no order with gaps."""
 

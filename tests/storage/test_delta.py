@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from muster.storage import delta
-from muster.storage.delta import dataset, marked_version, replace_rows
+from muster.storage.delta import count_rows, dataset, marked_version, replace_rows
 from muster.storage.store import Store
+from muster.workload.windows import DateRange
 
 FIRST, SECOND = "2024-01-01", "2024-01-08"
 COLUMNS = pa.schema([("partition", pa.string()), ("group", pa.string())])
@@ -114,3 +116,23 @@ def test_a_commit_is_told_from_those_of_others_by_its_mark(store: Store, later: 
     assert marked_version(store, "ledger", "ours", since=1) == 3
     assert marked_version(store, "ledger", "none", since=1) is None
     assert marked_version(store, "ledger", "ours", since=3) is None
+
+
+def test_a_replacement_bears_its_mark(store: Store) -> None:
+    rows = pa.Table.from_pylist([{"partition": FIRST, "group": "a"}], COLUMNS)
+    replace_rows(store, "ledger", rows, f"partition = '{FIRST}'", "ours")
+    replace(store, FIRST, "b")
+    assert marked_version(store, "ledger", "ours", since=0) == 1
+
+
+def test_rows_are_counted_by_day_from_the_log_alone(store: Store) -> None:
+    columns = pa.schema([("date", pa.date32()), ("group", pa.string())])
+    days = [date(2024, 1, day) for day in (7, 8, 8, 9, 10)]
+    rows = pa.table({"date": days, "group": [*"abcde"]}, columns)
+    replace_rows(store, "observations", rows, "true")
+    table = store.open("observations")
+    assert table is not None
+    for file in Path(store.table("observations")).rglob("*.parquet"):
+        file.unlink()
+    assert count_rows(table, DateRange(date(2024, 1, 8), date(2024, 1, 10))) == 3
+    assert count_rows(table, DateRange(date(2024, 1, 11), date(2024, 1, 20))) == 0
