@@ -27,9 +27,9 @@ from muster.evaluation.judgement import HeldOut, Judgement, Rival
 from muster.evaluation.significance import control
 from muster.evaluation.verdict import judge
 from muster.features.compute import compute
-from muster.ingest.landed_files import landed_file, read_text
-from muster.ingest.landing import land, landed_days
-from muster.ingest.row_checks import check_rows, good_rows
+from muster.ingest.landing import land
+from muster.ingest.row_checks import check_arrival, good_rows
+from muster.ingest.sources.kinds import complete_arrivals
 from muster.models.scores import scores
 from muster.outcomes.kinds import kind_of
 from muster.settings import Settings
@@ -100,8 +100,8 @@ def _groups(context: PartitionContext) -> list[Group]:
     """Return every group of a partition, from the files that the workload's own function lands."""
     workload, windows = context.workload, context.windows
     land(context)
-    days = [day for day in windows.observed.days() if day in landed_days(context.store) and day < windows.partition]
-    checked = [check_rows(workload, day, list(read_text(workload, landed_file(context.store, day)))) for day in days]
+    days = [day for day in windows.observed.days() if day < windows.partition]
+    checked = [check_arrival(context, arrival) for arrival in complete_arrivals(context, days).values()]
     observed = good_rows(workload, pa.concat_tables(checked))
     own = function(workload, context.folder, workload.features.function)
     features = compute(workload, own, observed, windows.run)

@@ -14,8 +14,9 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from muster.context import Context
-from muster.ingest.landed_files import landed_file, read_text
-from muster.ingest.row_checks import check_file, good_rows
+from muster.ingest.row_checks import check_day, good_rows
+from muster.ingest.sources.kind import RowBlock
+from muster.ingest.sources.kinds import complete_arrivals, source_of
 from muster.storage.store import Store
 
 
@@ -31,16 +32,19 @@ class Checked:
 
 def check_days(context: Context, days: Iterable[date]) -> Checked:
     """Check days' files as ingest does."""
-    checked = pa.concat_tables([check_file(context, day) for day in days])
+    checked = pa.concat_tables([check_day(context, day) for day in days])
     return Checked(good_rows(context.workload, checked), dict(Counter(checked["reason"].drop_null().to_pylist())))
 
 
 def landed_texts(context: Context, days: Iterable[date]) -> pd.DataFrame:
     """Return the rows of days' files as text."""
-    files = [landed_file(context.store, day) for day in days]
-    return pa.Table.from_batches(
-        [block.rows for file in files for block in read_text(context.workload, file)]
-    ).to_pandas()
+    return pa.Table.from_batches([block.rows for block in read_blocks(context, days)]).to_pandas()
+
+
+def read_blocks(context: Context, days: Iterable[date]) -> list[RowBlock]:
+    """Read all that has arrived for days."""
+    arrived = complete_arrivals(context, set(days))
+    return [block for arrival in arrived.values() for block in source_of(context).read(arrival)]
 
 
 def land_nothing(store: Store, header: str, days: Iterable[date]) -> None:

@@ -1,9 +1,9 @@
-"""Bring landed files into `observations`, and their bad rows into `quarantine` with the reason."""
+"""Bring what has arrived into `observations`, and its bad rows into `quarantine` with the reason."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,11 +12,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from muster.ingest.arrivals import day_facts, deliveries
-from muster.ingest.landed_files import check_files, days_to_ingest, landed_file
-from muster.ingest.landing import SUFFIX
+from muster.ingest.arrivals import day_facts
+from muster.ingest.due_days import due_arrivals
 from muster.ingest.refusals import check_refused
-from muster.ingest.row_checks import check_file, checked_schema
+from muster.ingest.row_checks import BAD_FILE, bad_file_row, check_arrival, checked_schema
+from muster.ingest.sources.files import BadFile
+from muster.ingest.sources.kind import Arrival
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import write_facts
 from muster.storage.tables import observations_schema
@@ -27,19 +28,19 @@ from muster_jobs.job import BATCH_ROWS, Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Check whole files first, then rows; write `quarantine`, then `observations`, each in one commit.
+    """Check all that has arrived; write `quarantine`, then `observations`, each in one commit.
 
-    `observations` comes last: its days show the next run what is ingested, so a crash between the two is repaired by
-    running again. Where too many rows of a day are refused, they are in `quarantine`, and `observations` is as before.
+    Where a file cannot be taken, neither is written to. `observations` comes last: its days show the next run what is
+    ingested, so a crash between the two is repaired by running again. Where too many rows of a day are refused, they
+    are in `quarantine`, and `observations` is as before.
     """
-    days = days_to_ingest(job.context)
+    arrived = due_arrivals(job.context)  # before it is read: what comes meanwhile is another delivery
     check_observations(job.workload, job.store.open("observations"))
-    files = {day: landed_file(job.store, day) for day in days}
-    delivered = deliveries(files)  # before they are read: what comes meanwhile is another delivery
-    check_files(job.workload, files.values())
-    rows = _check_days(job, days).persist()
+    days = [arrival.day for arrival in arrived]
+    rows = _check_days(job, arrived).persist()
     try:
         reasons_by_day = _reasons_by_day(rows)
+        _check_files(rows, reasons_by_day)
         reasons = sum(reasons_by_day.values(), Counter[str | None]())
         dates = ", ".join(f"'{day}'" for day in days)
         where = f"date IN ({dates})"
@@ -50,26 +51,46 @@ def run(job: Job) -> dict[str, Any]:
         observations = _observation_rows(job, rows)
         content = day_contents(observations, [*job.workload.columns, "row_id"])
         version = job.commit(observations.repartition(job.bins, "date"), "observations", where, at_most=good)
+        delivered = {arrival.day: arrival.delivery for arrival in arrived}
         write_facts(job.store, day_facts(job.store, delivered, content, version))
     finally:
         rows.unpersist()
     counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
-    return {"days": len(days), "files": len(days), **counts, "reasons": dict(reasons)}
+    files = sum(len(arrival.parts) for arrival in arrived)
+    return {"days": len(days), "files": files, **counts, "reasons": dict(reasons)}
 
 
-def _check_days(job: Job, days: Sequence[date]) -> DataFrame:
-    """Read and check the days' files, a task some files."""
-    context, tasks = job.context, min(job.bins, len(days))
-    days_of_task = [days[number::tasks] for number in range(tasks)]
+def _check_days(job: Job, arrived: Sequence[Arrival]) -> DataFrame:
+    """Read and check what has arrived, a task some days; of a day with a bad file there is one row that says so."""
+    context, tasks = job.context, min(job.bins, len(arrived))
+    days_of_task = [arrived[number::tasks] for number in range(tasks)]
+
+    def checked_day(arrival: Arrival) -> pa.Table:
+        try:
+            return check_arrival(context, arrival)
+        except BadFile as error:
+            return bad_file_row(context.workload, arrival.day, error)
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                for day in days_of_task[number]:
-                    yield from check_file(context, day).to_batches(BATCH_ROWS)
+                for arrival in days_of_task[number]:
+                    yield from checked_day(arrival).to_batches(BATCH_ROWS)
 
     checked = job.spark.range(0, tasks, 1, tasks).mapInArrow(check, from_arrow_schema(checked_schema(job.workload)))
-    return without_collation(checked, "row", "reason")
+    return without_collation(checked, "file", "row", "reason")
+
+
+def _check_files(rows: DataFrame, reasons_by_day: Mapping[date, Counter[str | None]]) -> None:
+    """Check that every file could be taken.
+
+    Raises:
+        BadFile: for the first day of which one could not.
+    """
+    if bad := [day for day, reasons in reasons_by_day.items() if BAD_FILE in reasons]:
+        first = (F.col("observation")["date"] == min(bad)) & (F.col("reason") == BAD_FILE)
+        (row,) = rows.where(first).select("file", "row").collect()
+        raise BadFile(row["file"], row["row"])
 
 
 def _reasons_by_day(rows: DataFrame) -> dict[date, Counter[str | None]]:
@@ -80,9 +101,8 @@ def _reasons_by_day(rows: DataFrame) -> dict[date, Counter[str | None]]:
 
 
 def _quarantine_rows(rows: DataFrame) -> DataFrame:
-    day = F.col("observation")["date"]
-    file = F.concat(day.cast("string"), F.lit(SUFFIX))
-    return rows.where("reason IS NOT NULL").select(day.alias("date"), file.alias("file"), "row", "reason")
+    day = F.col("observation")["date"].alias("date")
+    return rows.where("reason IS NOT NULL").select(day, "file", "row", "reason")
 
 
 def _observation_rows(job: Job, rows: DataFrame) -> DataFrame:

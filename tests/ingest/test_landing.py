@@ -10,7 +10,7 @@ import pytest
 
 from muster.context import Context
 from muster.errors import MusterError, Stopped
-from muster.ingest.landing import NoLanding, land, landed_days
+from muster.ingest.landing import NoLanding, land
 from muster.storage.store import Store
 from muster.workload.load import load_workload
 from muster.workload.own_code import OwnCodeFailed
@@ -93,7 +93,7 @@ def test_a_delivery_that_breaks_leaves_whole_files_only_and_is_taken_up_again(fo
     store = Store(str(folder / "store"), "made")
     with pytest.raises(OwnCodeFailed, match=r"'breaks' raised RuntimeError: upstream is gone\n  made.py:17, in breaks"):
         land(Context(declared(folder, "breaks"), folder, store))
-    assert [day.isoformat() for day in landed_days(store)] == ["2024-01-01"]
+    assert list(files(store)) == ["2024-01-01.csv.gz"]
     assert land(Context(declared(folder, "deliver"), folder, store)).written == 1
 
 
@@ -107,25 +107,9 @@ def test_a_delivery_that_ends_the_process_is_an_error_and_a_signal_is_none(folde
         land(Context(declared(folder, "is_stopped"), folder, store))
 
 
-def test_unfinished_and_foreign_files_are_no_landed_days(folder: Path) -> None:
-    store = Store(str(folder / "store"), "made")
-    Path(store.landing()).mkdir(parents=True)
-    for name in (".2024-01-01.csv.gz.tmp", "notes.csv.gz", "2024-01-03.csv"):
-        (Path(store.landing()) / name).touch()
-    assert landed_days(store) == set()
-
-
 def test_a_workload_without_a_landing_function_is_told_so(folder: Path) -> None:
     with pytest.raises(NoLanding, match=r"declares no 'landing': .* put them into '.*', each day's as 2024-01-08"):
         land(Context(declared(folder, ""), folder, Store(str(folder / "store"), "made")))
-
-
-def test_only_a_file_that_ingest_reads_counts_as_landed(tmp_path: Path) -> None:
-    store = Store(str(tmp_path), "made")
-    Path(store.landing()).mkdir(parents=True)
-    for name in ("2024-01-08", "20240109", "2024-W02-3", ".2024-01-11", "2024-01-32", "readme"):
-        (Path(store.landing()) / f"{name}.csv.gz").touch()
-    assert {str(day) for day in landed_days(store)} == {"2024-01-08"}
 
 
 @pytest.mark.parametrize(

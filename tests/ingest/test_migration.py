@@ -18,9 +18,9 @@ from deltalake import DeltaTable
 from muster import groups
 from muster.cli import main
 from muster.context import Context
-from muster.ingest.arrivals import day_facts, deliveries, ingested_days, written_at
-from muster.ingest.landed_files import landed_file
+from muster.ingest.arrivals import day_facts, ingested_days, written_at
 from muster.ingest.migration import Migration, RefusedRows, as_declared, migrate
+from muster.ingest.sources.files import FileSource
 from muster.ingest.values import values
 from muster.settings import settings
 from muster.storage.delta import replace_rows
@@ -262,12 +262,13 @@ def test_a_name_with_other_capitals_is_refused_until_it_is_rewritten(store: Stor
 
 def test_which_deliveries_the_days_were_is_still_known(store: Store) -> None:
     days = [date(2024, 1, 8), date(2024, 1, 9)]
-    files = {day: landed_file(store, day) for day in days}
+    files = {day: f"{store.landing()}/{day}.csv.gz" for day in days}
+    source = FileSource(declared(), store.root)
     Path(store.landing()).mkdir(parents=True)
     for file in files.values():
         Path(file).write_text("delivered")
         os.utime(file, (1, 1))
-    write_facts(store, day_facts(store, deliveries({days[0]: files[days[0]]}), {days[0]: "2:a"}))
+    write_facts(store, day_facts(store, {days[0]: source.arrived(days)[days[0]].delivery}, {days[0]: "2:a"}))
     written = written_at(store)
     time.sleep(0.002)
     run(store, columns={**COLUMNS, "id": "int"})
@@ -276,10 +277,10 @@ def test_which_deliveries_the_days_were_is_still_known(store: Store) -> None:
     assert facts["2024-01-08"].rows == 2
     assert facts["2024-01-08"].content["2024-01-08"] != "2:a"
     assert written_at(store) == written
-    assert ingested_days(store, files) == set(days)
+    assert ingested_days(store, source.arrived(days)) == set(days)
     os.utime(files[days[0]], (2, 2))
     os.utime(files[days[1]], ns=(0, (written[days[1]] + 1) * 1_000_000))
-    assert ingested_days(store, files) == set()
+    assert ingested_days(store, source.arrived(days)) == set()
 
 
 def test_without_the_table_it_says_which_stage_writes_it(tmp_path: Path) -> None:

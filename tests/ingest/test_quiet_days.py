@@ -10,14 +10,14 @@ import pytest
 from deltalake import write_deltalake
 
 from muster.context import Context
-from muster.ingest.arrivals import day_facts, deliveries
-from muster.ingest.landed_files import landed_file
+from muster.ingest.arrivals import day_facts
 from muster.ingest.quiet_days import quiet
+from muster.ingest.sources.kinds import complete_arrivals
 from muster.storage.provenance import write_facts
 from muster.storage.store import Store
 from muster.workload.column import Column
 from muster.workload.windows import DateRange
-from tests.ingest.test_landed_files import WORKLOAD, put
+from tests.ingest.test_due_days import WORKLOAD, put
 
 DAY, NEXT = date(2024, 1, 15), date(2024, 1, 16)
 HEADER = "place,at,delay\n"
@@ -41,7 +41,8 @@ def write_day(store: Store, table: str, day: date) -> None:
 
 def ingest(store: Store) -> None:
     """Write down that both days were ingested, and that no row of them was accepted."""
-    write_facts(store, day_facts(store, deliveries({day: landed_file(store, day) for day in (DAY, NEXT)}), {}))
+    arrived = complete_arrivals(Context(WORKLOAD, Path(), store), {DAY, NEXT})
+    write_facts(store, day_facts(store, {day: arrival.delivery for day, arrival in arrived.items()}, {}))
 
 
 def is_quiet(store: Store, **changes: object) -> bool:

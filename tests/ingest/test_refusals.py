@@ -9,7 +9,7 @@ import pytest
 
 from muster.ingest.refusals import TooManyRefused, check_refused
 from muster.ingest.repeats import REPEATS
-from tests.ingest.test_landed_files import WORKLOAD
+from tests.ingest.test_due_days import WORKLOAD
 
 ONE, OTHER = date(2024, 1, 15), date(2024, 1, 16)
 

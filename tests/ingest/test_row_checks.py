@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 import pytest
 
 from muster.context import Context
-from muster.ingest import csv_rows
-from muster.ingest.landed_files import BadFile
-from muster.ingest.row_checks import check_file, checked_schema, good_rows, own_reasons, typed_columns
+from muster.ingest.formats import csv_rows
+from muster.ingest.row_checks import check_day, checked_schema, good_rows, own_reasons, typed_columns
+from muster.ingest.sources.files import BadFile
+from muster.ingest.sources.kinds import complete_arrivals
 from muster.storage.store import Store
-from muster.trial.landed_rows import landed_group, landed_groups
+from muster.trial.landed_rows import LandedGroup, landed_group, landed_groups
 from muster.workload.spec import Workload
 
 WORKLOAD = Workload.model_validate(
@@ -105,8 +106,12 @@ def context(store: Store, workload: Workload = WORKLOAD) -> Context:
     return Context(workload, Path(), store)
 
 
+def group_of(context: Context, days: list[date], group: str) -> LandedGroup:
+    return landed_group(context, complete_arrivals(context, days), group)
+
+
 def test_good_rows_have_their_values_and_the_names_of_observations(store: Store) -> None:
-    rows = landed_group(context(store, WHATEVER), [DAY], "north,1").rows.to_pylist()
+    rows = group_of(context(store, WHATEVER), [DAY], "north,1").rows.to_pylist()
     assert [f"{row['at']:%H:%M:%S.%f}" for row in rows] == [
         "06:00:00.000000",
         "07:00:00.000000",
@@ -126,13 +131,13 @@ def test_good_rows_have_their_values_and_the_names_of_observations(store: Store)
 
 
 def test_a_group_of_the_files_has_the_rows_and_refusals_that_ingest_gives_it(store: Store) -> None:
-    checked = check_file(context(store), DAY)
+    checked = check_day(context(store), DAY)
     assert checked.schema == checked_schema(WORKLOAD)
     by_group = pa.table({"group": pc.struct_field(checked["observation"], "group"), "reason": checked["reason"]})
     groups = {"north,1", '"../../x ",1'}
-    assert landed_groups(context(store), [DAY]) == groups
+    assert landed_groups(context(store), complete_arrivals(context(store), [DAY]).values()) == groups
     for group in groups:
-        ours = landed_group(context(store, WHATEVER), [DAY], group)
+        ours = group_of(context(store, WHATEVER), [DAY], group)
         theirs = by_group.filter(pc.equal(by_group["group"], group))
         assert Counter(ours.refused) == Counter(theirs["reason"].drop_null().to_pylist())
         good = good_rows(WORKLOAD, checked)
@@ -143,14 +148,14 @@ def test_a_group_of_the_files_has_the_rows_and_refusals_that_ingest_gives_it(sto
 def test_another_groups_row_with_the_same_unique_values_is_seen_by_both(store: Store) -> None:
     workload = WHATEVER.model_copy(update={"unique": ("at",)})
     put(store, "north,1,2024-01-05T06:00:00,1,,,\nsouth,1,2024-01-05T06:00:00,2,,,\n")
-    assert landed_group(context(store, workload), [DAY], "north,1").refused == {
+    assert group_of(context(store, workload), [DAY], "north,1").refused == {
         "another row has the same at, not the same values": 1
     }
 
 
 def test_codes_with_leading_zeros_are_no_numbers_where_they_make_a_group(store: Store) -> None:
     put(store, "".join(f"north,{line},2024-01-05T06:00:00,1,,,07\n" for line in ("7", "0", "+8", "007", "-07", " 07")))
-    checked = check_file(context(store), DAY)
+    checked = check_day(context(store), DAY)
     assert [row["line"] for row in good_rows(WORKLOAD, checked).to_pylist()] == [7, 0, 8]
     assert checked["reason"].to_pylist()[3:] == ["line: a key with leading zeros; declare it as string"] * 3
 
@@ -158,7 +163,7 @@ def test_codes_with_leading_zeros_are_no_numbers_where_they_make_a_group(store: 
 def test_a_key_that_can_name_no_group_costs_its_row(store: Store) -> None:
     keys = ["x" * 1_000, "é" * 1_000, "x" * 1_001, "a\0b", "\0" + "x" * 3_000_000]
     put(store, "".join(f"{key},1,2024-01-05T06:00:00,1,,,\n" for key in keys))
-    checked = check_file(context(store), DAY)
+    checked = check_day(context(store), DAY)
     assert [row["place"] for row in good_rows(WORKLOAD, checked).to_pylist()] == keys[:2]
     long, nul = "place: a key of more than 1,000 characters", "place: a key with a NUL character"
     assert checked["reason"].to_pylist()[2:] == [long, nul, nul]
@@ -186,7 +191,7 @@ def test_limits_of_whole_numbers_are_exact(store: Store, declared: str, refused:
         WHATEVER.model_dump() | {"columns": WORKLOAD.model_dump()["columns"] | {"seats": declared}, "max_refused": 1}
     )
     put(store, "".join(f"n,1,2024-01-05T06:00:{at:02},1,,,{number}\n" for at, number in enumerate([*numbers, ""])))
-    group = landed_group(context(store, workload), [DAY], "n,1")
+    group = group_of(context(store, workload), [DAY], "n,1")
     expected = set(numbers) - set(numbers if refused == "all" else refused)
     assert [row["seats"] for row in group.rows.to_pylist()] == [*sorted(expected), None]
     assert sum(group.refused.values()) == len(numbers) - len(expected)
@@ -197,7 +202,7 @@ def test_limits_of_whole_numbers_are_exact(store: Store, declared: str, refused:
 def test_a_line_that_is_no_row_costs_no_other(store: Store) -> None:
     keys = ['12" pipe,1', '"12"" pipe",2', '"12" pipe",1', "a,1,1", "a", '"open,1', '"in\ntwo",1']
     put(store, "".join(f"{key},2024-01-05T06:00:00,1,,,\n" for key in keys))
-    checked = check_file(context(store), DAY)
+    checked = check_day(context(store), DAY)
     assert [row["place"] for row in good_rows(WORKLOAD, checked).to_pylist()] == ['12" pipe', '12" pipe', "in\ntwo"]
     refused = checked.filter(pc.is_valid(checked["reason"])).to_pylist()
     assert {json.loads(row["row"]): row["reason"] for row in refused} == {
@@ -213,7 +218,7 @@ def test_the_same_id_on_two_days_is_two_observations(store: Store) -> None:
     workload = WORKLOAD.model_copy(update={"unique": ("place",)})
     put(store, "north,1,2024-01-05T06:00:00,1,,,\n")
     put(store, "north,1,2024-01-06T06:00:00,2,,,\n", NEXT)
-    assert landed_group(context(store, workload), [DAY, NEXT], "north,1").refused == {}
+    assert group_of(context(store, workload), [DAY, NEXT], "north,1").refused == {}
 
 
 def test_a_spoilt_file_is_refused_or_read_and_the_size_of_blocks_changes_nothing(
@@ -233,7 +238,7 @@ def test_a_spoilt_file_is_refused_or_read_and_the_size_of_blocks_changes_nothing
         for size in (2**20, 13):
             monkeypatch.setattr(csv_rows, "BLOCK_BYTES", size)
             try:
-                results.add(str(sorted(map(str, check_file(context(store), DAY).to_pylist()))))
+                results.add(str(sorted(map(str, check_day(context(store), DAY).to_pylist()))))
             except BadFile:
                 results.add("refused")
         assert len(results) == 1, bytes(content)

@@ -15,8 +15,8 @@ import pytest
 
 from muster import groups
 from muster.features.compute import compute
-from muster.ingest.landed_files import BadFile
 from muster.ingest.refusals import TooManyRefused
+from muster.ingest.sources.files import BadFile
 from muster.storage.query import read_rows
 from muster.storage.store import Store
 from muster.storage.tables import TABLES, observations_schema

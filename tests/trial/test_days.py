@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 
 from muster.context import Context
 from muster.ingest.refusals import TooManyRefused, check_refused
-from muster.ingest.row_checks import check_file
+from muster.ingest.row_checks import check_day
 from muster.storage.provenance import Fact, write_facts
 from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
@@ -89,7 +89,7 @@ def test_a_day_of_which_ingest_refuses_too_many_rows_is_refused_with_its_message
     home.declare(yaml=lambda yaml: yaml.replace("time: at", "time: at\nmax_refused: 0.49"))
     code, out, err = home.run()
     context = Context(load_workload(home.folder / "trains.yaml"), home.folder, home.store)
-    reasons = Counter(check_file(context, date(2024, 1, 30))["reason"].to_pylist())
+    reasons = Counter(check_day(context, date(2024, 1, 30))["reason"].to_pylist())
     with pytest.raises(TooManyRefused) as refused:
         check_refused(context.workload, {date(2024, 1, 30): reasons})
     assert (code, out) == (1, "")

@@ -12,7 +12,8 @@ import pytest
 
 from muster.context import Context
 from muster.ingest.refusals import TooManyRefused, check_refused
-from muster.ingest.row_checks import check_file, good_rows
+from muster.ingest.row_checks import check_day, good_rows
+from muster.ingest.sources.kinds import complete_arrivals
 from muster.storage.store import Store
 from muster.trial.landed_rows import landed_group
 from tests.ingest.test_row_checks import DAY, WORKLOAD, put
@@ -38,20 +39,20 @@ def test_rows_reasons_and_refused_days_are_those_of_the_whole_file(
     tmp_path: Path, unique: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random, store, outcomes = Random(0), Store(str(tmp_path), WORKLOAD.name), Counter[str]()
-    monkeypatch.setattr("muster.ingest.csv_rows.BLOCK_BYTES", 300)  # several blocks a file
+    monkeypatch.setattr("muster.ingest.formats.csv_rows.BLOCK_BYTES", 300)  # several blocks a file
     for _ in range(60):
         share = random.choice([0.1, 0.5, 0.9, 1])
         workload = WORKLOAD.model_copy(update={"unique": unique, "max_refused": share})
         context = Context(workload, Path(), store)
         put(store, made(random))
-        whole = check_file(context, DAY)
+        whole = check_day(context, DAY)
         if problem := refusal(check_refused, workload, {DAY: Counter(whole["reason"].to_pylist())}):
             outcomes["refused"] += 1
-            assert refusal(landed_group, context, [DAY], "north,1") == problem
+            assert refusal(landed_group, context, complete_arrivals(context, [DAY]), "north,1") == problem
             continue
         outcomes["taken"] += 1
         own = whole.filter(pc.equal(pc.struct_field(whole["observation"], "group"), "north,1"))
-        ours = landed_group(context, [DAY], "north,1")
+        ours = landed_group(context, complete_arrivals(context, [DAY]), "north,1")
         assert ours.refused == Counter(own["reason"].drop_null().to_pylist())
         assert ours.rows == good_rows(workload, own)
     assert min(outcomes["refused"], outcomes["taken"]) >= 10

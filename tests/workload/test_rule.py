@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from muster.context import Context
-from muster.ingest.landed_files import TextBlock
 from muster.ingest.row_checks import check_rows
+from muster.ingest.sources.kind import RowBlock
 from muster.storage.store import Store
 from muster.workload.checks import rules
 from muster.workload.rule import Rule, parse_rule
@@ -166,7 +166,7 @@ def test_whole_numbers_and_times_stay_exact_from_the_text_on() -> None:
     ]
     landed = [{"pair": "a", "at": f"2024-01-05T06:0{number}:00", **row} for number, row in enumerate(rows)]
     texts = pa.RecordBatch.from_pylist(landed, pa.schema([(name, pa.string()) for name in columns]))
-    reasons = check_rows(declared, DAY, [TextBlock(texts, [])])["reason"].to_pylist()
+    reasons = check_rows(declared, DAY, [RowBlock(texts)])["reason"].to_pylist()
     assert reasons == [None, "fewer", None, "due", None]
 
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from muster.context import Context
-from muster.ingest.landing import land, landed_days
+from muster.ingest.landing import land
+from muster.ingest.sources.kinds import source_of
 from muster.storage.store import Store
 from muster.workload.load import find_workload
 from muster.workload.spec import Workload
@@ -28,7 +29,7 @@ class Landed:
         self.workload: Workload = find_workload(name, FOLDER)
         self.store = Store(str(root), name)
         land(Context(self.workload, FOLDER, self.store))
-        self.days = sorted(landed_days(self.store))
+        self.days = sorted(source_of(Context(self.workload, FOLDER, self.store)).days())
 
     def observations(self, days: DateRange) -> pa.Table:
         """Return the accepted rows of `days`."""

@@ -12,10 +12,9 @@ import pytest
 
 from muster.context import Context
 from muster.features.compute import compute
-from muster.ingest.landed_files import check_files, landed_file
 from muster.workload.functions import function
 from muster.workload.windows import DateRange, partition_windows
-from tests.landed import check_days
+from tests.landed import check_days, read_blocks
 from tests.workloads.conftest import FOLDER, Landed
 
 
@@ -26,7 +25,7 @@ def flights(landed: Callable[[str], Landed]) -> Landed:
 
 @pytest.fixture(scope="module")
 def year(flights: Landed) -> pd.DataFrame:
-    paths = [landed_file(flights.store, day) for day in flights.days]
+    paths = [f"{flights.store.landing()}/{day}.csv.gz" for day in flights.days]
     return pd.concat([pd.read_csv(path).assign(day=day) for path, day in zip(paths, flights.days, strict=True)])
 
 
@@ -57,8 +56,9 @@ def test_weather_is_that_of_the_origin_in_the_scheduled_hour(year: pd.DataFrame)
 
 
 def test_delivered_files_pass_the_checks_of_ingest(flights: Landed) -> None:
-    check_files(flights.workload, [landed_file(flights.store, day) for day in flights.days[:60]])
-    checked = check_days(Context(flights.workload, FOLDER, flights.store), flights.days[150:157])
+    context = Context(flights.workload, FOLDER, flights.store)
+    assert read_blocks(context, flights.days[:60])
+    checked = check_days(context, flights.days[150:157])
     assert checked.refused == {}
     assert checked.rows.num_rows > 6000
 

@@ -16,12 +16,12 @@ import pytest
 
 from muster.context import Context
 from muster.features.compute import compute
-from muster.ingest.landed_files import check_files, has_rows, landed_file
-from muster.ingest.landing import land, landed_days
+from muster.ingest.landing import land
+from muster.ingest.sources.kinds import source_of
 from muster.storage.store import Store
 from muster.workload.functions import function
 from muster.workload.windows import DateRange, partition_windows
-from tests.landed import Checked, check_days, landed_texts
+from tests.landed import Checked, check_days, landed_texts, read_blocks
 from tests.workloads.conftest import FOLDER, Landed
 
 WEEKS = DateRange(date(2015, 1, 12), date(2015, 2, 9))
@@ -59,8 +59,8 @@ def test_a_pair_is_quoted_every_quarter_of_an_hour_of_a_business_day_and_not_on_
 
 def test_a_weekends_file_is_whole_and_has_no_rows(quotes: Landed) -> None:
     saturday = date(2015, 1, 17)
-    check_files(quotes.workload, [landed_file(quotes.store, saturday)])
-    assert not has_rows(quotes.workload, landed_file(quotes.store, saturday))
+    (block,) = read_blocks(Context(quotes.workload, FOLDER, quotes.store), [saturday])
+    assert (block.rows.num_rows, block.misfits) == (0, [])
 
 
 def test_the_mid_at_the_fixing_is_the_central_banks_reference_rate(checked: Checked) -> None:
@@ -109,10 +109,11 @@ def test_the_same_days_are_delivered_in_any_delivery(quotes: Landed, tmp_path: P
     folder.mkdir(parents=True)
     for day in quotes.days[:-3]:
         (folder / f"{day}.csv.gz").touch()
-    assert land(Context(quotes.workload, FOLDER, store)).written == 3
-    assert sorted(landed_days(store)) == quotes.days
+    context = Context(quotes.workload, FOLDER, store)
+    assert land(context).written == 3
+    assert sorted(source_of(context).days()) == quotes.days
     for day in quotes.days[-3:]:
-        assert (folder / f"{day}.csv.gz").read_bytes() == Path(landed_file(quotes.store, day)).read_bytes()
+        assert (folder / f"{day}.csv.gz").read_bytes() == Path(quotes.store.landing(), f"{day}.csv.gz").read_bytes()
 
 
 def test_features_are_the_spread_and_its_logs_distance_from_the_last_7_days_medians(

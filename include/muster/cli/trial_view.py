@@ -12,7 +12,7 @@ from rich.text import Text
 
 from muster.errors import bounded
 from muster.evaluation.metrics import METRICS
-from muster.ingest.landing import passed_over
+from muster.ingest.sources.kind import PassedOver
 from muster.printable import number
 
 STYLES = {"promote": "bold green", "reject": "bold yellow", "hold": "bold cyan", "failed": "bold red"}
@@ -50,7 +50,7 @@ def _warnings(trial: dict[str, Any]) -> Iterator[str]:
         yield f"delivered again since ingest, so read from the files as the next ingest will: {bounded(again, 5)}"
     if missing := trial["not_landed"]:
         days = f"not landed, {number(len(missing), 'day')} of the windows and their lookback: {bounded(missing, 5)}"
-        yield days + passed_over(trial["misnamed"])
+        yield f"{days}{PassedOver(tuple(trial['misnamed']), trial['named_as'])}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

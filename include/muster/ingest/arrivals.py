@@ -1,40 +1,34 @@
-"""Which landed files were ingested as they are now, and what is written down about the days that were."""
+"""Which days were ingested as they have arrived now, and what is written down about those that were."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
-from pyarrow.fs import FileInfo, FileSystem
 
+from muster.ingest.sources.kind import Arrival
 from muster.storage.provenance import NO_ROWS, Fact, file_digests, newest_facts
 from muster.storage.store import Store
 
 
-def deliveries(files: Mapping[date, str]) -> dict[date, str]:
-    """Return day -> what tells one delivery of its landed file from another: size and time, without reading it."""
-    return {day: _delivery(info) for day, info in _infos(files).items()}
-
-
-def ingested_days(store: Store, landed: Mapping[date, str]) -> set[date]:
-    """Return those of the days with `landed` files that were ingested, and whose file was not delivered again since.
+def ingested_days(store: Store, arrived: Mapping[date, Arrival]) -> set[date]:
+    """Return those of the days that were ingested, and were not delivered again since.
 
     The newest fact of a day says which delivery it was, also where its rows were rewritten since; an ingest that was
     killed before it wrote a fact leaves the older one. Of a day that another Muster ingested there is none: it is taken
-    as it is, unless its landed file is younger than its rows.
+    as it is, unless what has arrived is younger than its rows.
     """
     facts, written = newest_facts(store, "observations"), written_at(store)
-    there = {day for day in landed if day in written or _has_no_rows(facts.get(day.isoformat()))}
+    there = {day for day in arrived if day in written or _has_no_rows(facts.get(day.isoformat()))}
 
-    def is_brought(day: date, info: FileInfo) -> bool:
-        fact = facts.get(day.isoformat())
+    def is_brought(day: date) -> bool:
+        fact, arrival = facts.get(day.isoformat()), arrived[day]
         if fact is None:
-            return info.mtime_ns is not None and bool(info.mtime_ns // 1_000_000 <= written[day])
-        return bool(fact.made_from["delivery"] == _delivery(info))
+            return arrival.since is not None and arrival.since <= datetime.fromtimestamp(written[day] / 1000, UTC)
+        return bool(fact.made_from["delivery"] == arrival.delivery)
 
-    infos = _infos({day: landed[day] for day in there})
-    return {day for day, info in infos.items() if is_brought(day, info)}
+    return {day for day in there if is_brought(day)}
 
 
 def written_at(store: Store) -> dict[date, int]:
@@ -52,15 +46,6 @@ def written_at(store: Store) -> dict[date, int]:
 def _has_no_rows(fact: Fact | None) -> bool:
     """Return whether the day was ingested, and nothing of it was accepted, or its file is a header only."""
     return fact is not None and not fact.files
-
-
-def _infos(files: Mapping[date, str]) -> dict[date, FileInfo]:
-    places = {day: FileSystem.from_uri(file) for day, file in files.items()}
-    return {day: system.get_file_info(path) for day, (system, path) in places.items()}
-
-
-def _delivery(info: FileInfo) -> str:
-    return f"{info.size} bytes, {info.mtime_ns}"
 
 
 def day_facts(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from muster.context import Context
 from muster.errors import MusterError, bounded
-from muster.storage.store import Store
+from muster.ingest.sources.kind import Source
+from muster.ingest.sources.kinds import source_of
 from muster.workload.functions import function
 from muster.workload.own_code import own_code
 from muster.workload.spec import Workload
@@ -27,10 +27,10 @@ SUFFIX = ".csv.gz"
 class NoLanding(MusterError):
     """Raised when a workload that declares no landing function is to land its data."""
 
-    def __init__(self, workload: str, folder: str) -> None:
+    def __init__(self, workload: str, source: Source) -> None:
         super().__init__(
             f"workload '{workload}' declares no 'landing': its files are delivered by another system; "
-            f"put them into '{folder}', each day's as 2024-01-08{SUFFIX}"
+            f"put them into '{source.place}', each day's as {source.named_as}"
         )
 
 
@@ -55,32 +55,6 @@ class LandingReport:
     """Days that have a file now."""
 
 
-def landed_days(store: Store) -> set[date]:
-    """Return the days that have a file; unfinished and unrelated files do not count."""
-    days = set()
-    for path in Path(store.landing()).glob(f"*{SUFFIX}"):
-        with suppress(ValueError):
-            day = date.fromisoformat(path.name.removesuffix(SUFFIX))
-            if path.name == f"{day}{SUFFIX}":  # `20240108.csv.gz` is a date, too, but no file that ingest reads
-                days.add(day)
-    return days
-
-
-def misnamed_files(store: Store) -> list[str]:
-    """Return the names in the landing folder that are no day's, sorted: `20240108.csv.gz`, or a file left unzipped.
-
-    Those that begin with a dot are files that are still being written.
-    """
-    read = {f"{day}{SUFFIX}" for day in landed_days(store)}
-    paths = Path(store.landing()).glob("[!.]*")
-    return sorted(path.name for path in paths if path.name not in read)
-
-
-def passed_over(names: Sequence[str]) -> str:
-    """Return a clause about misnamed files beside a day that has none; empty where there are none."""
-    return f"; passed over, since a file is named as 2024-01-08{SUFFIX}: {bounded(names, 5)}" if names else ""
-
-
 def land(context: Context) -> LandingReport:
     """Deliver the files that the workload's landing function yields and that are not there yet.
 
@@ -95,10 +69,10 @@ def land(context: Context) -> LandingReport:
     """
     workload, store = context.workload, context.store
     if not workload.landing:
-        raise NoLanding(workload.name, store.landing())
+        raise NoLanding(workload.name, source_of(context))
     target = Path(store.landing())
     target.mkdir(parents=True, exist_ok=True)
-    landed, written = landed_days(store), 0
+    landed, written = source_of(context).days(), 0
     for item in _delivered(context, frozenset(landed)):
         day, rows = _day_with_rows(workload, item)
         if day in landed:

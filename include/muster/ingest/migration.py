@@ -18,9 +18,9 @@ from pyarrow.fs import FileSystem
 from muster.context import Context
 from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import day_facts, written_at
-from muster.ingest.landed_files import TextBlock
 from muster.ingest.names import text
 from muster.ingest.row_checks import check_rows, good_rows
+from muster.ingest.sources.kind import RowBlock
 from muster.printable import cell, number
 from muster.storage.delta import dataset
 from muster.storage.evolution import by_lower_case, check_new_columns, column_types
@@ -141,7 +141,7 @@ def as_declared(workload: Workload, rows: pa.Table, day: date) -> pa.Table:
     before = {name.lower(): column for name, column in zip(rows.column_names, rows.columns, strict=True)}
     texts = {name: _texts(before.get(name.lower()), column.type) for name, column in workload.columns.items()}
     blocks = pa.table({name: pa.nulls(rows.num_rows, STRING) if t is None else t for name, t in texts.items()})
-    checked = check_rows(workload, day, (TextBlock(batch, []) for batch in blocks.to_batches()))
+    checked = check_rows(workload, day, (RowBlock(batch) for batch in blocks.to_batches()))
     refused = checked.filter(checked["reason"].is_valid())
     if refused.num_rows:
         raise RefusedRows(workload, {day: RefusedDay.of(refused)})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from muster.context import Context
-from muster.ingest.landed_files import has_rows, landed_file, not_brought
-from muster.ingest.landing import landed_days
+from muster.ingest.due_days import has_rows, not_brought
+from muster.ingest.sources.kinds import complete_arrivals
 from muster.storage.provenance import newest_facts
 from muster.workload.windows import DateRange
 
@@ -19,9 +19,10 @@ def quiet(context: Context, days: DateRange) -> bool:
     store, asked = context.store, set(days.days())
     if store.open("observations") is None or store.days("observations") & asked:
         return False
-    newest, landed = newest_facts(store, "observations"), landed_days(store)
+    newest, arrived = newest_facts(store, "observations"), complete_arrivals(context, asked)
     known = {day: newest[str(day)] for day in asked if str(day) in newest}
     unknown = asked - known.keys()
-    if any(fact.files for fact in known.values()) or not_brought(store, landed & known.keys()):
+    again = not_brought(store, {day: arrival for day, arrival in arrived.items() if day in known})
+    if again or any(fact.files for fact in known.values()):
         return False
-    return unknown <= landed and not any(has_rows(context.workload, landed_file(store, day)) for day in sorted(unknown))
+    return unknown <= arrived.keys() and not any(has_rows(context, arrived[day]) for day in sorted(unknown))

@@ -1,4 +1,4 @@
-"""The checks of landed rows, on text by column: what ingest runs in Spark's workers and `muster try` on one group."""
+"""The checks of rows, by column: what ingest runs in Spark's workers and `muster try` on the rows of one group."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.context import Context
-from muster.ingest.landed_files import TextBlock, landed_file, read_text
 from muster.ingest.names import buckets, names
 from muster.ingest.repeats import repeats
-from muster.ingest.values import values
+from muster.ingest.sources.files import BadFile
+from muster.ingest.sources.kind import Arrival, RowBlock
+from muster.ingest.sources.kinds import complete_arrivals, source_of
+from muster.ingest.typed import as_texts, typed
 from muster.outcomes.weighted import is_weight
 from muster.storage.tables import DATE, STRING, observations_schema
 from muster.workload.column import ColumnType
@@ -24,6 +26,9 @@ from muster.workload.spec import Workload
 
 Wrong = Iterator[tuple[str, np.ndarray]]
 """Reasons to refuse rows, each with the rows that it holds for."""
+
+BAD_FILE = "(bad file)"
+"""In place of a reason: not a row is refused, but all of the day."""
 
 LONGEST_KEY = 1_000
 """Characters of a key that may name a group: it stands in every table, in logs, and in names of models and files."""
@@ -35,49 +40,61 @@ def checked_schema(workload: Workload) -> pa.Schema:
     """Return the columns of checked rows.
 
     `observation` has those of the table, so that no declared name is taken. A good row has no `reason`; another has the
-    first one, and its text as landed.
+    first one, its text as landed, and the name of its file.
     """
     observation = pa.struct(list(observations_schema(workload)))
-    return pa.schema([("observation", observation), ("row", STRING), ("reason", STRING)])
+    return pa.schema([("observation", observation), ("file", STRING), ("row", STRING), ("reason", STRING)])
 
 
-def check_file(context: Context, day: date) -> pa.Table:
-    """Return the rows of a day's landed file as `checked_schema`.
+def check_day(context: Context, day: date) -> pa.Table:
+    """Return the rows of all that has arrived for a day as `checked_schema`.
 
     Raises:
-        BadFile: as `read_text` does.
+        BadFile: when a part of it cannot be taken.
     """
-    workload = context.workload
-    return check_rows(workload, day, read_text(workload, landed_file(context.store, day)))
+    return check_arrival(context, complete_arrivals(context, {day})[day])
 
 
-def check_rows(workload: Workload, day: date, blocks: Iterable[TextBlock]) -> pa.Table:
+def check_arrival(context: Context, arrival: Arrival) -> pa.Table:
+    """Return the rows of what has arrived for a day as `checked_schema`.
+
+    Raises:
+        BadFile: when a part of it cannot be taken.
+    """
+    return check_rows(context.workload, arrival.day, source_of(context).read(arrival))
+
+
+def bad_file_row(workload: Workload, day: date, error: BadFile) -> pa.Table:
+    """Return a row of `checked_schema` that says why a day cannot be taken: so a worker tells it to the driver."""
+    row = {"observation": {"date": day}, "file": error.file, "row": error.problem, "reason": BAD_FILE}
+    return pa.Table.from_pylist([row], checked_schema(workload))
+
+
+def check_rows(workload: Workload, day: date, blocks: Iterable[RowBlock]) -> pa.Table:
     """Return a day's rows as `checked_schema`. A repeated row is looked for among those given."""
     schema = checked_schema(workload)
-    texts: list[pa.RecordBatch] = []
-    misfits: list[tuple[str, str]] = []
+    taken: list[RowBlock] = []
     observations, reasons = [], []
     for block in blocks:
-        typed = typed_columns(workload, block.rows)
-        texts.append(block.rows)
-        observations.append(_observations(workload, day, typed))
-        reasons.append(own_reasons(workload, day, block.rows, typed))
-        misfits += block.misfits
+        values = typed_columns(workload, block.rows)
+        taken.append(block)
+        observations.append(_observations(workload, day, values))
+        reasons.append(own_reasons(workload, day, block.rows, values))
     observed = pa.chunked_array(observations, schema.field("observation").type)
     reason = repeats(workload, observed, pa.chunked_array(reasons, STRING))
-    rows = _texts_of_refused(texts, reason)
-    checked = pa.table([observed, rows, reason], schema=schema)
-    return pa.concat_tables([checked, _misfits(workload, day, misfits)])
+    files, rows = _refused(taken, reason)
+    checked = pa.table([observed, files, rows, reason], schema=schema)
+    return pa.concat_tables([checked, _misfits(workload, day, taken)])
 
 
-def typed_columns(workload: Workload, texts: pa.RecordBatch) -> dict[str, pa.Array]:
-    """Return each declared column as values of its type; null where a text does not read as one."""
-    return {name: values(texts[name], column.type) for name, column in workload.columns.items()}
+def typed_columns(workload: Workload, rows: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Return each declared column as values of its type; null where what has arrived does not read as one."""
+    return {name: typed(rows[name], column.type) for name, column in workload.columns.items()}
 
 
-def own_reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> pa.Array:
+def own_reasons(workload: Workload, day: date, rows: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> pa.Array:
     """Return why each row is refused by itself, whatever the day's other rows are; null where it is not."""
-    return _first_reasons(texts.num_rows, _reasons(workload, day, texts, typed))
+    return _first_reasons(rows.num_rows, _reasons(workload, day, rows, typed))
 
 
 def good_rows(workload: Workload, checked: pa.Table) -> pa.Table:
@@ -87,9 +104,9 @@ def good_rows(workload: Workload, checked: pa.Table) -> pa.Table:
     return pa.table([pc.struct_field(good, name) for name in names], schema=observations_schema(workload))
 
 
-def group_names(workload: Workload, texts: pa.RecordBatch) -> pa.Array:
+def group_names(workload: Workload, rows: pa.RecordBatch) -> pa.Array:
     """Return each row's group; null where a key does not read as its type."""
-    return names([values(texts[key], workload.columns[key].type) for key in workload.keys])
+    return names([typed(rows[key], workload.columns[key].type) for key in workload.keys])
 
 
 def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array]) -> pa.StructArray:
@@ -100,21 +117,21 @@ def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array]) 
     return pa.StructArray.from_arrays([*typed.values(), *own], fields=list(observations_schema(workload)))
 
 
-def _reasons(workload: Workload, day: date, texts: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> Wrong:
+def _reasons(workload: Workload, day: date, rows: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> Wrong:
     """Yield each reason to refuse a row by itself, in the order of the checks: the first one counts."""
     columns = workload.columns
     for name, column in columns.items():
         if not column.optional:
-            yield f"{name}: missing", _mask(texts[name].is_null())
+            yield f"{name}: missing", _mask(rows[name].is_null())
     for name, column in columns.items():
-        yield f"{name}: not of type {column.type}", _mask(pc.and_(texts[name].is_valid(), typed[name].is_null()))
+        yield f"{name}: not of type {column.type}", _mask(pc.and_(rows[name].is_valid(), typed[name].is_null()))
     for key in workload.keys:
         if columns[key].type == "string":
-            yield f"{key}: a key with a NUL character", _mask(pc.match_substring(texts[key], "\0"))
-            longer = pc.greater(pc.utf8_length(texts[key]), LONGEST_KEY)
+            yield f"{key}: a key with a NUL character", _mask(pc.match_substring(typed[key], "\0"))
+            longer = pc.greater(pc.utf8_length(typed[key]), LONGEST_KEY)
             yield f"{key}: a key of more than {LONGEST_KEY:,} characters", _mask(longer)
-        if columns[key].type == "int":
-            padded = pc.match_substring_regex(texts[key], r"^[\x00-\x20]*[+-]?0[0-9]")
+        if columns[key].type == "int" and pa.types.is_string(rows[key].type):
+            padded = pc.match_substring_regex(rows[key], r"^[\x00-\x20]*[+-]?0[0-9]")
             yield f"{key}: a key with leading zeros; declare it as string", _mask(padded)
     for name, column in columns.items():
         for word, limit, outside in (("below", column.low, operator.lt), ("above", column.high, operator.gt)):
@@ -180,20 +197,26 @@ def _number(limit: int | float) -> str:
     return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
-def _texts_of_refused(texts: Sequence[pa.RecordBatch], reason: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the text of each row with a reason, as JSON by column; null for the others."""
-    chunks, at = [], 0
-    for batch in texts:
-        refused = reason.slice(at, batch.num_rows).combine_chunks().is_valid()
-        rows = pa.array([_json(row) for row in batch.filter(refused).to_pylist()], STRING)
-        chunks.append(pc.replace_with_mask(pa.nulls(batch.num_rows, STRING), refused, rows))
-        at += batch.num_rows
-    return pa.chunked_array(chunks, STRING)
+def _refused(blocks: Sequence[RowBlock], reason: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return the file of each row with a reason, and its text as JSON by column; null for the others."""
+    files, texts, at = [], [], 0
+    for block in blocks:
+        count = block.rows.num_rows
+        refused = reason.slice(at, count).combine_chunks().is_valid()
+        rows = pa.array([_json(row) for row in as_texts(block.rows.filter(refused)).to_pylist()], STRING)
+        texts.append(pc.replace_with_mask(pa.nulls(count, STRING), refused, rows))
+        files.append(pc.if_else(refused, pa.scalar(block.file, STRING), pa.scalar(None, STRING)))
+        at += count
+    return pa.chunked_array(files, STRING), pa.chunked_array(texts, STRING)
 
 
-def _misfits(workload: Workload, day: date, misfits: Sequence[tuple[str, str]]) -> pa.Table:
+def _misfits(workload: Workload, day: date, blocks: Sequence[RowBlock]) -> pa.Table:
     """Return lines that are no rows of these columns: of an observation they have the day only."""
-    rows = [{"observation": {"date": day}, "row": _json(line), "reason": reason} for reason, line in misfits]
+    rows = [
+        {"observation": {"date": day}, "file": block.file, "row": _json(line), "reason": reason}
+        for block in blocks
+        for reason, line in block.misfits
+    ]
     return pa.Table.from_pylist(rows, checked_schema(workload))
 
 

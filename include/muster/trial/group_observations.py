@@ -12,11 +12,13 @@ from muster import groups
 from muster.context import Context
 from muster.errors import WrongArgument, bounded
 from muster.features.slices import OtherFeatures, check_columns
-from muster.ingest.landed_files import not_brought
-from muster.ingest.landing import land, landed_days, misnamed_files, passed_over
+from muster.ingest.due_days import not_brought
+from muster.ingest.landing import land
+from muster.ingest.sources.kind import PassedOver, Source
+from muster.ingest.sources.kinds import complete_arrivals, source_of
+from muster.printable import number
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import newest_facts
-from muster.storage.store import Store
 from muster.trial.landed_rows import landed_group, landed_groups
 from muster.trial.table_rows import table_group, table_groups
 from muster.workload.windows import DateRange, slice_of
@@ -38,10 +40,10 @@ class UnknownGroup(WrongArgument):
 class NothingLanded(WrongArgument):
     """Raised when there is neither a table nor a landed file with the days to read."""
 
-    def __init__(self, workload: str, days: DateRange, store: Store) -> None:
+    def __init__(self, workload: str, days: DateRange, source: Source) -> None:
         super().__init__(
-            f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{store.landing()}'"
-            f"{passed_over(misnamed_files(store))}"
+            f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{source.place}'"
+            f"{source.passed_over()}"
         )
 
 
@@ -59,13 +61,13 @@ class GroupObservations:
     """Days of which nothing is known."""
     next_run_fails: str | None = None
     """Why `features` will fail, though the group can be tried: its table has other columns."""
-    misnamed: tuple[str, ...] = ()
-    """Where there are such days: names in the landing folder that are no day's."""
+    misnamed: PassedOver = field(default_factory=PassedOver)
+    """Where there are such days: what lies beside them, and is no day's by its name."""
 
 
 def land_if_empty(context: Context) -> int:
     """Land the workload's files where there is neither a file nor a table yet; return how many were written."""
-    if landed_days(context.store) or context.store.open("observations") is not None:
+    if source_of(context).days() or context.store.open("observations") is not None:
         return 0
     return land(context).written
 
@@ -79,9 +81,9 @@ def default_partition(context: Context) -> date:
     workload, store, schedule = context.workload, context.store, context.workload.schedule
     if schedule.demo:
         return schedule.demo[-1]
-    days = landed_days(store) | store.days("observations")
+    days = source_of(context).days() | store.days("observations")
     if not days:
-        raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), store)
+        raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), source_of(context))
     first = slice_of(workload, max(days) + timedelta(days=1))
     return max(min(first, schedule.end or first), schedule.start)
 
@@ -101,10 +103,10 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     workload, store, wanted = context.workload, context.store, set(days.days())
     table = store.open("observations")
     check_observations(workload, table)
-    landed, ingested = landed_days(store) & wanted, store.days("observations") & wanted
+    landed, ingested = complete_arrivals(context, wanted), store.days("observations") & wanted
     if not landed and not ingested:
-        raise NothingLanded(workload.name, days, store)
-    to_ingest = not_brought(store, landed)
+        raise NothingLanded(workload.name, days, source_of(context))
+    to_ingest = {day: landed[day] for day in not_brought(store, landed)}
     checked = landed_group(context, to_ingest, group)
     rows, from_table = [checked.rows], ingested - set(to_ingest)
     if table is not None and from_table:
@@ -112,11 +114,12 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     observed = pa.concat_tables(rows)
     if observed.num_rows == 0 and not checked.refused:
         known = table_groups(workload, table, from_table) if table is not None else set()
-        raise UnknownGroup(workload.name, group, days, known | landed_groups(context, to_ingest))
+        raise UnknownGroup(workload.name, group, days, known | landed_groups(context, to_ingest.values()))
     brought_once = ingested | {date.fromisoformat(day) for day in newest_facts(store, "observations")}
     sources = [f"observations, version {table.version()}"] if table is not None and from_table else []
-    sources += [f"{len(to_ingest)} landed file{'s' if len(to_ingest) > 1 else ''}"] if to_ingest else []
-    not_landed = tuple(sorted(wanted - landed - brought_once))
+    files = sum(len(arrival.parts) for arrival in to_ingest.values())
+    sources += [number(files, "landed file")] if to_ingest else []
+    not_landed = tuple(sorted(wanted - landed.keys() - brought_once))
     return GroupObservations(
         rows=observed,
         source=", and ".join(sources),
@@ -124,7 +127,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
         delivered_again=tuple(day for day in to_ingest if day in brought_once),
         not_landed=not_landed,
         next_run_fails=_next_run_fails(context),
-        misnamed=tuple(misnamed_files(store)) if not_landed else (),
+        misnamed=source_of(context).passed_over() if not_landed else PassedOver(),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.context import Context
-from muster.ingest.landed_files import TextBlock, landed_file, read_text
 from muster.ingest.refusals import check_refused, surely_taken
 from muster.ingest.row_checks import (
     check_rows,
@@ -24,6 +23,8 @@ from muster.ingest.row_checks import (
     own_reasons,
     typed_columns,
 )
+from muster.ingest.sources.kind import Arrival, RowBlock
+from muster.ingest.sources.kinds import source_of
 from muster.trial.group_keys import key_values
 from muster.workload.spec import Workload
 
@@ -41,38 +42,38 @@ class LandedGroup:
     """How many others, by reason."""
 
 
-def landed_group(context: Context, days: Sequence[date], group: str) -> LandedGroup:
-    """Read days' files and check the rows of one group.
+def landed_group(context: Context, arrived: Mapping[date, Arrival], group: str) -> LandedGroup:
+    """Read what has arrived for days, and check the rows of one group.
 
     Raises:
         BadFile: for a file that is cut off, empty, or has other columns.
         TooManyRefused: as ingest does, for days of which it takes none.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decompressing and parsing run outside Python's lock
-        of_days = list(pool.map(lambda day: _of_day(context, day, group), days))
-    reasons = {day: counted for day, (_, counted) in zip(days, of_days, strict=True) if counted is not None}
+        of_days = list(pool.map(lambda arrival: _of_day(context, arrival, group), arrived.values()))
+    reasons = {day: counted for day, (_, counted) in zip(arrived, of_days, strict=True) if counted is not None}
     check_refused(context.workload, reasons)
     checked = pa.concat_tables([checked_schema(context.workload).empty_table(), *(rows for rows, _ in of_days)])
     refused = Counter(checked["reason"].drop_null().to_pylist())
     return LandedGroup(good_rows(context.workload, checked), refused)
 
 
-def landed_groups(context: Context, days: Sequence[date]) -> set[str]:
-    """Return all groups of days' files."""
+def landed_groups(context: Context, arrived: Iterable[Arrival]) -> set[str]:
+    """Return all groups of what has arrived for days."""
     workload, known = context.workload, set[str]()
-    for day in days:
-        for block in read_text(workload, landed_file(context.store, day)):
+    for arrival in arrived:
+        for block in source_of(context).read(arrival):
             known |= set(group_names(workload, block.rows).unique().drop_null().to_pylist())
     return known
 
 
-def _of_day(context: Context, day: date, group: str) -> tuple[pa.Table, Counter[str | None] | None]:
+def _of_day(context: Context, arrival: Arrival, group: str) -> tuple[pa.Table, Counter[str | None] | None]:
     """Return the group's rows of a day, checked; and all rows by reason, where it might be too many that are refused.
 
     Names and ids cost most of a check. So they are made for a few rows only, where that is enough to know.
     """
-    workload = context.workload
-    blocks = list(read_text(workload, landed_file(context.store, day)))
+    workload, day = context.workload, arrival.day
+    blocks = list(source_of(context).read(arrival))
     typed = [typed_columns(workload, block.rows) for block in blocks]
     if _surely_taken(workload, day, blocks, typed):
         checked, reasons = check_rows(workload, day, _concerning(workload, group, blocks, typed)), None
@@ -82,7 +83,7 @@ def _of_day(context: Context, day: date, group: str) -> tuple[pa.Table, Counter[
     return checked.filter(pc.equal(pc.struct_field(checked["observation"], "group"), group)), reasons
 
 
-def _surely_taken(workload: Workload, day: date, blocks: Sequence[TextBlock], typed: Sequence[Typed]) -> bool:
+def _surely_taken(workload: Workload, day: date, blocks: Sequence[RowBlock], typed: Sequence[Typed]) -> bool:
     """Tell from the rows' own reasons, and from how many ids there are, that ingest takes the day."""
     ids, misfits = [], 0
     for block, columns in zip(blocks, typed, strict=True):
@@ -96,7 +97,7 @@ def _surely_taken(workload: Workload, day: date, blocks: Sequence[TextBlock], ty
     return surely_taken(workload, rows + misfits, wrong, repeating)
 
 
-def _concerning(workload: Workload, group: str, blocks: Sequence[TextBlock], typed: Sequence[Typed]) -> list[TextBlock]:
+def _concerning(workload: Workload, group: str, blocks: Sequence[RowBlock], typed: Sequence[Typed]) -> list[RowBlock]:
     """Return the group's rows, and every other row of the day that may share the `unique` values of one of them."""
     keys = key_values(workload, group)
     own = [_all([pc.equal(columns[key], value) for key, value in keys.items()]) for columns in typed]
@@ -107,7 +108,7 @@ def _concerning(workload: Workload, group: str, blocks: Sequence[TextBlock], typ
     concerning = []
     for block, columns, mask in zip(blocks, typed, own, strict=True):
         alike = _all([pc.is_in(columns[name], value_set=ids[name]) for name in workload.unique])
-        concerning.append(TextBlock(block.rows.filter(pc.or_(mask, alike)), []))
+        concerning.append(replace(block, rows=block.rows.filter(pc.or_(mask, alike)), misfits=()))
     return concerning
 
 

@@ -1,0 +1,124 @@
+"""Files as a source: which have arrived for a day, and their rows, whatever their format."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+from muster.errors import MusterError
+from muster.ingest.formats import delimited, json_lines, parquet
+from muster.ingest.formats.opened import BadContent
+from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
+from muster.ingest.sources.pattern import Pattern
+from muster.workload.source import WORKLOAD, Format
+from muster.workload.spec import Workload
+
+READERS: Mapping[Format, Callable[[Workload, str], Iterator[RowBlock]]] = {
+    "csv": delimited.read,
+    "tsv": delimited.read,
+    "jsonl": json_lines.read,
+    "parquet": parquet.read,
+}
+
+
+class BadFile(MusterError):
+    """Raised when a landed file cannot be taken: nothing of its partition is written then."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"landed file '{file}' {problem}; have it delivered again, then run ingest again")
+
+
+class _State(NamedTuple):
+    """A file as the system has it; None of both where it is not there, as of a link that leads nowhere."""
+
+    bytes: int | None
+    changed: int | None
+    """Nanoseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files by the pattern of their paths; a relative one is below the store's root."""
+
+    workload: Workload
+    root: str
+
+    @property
+    def place(self) -> str:
+        return self._pattern.place
+
+    @property
+    def named_as(self) -> str:
+        return self._pattern.named_as
+
+    def days(self) -> set[date]:
+        mark = self._mark
+        return set((mark or self._pattern).find().files)
+
+    def arrived(self, days: Collection[date]) -> dict[date, Arrival]:
+        files = self._pattern.find(days).files
+        marked = self._mark.find(days).files if self._mark else {}
+        arrivals = {}
+        for day in sorted({*files, *marked}):
+            mark = marked.get(day, [])
+            paths = [path for path in files.get(day, []) if path not in mark]
+            lacks = Pattern(self._mark.of(day)).text if self._mark and not mark else None
+            arrivals[day] = replace(self._arrival(day, paths, mark), lacks=lacks)
+        return arrivals
+
+    def read(self, arrival: Arrival) -> Iterator[RowBlock]:
+        read = READERS[self.workload.source.read_as or "csv"]
+        for part in arrival.parts:
+            try:
+                for block in read(self.workload, part.place):
+                    yield replace(block, file=part.name)
+            except BadContent as error:
+                raise BadFile(part.place, str(error)) from error
+
+    def passed_over(self) -> PassedOver:
+        return PassedOver(tuple(self._pattern.find().passed_over), self.named_as)
+
+    @property
+    def _pattern(self) -> Pattern:
+        return self._of_root(self.workload.source.files)
+
+    @property
+    def _mark(self) -> Pattern | None:
+        """The pattern of the files that say that a day is complete, where there are such."""
+        declared = self.workload.source
+        return self._of_root(f"{declared.folder}/{declared.complete}") if declared.complete else None
+
+    def _of_root(self, files: str) -> Pattern:
+        path = files.replace(WORKLOAD, self.workload.name)
+        return Pattern(path if path.startswith("/") else f"{self.root}/{path}")
+
+    def _arrival(self, day: date, paths: Sequence[str], mark: Sequence[str]) -> Arrival:
+        states = {path: _state(path) for path in paths}
+        times = [state.changed for state in (*states.values(), *map(_state, mark))]
+        known = [at for at in times if at is not None]
+        # As the tables have it, in milliseconds.
+        since = datetime.fromtimestamp(max(known) // 10**6 / 1000, UTC) if known and None not in times else None
+        below = len(self.place.rstrip("/")) + 1
+        parts = tuple(Part(path[below:], path) for path in paths)
+        return Arrival(day, parts, self._delivery(parts, list(states.values())), since)
+
+    def _delivery(self, parts: Sequence[Part], states: Sequence[_State]) -> str:
+        """Return what tells a day's files from others: sizes and times, and names where there may be many."""
+        if not self.workload.source.many and len(states) == 1:
+            return f"{states[0].bytes} bytes, {states[0].changed}"
+        lines = [f"{part.name} {state.bytes} {state.changed}" for part, state in zip(parts, states, strict=True)]
+        digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
+        return f"{len(parts)} files, {sum(state.bytes or 0 for state in states)} bytes, {digest}"
+
+
+def _state(path: str) -> _State:
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return _State(None, None)
+    return _State(stat.st_size, stat.st_mtime_ns)
