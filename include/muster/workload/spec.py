@@ -32,6 +32,24 @@ RESERVED = frozenset(
 )
 """Columns that Muster itself writes."""
 
+PREDICTED = frozenset(
+    {
+        "partition",
+        "group",
+        "bucket",
+        "row_id",
+        "time",
+        "score",
+        "fallback",
+        "model_version",
+        "origin_run",
+        "features_version",
+        "scored_at",
+        "predicted",
+    }
+)
+"""Columns that predictions have anyway."""
+
 _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
@@ -158,6 +176,12 @@ class Pack(Section):
     )
 
 
+class Predictions(Section):
+    """What predictions have beside the answer."""
+
+    columns: tuple[Name, ...] = Field((), description="Declared columns that each prediction has of its row.")
+
+
 class Schedule(Section):
     """Which partitions there are, and when each is due."""
 
@@ -192,6 +216,7 @@ class Workload(Section):
     windows: Windows
     gate: Gate = Gate()
     pack: Pack = Pack()
+    predictions: Predictions = Predictions()
     registry: Literal["pack", "per_group"] = Field(
         "pack", description="One registered model that holds all groups' models, or one for each promoted group."
     )
