@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Score bucket by bucket; the rows go from the executors to the table, not through here.
+    """Score bucket by bucket; many rows go from the executors to the table, not through here.
 
     The features are taken as they were built: those of a slice's time suit the champion of its time. Where they are out
     of date the result says why: a correction of their rows reaches the predictions only by way of `features`.

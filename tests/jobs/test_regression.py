@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from muster.features.slices import OtherCarried
 from muster.storage.evolution import OtherPredictions
 from muster.storage.store import Store
 from muster_jobs import evaluate, features, ingest, promote, score, train
@@ -65,6 +66,18 @@ def test_predictions_have_the_columns_that_are_declared_now(
     pd.testing.assert_series_equal(*answers)
     yaml.write_text(yaml.read_text().replace("kg: float", "kg: int"))
     problem = "has a column 'kg' of type double, and would get it of type int64: declare it as before, or move"
-    for stage in ("train", "score"):
+    for stage in (train, score):
         with pytest.raises(OtherPredictions, match=problem):
-            {"train": train, "score": score}[stage].run(make_job(stage, yaml, PARTITION, tmp_path))
+            stage.run(make_job(stage.__name__.rpartition(".")[2], yaml, PARTITION, tmp_path))
+
+
+def test_candidates_are_not_judged_by_rows_that_lack_what_is_drawn_by(
+    make_job: MakeJob, registry_settings: str, tmp_path: Path
+) -> None:
+    yaml = MINUTES.declare(tmp_path)
+    MINUTES.land(Store(str(tmp_path), MINUTES.name))
+    for stage in STAGES[:3]:
+        stage.run(make_job(stage.__name__.rpartition(".")[2], yaml, PARTITION, tmp_path))
+    yaml.write_text(yaml.read_text().replace("gate: {", "gate: {resample: id, "))
+    with pytest.raises(OtherCarried, match=r"gate\.resample"):
+        evaluate.run(make_job("evaluate", yaml, PARTITION, tmp_path))

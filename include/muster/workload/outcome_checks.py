@@ -1,4 +1,4 @@
-"""What is wrong with an outcome, with the keys of the gate that are about its kind, and with what predictions are to have."""
+"""What is wrong with an outcome, the keys of the gate that are about its kind, and what predictions are to have."""
 
 from __future__ import annotations
 

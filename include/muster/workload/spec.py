@@ -108,7 +108,7 @@ class Gate(Section):
         None,
         ge=0,
         description="In the metric's unit: how much better than a champion `better` must surely be; unless declared 0, "
-        "by `mass_volume` 0.02.",
+        "by `mass_volume` 4 % of the champion's.",
     )
     margin: float = Field(0.0, ge=0, description="In the metric's unit: how much worse `not_worse` puts up with.")
     max_age: Annotated[int, BeforeValidator(parse_days)] | None = Field(
