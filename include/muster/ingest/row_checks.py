@@ -203,9 +203,14 @@ def _refused(blocks: Sequence[RowBlock], reason: pa.ChunkedArray) -> tuple[pa.Ch
     for block in blocks:
         count = block.rows.num_rows
         refused = reason.slice(at, count).combine_chunks().is_valid()
-        rows = pa.array([_json(row) for row in as_texts(block.rows.filter(refused)).to_pylist()], STRING)
-        texts.append(pc.replace_with_mask(pa.nulls(count, STRING), refused, rows))
-        files.append(pc.if_else(refused, pa.scalar(block.file, STRING), pa.scalar(None, STRING)))
+        nothing = pa.nulls(count, STRING)
+        if refused.true_count:
+            rows = pa.array([_json(row) for row in as_texts(block.rows.filter(refused)).to_pylist()], STRING)
+            texts.append(pc.replace_with_mask(nothing, refused, rows))
+            files.append(pc.if_else(refused, pa.scalar(block.file, STRING), pa.scalar(None, STRING)))
+        else:
+            texts.append(nothing)
+            files.append(nothing)
         at += count
     return pa.chunked_array(files, STRING), pa.chunked_array(texts, STRING)
 

@@ -28,7 +28,7 @@ STAGES: tuple[Stage, ...] = (
         name="ingest",
         writes="observations",
         does="Checks the landed files and replaces their days in `observations`; refused rows go to `quarantine`.",
-        reads="the daily files in the landing folder, up to the end of the partition's slice",
+        reads="what `source` has of each day, up to the end of the partition's slice: files in the landing folder",
         on_failure="The message names the file and what is wrong with it. `observations` is as before; where too many "
         "rows of a day were refused, `quarantine` has them. Have the file delivered again, then clear the task.",
         mlflow=False,

@@ -117,6 +117,7 @@ def test_lines_without_any_object_are_a_day_without_rows(tmp_path: Path) -> None
         (f"{GOOD}\n{GOOD[:20]}", "is cut off within its last row: '"),
         (f"{GOOD}\n".encode() + b'{"place": "\xfc"}\n', r"not UTF-8 in line 2 \(byte 0xfc\)"),
         (f"{GOOD}\n".encode("utf-16"), "is UTF-16 or UTF-32"),
+        (f"[\n  {GOOD},\n  {GOOD}\n]\n", "is one JSON array; write an object a line"),
         (f'{{"place": "{"x" * 5_000_000}', "has a row of more than 4 MiB"),
     ],
 )

@@ -141,6 +141,12 @@ def test_rows_repeat_each_other_across_the_files_of_a_day_and_each_is_refused_wi
     ]
 
 
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, os.fsdecode(b"2024-01-15/Z\xfcrich.csv"), ZURICH)
+    with pytest.raises(BadFile, match=r"2024-01-15/Z\?rich.csv' has a name that is not UTF-8"):
+        checked(made(tmp_path, "{date}/*.csv"))
+
+
 def test_a_type_that_changes_within_a_day_costs_rows_or_the_file_that_has_it(tmp_path: Path) -> None:
     at = pa.array([datetime(2024, 1, 15, 6)])
     table = pa.table({name: pa.nulls(1) for name in HEADER.strip().split(",")})

@@ -99,8 +99,10 @@ def _check_one_header(workload: Workload, file: str, header: Sequence[str], rows
 
     No header passes for a time, so only rows whose time is a column's name are looked at.
     """
-    suspicious = rows.filter(pc.is_in(rows[workload.time], value_set=pa.array(header, pa.string())))
-    for row in suspicious.to_pylist():
+    suspicious = pc.is_in(rows[workload.time], value_set=pa.array(header, pa.string()))
+    if not pc.any(suspicious).as_py():
+        return
+    for row in rows.filter(suspicious).to_pylist():
         values = list(row.values())
         if set(values) <= set(header) and len(set(values)) == len(values):
             again = (number for number, names in _lines(workload, file) if number > 1 and set(names) == set(header))

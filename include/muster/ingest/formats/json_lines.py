@@ -26,6 +26,9 @@ _OBJECTS = re.compile(rb"(?:[ \t\r]*+(?:\{[^\n]*\}[ \t\r]*+)?\n)*+")
 """Lines that Arrow may be given: of others it takes two for one row, or ends the process."""
 
 
+_ARRAY = re.compile(rb"\s*\[\s*\{")
+
+
 class _Number(str):
     """A number as it is written."""
 
@@ -51,6 +54,10 @@ def read(workload: Workload, file: str) -> Iterator[RowBlock]:
     with opened_text(file, workload.source.encoding) as stream:
         for content, unfinished in _blocks(stream):
             rows = without_mark(content) if line == 1 else content
+            if line == 1 and _ARRAY.match(rows):
+                raise BadContent(
+                    "is one JSON array; write an object a line, without the brackets and commas around them"
+                )
             if rows.strip():
                 yield _parse(workload, file, rows, line, unfinished)
             line += content.count(b"\n")

@@ -74,6 +74,9 @@ class FileSource:
     def read(self, arrival: Arrival) -> Iterator[RowBlock]:
         read = READERS[self.workload.source.read_as or "csv"]
         for part in arrival.parts:
+            if not _is_utf_8(part.place):
+                shown = part.place.encode(errors="replace").decode()
+                raise BadFile(shown, "has a name that is not UTF-8, which no table can hold; rename it")
             try:
                 for block in read(self.workload, part.place):
                     yield replace(block, file=part.name)
@@ -114,6 +117,13 @@ class FileSource:
         lines = [f"{part.name} {state.bytes} {state.changed}" for part, state in zip(parts, states, strict=True)]
         digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
         return f"{len(parts)} files, {sum(state.bytes or 0 for state in states)} bytes, {digest}"
+
+
+def _is_utf_8(path: str) -> bool:
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _state(path: str) -> _State:
