@@ -21,7 +21,7 @@ from muster.ingest.typed import reads_as
 from muster.storage.store import Store
 from muster.workload.column import ColumnType
 from muster.workload.load import load_workload
-from muster.workload.source import WORKLOAD, Files, compression
+from muster.workload.source import WORKLOAD, DeclaredSource, compression
 from muster_local import PROJECT
 from tests.ingest.formats.made import DAY, DECLARED, checked, made, put
 
@@ -54,7 +54,7 @@ def arrow_type(text: str) -> pa.DataType:
     return TYPES.get(text) or getattr(pa, text.replace("bool", "bool_"))()
 
 
-def write(path: Path, source: Files, rows: list[dict[str, str | None]]) -> None:
+def write(path: Path, source: DeclaredSource, rows: list[dict[str, str | None]]) -> None:
     """Write rows as a system would that delivers by this source."""
     if source.read_as == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)

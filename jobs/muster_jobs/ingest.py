@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -20,6 +21,7 @@ from muster.ingest.refusals import check_refused
 from muster.ingest.row_checks import BAD_FILE, bad_file_row, check_arrival, checked_schema
 from muster.ingest.sources.files import BadFile
 from muster.ingest.sources.kind import Arrival
+from muster.ingest.sources.kinds import source_of
 from muster.storage.evolution import check_observations
 from muster.storage.provenance import write_facts
 from muster.storage.tables import observations_schema
@@ -61,6 +63,9 @@ def run(job: Job) -> dict[str, Any]:
     finally:
         rows.unpersist()
     counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
+    if undated := source_of(job.context).undated():
+        counts["undated"] = undated
+        print(f"{undated} rows of the source have no '{job.workload.time}', so no day", file=sys.stderr)  # noqa: T201
     files = sum(len(arrival.parts) for arrival in arrived)
     return {"days": len(days), "files": files, **counts, "reasons": dict(reasons)}
 

@@ -23,7 +23,7 @@ class NoFile(MusterError):
         lacking = [f"'{arrival.lacks}'" for arrival in begun]
         incomplete = f"; begun, but without {bounded(lacking, 3)}" if begun else ""
         super().__init__(
-            f"no landed file for {bounded(days)} in '{source.place}'{source.passed_over()}{incomplete}; "
+            f"no {source.part} for {bounded(days)} in '{source.place}'{source.passed_over()}{incomplete}; "
             "run ingest again once they are delivered"
         )
 

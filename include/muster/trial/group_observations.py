@@ -118,7 +118,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     brought_once = ingested | {date.fromisoformat(day) for day in newest_facts(store, "observations")}
     sources = [f"observations, version {table.version()}"] if table is not None and from_table else []
     files = sum(len(arrival.parts) for arrival in to_ingest.values())
-    sources += [number(files, "landed file")] if to_ingest else []
+    sources += [number(files, source_of(context).part)] if to_ingest else []
     not_landed = tuple(sorted(wanted - landed.keys() - brought_once))
     return GroupObservations(
         rows=observed,

@@ -81,10 +81,27 @@ def _encoding(encoding: str) -> str:
     return encoding
 
 
-class Files(Section):
-    """Files, one or many a day, by the pattern of their paths."""
+def _table(table: str) -> str:
+    """Check that a text is the path of a table's folder."""
+    problem = None
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", table):
+        problem = f"is no path: '{scheme[1]}://' is not supported; use a local path"
+    elif "/" not in table:
+        problem = "is no path: the name of a catalog's table is not supported; write the path of its folder"
+    elif not table.isprintable() or any(part in ("..", "~") for part in table.split("/")):
+        problem = "is no path; write it as it is, from '/' or from the store's root"
+    if problem:
+        raise ValueError(f"'{cell(table)}' {problem}")
+    return table.rstrip("/")
+
+
+class DeclaredSource(Section):
+    """Files, one or many a day, by the pattern of their paths; or a Delta table."""
 
     files: Annotated[str, Field(max_length=1_000), AfterValidator(_pattern)] = DEFAULT_FILES
+    table: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_table)] | None = Field(
+        None, description="The folder of a Delta table that has the rows, in place of files."
+    )
     format: Format | None = Field(None, description="Unless declared, by the end of the files' names.")
     delimiter: Annotated[str, AfterValidator(_delimiter)] | None = Field(
         None, description="Of csv: one character; a comma unless declared."
@@ -92,10 +109,19 @@ class Files(Section):
     encoding: Annotated[str, AfterValidator(_encoding)] = Field(
         "utf-8", description="Of text: a name that Python knows."
     )
-    extra: Literal["refuse", "ignore"] = Field("refuse", description="What is done with columns that are not declared.")
+    extra: Literal["refuse", "ignore"] | None = Field(
+        None,
+        description="What is done with columns that are not declared: unless written, files are refused that have "
+        "some, and those of a table ignored.",
+    )
     complete: Annotated[str, Field(max_length=200)] = Field(
         "", description="The name of a file beside a day's files, which says that all of them are there."
     )
+
+    @property
+    def refuses_extra(self) -> bool:
+        """Whether columns that are not declared are refused."""
+        return (self.extra or ("ignore" if self.table else "refuse")) == "refuse"
 
     @property
     def read_as(self) -> Format | None:

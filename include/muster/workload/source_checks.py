@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from muster.workload.source import DATE, DEFAULT_FILES, Files, compression
+from muster.workload.source import DATE, DEFAULT_FILES, DeclaredSource, compression
 from muster.workload.spec import Workload
 from muster.workload.wording import Problem
 
@@ -13,6 +13,9 @@ from muster.workload.wording import Problem
 def source(workload: Workload) -> Iterator[Problem]:
     """Find files that nothing says how to read, and keys that say nothing about such files."""
     declared = workload.source
+    if declared.table is not None:
+        yield from _beside_a_table(workload)
+        return
     held = declared.read_as
     if held is None:
         why = "does not say by its end what the files hold"
@@ -33,7 +36,16 @@ def source(workload: Workload) -> Iterator[Problem]:
         )
 
 
-def _complete(declared: Files) -> Iterator[Problem]:
+def _beside_a_table(workload: Workload) -> Iterator[Problem]:
+    """Find keys that are of files."""
+    for key in ("files", "format", "delimiter", "encoding", "complete"):
+        if key in workload.source.model_fields_set:
+            yield f"source.{key}", "is of files, and 'table' is written: leave one of them out"
+    if workload.landing:
+        yield "landing", "a function delivers files, and 'source.table' is read; leave one of them out"
+
+
+def _complete(declared: DeclaredSource) -> Iterator[Problem]:
     """Find a mark of completeness that is none of one day."""
     if not declared.complete:
         return
@@ -46,6 +58,6 @@ def _complete(declared: Files) -> Iterator[Problem]:
         yield path, f"'{declared.complete}' would be that of all days, as they share a folder; write '{DATE}.done'"
 
 
-def _is_landed_to(declared: Files) -> bool:
+def _is_landed_to(declared: DeclaredSource) -> bool:
     plain = declared.separator == "," and declared.encoding == "utf-8" and not declared.complete
     return declared.files == DEFAULT_FILES and declared.read_as == "csv" and plain

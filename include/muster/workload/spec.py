@@ -14,7 +14,7 @@ from muster.workload.column import Column, parse_column
 from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
-from muster.workload.source import Files
+from muster.workload.source import DeclaredSource
 
 RESERVED = frozenset(
     {
@@ -203,7 +203,7 @@ class Workload(Section):
     description: str = Field("", max_length=10_000)
     owner: ShortText = "muster"
     tags: tuple[ShortText, ...] = Field((), max_length=50)
-    source: Files = Files()
+    source: DeclaredSource = DeclaredSource()
     keys: tuple[Name, ...] = Field(min_length=1)
     time: Name
     columns: dict[Name, Annotated[Column, BeforeValidator(parse_column)]] = Field(min_length=1)

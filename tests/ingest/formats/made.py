@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from muster.context import Context
 from muster.ingest.row_checks import check_day, good_rows
 from muster.storage.store import Store
-from muster.workload.source import Files
 from muster.workload.spec import Workload
 
 DAY = date(2024, 1, 15)
@@ -43,7 +42,6 @@ DECLARED: Mapping[str, Any] = {
 def made(folder: Path, files: str, **source: str) -> Context:
     """Return the workload with such files."""
     workload = Workload.model_validate({**DECLARED, "source": {"files": files, **source}})
-    assert isinstance(workload.source, Files)
     return Context(workload, folder, Store(str(folder), "made"))
 
 

@@ -21,7 +21,7 @@ def check_columns(workload: Workload, names: Sequence[str], may_lack: bool = Fal
     Raises:
         BadContent: with all that is wrong with them.
     """
-    refused = workload.source.extra == "refuse"
+    refused = workload.source.refuses_extra
     if refused and "" in names:
         raise BadContent(f"has a column without a name{where}, as a comma at a header's start or end makes one")
     if problems := list(_problems(workload, names, may_lack, refused)):

@@ -92,7 +92,7 @@ def _parse(workload: Workload, file: str, content: bytes, line: int, unfinished:
 
 def _as_declared(workload: Workload, content: bytes) -> pa.RecordBatch | None:
     """Return lines as values; None where one of them is not quite as declared."""
-    ignored = workload.source.extra == "ignore"
+    ignored = not workload.source.refuses_extra
     if not _OBJECTS.fullmatch(content) or (ignored and _nearly(tuple(workload.columns)).search(content)):
         return None
     kinds = {name: column.type for name, column in workload.columns.items()}

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
 from pyarrow.fs import FileSystem
 
-from muster.errors import bounded
 from muster.ingest.formats.columns import check_columns
 from muster.ingest.formats.opened import BadContent, check_is_file
+from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import RowBlock
-from muster.ingest.typed import is_text, plain, reads_as
 from muster.workload.spec import Workload
 
 BATCH_ROWS = 65_536
@@ -33,33 +31,10 @@ def read(workload: Workload, file: str) -> Iterator[RowBlock]:
             # Times of 96 bits reach beyond what nanoseconds can say, and would be other years.
             parquet = pq.ParquetFile(opened, coerce_int96_timestamp_unit="us", page_checksum_verification=True)
             check_columns(workload, parquet.schema_arrow.names)
-            _check_types(workload, parquet.schema_arrow)
+            check_types(workload, parquet.schema_arrow)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=list(workload.columns)):
-                yield RowBlock(_declared(workload, batch))
+                yield RowBlock(declared(workload, batch))
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise BadContent(f"is cut off or is not parquet that can be read ({str(error)[:200]})") from error
-
-
-def _check_types(workload: Workload, schema: pa.Schema) -> None:
-    other, nested = [], False
-    for name, column in workload.columns.items():
-        arrived = schema.field(name).type
-        if not reads_as(arrived, column.type):
-            other.append(f"'{name}' is {arrived}, declared is {column.type}")
-            nested = nested or types.is_nested(arrived)
-    if other:
-        advice = "; nested columns are not read" if nested else ""
-        raise BadContent(f"has columns of other types than {workload.name} declares: {bounded(other, 5)}{advice}")
-
-
-def _declared(workload: Workload, batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [plain(batch.column(name)) for name in workload.columns]
-    for name, column in zip(workload.columns, columns, strict=True):
-        if is_text(column.type):
-            try:
-                column.validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise BadContent(f"holds text that is not UTF-8 in the column '{name}'") from error
-    return pa.record_batch(columns, names=list(workload.columns))

@@ -53,6 +53,10 @@ class FileSource:
         return self._pattern.place
 
     @property
+    def part(self) -> str:
+        return "landed file"
+
+    @property
     def named_as(self) -> str:
         return self._pattern.named_as
 
@@ -82,6 +86,9 @@ class FileSource:
                     yield replace(block, file=part.name)
             except BadContent as error:
                 raise BadFile(part.place, str(error)) from error
+
+    def undated(self) -> int:
+        return 0
 
     def passed_over(self) -> PassedOver:
         return PassedOver(tuple(self._pattern.find().passed_over), self.named_as)

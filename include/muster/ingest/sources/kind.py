@@ -20,6 +20,8 @@ class Part:
     """What it is called in `quarantine`."""
     place: str
     """Where it is read."""
+    version: int | None = None
+    """Of a table, the version that is read."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Source(Protocol):
         """Where days are looked for, for whoever has to deliver one."""
 
     @property
+    def part(self) -> str:
+        """What a part of a day is called: `landed file`."""
+
+    @property
     def named_as(self) -> str:
         """What a day's delivery is called there: `2024-01-08.csv.gz`."""
 
@@ -88,6 +94,9 @@ class Source(Protocol):
             BadFile: when a part cannot be taken.
             OSError: when the system does not give it.
         """
+
+    def undated(self) -> int:
+        """Return how many rows are there that are of no day, and so are never read."""
 
     def passed_over(self) -> PassedOver:
         """Return what is there and is not read for its name."""

@@ -8,11 +8,13 @@ from datetime import date
 from muster.context import Context
 from muster.ingest.sources.files import FileSource
 from muster.ingest.sources.kind import Arrival, Source
+from muster.ingest.sources.table import TableSource
 
 
 def source_of(context: Context) -> Source:
     """Return where a workload's rows come from."""
-    return FileSource(context.workload, context.store.root)
+    kind = FileSource if context.workload.source.table is None else TableSource
+    return kind(context.workload, context.store.root)
 
 
 def complete_arrivals(context: Context, days: Collection[date]) -> dict[date, Arrival]:

@@ -1,0 +1,210 @@
+"""A Delta table as a source: a day has the rows whose time is on it, and all days are of one version."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import types
+
+from muster.errors import MusterError
+from muster.ingest.formats.columns import check_columns
+from muster.ingest.formats.opened import BadContent
+from muster.ingest.formats.typed_columns import check_types, declared
+from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
+from muster.storage.store import CURES
+from muster.workload.spec import Workload
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+PHYSICAL_NAME = "delta.columnMapping.physicalName"
+"""Where the log of a table whose columns were renamed says under which name it knows one."""
+
+
+class BadTable(MusterError):
+    """Raised when a source's table cannot be taken."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"the source's table '{place}' {problem}")
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A Delta table, whoever writes it; a relative path is below the store's root.
+
+    DataFusion reads it, as delta-rs brings it: that knows deleted rows and renamed columns, which whoever reads a
+    table's files does not.
+    """
+
+    workload: Workload
+    root: str
+
+    @property
+    def place(self) -> str:
+        path = str(self.workload.source.table)
+        return path if path.startswith("/") else f"{self.root}/{path}"
+
+    @property
+    def part(self) -> str:
+        return "table day"
+
+    @property
+    def named_as(self) -> str:
+        return f"rows whose '{self.workload.time}' is on it"
+
+    def days(self) -> set[date]:
+        table = self._opened()
+        rows = [] if table is None else self._rows(table, f"DISTINCT {self._day} AS day", f"{self._time} IS NOT NULL")
+        return {row["day"] for row in rows}
+
+    def arrived(self, days: Collection[date]) -> dict[date, Arrival]:
+        """See `Source.arrived`: what is there is complete; what comes later is another delivery.
+
+        Raises:
+            BadTable: when it has other columns or types than declared, or what delta-rs does not read.
+        """
+        table = self._opened()
+        if table is None or not days:
+            return {}
+        files, within = _files(table, self.workload.time), self._between(table, min(days), max(days))
+        counts = self._rows(table, f"{self._day} AS day, count(*) AS rows", f"{within} GROUP BY 1")
+        rows_of = {row["day"]: row["rows"] for row in counts}
+        return {day: self._arrival(day, rows_of[day], files, table.version()) for day in sorted(rows_of.keys() & days)}
+
+    def read(self, arrival: Arrival) -> Iterator[RowBlock]:
+        columns = ", ".join(map(_quoted, self.workload.columns))
+        for part in arrival.parts:
+            table = self._opened(part.version)
+            if table is None:
+                raise BadTable(part.place, "is not there any more")
+            for batch in self._batches(table, columns, self._between(table, arrival.day, arrival.day)):
+                try:
+                    yield RowBlock(declared(self.workload, batch), file=part.name)
+                except BadContent as error:
+                    raise BadTable(part.place, str(error)) from error
+
+    def undated(self) -> int:
+        table = self._opened()
+        counted = [] if table is None else self._rows(table, "count(*) AS rows", f"{self._time} IS NULL")
+        return sum(row["rows"] for row in counted)
+
+    def passed_over(self) -> PassedOver:
+        return PassedOver()
+
+    def _opened(self, version: int | None = None) -> DeltaTable | None:
+        """Open the table, None where there is none, and check its columns."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        if not DeltaTable.is_deltatable(self.place):
+            return None
+        try:
+            table = DeltaTable(self.place, version=version)
+            columns = _columns(table)
+            check_columns(self.workload, columns.names)
+            check_types(self.workload, columns)
+        except DeltaError as error:
+            raise BadTable(self.place, f"cannot be read: {error}") from error
+        except BadContent as error:
+            raise BadTable(self.place, str(error)) from error
+        time = columns.field(self.workload.time).type
+        if not (types.is_timestamp(time) or types.is_date(time)):
+            told = "by which no day can be told: make it a timestamp or a date"
+            raise BadTable(self.place, f"has '{self.workload.time}' as {time}, {told}")
+        return table
+
+    @property
+    def _time(self) -> str:
+        return _quoted(self.workload.time)
+
+    @property
+    def _day(self) -> str:
+        """SQL of a row's day, in UTC."""
+        return f"CAST({self._time} AS DATE)"
+
+    def _between(self, table: DeltaTable, first: date, last: date) -> str:
+        """Return SQL for the rows of some days, in a form by which files are left out."""
+        time, after = _columns(table).field(self.workload.time).type, last + timedelta(days=1)
+        if types.is_date(time):
+            return f"{self._time} >= DATE '{first}' AND {self._time} < DATE '{after}'"
+        zone = "Z" if time.tz else ""
+        since, until = (f"TIMESTAMP '{day}T00:00:00{zone}'" for day in (first, after))
+        return f"{self._time} >= {since} AND {self._time} < {until}"
+
+    def _rows(self, table: DeltaTable, select: str, where: str) -> list[dict[str, Any]]:
+        return [row for batch in self._batches(table, select, where) for row in batch.to_pylist()]
+
+    def _batches(self, table: DeltaTable, select: str, where: str) -> Iterator[pa.RecordBatch]:
+        from deltalake import QueryBuilder
+        from deltalake.exceptions import DeltaError
+
+        sql = f"SELECT {select} FROM source WHERE {where}"  # noqa: S608 - all quoted
+        try:
+            query = QueryBuilder().register("source", table).execute(sql)
+            yield from pa.RecordBatchReader.from_stream(query)
+        except (DeltaError, pa.ArrowException, OSError) as error:
+            raise BadTable(self.place, f"cannot be read: {_reason(table, error)}") from error
+
+    def _arrival(self, day: date, rows: int, files: Sequence[_File], version: int) -> Arrival:
+        own = sorted((file for file in files if file.may_have(day)), key=lambda file: file.path)
+        digest = hashlib.sha256("\n".join(f"{file.path} {file.bytes}" for file in own).encode()).hexdigest()[:16]
+        since = datetime.fromtimestamp(max(file.at for file in own) / 1000, UTC) if own else None
+        part = Part(f"{self.place.rpartition('/')[2]}, version {version}", self.place, version)
+        return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the table."""
+
+    path: str
+    bytes: int
+    at: int
+    """When it was written, in milliseconds since 1970."""
+    first: date | None
+    last: date | None
+    """The days of its earliest and latest row; None where the table's log does not say."""
+
+    def may_have(self, day: date) -> bool:
+        return self.first is None or self.last is None or self.first <= day <= self.last
+
+
+def _columns(table: DeltaTable) -> pa.Schema:
+    return pa.schema(table.schema().to_arrow())
+
+
+def _files(table: DeltaTable, time: str) -> list[_File]:
+    """Return the table's files, each with the days that it may have rows of."""
+    [field] = [field for field in table.schema().fields if field.name == time]
+    known_as = field.metadata.get(PHYSICAL_NAME, time)
+    listed = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    ends = [tuple(_day(file, end, known_as) for end in ("min", "max")) for file in listed]
+    return [
+        _File(file["path"], file["size_bytes"], file["modification_time"], *days)
+        for file, days in zip(listed, ends, strict=True)
+    ]
+
+
+def _day(file: dict[str, Any], end: str, time: str) -> date | None:
+    value = file.get(f"{end}.{time}", file.get(f"partition.{time}"))
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).date() if value.tzinfo else value.date()
+    return value if isinstance(value, date) else None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _reason(table: DeltaTable, error: BaseException) -> str:
+    """Return why a table cannot be read; of what delta-rs does not know, with what takes it back."""
+    if "typeWidening" in (table.protocol().reader_features or ()):
+        name = f"delta.`{table.table_uri}`"
+        cures = f"{CURES['typeWidening'].format(table=name)}; ALTER TABLE {name} DROP FEATURE typeWidening"
+        return f"it has typeWidening, which is not read; take it back in Spark SQL: {cures}"
+    return str(error).strip().splitlines()[0][:300]

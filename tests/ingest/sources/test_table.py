@@ -1,0 +1,115 @@
+"""A Delta table as a source: which days have come, what a day has, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from muster.context import Context
+from muster.ingest.row_checks import check_arrival
+from muster.ingest.sources.kinds import source_of
+from muster.ingest.sources.table import BadTable
+from muster.storage.store import Store
+from muster.workload.spec import Workload
+from tests.ingest.formats.made import DAY, DECLARED, checked
+
+NEXT, LATER = DAY + timedelta(days=1), DAY + timedelta(days=9)
+TIMES = {
+    "with a zone": pa.timestamp("us", "UTC"),
+    "without a zone": pa.timestamp("us"),
+    "a date": pa.date32(),
+}
+
+
+def made(folder: Path, table: str = "raw/rides", **source: str) -> Context:
+    workload = Workload.model_validate({**DECLARED, "source": {"table": table, **source}})
+    return Context(workload, folder, Store(str(folder), "made"))
+
+
+def rows(*days: date, time: pa.DataType = TIMES["with a zone"], **more: list[Any]) -> pa.Table:
+    """Return a row a day, its number the line; the last moment of its day where that has hours."""
+    ends = [datetime.combine(day, datetime.max.time(), UTC if getattr(time, "tz", None) else None) for day in days]
+    at = pa.array(list(days) if pa.types.is_date(time) else ends, time)
+    numbers = range(len(days))
+    columns: dict[str, Any] = {"place": ["Zürich"] * len(days), "line": pa.array(numbers, pa.int32()), "at": at}
+    columns |= {"warm": [1.5 + n for n in numbers], "open": [True] * len(days), "built": list(days)}
+    return pa.table({**columns, "note": pa.nulls(len(days), pa.string()), "more": ["x"] * len(days), **more})
+
+
+def put(folder: Path, table: pa.Table) -> DeltaTable:
+    write_deltalake(folder / "raw" / "rides", table, mode="append", schema_mode="merge")
+    return DeltaTable(folder / "raw" / "rides")
+
+
+@pytest.mark.parametrize("time", TIMES.values(), ids=TIMES)
+def test_a_day_has_the_rows_whose_time_is_on_it(tmp_path: Path, time: pa.DataType) -> None:
+    put(tmp_path, rows(DAY, NEXT, time=time))
+    put(tmp_path, rows(LATER, time=time))
+    source = source_of(made(tmp_path))
+    assert source.days() == {DAY, NEXT, LATER}
+    assert list(source.arrived({DAY, NEXT, DAY + timedelta(days=2)})) == [DAY, NEXT]
+    good, refused = checked(made(tmp_path))
+    assert ([(row["line"], row["warm"], row["built"]) for row in good], refused) == ([(0, 1.5, DAY)], [])
+    moment = good[0]["at"].replace(tzinfo=UTC)
+    assert moment.date() == DAY
+    assert (moment.hour == 0) == pa.types.is_date(time)
+
+
+def test_another_delivery_is_of_the_days_that_a_commit_may_have_changed_and_a_version_is_read_to_its_end(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, rows(DAY))
+    put(tmp_path, rows(NEXT))
+    context = made(tmp_path)
+    before = source_of(context).arrived({DAY, NEXT})
+    put(tmp_path, rows(NEXT, warm=[7.5]))
+    after = source_of(context).arrived({DAY, NEXT})
+    assert (after[DAY].delivery == before[DAY].delivery, after[NEXT].delivery == before[NEXT].delivery) == (True, False)
+    assert (after[NEXT].since or datetime.min) > (before[NEXT].since or datetime.max)
+    counts = [check_arrival(context, arrivals[NEXT]).num_rows for arrivals in (before, after)]
+    assert counts == [1, 2]
+    DeltaTable(tmp_path / "raw" / "rides").delete(f"at >= '{NEXT}'")
+    assert source_of(context).arrived({DAY, NEXT}).keys() == {DAY}
+
+
+def test_a_refused_row_says_which_version_it_is_of(tmp_path: Path) -> None:
+    put(tmp_path, rows(DAY, DAY, warm=[float("nan"), 1.0], note=["a", "b"]))
+    _, [(file, reason, row)] = checked(made(tmp_path))
+    assert (file, reason) == ("rides, version 0", "warm: not of type float")
+    assert '"note":"a"' in row
+
+
+def test_rows_without_a_time_are_counted_and_no_table_is_no_day(tmp_path: Path) -> None:
+    source = source_of(made(tmp_path))
+    assert (source.days(), source.arrived({DAY}), source.undated()) == (set(), {}, 0)
+    put(tmp_path, rows(DAY, DAY, at=pa.array([None, datetime(2024, 1, 15, tzinfo=UTC)], TIMES["with a zone"])))
+    assert (source.undated(), source.days()) == (1, {DAY})
+
+
+@pytest.mark.parametrize(
+    ("columns", "source", "problem"),
+    [
+        ({}, {"extra": "refuse"}, "has the undeclared more"),
+        ({"note": None, " Note": ["x"]}, {}, "is ' Note', declared is 'note'"),
+        ({"warm": None}, {}, "lacks warm"),
+        ({"warm": [True]}, {}, "'warm' is bool, declared is float"),
+        ({"warm": [[1.5]]}, {}, "nested columns are not read"),
+        ({"at": [str(DAY)]}, {}, "has 'at' as string, by which no day can be told: make it a timestamp or a date"),
+    ],
+)
+def test_other_columns_are_refused_with_the_table(
+    tmp_path: Path, columns: dict[str, Any], source: dict[str, str], problem: str
+) -> None:
+    table = rows(DAY)
+    for name, values in columns.items():
+        table = table.drop_columns(name) if name in table.column_names else table
+        table = table if values is None else table.append_column(name, pa.array(values))
+    put(tmp_path, table)
+    context = made(tmp_path, **source)
+    with pytest.raises(BadTable, match=f"the source's table '{tmp_path}/raw/rides' .*{problem}"):
+        source_of(context).arrived({DAY})
