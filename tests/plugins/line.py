@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Line:
     folder: Path
     env: dict[str, str]
     applications: Callable[[], list[str]] = list
+    beats: list[Path] = field(default_factory=list)
+    """The folders in which the jobs that were started beat, each its own."""
 
     @property
     def run_key(self) -> str:
@@ -78,19 +80,18 @@ class Line:
         settings.cache_clear()
 
     def _beating_job(self, stage: str, seconds: int) -> Path:
-        beats = self.folder / stage
-        beats.mkdir(exist_ok=True)
+        self.beats.append(self.folder / f"beats-{len(self.beats)}")
+        self.beats[-1].mkdir()
         job = self.folder / f"{stage}.py"
-        job.write_text(JOB.format(beats=str(beats), stage=stage, seconds=seconds), encoding="utf-8")
+        job.write_text(JOB.format(beats=str(self.beats[-1]), stage=stage, seconds=seconds), encoding="utf-8")
         return job
 
-    def quiet(self, stage: str = "train") -> float:
-        """Return the seconds since the work on Spark last beat."""
-        beats = [file.stat().st_mtime for file in (self.folder / stage).iterdir()]
-        return time.time() - max(beats, default=0)
+    def quiet(self, number: int = -1) -> float:
+        """Return the seconds since the work on Spark of a job last beat: of the newest, or of the one with a number."""
+        return time.time() - max((file.stat().st_mtime for file in self.beats[number].iterdir()), default=0)
 
-    def beating(self, stage: str = "train") -> bool:
-        return self.quiet(stage) < 0.5
+    def beating(self) -> bool:
+        return self.quiet() < 0.5
 
     def processes(self) -> list[int]:
         """Return the processes of this workload's train job, whoever's children they are by now."""
@@ -112,7 +113,8 @@ class Line:
 
     def ends(self) -> bool:
         """Say whether nothing of the train job is left: no process, no beat, no application."""
-        return not self.processes() and self.quiet() > STOPPED and not self.applications()
+        quiet = all(self.quiet(number) > STOPPED for number in range(len(self.beats)))
+        return quiet and not self.processes() and not self.applications()
 
     def end(self) -> None:
         """Leave nothing to the next test."""
@@ -121,7 +123,7 @@ class Line:
 
     def result(self, stage: str = "train") -> dict[str, Any]:
         """Return the result of the stage's one finished attempt."""
-        (file,) = (self.folder / "store" / "results" / "made" / stage).glob("*.json")
+        (file,) = Path(self.env["MUSTER_STORE"], "results", "made", stage).glob("*.json")
         result: dict[str, Any] = json.loads(file.read_text())
         return result
 
