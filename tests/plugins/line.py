@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import multiprocessing.context
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -40,6 +41,8 @@ def run(job):
 
 main({stage!r}, run)
 """
+FORKING = multiprocessing.get_context("fork")
+Task = multiprocessing.context.ForkProcess
 PATIENCE = 300
 """Seconds for a task to run to its end on a busy machine."""
 
@@ -62,12 +65,16 @@ class Line:
     def run_key(self) -> str:
         return f"{self.env['MUSTER_STORE']} made train {PARTITION}"
 
-    def start(self, stage: str = "train", seconds: int = 240) -> subprocess.Popen[str]:
-        """Start a task, a process to be killed, whose job beats on two executors for some seconds."""
+    def start(self, stage: str = "train", seconds: int = 240) -> Task:
+        """Start a task, a process to be killed, whose job beats on Spark for some seconds.
+
+        It is forked from this process, as Airflow's are from one that has imported Airflow.
+        """
         job, workload = self._beating_job(stage, seconds), airflow_task.declare(self.folder)
-        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark,mlflow", PARTITION]
-        log = (self.folder / f"{stage}.log").open("a")
-        return subprocess.Popen(command, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True)
+        declared, log = (stage, str(job), str(workload)), str(self.folder / f"{stage}.log")
+        task = FORKING.Process(target=_task, args=(declared, self.env, log), daemon=True)
+        task.start()
+        return task
 
     def run(self, stage: str = "train", job: Path | None = None) -> None:
         """Run a task to its end, in this process: another would first import Airflow. Its job beats for a second."""
@@ -126,6 +133,18 @@ class Line:
         (file,) = Path(self.env["MUSTER_STORE"], "results", "made", stage).glob("*.json")
         result: dict[str, Any] = json.loads(file.read_text())
         return result
+
+
+def _task(declared: tuple[str, ...], env: dict[str, str], log: str) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(env)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)  # not what pytest has put there
+    settings.cache_clear()
+    airflow_task.main(*declared, key=PARTITION)
 
 
 def environment(stack: Settings, folder: Path, **more: str) -> dict[str, str]:

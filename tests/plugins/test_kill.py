@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import psutil
@@ -17,9 +16,10 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("clus
 def test_a_task_that_is_marked_failed_leaves_no_work(line: Line) -> None:
     task = line.start()
     line.until(line.beating)
-    task.send_signal(signal.SIGTERM)
+    task.terminate()
     line.until(line.ends, seconds=60)
-    assert task.wait(30) != 0  # `cancel` alone may take twelve
+    task.join(30)  # `cancel` alone may take twelve
+    assert task.exitcode
 
 
 def test_a_retry_stops_what_an_earlier_attempt_left_and_killed_without_warning_leaves_no_work(line: Line) -> None:
@@ -54,5 +54,6 @@ def test_two_stages_of_one_workload_do_not_stop_each_other(connect: Line) -> Non
     train = connect.start("train", seconds=12)
     connect.until(connect.beating)
     connect.run("score")
-    assert train.wait(PATIENCE) == 0
+    train.join(PATIENCE)
+    assert train.exitcode == 0
     assert connect.result("train")["rows"] == connect.result("score")["rows"] == 2
