@@ -17,6 +17,7 @@ USES_MLFLOW = {"budget", "pack", "per_group"}
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.filterwarnings("ignore:The `airflow")  # skops asks every module that is imported for what it can save
 @pytest.mark.parametrize("name", sorted(set(bench.benchmarks()) - ON_A_STACK - USES_MLFLOW))
 def test_benchmark_runs_and_gives_figures(name: str, stack_settings: Settings) -> None:
     assert importlib.import_module(f"benchmarks.{name}").run(stack_settings, quick=True)
