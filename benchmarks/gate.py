@@ -30,7 +30,7 @@ TIES = 1
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure two models on the same resamples both ways, in turn; then what a group's verdict takes."""
-    resamples = 100 if quick else 1_000
+    resamples, repeats = (100, 1) if quick else (1_000, REPEATS)
     labels, first, second = _group(ROWS)
 
     def vectorised() -> np.ndarray:
@@ -44,9 +44,9 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
         return np.array([[roc_auc_score(labels[rows], scores[rows]) for scores in (first, second)] for rows in drawn]).T
 
     difference = float(np.abs(vectorised() - loop()).max())
-    ours, theirs = _in_turn(vectorised, loop)
-    times = f"medians of {REPEATS}: {statistics.median(ours) * 1e3:.1f} ms against {statistics.median(theirs):.2f} s"
-    size = f"n = {ROWS:,}, {resamples:,} resamples, 2 models"
+    ours, theirs = _in_turn(repeats, vectorised, loop)
+    times = f"medians of {repeats}: {statistics.median(ours) * 1e3:.1f} ms against {statistics.median(theirs):.2f} s"
+    size, few = f"n = {ROWS:,}, {resamples:,} resamples, 2 models", 200 if quick else 1_000
     return [
         Figure(
             "gate, times faster than a loop over roc_auc_score",
@@ -56,18 +56,18 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
             detail=f"{size}; {times}",
         ),
         Figure("gate, largest difference from the loop", difference, "AUC", at_most=1e-12, detail=size),
-        *(_seconds_a_group(rows, resamples, at_most=goal) for rows, goal in (GOALS[:1] if quick else GOALS)),
-        *(_seconds_a_group(200 if quick else 1_000, resamples, metric) for metric in METRICS if metric != "roc_auc"),
-        _seconds_a_group(200 if quick else 1_000, resamples, algorithms=3),
-        _seconds_a_group(200 if quick else 1_000, resamples, resample="row"),
+        *(_seconds_a_group(rows, resamples, repeats, at_most=goal) for rows, goal in (GOALS[:1] if quick else GOALS)),
+        *(_seconds_a_group(few, resamples, repeats, metric) for metric in METRICS if metric != "roc_auc"),
+        _seconds_a_group(few, resamples, repeats, algorithms=3),
+        _seconds_a_group(few, resamples, repeats, resample="row"),
     ]
 
 
-def _in_turn(*measured: Callable[[], object]) -> list[list[float]]:
+def _in_turn(repeats: int, *measured: Callable[[], object]) -> list[list[float]]:
     """Return the seconds of each, measured one after the other in every round, so that load hits all alike."""
     seconds: list[list[float]] = [[] for _ in measured]
-    for number in range(REPEATS):
-        sys.stderr.write(f"round {number + 1} of {REPEATS}\n")
+    for number in range(repeats):
+        sys.stderr.write(f"round {number + 1} of {repeats}\n")
         for times, work in zip(seconds, measured, strict=True):
             started = time.perf_counter()
             work()
@@ -78,6 +78,7 @@ def _in_turn(*measured: Callable[[], object]) -> list[list[float]]:
 def _seconds_a_group(
     rows: int,
     resamples: int,
+    repeats: int,
     metric: str = "roc_auc",
     algorithms: int = 1,
     resample: str = "day",
@@ -89,7 +90,7 @@ def _seconds_a_group(
     held_out = HeldOut(labels.astype(float), clusters)
     candidates = {str(number): np.clip(first - 0.01 * number, 0, 1) for number in range(algorithms)}
     champion = Rival("champion", np.clip(second, 0, 1), constant=0.25)
-    seconds = median_seconds(lambda: judge(held_out, candidates, champion, gate, SEED), REPEATS)
+    seconds = median_seconds(lambda: judge(held_out, candidates, champion, gate, SEED), repeats)
     several = f", {algorithms} algorithms" if algorithms > 1 else ""
     drawn = f"of {DAYS} days" if resample == "day" else "drawn by row"
     name = f"gate, a verdict by {metric} on {rows:,} rows {drawn}{several}"

@@ -53,11 +53,11 @@ REPEATS = 3
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure against an MLflow server of its own, so that nothing is left in the real one."""
-    sizes, repeats = ((20, 200), 1) if quick else ((439, 10_000), REPEATS)
+    sizes, repeats = ((4, 40), 1) if quick else ((439, 10_000), REPEATS)
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings):
         weeks = [[_week(Path(scratch) / f"{size}-{n}", size) for n in range(repeats)] for size in sizes]
         alone = _a_model_a_group(repeats)
-        scored = _scoring(Path(scratch) / "score", *((20, 200) if quick else (439, 10_000)))
+        scored = _scoring(Path(scratch) / "score", *((16, 64) if quick else (439, 10_000)), repeats)
     return [*_call_figures(sizes, weeks), *_log_figures(sizes[-1], weeks[-1], *alone), *scored]
 
 
@@ -167,7 +167,7 @@ def _log_figures(
     ]
 
 
-def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
+def _scoring(root: Path, size: int, rows: int, repeats: int) -> list[Figure]:
     """Measure `score_bucket` over all buckets, the pack opened anew each time, against predict on loaded models."""
     workload, store = workload_of("bench_score"), Store(str(root), "bench_score")
     models = write_models(workload, store, size, f"{PARTITION}-0123abcd", "none")
@@ -204,7 +204,7 @@ def _scoring(root: Path, size: int, rows: int) -> list[Figure]:
 
     with threadpool_limits(limits=1):
         bare(), cold(), warm()
-        rounds = [[_seconds(measured) for measured in (bare, cold, warm)] for _ in range(REPEATS)]
+        rounds = [[_seconds(measured) for measured in (bare, cold, warm)] for _ in range(repeats)]
     floor, cold_seconds, warm_seconds = (statistics.median(column) for column in zip(*rounds, strict=True))
     return _scoring_figures(f"{rows:,} rows x {size:,} groups", floor, cold_seconds, warm_seconds)
 

@@ -29,7 +29,7 @@ ROWS_PER_GROUP = 480
 
 def run(settings: Settings, quick: bool = False) -> list[Figure]:
     """Measure on one thread against an MLflow server of its own, so that nothing is left in the real one."""
-    size = 4 if quick else 48
+    size = 2 if quick else 48
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as scratch, mlflow_of_its_own(settings):
         weeks = {kind: _week(Path(scratch) / kind, kind, size) for kind in ("pack", "per_group")}
     figures = []

@@ -45,7 +45,7 @@ from muster_jobs.job import Job
 from muster_local.ports import accepts_connections
 
 GROUPS, ROWS, FEATURES, SLICES = 10_000, 200, 8, 8
-QUICK_GROUPS = 200
+QUICK_GROUPS = 8
 START = date(2024, 1, 1)
 WORKLOAD = Workload.model_validate(
     {

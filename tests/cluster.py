@@ -1,4 +1,4 @@
-"""A real standalone cluster on loopback: a master and two workers of one core, from the pinned pyspark."""
+"""A real standalone cluster on loopback: a master and a worker of two cores, from the pinned pyspark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from muster_local.ports import accepts_connections, free_ports
 from muster_local.service import get
 
 HOST = "127.0.0.1"
-WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -45,23 +44,22 @@ class Cluster:
 
 
 def start(settings: Settings) -> Cluster:
-    """Start a master and workers in the settings' home, and wait until the workers are registered."""
+    """Start a master and a worker in the settings' home, and wait until the worker is registered."""
     home = settings.home.resolve()
     env = environment(settings)
     ensure_jars(home, env)
-    port, ui, *of_workers = free_ports(2 + 2 * WORKERS)
+    port, ui, of_worker, of_worker_ui = free_ports(4)
     cluster = Cluster(settings, f"spark://{HOST}:{port}", f"http://{HOST}:{ui}")
     launcher = str(spark_home() / "bin" / "spark-class")
     listen = ["--host", HOST, "--port", str(port), "--webui-port", str(ui)]
     master = [launcher, "org.apache.spark.deploy.master.Master", *listen]
     process.start("master", master, home=home, env=env)
     _until(lambda: accepts_connections(HOST, port))
-    for number in range(WORKERS):
-        ports = ["--port", str(of_workers[2 * number]), "--webui-port", str(of_workers[2 * number + 1])]
-        size = ["--cores", "1", "--memory", "1g", "--work-dir", str(home / f"worker-{number}")]
-        worker = [launcher, "org.apache.spark.deploy.worker.Worker", "--host", HOST, *ports, *size, cluster.master]
-        process.start(f"worker-{number}", worker, home=home, env=env)
-    _until(lambda: cluster.state().get("aliveworkers") == WORKERS)
+    ports = ["--port", str(of_worker), "--webui-port", str(of_worker_ui)]
+    size = ["--cores", "2", "--memory", "2g", "--work-dir", str(home / "worker")]
+    worker = [launcher, "org.apache.spark.deploy.worker.Worker", "--host", HOST, *ports, *size, cluster.master]
+    process.start("worker", worker, home=home, env=env)
+    _until(lambda: cluster.state().get("aliveworkers") == 1)
     return cluster
 
 
@@ -73,11 +71,12 @@ def _until(ready: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def connection(cluster: Cluster, scratch: Path, executors: int) -> dict[str, Any]:
-    """Return the Airflow connection `spark_default` of the cluster, small enough for its workers of one core."""
+    """Return the Airflow connection `spark_default` of the cluster, whose executors have one core each."""
     conf = {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
         "spark.driver.memory": "1g",
+        "spark.executor.cores": "1",
         "spark.executor.memory": "700m",
         "spark.cores.max": str(executors),
         "spark.local.dir": str(scratch),

@@ -7,21 +7,19 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from muster.settings import Settings
 from muster.workload.stages import STAGE_NAMES
-from muster_local import PROJECT, local, spark_server
+from muster_local import PROJECT
 from muster_local.environment import environment
-from muster_local.service import Starter
 from tests import environments
 from tests import wheel as wheels
 from tests.conftest import FREELY
-from tests.shared import Shared
 from tests.wheel import PARTITION, Wheel
 
 # On the worker of the shortest group: installed once, for all of them.
@@ -34,19 +32,24 @@ DAG_FILES = dict(re.findall(r"```python\n# (\w+\.py):.*?\n(.*?)```", PAGE, re.DO
 """Name -> text of the DAG files that the page on operations gives to those with only the wheel."""
 FIND = "import json, sys; from importlib.util import find_spec; names = {}"
 FIND += "; print(json.dumps([sys.path, *(spec and spec.origin for spec in map(find_spec, names))]))"
-PARSE = """
-import json
-from airflow.dag_processing.dagbag import DagBag
-bag = DagBag("dags")
-print(json.dumps([sorted(bag.dags), list(bag.import_errors.values())]))
-"""
-PACK = """
+AIRFLOW = """
+import json, os
 from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+from muster.settings import settings
 from muster_airflow.backends.code import job_file, packed_code
-print(packed_code(Path("code")), job_file("ingest"), sep="\\n")
+
+def dags():
+    bag = DagBag("dags")
+    return sorted(bag.dags), list(bag.import_errors.values())
+
+sent, declared = (str(packed_code(Path("code"))), job_file("ingest")), dags()
+os.environ["MUSTER_WORKLOADS"] = "/no/such/folder"
+settings.cache_clear()
+print(json.dumps({"sent": sent, "declared": declared, "no workloads": dags()}))
 """
 SUBMIT = """
-import sys
+import json, sys
 from muster_airflow.backends import BACKENDS
 from muster_airflow.backends.protocol import Done, JobCall
 stage, workload, partition = sys.argv[1:]
@@ -56,7 +59,10 @@ while (status := backend.poll(handle)).running or status.lines:
     print(*status.lines, sep="\\n")
 outcome = backend.result(handle)
 assert isinstance(outcome, Done), outcome
+print(json.dumps(outcome.result))
 """
+SUBMITTED = "train"
+"""The stage that `spark-submit` runs, on Python workers of the wheel's environment."""
 MASTER = {
     "conn_type": "spark",
     "host": "local[2]",
@@ -75,29 +81,26 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheel]:
 
 
 @pytest.fixture(scope="module")
-def services(wheel: Wheel, shared: Shared, mlflow_server: str) -> Iterator[dict[str, str]]:
-    """What says where the services are: MLflow, and a Spark Connect server with Python workers of the wheel's own.
+def services(stack_settings: Settings, mlflow_server: str, spark_connect_server: str) -> dict[str, str]:
+    """What says where the services are: MLflow and Spark of all tests, as they would be somebody else's.
 
-    The server's Java is the checkout's: for its jars there is an archive of classes (`tests/preparation.py`).
+    Python workers of the wheel's own are those of the stage that is submitted.
     """
-    own = shared.settings("wheel")
-    home, ours = own.home.resolve(), environment(own)
-    java = {"JAVA_HOME": ours["JAVA_HOME"], "MUSTER_HOME": str(home)}
-    spark = {
-        "SPARK_HOME": ours["SPARK_HOME"],
-        "SPARK_NO_DAEMONIZE": "1",
-        "PYSPARK_PYTHON": str(wheel.python),
-    }
-    server = Starter(home, own.host, wheel.env | java | spark, threading.Event(), lambda *_: None)
-    server.start(spark_server.part(own, ours))
-    yield {
-        **java,
-        "SPARK_REMOTE": own.spark_remote,
+    return {
+        "JAVA_HOME": environment(stack_settings)["JAVA_HOME"],
+        "MUSTER_HOME": str(stack_settings.home.resolve()),
+        "SPARK_REMOTE": spark_connect_server,
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(MASTER),
         "MUSTER_MLFLOW_URI": mlflow_server,
         "MUSTER_MLFLOW_BUDGET": FREELY,
     }
-    local.stop(own)  # it would take its share of the machine to the run's end
+
+
+@pytest.fixture(scope="module")
+def in_airflow(wheel: Wheel) -> dict[str, Any]:
+    """What a process that has imported Airflow tells: its DAGs, with workloads and without, and the code it sends."""
+    answer: dict[str, Any] = json.loads(well(wheel.run("python", "-c", AIRFLOW)).splitlines()[-1])
+    return answer
 
 
 def well(done: subprocess.CompletedProcess[str]) -> str:
@@ -134,29 +137,23 @@ def test_nothing_leads_back_to_the_checkout(wheel: Wheel) -> None:
     assert [entry for entry in path if entry.startswith(str(PROJECT))] == []
 
 
-def dags(wheel: Wheel, **more: str) -> tuple[list[str], list[str]]:
-    """Return the ids of the DAGs that Airflow finds in the folder, and its import errors."""
-    ids, errors = json.loads(well(wheel.run("python", "-c", PARSE, **more)).splitlines()[-1])
-    return ids, errors
-
-
-def test_dags_are_parsed(wheel: Wheel) -> None:
-    ids, errors = dags(wheel)
+def test_dags_are_parsed(wheel: Wheel, in_airflow: dict[str, Any]) -> None:
+    ids, errors = in_airflow["declared"]
     workloads = [path.stem for path in (wheel.folder / "workloads").glob("*.yaml")]
     assert errors == []
     assert set(ids) == {"rollback", *(f"{name}.{stage}" for name in workloads for stage in STAGE_NAMES)}
     assert {"winds", "flight_delays"} <= set(workloads)
 
 
-def test_without_workloads_every_dag_file_is_an_error_that_says_what_to_do(wheel: Wheel) -> None:
-    ids, errors = dags(wheel, MUSTER_WORKLOADS="/no/such/folder")
+def test_without_workloads_every_dag_file_is_an_error_that_says_what_to_do(in_airflow: dict[str, Any]) -> None:
+    ids, errors = in_airflow["no workloads"]
     assert ids == []
     assert len(errors) == len(DAG_FILES)
     assert all("no folder of workloads '/no/such/folder'; set MUSTER_WORKLOADS" in error for error in errors)
 
 
-def test_what_goes_to_executors_is_all_of_the_code(wheel: Wheel) -> None:
-    packed, job = well(wheel.run("python", "-c", PACK)).splitlines()[-2:]
+def test_what_goes_to_executors_is_all_of_the_code(wheel: Wheel, in_airflow: dict[str, Any]) -> None:
+    packed, job = in_airflow["sent"]
     with zipfile.ZipFile(wheel.file) as ours, zipfile.ZipFile(wheel.folder / packed) as sent:
         sides = ("muster/", "muster_jobs/")
         assert set(sent.namelist()) == {name for name in ours.namelist() if name.startswith(sides)}
@@ -176,10 +173,8 @@ def test_a_command_without_workloads_says_what_to_do(wheel: Wheel) -> None:
 @pytest.mark.spark
 @pytest.mark.usefixtures("trial")
 def test_the_line_runs_from_landed_files_to_a_champion_and_its_scores(wheel: Wheel, services: dict[str, str]) -> None:
-    *stages, last = STAGE_NAMES
-    results = {stage: run(wheel, stage, services) for stage in stages}
+    results = {stage: run(wheel, stage, services) for stage in STAGE_NAMES}
     assert (results["ingest"]["quarantined"], results["train"]["trained"], results["promote"]["moved"]) == (0, 2, True)
-    well(wheel.run("python", "-c", SUBMIT, last, WORKLOAD, PARTITION, **services))
     assert {row["model_version"] for row in rows(wheel, "predictions")} == {"1"}
     assert {row["to_version"] for row in rows(wheel, "alias_journal")} == {"1"}
     looked = wheel.run("muster", "rollback", "winds", "--dry-run", **services)
@@ -187,7 +182,10 @@ def test_the_line_runs_from_landed_files_to_a_champion_and_its_scores(wheel: Whe
 
 
 def run(wheel: Wheel, stage: str, services: dict[str, str]) -> dict[str, Any]:
-    """Run a stage's job for the workload's partition; return its result."""
+    """Run a stage for the workload's partition, as a client of the server or submitted; return its result."""
+    if stage == SUBMITTED:
+        done = wheel.run("python", "-c", SUBMIT, stage, WORKLOAD, PARTITION, **services)
+        return dict(json.loads(well(done).splitlines()[-1]))
     job = ["python", "-m", f"muster_jobs.{stage}", "--workload", WORKLOAD, "--partition", PARTITION]
     well(wheel.run(*job, "--result", f"{stage}.json", **services))
     result: dict[str, Any] = json.loads((wheel.folder / f"{stage}.json").read_text(encoding="utf-8"))

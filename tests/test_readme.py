@@ -18,6 +18,7 @@ from muster.workload.load import find_workload
 from muster.workload.windows import partition_windows
 from muster_local import PROJECT
 from muster_local.cli import COMMANDS, PASSING_ON
+from tests.benchmarks.test_quick import ON_A_STACK
 from tests.conftest import RunningStack
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -72,8 +73,9 @@ def test_commands_run_from_top_to_bottom_on_a_stack(running_stack: RunningStack,
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_benchmarks_run_on_a_stack(running_stack: RunningStack) -> None:
+    """Those that measure it; the others run in `tests/benchmarks/test_quick.py`."""
     [arguments] = [arguments for arguments in commands(README) if arguments[0] == "bench"]
-    run([*arguments, "--quick"], running_stack.settings, timeout=900)
+    run([*arguments, *sorted(ON_A_STACK), "--quick"], running_stack.settings, timeout=900)
 
 
 @pytest.mark.e2e

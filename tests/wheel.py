@@ -27,7 +27,7 @@ landing: deliver
 features: {columns: [wind], buckets: 2}
 algorithms: {logistic: sklearn.linear_model.LogisticRegression}
 windows: {train: 14, evaluate: 7}
-schedule: {start: 2024-01-01, demo: [2024-02-05]}
+schedule: {start: 2024-01-15, demo: [2024-02-05]}
 """
 OWN_FILE = """
 import numpy as np
@@ -40,7 +40,7 @@ def features(rows):
 
 def deliver(landed):
     draw = np.random.default_rng(0)
-    for day in pd.date_range("2024-01-01", "2024-02-11"):
+    for day in pd.date_range("2024-01-15", "2024-02-11"):
         if day.date() not in landed:
             at = [f"{day.date()}T{hour:02}:00:00" for hour in range(4, 24) for _ in "ab"]
             wind = draw.normal(size=len(at))

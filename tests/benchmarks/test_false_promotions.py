@@ -10,7 +10,7 @@ from benchmarks.false_promotions import Case, Simulated, simulate
 from muster.workload.spec import Gate
 
 GATE = Gate(resamples=100)
-GROUPS = 2_000
+GROUPS = 1_000
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def test_the_win_rate_alone_promotes_a_tenth_of_them(none_better: Simulated) -> 
     ids=str,
 )
 def test_the_share_of_false_promotions_among_all_is_the_declared_one(case: Case) -> None:
-    simulated = simulate(1_500, case, GATE)
+    simulated = simulate(1_000, case, GATE)
     wrong, promoted = (simulated.controlled & ~simulated.better).sum(), simulated.controlled.sum()
     assert wrong <= binom.ppf(0.999, promoted, GATE.false_promotions)
     assert simulated.false_share(simulated.plain) > 2 * GATE.false_promotions
@@ -52,7 +52,7 @@ def test_the_share_of_false_promotions_among_all_is_the_declared_one(case: Case)
 
 def test_rows_that_a_day_has_in_common_prove_nothing_by_themselves() -> None:
     """The same groups, none better, drawn by row: promotions that are all false."""
-    by_row = simulate(1_000, Case("strong"), GATE.model_copy(update={"resample": "row"}))
-    by_day = simulate(1_000, Case("strong"), GATE)
+    by_row = simulate(500, Case("strong"), GATE.model_copy(update={"resample": "row"}))
+    by_day = simulate(500, Case("strong"), GATE)
     assert by_row.controlled.sum() > 10 > 2 >= by_day.controlled.sum()
     assert np.array_equal(by_row.better, by_day.better)

@@ -1,6 +1,7 @@
 """Airflow and MLflow on an address that other machines reach: nobody gets in without a password, and Muster does.
 
-And at last the one stack of these tests is seen to be healthy as a whole, crashes, and is gone after `down`.
+Only what asks for a password is started: MLflow, and of Airflow the api-server. At last they crash, and are gone after
+`down`. That all services are healthy together, and left alone by a second start, is seen on the stack of `tests/e2e`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -26,10 +29,12 @@ from muster.mlflow import sign_in
 from muster.mlflow.client import connect
 from muster.settings import Settings
 from muster.settings import settings as settings_of_process
-from muster_local import local, passwords, process
+from muster_local import airflow_services, local, passwords, process
 from muster_local.airflow_api import Airflow, SignInRefused
+from muster_local.airflow_database import update_database
 from muster_local.environment import environment
 from muster_local.ports import free_ports
+from muster_local.service import Starter
 from tests.promotion.conftest import Line
 from tests.shared import settings_of
 
@@ -63,9 +68,14 @@ def server(exposed: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def stack(server: Settings) -> Settings:
-    """The settings once all services are there; the last test takes them down."""
-    local.start(server)
+def both(server: Settings) -> Settings:
+    """The settings once Airflow's api-server is there, too; the last test takes both down."""
+    home = server.home.resolve()
+    passwords.create_passwords(server)
+    env = environment(server)
+    airflow = airflow_services.part(server, lambda: update_database(server, home, env))
+    api = replace(airflow, services=[one for one in airflow.services if one.name == "airflow-api"])
+    Starter(home, server.host, env, threading.Event(), lambda *_: None).start(api)
     return server
 
 
@@ -165,38 +175,35 @@ def test_the_password_is_in_no_command_line_and_no_log(signed_in: Settings) -> N
     assert not [file for file in logs if login.password in file.read_text(errors="replace")]
 
 
-def test_airflow_asks_for_the_password_that_was_made_for_this_home(stack: Settings) -> None:
-    login = passwords.airflow_login(stack)
+def test_airflow_asks_for_the_password_that_was_made_for_this_home(both: Settings) -> None:
+    login = passwords.airflow_login(both)
     assert login is not None
     with pytest.raises(SignInRefused, match="requires a password"):
-        Airflow(stack.airflow_url).has_dag("flight_delays.train")
+        Airflow(both.airflow_url).has_dag("flight_delays.train")
     with pytest.raises(SignInRefused, match="refuses the password of 'admin'"):
-        Airflow(stack.airflow_url, login._replace(password="wrong")).has_dag("flight_delays.train")
-    assert not Airflow(stack.airflow_url, login).has_dag("no_such_dag")
+        Airflow(both.airflow_url, login._replace(password="wrong")).has_dag("flight_delays.train")
+    assert not Airflow(both.airflow_url, login).has_dag("no_such_dag")
     assert login.file.stat().st_mode & 0o777 == 0o600
-    assert passwords.airflow_login(stack) == login
-    for log in (stack.home / "logs").iterdir():
+    assert passwords.airflow_login(both) == login
+    assert (both.home / "airflow" / "secret").stat().st_mode & 0o777 == 0o600
+    for log in (both.home / "logs").iterdir():
         assert login.password not in log.read_text(errors="replace")
 
 
-def test_all_services_are_healthy_together_and_down_leaves_nothing_after_a_crash(stack: Settings) -> None:
-    states = local.status(stack)
-    assert [state.healthy for state in states] == [True] * 6
-    assert (stack.home / "airflow" / "secret").stat().st_mode & 0o777 == 0o600
+def test_down_leaves_nothing_after_a_crash(both: Settings) -> None:
+    healthy = {state.service: state.pid for state in local.status(both) if state.healthy}
+    assert set(healthy) == {"mlflow", "airflow-api"}
 
-    began = time.monotonic()
-    local.start(stack)
-    assert time.monotonic() - began < 5
-    assert [state.pid for state in local.status(stack)] == [state.pid for state in states]
-
-    # The scheduler dies without a word, its children live on, and the records are lost.
-    scheduler = next(state for state in states if state.service == "airflow-scheduler")
-    os.kill(scheduler.pid or 0, signal.SIGKILL)
-    for record in (stack.home / "run").glob("*.json"):
+    # MLflow dies without a word, its children live on, and the records are lost.
+    mlflow_server = psutil.Process(healthy["mlflow"])
+    children = mlflow_server.children(recursive=True)
+    os.kill(mlflow_server.pid, signal.SIGKILL)
+    for record in (both.home / "run").glob("*.json"):
         record.unlink()
+    assert any(child.is_running() for child in children)
     down = [sys.executable, "-m", "muster_local", "down"]
-    first = subprocess.run(down, env=environment(stack), capture_output=True, text=True)
+    first = subprocess.run(down, env=environment(both), capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
-    assert list(process.processes_of_home(stack.home.resolve())) == []
-    again = subprocess.run(down, env=environment(stack), capture_output=True, text=True)
+    assert list(process.processes_of_home(both.home.resolve())) == []
+    again = subprocess.run(down, env=environment(both), capture_output=True, text=True)
     assert again.stdout == "Nothing was running.\n"

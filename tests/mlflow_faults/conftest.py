@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from muster.settings import settings
 from muster_local import PROJECT
+from tests.mlflow_faults.forked import run_module
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy, proxy
 from tests.promotion.conftest import Line
@@ -60,13 +59,10 @@ class Processes:
         self, processes: int, seconds: float, budget: Mapping[str, float], *classes: str, **waiting: float
     ) -> int:
         """Let processes call as fast as the budget lets them; return the calls that were answered."""
-        command = [sys.executable, "-m", "tests.mlflow_faults.hammer", str(processes), str(seconds), *classes]
         environment = self.environment(budget, **waiting) | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-        completed = subprocess.run(
-            command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300
-        )
-        assert completed.returncode == 0, completed.stderr
-        return int(completed.stdout.split()[-1])
+        arguments, output = [str(processes), str(seconds), *classes], self.home.with_name("hammered.txt")
+        assert run_module("tests.mlflow_faults.hammer", arguments, environment, output) == 0, output.read_text()
+        return int(output.read_text().split()[-1])
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from sklearn.linear_model import LinearRegression
 from muster.mlflow.client import connect
 from muster.models.bundle import requirements
 from muster.models.manifest import allowed_imports
+from muster_local.ports import free_ports
 from tests import environments
 
 Line = Any
@@ -129,31 +129,6 @@ def test_the_requirements_are_pinned_and_hold_an_estimators_own_package(line: Li
     assert [item.split("==")[0] for item in pins][-1] == "tenacity"
 
 
-@pytest.fixture
-def served_over_http(uri: str, mlflow_server: str, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "-p", str(port), "--env-manager", "local"]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow_server, "PATH": path}
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + 120
-        while not _answers(f"{url}/ping"):
-            assert time.monotonic() < until, (tmp_path / "log").read_text()
-            assert server.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.3)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
 def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=5).close()
@@ -162,37 +137,40 @@ def _answers(url: str) -> bool:
     return True
 
 
-def test_mlflow_models_serve_answers_over_http(served_over_http: str) -> None:
+@contextmanager
+def _served(python: Path, uri: str, environment: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Let an environment's `mlflow models serve` serve a model; yield its address."""
+    (port,) = free_ports(1)
+    command = [str(python), "-m", "mlflow", "models", "serve", "-m", uri, "-p", str(port), "--env-manager", "local"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 120
+        while not _answers(f"{url}/ping"):
+            assert time.monotonic() < until, (folder / "log").read_text()
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(0.3)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def test_served_over_http_in_an_environment_made_of_its_own_requirements(
+    uri: str, mlflow_server: str, tmp_path: Path
+) -> None:
+    python = tmp_path / "fresh" / "bin" / "python"
+    environments.make(tmp_path / "fresh", "-r", mlflow.pyfunc.get_model_dependencies(uri), locked=False)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MUSTER"))}
+    clean |= {"MLFLOW_TRACKING_URI": mlflow_server, "PATH": f"{python.parent}:{os.environ['PATH']}"}
+    absent = "import importlib.util as u; print([n for n in ('muster','airflow','pyspark') if u.find_spec(n)])"
+    assert subprocess.check_output([str(python), "-c", absent], env=clean, cwd=tmp_path, text=True).strip() == "[]"
+
     body = json.dumps({"dataframe_split": ROWS.to_dict(orient="split", index=False)}).encode()
-    request = urllib.request.Request(f"{served_over_http}/invocations", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        predictions = json.load(response)["predictions"]
+    with _served(python, uri, clean, tmp_path) as url:
+        request = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            predictions = json.load(response)["predictions"]
     assert [row["score"] for row in predictions] == pytest.approx(SCORES)
     assert [row["fallback"] for row in predictions] == [None, None, "no model: baseline", None]
-
-
-FRESH = """
-import sys, json, mlflow, pandas as pd
-mlflow.set_tracking_uri(sys.argv[1])
-found = mlflow.pyfunc.load_model(sys.argv[2]).predict(pd.DataFrame(json.loads(sys.argv[3])))
-assert not [name for name in sys.modules if name.split(".")[0] in ("muster", "airflow", "pyspark")]
-print(json.dumps(found["score"].tolist()))
-"""
-
-
-def test_scores_in_an_environment_made_of_its_own_requirements(uri: str, mlflow_server: str, tmp_path: Path) -> None:
-    packages = mlflow.pyfunc.get_model_dependencies(uri)
-    python = tmp_path / "fresh" / "bin" / "python"
-    environments.make(tmp_path / "fresh", "-r", packages, locked=False)
-    absent = "import importlib.util as u; print([n for n in ('muster','airflow','pyspark') if u.find_spec(n)])"
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MUSTER"))}
-
-    def run(*arguments: str) -> str:
-        command = [str(python), *arguments]
-        completed = subprocess.run(command, env=clean, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert completed.returncode == 0, completed.stderr
-        return completed.stdout
-
-    assert run("-c", absent).strip() == "[]"
-    rows = json.dumps(ROWS.to_dict(orient="list"))
-    assert json.loads(run("-c", FRESH, mlflow_server, uri, rows)) == pytest.approx(SCORES)

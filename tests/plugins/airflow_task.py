@@ -110,9 +110,13 @@ def operator(stage: str, job: str, workload: str, needed: str = "spark,mlflow") 
     return JobOperator(task_id=stage, stage=stage, job=job, workload=workload, **needs)
 
 
-if __name__ == "__main__":
+def main(*declared: str, key: str) -> None:
+    """Be the task's process."""
     configure_logging(colored_console_log=False)  # as in Airflow's own task process: secrets are masked
-    *declared, key = sys.argv[1:]
     task = operator(*declared)
     signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
     task.execute(context_of(key))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:-1], key=sys.argv[-1])

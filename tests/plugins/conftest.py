@@ -33,7 +33,7 @@ def workload(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def spark_cluster(shared: Shared) -> cluster.Cluster:
-    """A real standalone cluster: a master and two workers."""
+    """A real standalone cluster: a master and a worker."""
     own = shared.settings("cluster")
 
     def started() -> dict[str, str]:
@@ -45,9 +45,10 @@ def spark_cluster(shared: Shared) -> cluster.Cluster:
 
 @pytest.fixture
 def connect(spark_connect_server: str, stack_settings: Settings, tmp_path: Path) -> Iterator[Line]:
-    value = {"conn_type": "spark_connect", "host": spark_connect_server}
-    env = environment(stack_settings, tmp_path, MUSTER_BACKEND="connect", AIRFLOW_CONN_SPARK_CONNECT=json.dumps(value))
-    line = Line("connect", tmp_path, env)
+    """Lines that share one store, and so the server's session for it: each session starts Python workers of its own."""
+    connection = json.dumps({"conn_type": "spark_connect", "host": spark_connect_server})
+    own = {"MUSTER_STORE": str(stack_settings.home / "connect"), "AIRFLOW_CONN_SPARK_CONNECT": connection}
+    line = Line("connect", tmp_path, environment(stack_settings, tmp_path, MUSTER_BACKEND="connect", **own))
     yield line
     line.end()
 
@@ -61,7 +62,7 @@ def submit(spark_cluster: cluster.Cluster, tmp_path: Path) -> Iterator[Line]:
     line.end()
 
 
-@pytest.fixture(params=["connect", pytest.param("submit", marks=pytest.mark.xdist_group("cluster"))])
+@pytest.fixture(params=["connect", "submit"])
 def line(request: pytest.FixtureRequest) -> Line:
     """Each of the two backends."""
     of_backend: Line = request.getfixturevalue(request.param)

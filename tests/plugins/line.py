@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import multiprocessing.context
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def run(job):
 
 main({stage!r}, run)
 """
+FORKING = multiprocessing.get_context("fork")
+Task = multiprocessing.context.ForkProcess
 PATIENCE = 300
 """Seconds for a task to run to its end on a busy machine."""
 
@@ -55,17 +58,23 @@ class Line:
     folder: Path
     env: dict[str, str]
     applications: Callable[[], list[str]] = list
+    beats: list[Path] = field(default_factory=list)
+    """The folders in which the jobs that were started beat, each its own."""
 
     @property
     def run_key(self) -> str:
         return f"{self.env['MUSTER_STORE']} made train {PARTITION}"
 
-    def start(self, stage: str = "train", seconds: int = 240) -> subprocess.Popen[str]:
-        """Start a task, a process to be killed, whose job beats on two executors for some seconds."""
+    def start(self, stage: str = "train", seconds: int = 240) -> Task:
+        """Start a task, a process to be killed, whose job beats on Spark for some seconds.
+
+        It is forked from this process, as Airflow's are from one that has imported Airflow.
+        """
         job, workload = self._beating_job(stage, seconds), airflow_task.declare(self.folder)
-        command = [sys.executable, airflow_task.__file__, stage, str(job), str(workload), "spark,mlflow", PARTITION]
-        log = (self.folder / f"{stage}.log").open("a")
-        return subprocess.Popen(command, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True)
+        declared, log = (stage, str(job), str(workload)), str(self.folder / f"{stage}.log")
+        task = FORKING.Process(target=_task, args=(declared, self.env, log), daemon=True)
+        task.start()
+        return task
 
     def run(self, stage: str = "train", job: Path | None = None) -> None:
         """Run a task to its end, in this process: another would first import Airflow. Its job beats for a second."""
@@ -78,19 +87,18 @@ class Line:
         settings.cache_clear()
 
     def _beating_job(self, stage: str, seconds: int) -> Path:
-        beats = self.folder / stage
-        beats.mkdir(exist_ok=True)
+        self.beats.append(self.folder / f"beats-{len(self.beats)}")
+        self.beats[-1].mkdir()
         job = self.folder / f"{stage}.py"
-        job.write_text(JOB.format(beats=str(beats), stage=stage, seconds=seconds), encoding="utf-8")
+        job.write_text(JOB.format(beats=str(self.beats[-1]), stage=stage, seconds=seconds), encoding="utf-8")
         return job
 
-    def quiet(self, stage: str = "train") -> float:
-        """Return the seconds since the work on Spark last beat."""
-        beats = [file.stat().st_mtime for file in (self.folder / stage).iterdir()]
-        return time.time() - max(beats, default=0)
+    def quiet(self, number: int = -1) -> float:
+        """Return the seconds since the work on Spark of a job last beat: of the newest, or of the one with a number."""
+        return time.time() - max((file.stat().st_mtime for file in self.beats[number].iterdir()), default=0)
 
-    def beating(self, stage: str = "train") -> bool:
-        return self.quiet(stage) < 0.5
+    def beating(self) -> bool:
+        return self.quiet() < 0.5
 
     def processes(self) -> list[int]:
         """Return the processes of this workload's train job, whoever's children they are by now."""
@@ -112,7 +120,8 @@ class Line:
 
     def ends(self) -> bool:
         """Say whether nothing of the train job is left: no process, no beat, no application."""
-        return not self.processes() and self.quiet() > STOPPED and not self.applications()
+        quiet = all(self.quiet(number) > STOPPED for number in range(len(self.beats)))
+        return quiet and not self.processes() and not self.applications()
 
     def end(self) -> None:
         """Leave nothing to the next test."""
@@ -121,9 +130,21 @@ class Line:
 
     def result(self, stage: str = "train") -> dict[str, Any]:
         """Return the result of the stage's one finished attempt."""
-        (file,) = (self.folder / "store" / "results" / "made" / stage).glob("*.json")
+        (file,) = Path(self.env["MUSTER_STORE"], "results", "made", stage).glob("*.json")
         result: dict[str, Any] = json.loads(file.read_text())
         return result
+
+
+def _task(declared: tuple[str, ...], env: dict[str, str], log: str) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(env)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)  # not what pytest has put there
+    settings.cache_clear()
+    airflow_task.main(*declared, key=PARTITION)
 
 
 def environment(stack: Settings, folder: Path, **more: str) -> dict[str, str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from muster_local import PROJECT
 from tests.cluster import Cluster, connection
 from tests.plugins.line import Line
 
@@ -21,8 +20,17 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 FIRST, LAST = date(2024, 1, 15), date(2024, 2, 11)
 PLACES = [*"abc", 'ü"q,']
-EXECUTORS = {"ingest": 1, "features": 2, "train": 1}
-"""Stage -> executors on the cluster, each a Java that has to start: rows of a group go from one to the other."""
+EXECUTORS = 2
+"""On the cluster: rows of a group go from one to the other."""
+JOB = """
+from dataclasses import replace
+from muster_jobs import features, ingest, train
+from muster_jobs.command_line import main
+
+STAGES = {"ingest": ingest.run, "features": features.run, "train": train.run}
+main("train", lambda job: {stage: run(replace(job, stage=stage)) for stage, run in STAGES.items()})
+"""
+"""One stage after the other in one application: on a cluster each would first start a driver and its executors."""
 
 
 def land(folder: Path) -> None:
@@ -58,12 +66,13 @@ def both(connect: Line, submit: Line, mlflow_server: str) -> tuple[Line, Line]:
 
 def test_ingest_features_and_train_give_the_same_on_both(both: tuple[Line, Line], spark_cluster: Cluster) -> None:
     for line in both:
-        for stage, executors in EXECUTORS.items():
-            of_stage = connection(spark_cluster, line.folder / "scratch", executors)
-            line.env["AIRFLOW_CONN_SPARK_DEFAULT"] = json.dumps(of_stage)
-            line.run(stage, PROJECT / "jobs" / "muster_jobs" / f"{stage}.py")
+        with_executors = connection(spark_cluster, line.folder / "scratch", EXECUTORS)
+        line.env["AIRFLOW_CONN_SPARK_DEFAULT"] = json.dumps(with_executors)
+        job = line.folder / "stages.py"
+        job.write_text(JOB, encoding="utf-8")
+        line.run("train", job)
     connect, submit = both
-    assert connect.result("train")["trained"] == len(PLACES)
+    assert connect.result("train")["train"]["trained"] == len(PLACES)
     for table, columns in {
         "observations": ["group", "row_id", "delay"],
         "features": ["group", "row_id", "label", "signal"],

@@ -140,7 +140,10 @@ def processes_of(run_key: str) -> list[Any]:
 
 
 def test_a_job_that_succeeds_gives_its_result_and_knows_what_its_environment_says(runner: Runner) -> None:
-    assert runner.run("succeeds") == Done({"rows": 3, "secret": PASSWORD})
+    handle = runner.submit("succeeds")
+    assert Handle(**json.loads(json.dumps(vars(handle)))) == handle  # of plain values
+    assert runner.wait(handle) == Done({"rows": 3, "secret": PASSWORD})
+    assert os.environ.get(RUN_KEY) is None
 
 
 def test_bad_input_is_no_reason_to_try_again(runner: Runner) -> None:
@@ -158,51 +161,42 @@ def test_a_job_that_breaks_is_worth_another_try_and_named_by_what_it_wrote_last(
     assert any("ZeroDivisionError" in line for line in runner.lines)
 
 
-def test_a_job_that_is_killed_or_leaves_no_result_is_worth_another_try(runner: Runner) -> None:
-    for does in ("dies", "nothing"):
-        outcome = runner.run(does)
-        assert isinstance(outcome, Failed), does
-        assert outcome.retryable
+def test_a_job_that_is_killed_is_worth_another_try(runner: Runner) -> None:
+    outcome = runner.run("dies")
+    assert isinstance(outcome, Failed)
+    assert outcome.retryable
 
 
-@pytest.mark.parametrize("does", ["writes half", "writes a list", "waits for nothing"])
-def test_a_result_that_cannot_be_read_is_a_failure_that_names_its_file(runner: Runner, does: str) -> None:
+@pytest.mark.parametrize("runner", ["plain", "connect"], indirect=True)  # once a job has ended well all are alike
+@pytest.mark.parametrize("does", ["nothing", "writes half", "writes a list", "waits for nothing"])
+def test_a_result_that_is_not_there_or_cannot_be_read_is_a_failure_that_names_its_file(
+    runner: Runner, does: str
+) -> None:
     outcome = runner.run(does)
     assert isinstance(outcome, Failed)
     assert outcome.retryable
-    assert "wrote a result that cannot be read, '" in outcome.message
+    assert f"wrote {'no result to' if does == 'nothing' else 'a result that cannot be read,'} '" in outcome.message
 
 
-def test_lines_come_while_the_job_runs_and_a_cancelled_job_leaves_nothing(runner: Runner) -> None:
+def test_a_running_job_tells_its_lines_and_no_secret_and_leaves_nothing_when_cancelled(
+    runner: Runner, home: Path
+) -> None:
     handle = runner.submit("sleeps")
     line = runner.until(handle, "begins")
     assert alive(line)
+    processes = processes_of(runner.call.run_key)
+    arguments = [" ".join(process.cmdline()) for process in processes]
+    assert arguments
+    assert not [line for line in (*arguments, *runner.lines, repr(handle), repr(runner.call)) if PASSWORD in line]
+    assert "secret of Airflow's own" not in {value for process in processes for value in process.environ().values()}
     runner.backend.cancel(handle)
     assert stops(line)
     assert isinstance(runner.wait(handle), Failed)
     assert processes_of(runner.call.run_key) == []
+    assert not [file for file in (home / "submit").rglob("*") if file.is_file()]
 
 
 def test_the_next_attempt_ends_what_an_earlier_one_left(runner: Runner) -> None:
     earlier = runner.until(runner.submit("sleeps"), "begins")
     assert isinstance(runner.wait(runner.submit("succeeds", attempt="2")), Done)
     assert stops(earlier)
-
-
-def test_no_secret_is_in_an_argument_or_a_file_that_outlives_the_job(runner: Runner, home: Path) -> None:
-    handle = runner.submit("sleeps")
-    runner.until(handle, "begins")
-    arguments = [" ".join(process.cmdline()) for process in processes_of(runner.call.run_key)]
-    assert arguments
-    assert not [line for line in (*arguments, *runner.lines, repr(handle), repr(runner.call)) if PASSWORD in line]
-    own = {value for process in processes_of(runner.call.run_key) for value in process.environ().values()}
-    assert "secret of Airflow's own" not in own
-    runner.backend.cancel(handle)
-    assert not [file for file in (home / "submit").rglob("*") if file.is_file()]
-
-
-def test_a_handle_is_plain_values(runner: Runner) -> None:
-    handle = runner.submit("succeeds")
-    assert Handle(**json.loads(json.dumps(vars(handle)))) == handle
-    assert isinstance(runner.wait(handle), Done)
-    assert os.environ.get(RUN_KEY) is None

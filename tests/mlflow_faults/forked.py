@@ -1,6 +1,6 @@
-"""A stage as a process of its own, forked from one that has imported what stages import.
+"""A module run as a process of its own, forked from one that has imported what stages import.
 
-A start of Python with these imports takes seconds of processor time, some fifty times in this suite; all else is as in
+A start of Python with these imports takes seconds of processor time, some thirty times in this suite; all else is as in
 a process that is started: its environment, its output, its exit code.
 """
 
@@ -24,26 +24,26 @@ _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(list(IMPORTED))
 
 
-def run_stage(stage: str, arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> int:
-    """Run a stage with its output in a file; return its exit code.
+def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> int:
+    """Run a module, as `python -m` does, with its output in a file; return its exit code.
 
     Raises:
         TimeoutError: when it takes longer than four minutes; it is killed then.
     """
-    process = _FORKING.Process(target=_run, args=(stage, list(arguments), dict(environment), str(output)))
+    process = _FORKING.Process(target=_run, args=(module, list(arguments), dict(environment), str(output)))
     process.start()
     process.join(TIMEOUT)
     if process.exitcode is None:
         process.kill()
-        raise TimeoutError(f"{stage} {' '.join(arguments)}: {output.read_text()}")
+        raise TimeoutError(f"{module} {' '.join(arguments)}: {output.read_text()}")
     return process.exitcode
 
 
-def _run(stage: str, arguments: list[str], environment: dict[str, str], output: str) -> None:
+def _run(module: str, arguments: list[str], environment: dict[str, str], output: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
-    sys.argv = [stage, *arguments]
-    runpy.run_module(f"muster_jobs.{stage}", run_name="__main__")
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__")
