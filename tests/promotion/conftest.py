@@ -38,6 +38,7 @@ from muster.promotion.rollback import plan_rollback, roll_back
 from muster.promotion.rollback_plan import RollbackPlan
 from muster.scoring.score import prepare, score_bucket
 from muster.settings import Settings
+from muster.storage.delta import dataset
 from muster.storage.store import Store
 from muster.storage.tables import DECISIONS, MODELS, features_schema
 from muster.workload.spec import Workload
@@ -253,7 +254,7 @@ class Line:
 
     def _digests(self, run: str) -> dict[tuple[str, str], str]:
         models = self.store.open("models")
-        rows = [] if models is None else models.to_pyarrow_table(filters=[("run", "=", run)]).to_pylist()
+        rows = [] if models is None else dataset(models).to_table(filter=pc.field("run") == run).to_pylist()
         return {(row["group"], row["algorithm"]): row["sha256"] for row in rows}
 
     def features(self, partition: str, rows: list[dict[str, Any]]) -> None:
@@ -275,7 +276,7 @@ class Line:
         self.decide(partition, run, dict.fromkeys(slopes, "promote"))
         won = {"algorithm": ["logistic"] * len(slopes), "score": [0.75] * len(slopes)}
         winners = pa.table({"group": list(slopes), **won})
-        models = self.store.open("models").to_pyarrow_table(filters=[("partition", "=", partition)])
+        models = dataset(self.store.open("models")).to_table(filter=pc.field("partition") == partition)
         if self.store.open("features") is None:
             self.features(self.first, [{"group": next(iter(slopes)), "a": 1.0, "b": 0.0, "record": 0.5}])
         return build_pack(self.workload, self.store, date.fromisoformat(partition), models, winners, None)
@@ -297,16 +298,22 @@ class Registry(Line):
         named = {f"{group},X": version for group, version in versions.items()}
         return next(iter(named.values()), None) if self.workload.registry == "pack" else named
 
-    def slopes(self, partition: str, *groups: str) -> list[float]:
+    def slopes(self, partition: str, *names: str) -> list[float]:
         """Return the slope of the model that scores each group's slice, by its origin: 1, 2 or 3 by week."""
         weeks = {self.first: 1.0, self.second: 2.0, self.third: 3.0}
         if self.store.open("features") is None:
-            for week in weeks:
-                self.features(week, [{"group": g, "a": 1.0, "b": 0.0, "record": 0.5} for g in (A, B, C)])
+            slices = (
+                {"partition": week, "time": datetime.fromisoformat(week).replace(tzinfo=UTC), "group": group}
+                for week in weeks
+                for group in (A, B, C)
+            )
+            row = {"a": 1.0, "b": 0.0, "record": 0.5}
+            self.features(self.first, [{**row, **of, "date": of["time"].date()} for of in slices])
         scoring = prepare(self.at(partition))
-        rows = [row for n in scoring.features.files for row in score_bucket(scoring, n).to_pylist()]
+        asked = {groups.bucket(name, self.workload.features.buckets) for name in names}
+        rows = [row for n in asked & set(scoring.features.files) for row in score_bucket(scoring, n).to_pylist()]
         origin = {row["group"]: (row["origin_run"] or "")[:10] for row in rows}
-        return [weeks.get(origin[group], 0.0) for group in groups]
+        return [weeks.get(origin[name], 0.0) for name in names]
 
     def two_weeks(self) -> None:
         """Promote all three groups, then new models of the first."""

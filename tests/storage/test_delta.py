@@ -60,6 +60,18 @@ def test_files_are_read_by_a_file_system_that_needs_no_interpreter(tmp_path: Pat
     assert rows.to_table(filter=pc.field("partition") == FIRST)["group"].to_pylist() == ["a", "b"]
 
 
+def test_files_are_left_out_by_their_partition_and_where_it_pays_by_their_statistics(store: Store) -> None:
+    replace(store, FIRST, "a", "b")
+    replace(store, SECOND, "c")
+    table = DeltaTable(store.table("ledger"))
+    of_first, of_c = pc.field("partition") == FIRST, pc.field("group") == "c"
+    for statistics, files in ((False, [1, 2]), (True, [1, 1])):
+        rows = dataset(table, statistics)
+        assert [len(list(rows.get_fragments(filter=only))) for only in (of_first, of_c)] == files
+        assert rows.to_table(filter=of_c).to_pylist() == [{"partition": SECOND, "group": "c"}]
+        assert rows.schema == COLUMNS
+
+
 def test_of_two_first_writers_none_replaces_the_others_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def created_late(*arguments: Any) -> DeltaTable:
         """Let another writer come first, after it was looked whether there is a table."""

@@ -18,14 +18,22 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 
-def dataset(table: DeltaTable) -> ds.Dataset:
+def dataset(table: DeltaTable, statistics: bool = False) -> ds.Dataset:
     """Return a table's rows, whose files Arrow reads by a file system of its own.
 
     That of delta-rs is written in Python: where a thread of Arrow's still closes a file as the process ends, it wants
     the interpreter, and the process aborts (`terminate called without an active exception`), its work done or not.
+
+    A filter leaves files out by their partition columns; with `statistics` also by the least and greatest value of
+    every column, which costs 0.7 ms a file of the table before the first is read: for filters by other columns.
     """
     filesystem, folder = FileSystem.from_uri(table.table_uri)
-    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(folder, filesystem))
+    of_table = SubTreeFileSystem(folder, filesystem)
+    if statistics:
+        return table.to_pyarrow_dataset(filesystem=of_table)
+    columns, by = pa.schema(table.schema().to_arrow()), set(table.metadata().partition_columns)
+    of_files = pa.schema([column for column in columns if column.name in by])
+    return table.to_pyarrow_dataset(filesystem=of_table, schema=of_files).replace_schema(columns)
 
 
 def created(store: Store, table: str, columns: pa.Schema) -> DeltaTable:

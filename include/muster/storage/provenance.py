@@ -88,7 +88,7 @@ def facts(store: Store, table: str) -> Iterator[Fact]:
     delta = store.open("provenance")
     if delta is None:
         return
-    rows = dataset(delta).to_table(filter=pc.field("table") == table)
+    rows = dataset(delta, statistics=True).to_table(filter=pc.field("table") == table)
     for row in rows.sort_by("at").to_pylist():
         contents = {name: json.loads(row[name]) for name in ("content", "made_from")}
         yield Fact(table, row["slice"], row["files"], **contents)

@@ -21,6 +21,6 @@ def expected_groups(store: Store, version: int, days: DateRange) -> set[str]:
         return set()
     within = (ds.field("date") >= days.start) & (ds.field("date") < days.stop)
     names: set[str] = set()
-    for batch in dataset(table).to_batches(columns=["group"], filter=within):
+    for batch in dataset(table, statistics=True).to_batches(columns=["group"], filter=within):
         names.update(pc.unique(batch.column("group")).to_pylist())
     return names
