@@ -33,7 +33,7 @@ from muster.ingest.sources.kinds import complete_arrivals
 from muster.models.scores import scores
 from muster.outcomes.kinds import kind_of
 from muster.settings import Settings
-from muster.storage.tables import DECISIONS
+from muster.storage.tables import DECISIONS, SAMPLE_WEIGHT
 from muster.training.fit import FitPlan, Rows, fit_estimator, fit_plan, new_estimator
 from muster.workload.functions import function
 
@@ -112,7 +112,8 @@ def _groups(context: PartitionContext) -> list[Group]:
     for name, rows in rows_by_group(workload, after).items():
         own_rows = before.filter(pc.field("group") == name)
         values = np.column_stack([own_rows[column].to_numpy() for column in workload.features.columns])
-        training = Rows(values, own_rows["label"].to_numpy())
+        weights = None if workload.weight is None else own_rows[SAMPLE_WEIGHT].to_numpy()
+        training = Rows(values, own_rows["label"].to_numpy(), weights)
         of_group = usable.filter(pc.field("group") == name)["date"].to_numpy()
         result.append(Group(name, training, asked(workload, name, rows).features, rows.held_out, of_group))
     return result
@@ -134,7 +135,8 @@ def _judged(context: PartitionContext, plan: FitPlan, group: Group) -> list[dict
 
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prior = plan.kind.prior(group.training.labels[np.isfinite(group.training.labels)]) or 0.0
+        known = group.training.only(np.isfinite(group.training.labels))
+        prior = plan.kind.prior(known.labels, known.weights) or 0.0
         champion = Rival("champion", fitted(np.arange(len(rows.labels))), prior)
         results = []
         for number in range(RIVALS):
@@ -150,6 +152,7 @@ def _verdict(
     context: PartitionContext, group: Group, how: str, rival: dict[str, np.ndarray], champion: Rival, number: int
 ) -> Judgement:
     gate = context.workload.gate.model_copy(update={"resample": how})
-    clusters = Clusters.rows(len(group.days)) if how == "row" else Clusters.equal(group.days)
+    weights = group.held_out.clusters.weights
+    clusters = Clusters.rows(len(group.days), weights) if how == "row" else Clusters.equal(group.days, weights)
     rows = replace(group.held_out, clusters=clusters)
     return judge(rows, rival, champion, gate, groups.seed(group.name, number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait_fixed
+from tenacity import retry, retry_if_exception_message, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
@@ -33,6 +34,11 @@ os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")  # without it requests 
 
 # By default it looks at all that was ever imported, again and again: a tenth of the time of tests in one process.
 gc.set_threshold(50_000, 20, 20)
+
+# Where another thread imports meanwhile, MLflow's or Spark's, Python's loop over what it has found may fail.
+importlib.invalidate_caches = retry(
+    retry=retry_if_exception_type(RuntimeError), stop=stop_after_attempt(10), reraise=True
+)(importlib.invalidate_caches)
 
 for _name in ("IPython", "dbruntime"):  # MLflow looks for them at each call: 4 ms under pytest
     sys.modules.setdefault(_name, None)  # type: ignore[arg-type] - None: it is not there, without a search

@@ -31,6 +31,7 @@ algorithms:
   stump: {{sklearn.tree.DecisionTreeRegressor: {{max_depth: 1}}}}
 windows: {{train: 28, evaluate: 14}}
 gate: {{metric: {metric}, baseline: {baseline}}}
+predictions: {{columns: [depot, id, at, minutes]}}
 schedule: {{start: 2024-01-01, every: 7}}
 """
 OWN = """
@@ -96,7 +97,7 @@ class Parcels:
 
     def check(self, store: Store) -> None:
         """Compare what the tables say after all stages with pandas and scikit-learn."""
-        tables = {name: _frame(store, name) for name in ("decisions", "models", "predictions")}
+        tables = {name: frame(store, name) for name in ("decisions", "models", "predictions")}
         self._check_decisions(tables["decisions"].set_index("group"))
         self._check_model(tables["models"].set_index(["group", "algorithm"]).loc[("heavy", "ridge")])
         self._check_predictions(tables["predictions"])
@@ -131,6 +132,7 @@ class Parcels:
         assert set(others["group"]) == {"idle", "new"}
         assert set(others["fallback"]) == {"no model: prior"}
         assert others["score"].to_numpy() == pytest.approx(self.mean, rel=1e-12)
+        check_carried(predictions, ["depot", "id", "at", "minutes"])
 
     @cached_property
     def learnt(self) -> pd.DataFrame:
@@ -178,7 +180,17 @@ def between(depot: str, start: date, stop: date) -> pd.DataFrame:
     return own.assign(hour=own["at"].dt.hour).sort_values(["at", "id"])
 
 
-def _frame(store: Store, name: str) -> pd.DataFrame:
+def check_carried(predictions: pd.DataFrame, columns: list[str]) -> None:
+    """Check that predictions, one a row of the slice, have these columns of it, as they were landed."""
+    rows = observed()
+    landed = rows[(rows["at"] >= str(PARTITION)) & (rows["at"] < str(SCORED_TO))].assign(
+        at=lambda those: those["at"].dt.tz_localize("UTC")
+    )
+    mine, theirs = (one.sort_values("id", ignore_index=True)[columns] for one in (predictions, landed))
+    pd.testing.assert_frame_equal(mine, theirs, check_dtype=False)
+
+
+def frame(store: Store, name: str) -> pd.DataFrame:
     table = store.open(name)
     assert table is not None
     frame: pd.DataFrame = table.to_pandas()

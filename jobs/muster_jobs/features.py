@@ -24,6 +24,7 @@ from muster.features.made_from import counted
 from muster.features.slices import Slices, slices_to_build
 from muster.ingest.names import check_row_ids
 from muster.ingest.quiet_days import quiet
+from muster.outcomes.weighted import HEAVIEST, LIGHTEST
 from muster.storage.delta import count_rows
 from muster.storage.provenance import write_facts
 from muster.storage.tables import FEATURE_ERROR, observations_schema
@@ -46,7 +47,7 @@ def run(job: Job) -> dict[str, Any]:
         .where(f"partition IN ({built})")
         .repartition(job.bins, "bucket")
     )
-    # Sorted so, a task writes one file a slice and bucket, and the file is in the order that training reads.
+    # Sorted so, a task writes one file a slice and bucket, and training finds it nearly in the order that it needs.
     rows = rows.sortWithinPartitions("partition", "bucket", "group", "time", "row_id")
     version = job.commit(rows, "features", f"partition IN ({replaced})", _most_rows(job, slices))
     counts, content, asked, errors = _content(job, slices, version)
@@ -59,7 +60,18 @@ def run(job: Job) -> dict[str, Any]:
         write_facts(job.store, [replace(fact, made_from={**fact.made_from, "function": "failed"}) for fact in facts])
         raise
     write_facts(job.store, facts)
-    return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts, "failed": len(errors)}
+    counts |= {"failed": len(errors), **_without_weight(job, slices)}
+    return {"slices": len(slices.first_days), "rebuilt": _rebuilt(job, slices), **counts}
+
+
+def _without_weight(job: Job, slices: Slices) -> dict[str, int]:
+    """Return how many rows were left out, as they have no weight: ingested before it was declared."""
+    weight = job.workload.weight
+    if weight is None:
+        return {}
+    rows = _observed(job, slices)
+    weighed = F.coalesce(rows[weight].between(LIGHTEST, HEAVIEST), F.lit(False))
+    return {"without_weight": rows.where(~weighed).count()}
 
 
 def _most_rows(job: Job, slices: Slices) -> int | None:
@@ -79,15 +91,20 @@ def _compute_features(job: Job, slices: Slices) -> DataFrame:
         return with_parent_names(workload, compute_each(workload, own, rows.drop_columns("bucket"), days))
 
     schema = row_schema(workload).append(pa.field(PARENT_COLUMN, pa.string()))
-    version = {"versionAsOf": str(slices.sources.version)}
-    rows = job.spark.read.format("delta").options(**version).load(job.store.table("observations"))
-    read = [(F.col("date") >= span.start) & (F.col("date") < span.stop) for span in slices.observed]
-    rows = rows.where(reduce(or_, read)).select(*_declared(workload, rows), "row_id", "date")
+    rows = _observed(job, slices)
     # Not the rows' own group and bucket: days that were ingested under other keys would tear a group apart.
     rows = rows.withColumn("group", groups.name([F.col(key) for key in workload.keys]))
     rows = rows.withColumn("bucket", groups.bucket(F.col("group"), workload.features.buckets))
     computed = rows.groupBy("bucket").applyInArrow(of_bucket, from_arrow_schema(schema))
     return without_collation(computed, "group", PARENT_COLUMN, "row_id", FEATURE_ERROR)
+
+
+def _observed(job: Job, slices: Slices) -> DataFrame:
+    """Return the observations that the slices are made of."""
+    version = {"versionAsOf": str(slices.sources.version)}
+    rows = job.spark.read.format("delta").options(**version).load(job.store.table("observations"))
+    read = [(F.col("date") >= span.start) & (F.col("date") < span.stop) for span in slices.observed]
+    return rows.where(reduce(or_, read)).select(*_declared(job.workload, rows), "row_id", "date")
 
 
 def _declared(workload: Workload, rows: DataFrame) -> list[Column]:

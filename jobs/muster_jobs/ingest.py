@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +28,9 @@ from muster_jobs.command_line import main
 from muster_jobs.content import day_contents
 from muster_jobs.job import BATCH_ROWS, Job
 
+FEW_CHARACTERS = 20_000_000
+"""In rows that are brought to the driver."""
+
 
 def run(job: Job) -> dict[str, Any]:
     """Check all that has arrived; write `quarantine`, then `observations`, each in one commit.
@@ -39,18 +44,18 @@ def run(job: Job) -> dict[str, Any]:
     days = [arrival.day for arrival in arrived]
     rows = _check_days(job, arrived).persist()
     try:
-        reasons_by_day = _reasons_by_day(rows)
+        reasons_by_day, long = _reasons_by_day(job, rows)
         _check_files(rows, reasons_by_day)
         reasons = sum(reasons_by_day.values(), Counter[str | None]())
         dates = ", ".join(f"'{day}'" for day in days)
         where = f"date IN ({dates})"
         good = reasons.pop(None, 0)
         if reasons or set(days) & job.store.days("quarantine"):
-            job.replace(_quarantine_rows(rows), "quarantine", where, at_most=reasons.total())
+            job.replace(_quarantine_rows(rows), "quarantine", where, at_most=None if long else reasons.total())
         check_refused(job.workload, reasons_by_day)
         observations = _observation_rows(job, rows)
         content = day_contents(observations, [*job.workload.columns, "row_id"])
-        version = job.commit(observations.repartition(job.bins, "date"), "observations", where, at_most=good)
+        version = job.commit(observations.repartition(job.bins, "date"), "observations", where, None if long else good)
         delivered = {arrival.day: arrival.delivery for arrival in arrived}
         write_facts(job.store, day_facts(job.store, delivered, content, version))
     finally:
@@ -93,11 +98,17 @@ def _check_files(rows: DataFrame, reasons_by_day: Mapping[date, Counter[str | No
         raise BadFile(row["file"], row["row"])
 
 
-def _reasons_by_day(rows: DataFrame) -> dict[date, Counter[str | None]]:
+def _reasons_by_day(job: Job, rows: DataFrame) -> tuple[dict[date, Counter[str | None]], bool]:
+    """Return how many rows of each day there are by reason, None for the good ones; and whether their texts are so long
+    that they are many, whatever their number."""
+    columns = [name for name, column in job.workload.columns.items() if column.type == "string"]
+    texts = [F.col("row"), *(F.col("observation")[name] for name in columns)]
+    length = reduce(add, (F.coalesce(F.length(text), F.lit(0)) for text in texts))
+    counts = rows.groupBy(F.col("observation")["date"], "reason").agg(F.count("*"), F.sum(length)).collect()
     by_day: dict[date, Counter[str | None]] = {}
-    for day, reason, count in rows.groupBy(F.col("observation")["date"], "reason").count().collect():
+    for day, reason, count, _ in counts:
         by_day.setdefault(day, Counter())[reason] = count
-    return by_day
+    return by_day, sum(characters for *_, characters in counts) > FEW_CHARACTERS
 
 
 def _quarantine_rows(rows: DataFrame) -> DataFrame:

@@ -34,8 +34,8 @@ TASKS_PER_CORE = 3
 CALLS = "muster_mlflow_calls"
 """The column in which executors' work brings back how many MLflow calls it made."""
 
-FEW_ROWS = 20_000
-"""Rows at most that are brought to the driver: some 20 MB of features, so any driver takes them."""
+FEW_ROWS, FEW_VALUES = 20_000, 1_000_000
+"""Rows, and values in them, at most that are brought to the driver: some 20 MB, so any driver takes them."""
 
 BATCH_ROWS = 65_536
 """Rows that a worker hands over at once: of predictions, some 10 MB, whatever the size of a bucket."""
@@ -127,15 +127,19 @@ class Job:
         """Replace the rows of `table` for which `where` holds with `rows`, in one Delta commit.
 
         Few rows are written from here, 10,000 in 10 ms, where Spark takes a second or two for any commit: those that
-        are here already, and those of which there are `at_most` so many. Where another run came first, or made the
-        table in the same moment, it is written again. `mark` is the commit's `userMetadata`.
+        are here already, and those of which there are `at_most` so many, None where that is not known. Where another
+        run came first, or made the table in the same moment, it is written again. `mark` is the commit's
+        `userMetadata`.
         """
-        if not isinstance(rows, pa.Table) and at_most is not None and at_most <= FEW_ROWS:
+        if not isinstance(rows, pa.Table) and at_most is not None and self._are_few(at_most, table):
             rows = self._brought_here(rows, table)
         if isinstance(rows, pa.Table):
             CONFLICTS(replace_rows, self.store, table, rows, where, mark)
         else:
             CONFLICTS(self._replace_on_spark, rows, table, where, mark)
+
+    def _are_few(self, rows: int, table: str) -> bool:
+        return rows <= FEW_ROWS and rows * len(TABLES[table].schema(self.workload)) <= FEW_VALUES
 
     def commit(self, rows: DataFrame, table: str, where: str, at_most: int | None = None) -> int:
         """Do as `replace`; return the Delta version of this commit, which others' may have followed by now."""
@@ -185,7 +189,7 @@ class Job:
         schema: pa.Schema,
         loads: Collection[str] = (),
     ) -> DataFrame:
-        """Plan `over_bins` without running it: rows that `replace` writes go from the executors to the table."""
+        """Plan `over_bins` without running it: many rows that `replace` writes go from the executors to the table."""
         from pyspark.sql import Observation
         from pyspark.sql import functions as F
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muster.features.made_from import counted
 from muster.features.slices import contents, out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
-from muster.storage.tables import predictions_schema
+from muster.storage.evolution import check_observations
+from muster.storage.tables import answers_schema
 from muster.training.bins import balance
+from muster.workload.windows import DateRange
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 
 def run(job: Job) -> dict[str, Any]:
-    """Score bucket by bucket; the rows go from the executors to the table, not through here.
+    """Score bucket by bucket; many rows go from the executors to the table, not through here.
 
     The features are taken as they were built: those of a slice's time suit the champion of its time. Where they are out
     of date the result says why: a correction of their rows reaches the predictions only by way of `features`.
@@ -25,8 +31,9 @@ def run(job: Job) -> dict[str, Any]:
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
     bins = balance(scoring.costs, job.bins)
-    columns = predictions_schema(job.workload)
-    rows = job.frame_over_bins(bins, partial(score_bucket, scoring), columns, scoring.champions.loads)
+    columns = answers_schema(job.workload)
+    answers = job.frame_over_bins(bins, partial(score_bucket, scoring), columns, scoring.champions.loads)
+    rows = _with_declared(job, answers, scoring.days)
     at_most = sum(scoring.features.rows.values())
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'", at_most)
     return {
@@ -36,6 +43,27 @@ def run(job: Job) -> dict[str, Any]:
         "features": contents(job.context, scoring.days, scoring.features.version),
         "features_out_of_date": counted(out_of_date(job.context, scoring.days).values()),
     }
+
+
+def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
+    """Add the declared columns that predictions are to have, as `observations` has them of these rows now.
+
+    A row that is there no more has none of them: `features_out_of_date` says that it was corrected away.
+    """
+    from pyspark.sql import functions as F
+
+    declared = job.workload.predictions.columns
+    if not declared:
+        return answers
+    check_observations(job.workload, job.store.open("observations"))
+    observed = job.spark.read.format("delta").load(job.store.table("observations"))
+    # A column may be younger than all rows, and the table then has not got it yet.
+    there = {name.lower() for name in observed.columns}
+    columns = [F.col(name).alias(name) if name.lower() in there else F.lit(None).alias(name) for name in declared]
+    own = observed.where(F.col("date").between(days.start, days.stop - timedelta(days=1)))
+    # A row's id is its own among those of its day.
+    by_day = answers.withColumn("date", F.to_date("time"))
+    return by_day.join(own.select("row_id", "date", *columns), ["row_id", "date"], "left").drop("date")
 
 
 if __name__ == "__main__":

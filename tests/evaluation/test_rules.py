@@ -144,13 +144,38 @@ def test_a_champion_must_be_beaten_by_the_least_gain(least: float, verdict: str,
 
 def test_a_baseline_is_beaten_by_any_gain_and_an_old_champion_is_replaced_by_what_is_not_worse() -> None:
     measure = METRICS["mass_volume"]
-    assert measure.least_gain == 0.02
-    assert Rival("champion", GOOD, 0.5).allowance(measure) == -0.02
-    assert Rival("baseline", GOOD, 0.5).allowance(measure) == 0.0
-    assert Rival("champion", GOOD, 0.5, "not_worse", 0.3).allowance(measure) == 0.3
+    assert Rival("champion", GOOD, 0.5).allowance(measure, 0.5) == -0.02
+    assert Rival("champion", GOOD, 0.5).allowance(measure, 0.001) == -0.00004
+    assert Rival("baseline", GOOD, 0.5).allowance(measure, 0.5) == 0.0
+    assert Rival("champion", GOOD, 0.5, "not_worse", 0.3).allowance(measure, 0.5) == 0.3
 
 
 def test_without_labels_a_champion_is_beaten_by_more_than_two_fits_differ_unless_declared() -> None:
     gate = Gate.model_validate({"metric": "mass_volume", "alerts": (0.01, 0.1)})
-    assert measure_of(gate).least_gain == 0.02
-    assert measure_of(gate.model_copy(update={"least_gain": 0.0})).least_gain == 0.0
+    champion = Rival("champion", GOOD, 0.5)
+    assert champion.allowance(measure_of(gate), 0.5) == -0.02
+    for least in (0.0, 0.1):
+        declared = measure_of(gate.model_copy(update={"least_gain": least}))
+        assert champion.allowance(declared, 0.5) == -least
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "pinball"])
+@pytest.mark.parametrize("level", [0.0, 8.0, 1e9])
+def test_an_answer_that_differs_by_rounding_alone_is_a_tie(metric: str, level: float) -> None:
+    """A model of one leaf answers with the mean, summed in another order; where the level has moved since, its error is
+    smaller than the baseline's on every row, by as little."""
+    declared = {"quantile": 0.5} if metric == "pinball" else {}
+    for seed in range(20):
+        labels = np.random.default_rng(seed).gamma(4, 3, 300) + 20 + level
+        mean = float(labels.mean() - 8)
+        again = np.full(300, mean * (1 - 1e-12 * (-1) ** seed))
+        for mine, other in ((again, np.full(300, mean)), (np.full(300, mean), again)):
+            judgement = judge(
+                HeldOut(labels, Clusters.equal(np.arange(300) % 14), of_classes=False),
+                {"leaf": mine},
+                Rival("baseline", other, mean),
+                Gate.model_validate({"metric": metric, "resamples": 200, **declared}),
+                seed,
+            )
+            assert (judgement.verdict, judgement.win_rate) == ("reject", 0.0)
+            assert judgement.candidate_score == judgement.opponent_score == judgement.chance_score

@@ -292,13 +292,16 @@ def test_many_rows_are_written_by_spark_and_few_from_here_into_the_same_tables(
     ):
         put(
             job.store,
-            [(place, "1", at(6, before), "7", "1", None, at(5), "2001-02-03", "true") for place in NASTY],
+            [
+                *((place, "1", at(6, before), "7", "1", None, at(5), "2001-02-03", "true") for place in NASTY),
+                ("a", "1", "noon"),
+            ],
             before,
         )
         put(job.store, rows)
         ingest.run(make_job("ingest", yaml, DAY, tmp_path))
         features.run(make_job("features", yaml, DAY, tmp_path))
-    written = {name: job.store.open(name) for name in ("observations", "features")}
+    written = {name: job.store.open(name) for name in ("observations", "quarantine", "features")}
     for name, delta in written.items():
         assert delta is not None
         assert {commit.get("operation") for commit in delta.history()} == {"CREATE TABLE", "WRITE"}
@@ -309,6 +312,21 @@ def test_many_rows_are_written_by_spark_and_few_from_here_into_the_same_tables(
         assert pa.schema(delta.to_pyarrow_table().schema).equals(TABLES[name].schema(job.workload)), name
     expected = check_days(job.context, [before, DAY]).rows
     assert table(job, "observations") == sorted(expected.to_pylist(), key=str)
+    [refused] = table(job, "quarantine")
+    assert (refused["date"], refused["reason"]) == (before, "at: not of type timestamp")
     of_both = {(groups.name((place, "1")), before) for place in NASTY} | {("a,1", DAY)}
     assert {(row["group"], row["date"]) for row in table(job, "features")} == of_both
-    assert table(job, "quarantine") == []
+
+
+def test_rows_with_long_texts_are_many_whatever_their_number(
+    make_job: MakeJob, yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muster_jobs.ingest.FEW_CHARACTERS", 500)
+    job = make_job("ingest", yaml, DAY, tmp_path)
+    for text, by_spark in (("x" * 100, False), ("x" * 600, True)):
+        put(job.store, [("a", "1", at(6), "7", "1", text), ("b", "1", "noon", "7", "1", text)])
+        ingest.run(make_job("ingest", yaml, DAY, tmp_path))
+        for name in ("observations", "quarantine"):
+            delta = job.store.open(name)
+            assert delta is not None
+            assert ("Spark" in str(delta.history(1)[0].get("engineInfo"))) == by_spark

@@ -65,16 +65,37 @@ def test_shares_are_those_of_the_dummy_classifier() -> None:
 @pytest.mark.parametrize(
     ("known", "labels"), [(NUMBER, NUMBERS), (YES_NO, (PLACES == 1).astype(float)), (CLASSES, PLACES)]
 )
-def test_what_is_pooled_of_groups_is_what_their_rows_together_say(known: Kind, labels: np.ndarray) -> None:
-    def model(rows: slice) -> dict[str, object]:
-        own, weights = labels[rows], WEIGHTS[rows]
-        figures = {"rows": len(own), "positives": known.positives(own), "prior": known.prior(own, weights)}
-        return figures | {"target": json.dumps(known.target(own, None, weights))}
+@pytest.mark.parametrize("units", [(1.0, 1.0), (1.0, 1000.0), (None, 1.0), (1.0, None), (None, None)])
+def test_what_is_pooled_counts_groups_by_their_rows_and_rows_of_a_group_by_weight_whatever_the_units(
+    known: Kind, labels: np.ndarray, units: tuple[float | None, float | None]
+) -> None:
+    """None: a model of before the weight was declared, whose rows all count alike."""
 
-    parts, whole = [model(slice(0, 30)), model(slice(30, 101))], known.pooled([model(slice(0, 101))])
-    assert known.pooled(parts) == pytest.approx(whole, rel=1e-12)
-    if known is not CLASSES:
-        assert whole == pytest.approx(known.prior(labels, WEIGHTS), rel=1e-12)
+    def model(rows: slice, unit: float | None) -> dict[str, object]:
+        own, weights = labels[rows], None if unit is None else WEIGHTS[rows] * unit
+        figures = {"rows": len(own), "positives": known.positives(own), "prior": known.prior(own, weights)}
+        target = known.target(own, None, weights)
+        return figures | {"target": None if target is None else json.dumps(target)}
+
+    def answer(rows: slice, unit: float | None) -> np.ndarray:
+        weights = None if unit is None else WEIGHTS[rows]
+        truth = labels[rows, None] == np.arange(3) if known is CLASSES else labels[rows, None]
+        return np.average(truth, axis=0, weights=weights)
+
+    halves = [slice(0, 30), slice(30, 101)]
+    pooled = known.pooled([model(rows, unit) for rows, unit in zip(halves, units, strict=True)])
+    first, second = (answer(rows, unit) for rows, unit in zip(halves, units, strict=True))
+    np.testing.assert_allclose(np.atleast_1d(pooled), (30 * first + 71 * second) / 101, rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [0.1, 0.7, 1e-4, 3e7])
+def test_quantiles_know_no_unit_of_the_weights(unit: float) -> None:
+    values, alike = np.arange(1.0, 11.0), np.ones(10)
+    assert median(values, alike * unit) == 5
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        values, weights = random.normal(size=20), random.integers(1, 9, 20).astype(float)
+        assert quantile(values, 0.9, weights * unit) == quantile(values, 0.9, weights)
 
 
 def test_without_weights_figures_are_numpys_to_the_last_bit() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
-from sklearn.ensemble import IsolationForest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -20,6 +21,7 @@ from muster import groups
 from muster.errors import WorkloadError
 from muster.models.loading import load
 from muster.training.bucket import train_bucket
+from muster.training.estimator import without_weights
 from muster.training.fit import FitPlan, fit_group
 from muster.training.outcome import Outcome
 from muster.training.run_name import run_name
@@ -110,6 +112,16 @@ def test_who_takes_no_weight_is_refused_before_any_group_is_fitted(
     assert name in problem
     assert "its 'fit' takes no 'sample_weight', but 'weight: fares' is declared; name an estimator that" in problem
     assert make_plan(algorithms={"one": steps})
+
+
+@pytest.mark.parametrize("around", [CalibratedClassifierCV, AdaBoostClassifier, BaggingClassifier])
+def test_a_part_that_takes_no_weight_is_named(around: Any) -> None:
+    """scikit-learn fits it without, and warns, or fails for every group."""
+    inner = make_pipeline(StandardScaler(), LogisticRegression())
+    assert without_weights(around(inner)) == "'fit' of its 'estimator'"
+    assert without_weights(around(LogisticRegression())) is None
+    assert without_weights(around()) is None
+    assert without_weights(make_pipeline(StandardScaler(), around(LogisticRegression()))) is None
 
 
 def test_a_weight_is_another_run_and_none_is_the_run_of_before(declare: Callable[..., Workload], folder: Path) -> None:

@@ -210,6 +210,8 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("features/columns", ["hour", "Hour"], "features.columns.1", "'Hour' is taken"),
         ("features/columns", ["Carrier"], "features.columns.0", "'Carrier' is taken"),
         ("features/function", "nosuch:f", "features.function", "no module 'nosuch' is installed"),
+        ("predictions/columns", ["nosuch"], "predictions.columns.0", "'nosuch' is none of the declared columns"),
+        ("predictions/columns", ["delay", "delay"], "predictions.columns.1", "or have it twice; leave it out"),
         ("landing", "deliver", "landing", "'deliver': 'flights.py' defines no such function"),
         ("algorithms", {}, "algorithms", "is empty; 1 at least"),
         ("algorithms", "sklearn.svm.SVC", "algorithms", "'sklearn.svm.SVC' is no section"),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_CELLS = 2**25
-"""Whole numbers, rows x clusters, that may be written out: 128 MiB of them."""
+"""Numbers, rows x clusters, that may be written out: 128 MiB of whole ones, twice that of sums of weights."""
 TOLD = 12
 """Decimals of a share that sums of weights tell: far fewer than they have, far more than a gain needs."""
 

@@ -114,9 +114,11 @@ class Rival:
     margin: float = 0.0
     """How much worse a candidate may be, in the metric's unit."""
 
-    def allowance(self, measure: Measure) -> float:
-        """Return what is added to a candidate's gain, which then must be above 0."""
-        return self.margin if self.rule == "not_worse" or self.name == "baseline" else -measure.least_gain
+    def allowance(self, measure: Measure, value: float) -> float:
+        """Return what is added to the gain of a candidate over this rival of such a value: the sum must be above 0."""
+        if self.rule == "not_worse" or self.name == "baseline":
+            return self.margin
+        return -(measure.least_gain + measure.least_share * abs(value))
 
 
 def held(reason: str, against: Opponent, rows: HeldOut) -> Judgement:

@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 
 
 ROUNDING = 1e-9
-"""As a share of a value: what sums of the same numbers in another order may differ by."""
+"""As a share of a value: what the same sum or fit, computed in another order, may differ by."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,10 @@ class Measure:
     of_volume: bool = False
     """It needs no labels, but the scores of points of the space too, below those of the rows: `volume.with_points`."""
     least_gain: float = 0.0
-    """How much better than a champion is better, unless declared. Each fit of one recipe is truly a little better or
-    worse than the next: this is for metrics that tell so from few rows."""
+    """How much better than a champion is better."""
+    least_share: float = 0.0
+    """The same as a share of the champion's value. Each fit of one recipe is truly a little better or worse than the
+    next: this is for metrics that tell so from few rows."""
 
     @property
     def sign(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from muster.evaluation.bootstrap import paired_bootstrap
 from muster.evaluation.judgement import HeldOut, Judgement, Rival, Rule, Verdict, held
-from muster.evaluation.metric import Labels, Measure
+from muster.evaluation.metric import ROUNDING, Labels, Measure
 from muster.evaluation.metrics import METRICS, measure_of
 from muster.evaluation.sanity import WITHOUT_LABELS, Sanity, sanity
 from muster.evaluation.significance import p_value
@@ -60,8 +60,7 @@ def judge(
     algorithms = len(usable)
     known = {name: sanity(rows, scores, rival) for name, scores in usable.items()} if measure.of_volume else {}
     usable = {name: scores for name, scores in usable.items() if _is_sane(known.get(name), gate)} or usable
-    scored = [*usable.values(), rival.scores, np.full_like(rival.scores, rival.constant)]
-    whole, values = _values(rows, scored, gate, seed)
+    whole, values = _values(rows, _scored(usable.values(), rival, measure), gate, seed)
     if values.shape[1] == 0:
         return held(f"no {gate.metric} in any resample", rival.name, rows)
     best = int(np.bincount((measure.sign * values[:-2]).argmax(axis=0)).argmax())
@@ -69,7 +68,7 @@ def judge(
     gain_over_chance, gains_over_chance = (measure.sign * (of[best] - _bar(gate, of[-1])) for of in (whole, values))
     units = rows.units(measure, list(usable.values())[best], rival.scores)
     doubt = units, algorithms, rows.clusters.count if gate.resample != "row" else 0
-    win_rate = float(np.mean(gains + (margin := rival.allowance(measure)) > 0))
+    win_rate = float(np.mean(gains + (margin := rival.allowance(measure, float(whole[-2]))) > 0))
     below_bar = NO_BETTER_THAN_CHANCE if _bar(gate, whole[-1]) == whole[-1] else BELOW_THE_BAR
     verdict, reason = _verdict(win_rate, float(np.mean(gains_over_chance > 0)), below_bar, rival, margin, gate)
     low, high = sorted(measure.sign * float(point) for point in np.percentile(gains, INTERVAL))
@@ -114,6 +113,24 @@ def _without_labels(judgement: Judgement, known: Sanity, gate: Gate) -> Judgemen
     )
 
 
+def _scored(candidates: Iterable[NDArray[np.float64]], rival: Rival, measure: Measure) -> list[NDArray[np.float64]]:
+    """Return the scores to compare: the candidates', the rival's, and those of what knows nothing.
+
+    An answer that differs by rounding alone is the same answer. Its error would be smaller or larger by as little, but
+    on every row alike, and nothing seems surer than that.
+    """
+    chance = np.full_like(rival.scores, rival.constant)
+    if measure.of_ranks or measure.of_volume:
+        return [*candidates, rival.scores, chance]
+    opponent = _rounded_to(chance, rival.scores)
+    return [*(_rounded_to(chance, _rounded_to(opponent, scores)) for scores in candidates), opponent, chance]
+
+
+def _rounded_to(known: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores, each that is a known one but for rounding as that."""
+    return np.where(np.abs(scores - known) <= ROUNDING * np.abs(known), known, scores)
+
+
 def _values(
     rows: HeldOut, scores: Sequence[NDArray[np.float64]], gate: Gate, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -136,7 +153,7 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     """Return the verdict and its reason, of the shares of resamples won against the rival and against chance."""
     won, lost = REASONS[rival.rule]
-    least = f" by {-margin:g}" if margin < 0 else ""
+    least = f" by {-margin:.3g}" if margin < 0 else ""
     if win_rate < gate.win_rate:
         return "reject", f"{lost} the {rival.name}{least}"
     if over_chance < gate.win_rate:

@@ -38,19 +38,20 @@ def compute(workload: Workload, function: FeatureFunction, rows: pa.Table, days:
     The result has the columns of `features` but `partition` and `bucket`, sorted by group, time and row_id. Infinite
     values are kept: training records such a group as failed, where dropping them would hide it.
 
-    A row whose weight is none, as ingest let in before the weight was declared, is left out, as ingest would refuse it
-    now. Without a row there is nothing to ask the function for.
+    A row whose weight is none, as ingest let in before the weight was declared, is left out before the function sees
+    it, as ingest would refuse it now. Without a row there is nothing to ask the function for.
 
     Raises:
         BadFeatures: when the function's result lacks or adds a column or a row, or holds other than numbers.
     """
+    if workload.weight is not None:
+        weights = rows[workload.weight].cast(pa.float64(), safe=False).to_numpy()
+        rows = rows.filter(pa.array(is_weight(weights)))
     if rows.num_rows == 0:
         return row_schema(workload).empty_table()
     observed = _labelled_frame(workload, rows)
     values = _checked_result(workload, function(observed.copy()), observed)
     within = (observed["date"] >= pd.Timestamp(days.start)) & (observed["date"] < pd.Timestamp(days.stop))
-    if workload.weight is not None:  # a row from before that was declared may have none
-        within &= is_weight(observed[workload.weight].to_numpy("float64", na_value=np.nan))
     features = pd.DataFrame(
         {
             "group": observed["group"],

@@ -20,7 +20,7 @@ from muster.features.each_group import feature_errors
 from muster.features.files import files_of
 from muster.features.made_from import ASKED, Sources, slice_days
 from muster.storage.provenance import Fact, content_digest, file_digests, read_facts
-from muster.storage.tables import FEATURE_ERROR, SAMPLE_WEIGHT
+from muster.storage.tables import FEATURE_ERROR, RESAMPLE_BY, SAMPLE_WEIGHT
 from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 
@@ -52,7 +52,8 @@ def bucket_content(workload: Workload, files: Sequence[str]) -> pa.Table:
 def _day_sums(rows: pa.Table) -> Sums:
     """Return day -> the number of its rows and the sum of a 64-bit hash of each: any order adds up to the same.
 
-    And the sum of what models are asked alone: a label that has arrived since changes no prediction, nor does a weight.
+    And the sum of what models are asked alone: a label that has arrived since changes no prediction, nor does
+    a weight, or what the gate draws by.
     """
     if rows.num_rows == 0:
         return {}
@@ -61,7 +62,9 @@ def _day_sums(rows: pa.Table) -> Sums:
     frame = rows.to_pandas(date_as_object=False, deduplicate_objects=False, categories=["group"])
     days, place = np.unique(rows["date"].to_numpy(), return_inverse=True)
     sums = np.zeros((2, len(days)), np.uint64)
-    for number, columns in enumerate((frame, frame.drop(columns=["label", SAMPLE_WEIGHT], errors="ignore"))):
+    for number, columns in enumerate(
+        (frame, frame.drop(columns=["label", SAMPLE_WEIGHT, RESAMPLE_BY], errors="ignore"))
+    ):
         hashes = pd.util.hash_pandas_object(columns, index=False, categorize=False).to_numpy()
         np.add.at(sums[number], place, hashes)  # wraps around
     counted = zip(days, np.bincount(place), *sums, strict=True)

@@ -162,11 +162,12 @@ def check_carried(context: PartitionContext, version: TableVersion | None) -> No
     workload, store = context.workload, context.store
     declared = {"resample_by": ("gate.resample", workload.resample_by), "weight": ("weight", workload.weight)}
     files = {} if version is None else file_digests(store, "features", version)
-    for first, fact in read_facts(store, "features", files).items():
+    facts = read_facts(store, "features", files)
+    for first in files:
         if not _overlap(slice_days(workload, date.fromisoformat(first)), context.windows.evaluate):
             continue
         for name, (key, now) in declared.items():
-            then = fact.made_from.get(name)
+            then = facts[first].made_from.get(name) if first in facts else None
             if then != now and (now is not None or name == "weight"):  # days and rows are there whatever was drawn
                 raise OtherCarried(context, key, then, now)
 

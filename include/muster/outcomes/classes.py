@@ -92,10 +92,16 @@ class ClassesKind:
         rows = np.sum([self._each(target.get("classes", {})) for target in [*known, {}]], axis=0)
         if not rows.any():
             return np.full(len(self.classes), 1 / len(self.classes))
-        total = np.sum([self._each(target.get("weights", target.get("classes", {}))) for target in known], axis=0)
+        total = np.sum([self._in_rows(target) for target in known], axis=0)
         total[rows == 0] = total.sum() / rows.sum()
         shares: NDArray[np.float64] = total / total.sum()
         return shares
+
+    def _in_rows(self, target: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Return how much each class counts among a model's training rows, in rows: see `kind.pooled_mean`."""
+        rows = self._each(target.get("classes", {}))
+        weights = self._each(target["weights"]) if "weights" in target else rows
+        return weights * (rows.sum() / weights.sum()) if weights.any() else rows
 
     def _each(self, counts: Mapping[str, float]) -> NDArray[np.float64]:
         return np.array([counts.get(name, 0.0) for name in self.classes])

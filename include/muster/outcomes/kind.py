@@ -107,17 +107,21 @@ class Kind(Protocol):
 
 
 def pooled_mean(models: Iterable[Mapping[str, Any]]) -> float:
-    """Return the share of positives, or the mean, of the training rows of all models; 0 without any row."""
-    known = [_count_and_sum(model) for model in models]
-    count = sum(each for each, _ in known)
+    """Return the share of positives, or the mean, of the training rows of all models; 0 without any row.
+
+    Each model counts by its rows, whatever they weigh: weights of two models may be in two units, and models of before
+    there were any have none. Within a model its rows count by their weights.
+    """
+    known = [(model.get("rows") or 0, _sum(model)) for model in models]
+    count = sum(rows for rows, _ in known)
     return float(sum(summed for _, summed in known) / count) if count else 0.0
 
 
-def _count_and_sum(model: Mapping[str, Any]) -> tuple[float, float]:
-    """Return how many training labels a model has, or their weight, and their sum: of yes and no the positives."""
-    positives, weight = model.get("positives"), target_of(model).get("weight")
-    count = (model.get("rows") or 0) if weight is None else weight
-    return count, count * (model.get("prior") or 0.0) if positives is None or weight is not None else positives
+def _sum(model: Mapping[str, Any]) -> float:
+    """Return the sum of a model's training labels, as many as it has rows: of yes and no the positives."""
+    positives = None if "weight" in target_of(model) else model.get("positives")
+    rows, mean = model.get("rows") or 0, model.get("prior") or 0.0
+    return float(rows * mean if positives is None else positives)
 
 
 def target_of(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,9 @@ Weights = NDArray[np.float64] | None
 """How much each row counts, above 0: (rows,); None where all count alike."""
 
 
+ROUNDING = 1e-12
+"""As a share of a sum: what it may lose by rounding."""
+
 LIGHTEST, HEAVIEST = 1e-100, 1e100
 """What a row may count: of more, sums and squares of weights are no numbers any longer."""
 
@@ -39,7 +42,10 @@ def quantile(
     """
     if weights is None:
         return float(np.quantile(values, share, method=method))
-    return float(np.quantile(values, share, weights=weights, method="inverted_cdf"))
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    # Weights of another unit are the same weights: what their sums lose by rounding decides nothing.
+    return float(values[order][np.argmax(below >= share * below[-1] * (1 - ROUNDING))])
 
 
 def median(values: NDArray[np.float64], weights: Weights) -> float:

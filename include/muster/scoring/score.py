@@ -25,7 +25,7 @@ from muster.models.reader import Answers, Pack
 from muster.models.scores import answer_columns
 from muster.storage.delta import dataset
 from muster.storage.evolution import check_predictions
-from muster.storage.tables import FEATURE_ERROR, predictions_schema
+from muster.storage.tables import FEATURE_ERROR, answers_schema
 from muster.workload.spec import Parent, Workload
 from muster.workload.windows import DateRange
 
@@ -107,7 +107,7 @@ def prepare(context: PartitionContext) -> Scoring:
 
 
 def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
-    """Return `predictions` of one bucket's rows, sorted by group and time; only models that answer are loaded."""
+    """Return the answers to one bucket's rows, sorted by group and time; only models that answer are loaded."""
     workload, columns = scoring.workload, list(scoring.workload.features.columns)
     files = scoring.features.files.get(bucket, [])
     rows = read_bucket(workload, files, scoring.days, [*columns, FEATURE_ERROR], parents=False)
@@ -166,7 +166,7 @@ def _predictions(scoring: Scoring, bucket: int, rows: pa.Table, answers: Answers
         "features_version": scoring.features.version,
         "scored_at": scoring.at,
     }
-    schema = predictions_schema(scoring.workload)
+    schema = answers_schema(scoring.workload)
     columns = {name: rows[name] for name in ("group", "row_id", "time")}
     given = {**answers._asdict(), **answer_columns(answers.score, scoring.workload.outcome.answers)}
     columns |= {name: pa.array(values, schema.field(name).type) for name, values in given.items()}

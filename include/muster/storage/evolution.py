@@ -40,12 +40,12 @@ class RequiredColumn(MusterError):
 
 
 class OtherPredictions(MusterError):
-    """Raised when the table of predictions has a column that differs from a new one by capitals only."""
+    """Raised when the table of predictions does not take a column, as it has one of that name which is another."""
 
-    def __init__(self, workload: Workload, there: str, new: str, location: str) -> None:
+    def __init__(self, workload: Workload, problem: str, location: str) -> None:
         super().__init__(
-            f"{workload.name}: the table of predictions has a column '{there}', and would get '{new}'; capitals alone "
-            f"tell no two columns apart: declare it as before, or move '{location}' away and score again"
+            f"{workload.name}: the table of predictions has a column {problem}: declare it as before, or move "
+            f"'{location}' away and score again"
         )
 
 
@@ -53,14 +53,18 @@ def check_predictions(workload: Workload, store: Store) -> None:
     """Check that the table takes the predictions of what is declared now.
 
     Raises:
-        OtherPredictions: when a class has other capitals than before.
+        OtherPredictions: when a class or a declared column has other capitals than before, or another type.
     """
-    table = store.open("predictions")
+    table, location = store.open("predictions"), store.table("predictions")
     columns = {} if table is None else by_lower_case(column_types(table))
-    for name in predictions_schema(workload).names:
-        there, _ = columns.get(name.lower(), (name, None))
-        if there != name:
-            raise OtherPredictions(workload, there, name, store.table("predictions"))
+    for field in predictions_schema(workload):
+        name, kind = columns.get(field.name.lower(), (field.name, field.type))
+        if name != field.name:
+            problem = f"'{name}', and would get '{field.name}'; capitals alone tell no two columns apart"
+            raise OtherPredictions(workload, problem, location)
+        if kind != field.type:
+            problem = f"'{name}' of type {kind}, and would get it of type {field.type}"
+            raise OtherPredictions(workload, problem, location)
 
 
 def check_observations(workload: Workload, table: DeltaTable | None) -> None:

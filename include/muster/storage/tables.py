@@ -189,11 +189,19 @@ PREDICTIONS = pa.schema(
 """What predictions of every workload have."""
 
 
-def predictions_schema(workload: Workload) -> pa.Schema:
-    """Return the columns of `predictions`: of classes the likeliest too, as text, and the probability of each."""
+def answers_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of `predictions` that scoring makes: of classes the likeliest too, as text, and the
+    probability of each."""
     answers = workload.outcome.answers
     own = [("predicted", STRING), *((name, FLOAT) for name in answers)] if answers else []
     return pa.schema([*PREDICTIONS, *own])
+
+
+def predictions_schema(workload: Workload) -> pa.Schema:
+    """Return the columns of `predictions`: those of the answers, then the declared ones that they are to have."""
+    columns = workload.columns
+    declared = [(name, ARROW_TYPES[columns[name].type]) for name in workload.predictions.columns]
+    return pa.schema([*answers_schema(workload), *declared])
 
 
 def _fixed(columns: pa.Schema) -> Callable[[Workload], pa.Schema]:

@@ -17,7 +17,7 @@ from muster.models.allowed import Forbidden
 from muster.models.loading import load
 from muster.models.manifest import allowed_imports
 from muster.outcomes.kinds import kind_of
-from muster.training.estimator import EstimatorFactory, StepFactory, takes_weights
+from muster.training.estimator import EstimatorFactory, StepFactory, without_weights
 from muster.training.parameters import first_fit, parameter_problem, unknown_parameter
 from muster.training.search import grid_problems
 from muster.workload.algorithm import Algorithm, Step
@@ -174,9 +174,9 @@ def _check_answers(factory: StepFactory, workload: Workload, estimator: Any) -> 
     kind = kind_of(workload.outcome)
     if problem := kind.refuses(estimator):
         raise _Problem(problem)
-    if workload.weight is not None and not takes_weights(estimator):
+    if workload.weight is not None and (part := without_weights(estimator)):
         why = f"but 'weight: {workload.weight}' is declared"
-        raise _Problem(f"its 'fit' takes no 'sample_weight', {why}; name an estimator that does, or leave 'weight' out")
+        raise _Problem(f"{part} takes no 'sample_weight', {why}; name an estimator that does, or leave 'weight' out")
     if not any(hasattr(estimator, name) for name in kind.methods):
         first_fit(fitted := factory(seed=0), len(workload.features.columns))  # some know only then what they can do
         if not any(hasattr(fitted, name) for name in kind.methods):

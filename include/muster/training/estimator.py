@@ -53,9 +53,21 @@ class EstimatorFactory:
         return steps[0] if len(steps) == 1 else make_pipeline(*steps)
 
 
-def takes_weights(estimator: Any) -> bool:
-    """Tell whether an estimator's `fit`, of a pipeline that of its last step, takes the rows' weights."""
-    return bool(has_fit_parameter(_last(estimator)[1], "sample_weight"))
+def without_weights(estimator: Any) -> str | None:
+    """Return what would be fitted without the rows' weights: an estimator, of a pipeline its last step, or the part of
+    it that is named; None where all that learns takes them. What is made of others gives its parts the weights, or fits
+    them without, and says so in a warning at most."""
+    _, learns = _last(estimator)
+    if not has_fit_parameter(learns, "sample_weight"):
+        return "its 'fit'"
+    parts = learns.get_params(deep=True) if hasattr(learns, "get_params") else {}
+    return next((f"'fit' of its '{name}'" for name, part in parts.items() if _lacks_weights(part)), None)
+
+
+def _lacks_weights(part: Any) -> bool:
+    """Tell whether a parameter is an estimator that cannot be given weights by that name: no pipeline can."""
+    is_estimator = hasattr(part, "fit") and not isinstance(part, type)
+    return is_estimator and not has_fit_parameter(part, "sample_weight")
 
 
 def weight_parameter(estimator: Any) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
 from muster.workload.outcome import BASELINES, METRICS
-from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, without_labels
+from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, predictions, without_labels
 from muster.workload.rule import Rule
 from muster.workload.source_checks import source
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
@@ -294,5 +294,5 @@ def _installed(module: str) -> bool:
         return False
 
 
-SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, schedule)
+SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, predictions, schedule)
 FILE_CHECKS = (feature_function, landing_function, algorithms)

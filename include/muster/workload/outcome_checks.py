@@ -1,11 +1,11 @@
-"""What is wrong with an outcome and the keys of the gate that are about its kind."""
+"""What is wrong with an outcome, the keys of the gate that are about its kind, and what predictions are to have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from muster.workload.outcome import MOST, Binary, Classes, Outcome, class_text
-from muster.workload.spec import Gate, Workload
+from muster.workload.spec import PREDICTED, Gate, Workload
 from muster.workload.wording import Problem
 
 
@@ -73,3 +73,16 @@ def without_labels(gate: Gate, unlabelled: bool) -> Iterator[Problem]:
     for key in ("alerts", "agreement"):
         if not unlabelled and getattr(gate, key) is not None:
             yield f"gate.{key}", "is of 'outcome: none': labels say more; leave it out"
+
+
+def predictions(workload: Workload) -> Iterator[Problem]:
+    """Find columns that predictions cannot have of their rows."""
+    outcome = getattr(workload, "outcome", None)  # its own problem, where it does not hold
+    taken = {*PREDICTED, *(name.lower() for name in (outcome.answers if outcome else ()))}
+    for place, name in enumerate(workload.predictions.columns):
+        path = f"predictions.columns.{place}"
+        if name not in workload.columns:
+            yield path, f"'{name}' is none of the declared columns"
+        elif name.lower() in taken:
+            yield path, f"predictions have '{name}' of their own, or have it twice; leave it out"
+        taken.add(name.lower())

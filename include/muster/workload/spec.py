@@ -33,6 +33,24 @@ RESERVED = frozenset(
 )
 """Columns that Muster itself writes."""
 
+PREDICTED = frozenset(
+    {
+        "partition",
+        "group",
+        "bucket",
+        "row_id",
+        "time",
+        "score",
+        "fallback",
+        "model_version",
+        "origin_run",
+        "features_version",
+        "scored_at",
+        "predicted",
+    }
+)
+"""Columns that predictions have anyway."""
+
 _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
@@ -91,7 +109,7 @@ class Gate(Section):
         None,
         ge=0,
         description="In the metric's unit: how much better than a champion `better` must surely be; unless declared 0, "
-        "by `mass_volume` 0.02.",
+        "by `mass_volume` 4 % of the champion's.",
     )
     margin: float = Field(0.0, ge=0, description="In the metric's unit: how much worse `not_worse` puts up with.")
     max_age: Annotated[int, BeforeValidator(parse_days)] | None = Field(
@@ -159,6 +177,12 @@ class Pack(Section):
     )
 
 
+class Predictions(Section):
+    """What predictions have beside the answer."""
+
+    columns: tuple[Name, ...] = Field((), description="Declared columns that each prediction has of its row.")
+
+
 class Schedule(Section):
     """Which partitions there are, and when each is due."""
 
@@ -194,6 +218,7 @@ class Workload(Section):
     windows: Windows
     gate: Gate = Gate()
     pack: Pack = Pack()
+    predictions: Predictions = Predictions()
     registry: Literal["pack", "per_group"] = Field(
         "pack", description="One registered model that holds all groups' models, or one for each promoted group."
     )

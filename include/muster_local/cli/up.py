@@ -85,7 +85,7 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
 def _run_stages(workload: str, partitions: list[str], settings: Settings, console: Console) -> None:
     from muster_local import local
     from muster_local.airflow_api import Airflow
-    from muster_local.line import Line, LineStopped
+    from muster_local.line import WAITING_STATES, Line, LineStopped
     from muster_local.passwords import airflow_login
 
     with console.status("Waiting for the DAGs") as spinner:
@@ -98,6 +98,9 @@ def _run_stages(workload: str, partitions: list[str], settings: Settings, consol
             elif state == "failed":
                 console.print(f"  [red]✗[/] {stage}")
             else:
+                if state in WAITING_STATES.values():  # whoever sees no spinner would not know that it waits for them
+                    page = f"{settings.airflow_url}/dags/{workload}.{stage}"
+                    console.print(f"  [yellow]…[/] {stage:<9} {state}: {page}", soft_wrap=True)
                 spinner.update(f"{stage} {state}")
 
         airflow = Airflow(
