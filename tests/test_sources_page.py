@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 import zstandard
+from deltalake import write_deltalake
 
 from muster.context import Context
 from muster.ingest.row_checks import check_day, good_rows
@@ -22,6 +24,7 @@ from muster.storage.store import Store
 from muster.workload.column import ColumnType
 from muster.workload.load import load_workload
 from muster.workload.source import WORKLOAD, DeclaredSource, compression
+from muster.workload.spec import Workload
 from muster_local import PROJECT
 from tests.ingest.formats.made import DAY, DECLARED, checked, made, put
 
@@ -35,6 +38,7 @@ ROWS = [
     {"place": "Zürich", "line": "1", "at": f"{DAY}T06:00:00", "warm": "1.5"},
     {"place": "Bern", "line": "2", "at": f"{DAY}T07:00:00", "warm": None},
 ]
+READ = [{"place": "Zürich", "line": 1, "warm": 1.5}, {"place": "Bern", "line": 2, "warm": None}]
 
 
 def table(heading: str) -> Iterator[tuple[ColumnType, str, bool]]:
@@ -67,14 +71,31 @@ def write(path: Path, source: DeclaredSource, rows: list[dict[str, str | None]])
     path.write_bytes(PACKED[compression(path.name)]("\n".join([*lines, ""]).encode(source.encoding)))
 
 
-@pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: str(source["files"]))
-def test_an_example_is_read(tmp_path: Path, source: dict[str, Any]) -> None:
-    files = re.sub("^/data", f"{tmp_path}/data", source["files"])
-    declared = {**DECLARED, "source": {**source, "files": files}}
+def loaded(folder: Path, source: dict[str, Any]) -> Workload:
+    declared = {**DECLARED, "source": source}
     declared["columns"] = {name: declared["columns"][name] for name in ROWS[0]}
-    (tmp_path / "made.py").write_text("def features(rows): ...\n")
-    (tmp_path / "made.yaml").write_text(yaml.safe_dump(declared))
-    workload = load_workload(tmp_path / "made.yaml")
+    (folder / "made.py").write_text("def features(rows): ...\n")
+    (folder / "made.yaml").write_text(yaml.safe_dump(declared))
+    return load_workload(folder / "made.yaml")
+
+
+def read(workload: Workload, folder: Path) -> list[dict[str, Any]]:
+    rows = good_rows(workload, check_day(Context(workload, folder, Store(str(folder), "made")), DAY))
+    taken: list[dict[str, Any]] = rows.select(["place", "line", "warm"]).to_pylist()
+    return sorted(taken, key=lambda row: row["line"])
+
+
+@pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: str(source.get("files", source.get("table"))))
+def test_an_example_is_read(tmp_path: Path, source: dict[str, Any]) -> None:
+    key = "table" if "table" in source else "files"
+    files = re.sub("^/data", f"{tmp_path}/data", source[key])
+    workload = loaded(tmp_path, {**source, key: files})
+    if key == "table":
+        write_deltalake(
+            files, pa.Table.from_pylist([{**row, "at": datetime.fromisoformat(str(row["at"]))} for row in ROWS])
+        )
+        assert read(workload, tmp_path) == READ
+        return
     paths = [files.replace(WORKLOAD, "made").replace("{date}", str(DAY)).replace("*", number) for number in ("1", "2")]
     halves = [ROWS[:1], ROWS[1:]] if len(set(paths)) == 2 else [ROWS]
     for name, rows in zip(paths, halves, strict=False):
@@ -82,11 +103,7 @@ def test_an_example_is_read(tmp_path: Path, source: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, workload.source, rows)
         (path.parent / (source.get("complete") or "_")).touch()
-    rows = good_rows(workload, check_day(Context(workload, tmp_path, Store(str(tmp_path), "made")), DAY))
-    assert rows.select(["place", "line", "warm"]).to_pylist() == [
-        {"place": "Zürich", "line": 1, "warm": 1.5},
-        {"place": "Bern", "line": 2, "warm": None},
-    ]
+    assert read(workload, tmp_path) == READ
 
 
 @pytest.mark.parametrize(("kind", "text", "is_read"), list(table("**parquet**")))

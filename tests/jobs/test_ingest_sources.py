@@ -1,4 +1,5 @@
-"""Ingest of files of other formats, many a day: Spark's workers read them, and what they give is as from csv."""
+"""Ingest of files of other formats, many a day, and of tables: Spark's workers read them, and what they give is as from
+csv."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muster.ingest.sources.files import BadFile
+from muster.ingest.sources.table import BadTable
 from muster_jobs import ingest
 from muster_jobs.job import Job
 from tests.jobs.conftest import MakeJob
@@ -85,3 +87,47 @@ def test_a_day_of_many_files_is_one_day_and_another_file_is_another_delivery(
     result = ingest.run(after)
     assert (result["days"], result["files"], result["accepted"]) == (2, 3, 4)
     assert [row["place"] for row in table(job, "observations")].count("east") == 1
+
+
+OTHERS = {
+    "deletion vectors": "'delta.enableDeletionVectors' = 'true'",
+    "column mapping": "'delta.columnMapping.mode' = 'name'",
+    "v2 checkpoints": "'delta.checkpointPolicy' = 'v2', 'delta.checkpointInterval' = '1'",
+}
+
+
+def test_a_table_that_others_wrote_gives_the_rows_that_it_has(make_job: MakeJob, yaml: Path, tmp_path: Path) -> None:
+    """Deleted rows are not there and renamed columns have their values, whatever the log looks like."""
+    put(tmp_path, "1.parquet", "north", "south")
+    by_files = make_job("ingest", yaml, DAY, tmp_path)
+    ingest.run(by_files)
+    spark, expected = by_files.spark, table(by_files, "observations")
+
+    def sql(statement: str) -> None:
+        spark.sql(statement).collect()
+
+    def created(name: str, properties: str, seats: str = "seats") -> str:
+        place = f"{tmp_path}/{name.replace(' ', '_')}"
+        columns = f"more STRING, {seats} INT, place STRING, at TIMESTAMP, delay FLOAT"
+        sql(f"CREATE TABLE delta.`{place}` ({columns}) USING DELTA TBLPROPERTIES ({properties})")
+        yaml.write_text(DECLARED[: DECLARED.index("source:")] + f"source: {{table: {place}}}\n")
+        return place
+
+    at = f"TIMESTAMP '{DAY} 06:00:00'"
+    for name, properties in OTHERS.items():
+        place = created(name, properties, "seat" if name == "column mapping" else "seats")
+        for values in (f"0, 'north', {at}", f"1, 'south', {at}), ('x', 7, 'gone', {at}", "8, 'east', NULL"):
+            sql(f"INSERT INTO delta.`{place}` SELECT *, 1.5 FROM VALUES ('x', {values})")
+        sql(f"DELETE FROM delta.`{place}` WHERE place = 'gone'")
+        if name == "column mapping":
+            sql(f"ALTER TABLE delta.`{place}` RENAME COLUMN seat TO seats")
+        job = make_job("ingest", yaml, DAY, tmp_path / f"store of {name}")
+        result = ingest.run(job)
+        assert (result["accepted"], result["quarantined"], result["undated"]) == (2, 0, 1), name
+        assert table(job, "observations") == expected, name
+
+    place = created("wider types", "'delta.enableTypeWidening' = 'true'")
+    sql(f"INSERT INTO delta.`{place}` VALUES ('x', 1, 'north', {at}, 1.5)")
+    sql(f"ALTER TABLE delta.`{place}` ALTER COLUMN seats TYPE BIGINT")
+    with pytest.raises(BadTable, match=r"typeWidening, which is not read; take it back in Spark SQL: ALTER TABLE"):
+        ingest.run(make_job("ingest", yaml, DAY, tmp_path / "store of wider types"))

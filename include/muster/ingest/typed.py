@@ -17,7 +17,7 @@ from muster.workload.column import ColumnType
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 """Of the years 0001 to 9999, since 1970."""
 _A_DAY = 86_400
-_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 
 READS: Mapping[ColumnType, tuple[Callable[[pa.DataType], bool], ...]] = {
     "string": (),
@@ -81,21 +81,25 @@ def _floats(column: pa.Array) -> pa.Array:
 
 
 def _days(column: pa.Array) -> pa.Array:
-    days = column.cast(pa.date32(), safe=False)
-    return _within(days, days.view(pa.int32()), FIRST_SECOND // _A_DAY, LAST_SECOND // _A_DAY)
+    if types.is_date64(column.type):
+        first, last = FIRST_SECOND * 1_000, LAST_SECOND * 1_000
+        return _within(column, column.view(pa.int64()), first, last).cast(pa.date32(), safe=False)
+    return _within(column, column.view(pa.int32()), FIRST_SECOND // _A_DAY, LAST_SECOND // _A_DAY)
 
 
 def _moments(column: pa.Array) -> pa.Array:
     if types.is_date(column.type):
         return _days(column).cast(ARROW_TYPES["timestamp"])
-    times, unit = _in_utc(column), column.type.unit
+    numbers, unit = column.view(pa.int64()), column.type.unit
     if unit == "ns":  # which reaches from 1677 to 2262
-        times = pc.floor_temporal(times, unit="microsecond")
+        shorter = pc.divide(numbers, 1_000)  # towards 1970: before it, one back
+        back = pc.less(numbers, pc.multiply(shorter, 1_000)).cast(pa.int64())
+        times = pc.subtract(shorter, back).view(pa.timestamp("us"))
     else:
         of_second = _A_SECOND[unit]
         first, last = FIRST_SECOND * of_second, LAST_SECOND * of_second + of_second - 1
-        times = _within(times, times.view(pa.int64()), first, last)
-    return times.cast(pa.timestamp("us")).cast(ARROW_TYPES["timestamp"])
+        times = _within(_in_utc(column), numbers, first, last).cast(pa.timestamp("us"))
+    return times.cast(ARROW_TYPES["timestamp"])
 
 
 def _in_utc(times: pa.Array) -> pa.Array:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from muster.errors import bounded
 from muster.ingest.formats.opened import BadContent
+from muster.printable import cell
 from muster.workload.spec import Workload
 
 
@@ -34,7 +35,7 @@ def _problems(workload: Workload, names: Sequence[str], may_lack: bool, refused:
     nearly = {plain(name): name for name in others}
     renamed = {name: nearly[plain(name)] for name in sorted(lacking) if plain(name) in nearly}
     for name, there in renamed.items():
-        yield f"is '{there}', declared is '{name}'"
+        yield f"is '{cell(there)}', declared is '{name}'"
     others -= set(renamed.values())
     lacking -= renamed.keys()
     if lacking and not may_lack:

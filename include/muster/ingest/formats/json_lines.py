@@ -84,8 +84,8 @@ def _parse(workload: Workload, file: str, content: bytes, line: int, unfinished:
     if (rows := _as_declared(workload, content)) is not None:
         return RowBlock(rows)
     block = _line_by_line(workload, content, line)
-    last = content.decode().splitlines()[-1]
-    if unfinished and any(text == last.strip() for _, text in block.misfits):
+    last = content.decode().split("\n")[-2].strip(" \t\r")
+    if unfinished and any(text == last for _, text in block.misfits):
         raise BadContent(f"is cut off within its last row: '{last[:200]}'")
     return block
 
@@ -105,7 +105,10 @@ def _as_declared(workload: Workload, content: bytes) -> pa.RecordBatch | None:
         )
     except (pa.ArrowException, UnicodeDecodeError):
         return None
-    if rows.num_rows not in (content.count(b"\n"), sum(1 for text in content.split(b"\n") if text.strip())):
+    taken = rows.num_rows
+    if not taken or (
+        taken != content.count(b"\n") and taken != sum(1 for text in content.split(b"\n") if text.strip())
+    ):
         return None
     return rows.select(schema.names).combine_chunks().to_batches()[0]
 

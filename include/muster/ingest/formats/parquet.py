@@ -34,7 +34,7 @@ def read(workload: Workload, file: str) -> Iterator[RowBlock]:
             check_types(workload, parquet.schema_arrow)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=list(workload.columns)):
                 yield RowBlock(declared(workload, batch))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of columns' names
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise BadContent(f"is cut off or is not parquet that can be read ({str(error)[:200]})") from error

@@ -61,17 +61,16 @@ class FileSource:
         return self._pattern.named_as
 
     def days(self) -> set[date]:
-        mark = self._mark
-        return set((mark or self._pattern).find().files)
+        return set((self._mark or self._pattern).find().files)
 
     def arrived(self, days: Collection[date]) -> dict[date, Arrival]:
-        files = self._pattern.find(days).files
-        marked = self._mark.find(days).files if self._mark else {}
+        files, of_days = self._pattern.find(days).files, self._mark
+        marked = of_days.find(days).files if of_days else {}
         arrivals = {}
         for day in sorted({*files, *marked}):
             mark = marked.get(day, [])
             paths = [path for path in files.get(day, []) if path not in mark]
-            lacks = Pattern(self._mark.of(day)).text if self._mark and not mark else None
+            lacks = of_days.of(day) if of_days and not mark else None
             arrivals[day] = replace(self._arrival(day, paths, mark), lacks=lacks)
         return arrivals
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 
 from muster.workload.source import DATE
 
@@ -102,7 +102,7 @@ def _entries(folder: str, part: str) -> Iterator[tuple[str, bool]]:
 
 def _day_of(part: str, name: str) -> tuple[bool, date | None]:
     """Return whether a name is as a part of a pattern, and the day in it."""
-    match = re.fullmatch(_expression(part), name, re.DOTALL)
+    match = _expression(part).fullmatch(name)
     if match is None:
         return False, None
     if DATE not in part:
@@ -112,11 +112,12 @@ def _day_of(part: str, name: str) -> tuple[bool, date | None]:
     return False, None
 
 
-def _expression(part: str) -> str:
+@cache
+def _expression(part: str) -> re.Pattern[str]:
     written = {DATE: r"(?P<date>\d{4}-\d{2}-\d{2})", "*": ".*", "?": "."}
     expression, at = "", 0
     for wild in _WILD.finditer(part):
         expression += re.escape(part[at : wild.start()]) + written[wild[0]]
         written[DATE] = "(?P=date)" if wild[0] == DATE else written[DATE]  # the same day wherever it stands
         at = wild.end()
-    return expression + re.escape(part[at:])
+    return re.compile(expression + re.escape(part[at:]), re.DOTALL)
