@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from muster.context import Context
 from muster.ingest.row_checks import check_arrival
 from muster.ingest.sources.kinds import source_of
-from muster.ingest.sources.table import BadTable
+from muster.ingest.sources.table import BadTable, _at
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 from tests.ingest.formats.made import DAY, DECLARED, checked
@@ -75,6 +76,22 @@ def test_another_delivery_is_of_the_days_that_a_commit_may_have_changed_and_a_ve
     assert counts == [1, 2]
     DeltaTable(tmp_path / "raw" / "rides").delete(f"at >= '{NEXT}'")
     assert source_of(context).arrived({DAY, NEXT}).keys() == {DAY}
+
+
+def test_another_table_in_its_place_is_told_and_none_is_read_in_place_of_the_other(tmp_path: Path) -> None:
+    put(tmp_path, rows(DAY))
+    context = made(tmp_path)
+    before = source_of(context).arrived({DAY})[DAY]
+    assert check_arrival(context, before).num_rows == 1
+    _at.cache_clear()  # as in a worker that has not read it yet
+    shutil.rmtree(tmp_path / "raw")
+    with pytest.raises(BadTable, match="is not there any more; run ingest again"):
+        check_arrival(context, before)
+    put(tmp_path, rows(DAY, DAY, warm=[7.0, 8.0]))
+    with pytest.raises(BadTable, match="is another one than when the run began; run ingest again"):
+        check_arrival(context, before)
+    after = source_of(context).arrived({DAY})[DAY]
+    assert (check_arrival(context, after).num_rows, after.delivery == before.delivery) == (2, False)
 
 
 def test_a_refused_row_says_which_version_it_is_of(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from muster.errors import bounded
+from muster.storage.store import TableVersion
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Part:
     """What it is called in `quarantine`."""
     place: str
     """Where it is read."""
-    version: int | None = None
+    version: TableVersion | None = None
     """Of a table, the version that is read."""
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from muster.ingest.formats.columns import check_columns
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
-from muster.storage.store import CURES
+from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.spec import Workload
 
 if TYPE_CHECKING:
@@ -74,14 +75,13 @@ class TableSource:
         files, within = _files(table, self.workload.time), self._between(table, min(days), max(days))
         counts = self._rows(table, f"{self._day} AS day, count(*) AS rows", f"{within} GROUP BY 1")
         rows_of = {row["day"]: row["rows"] for row in counts}
-        return {day: self._arrival(day, rows_of[day], files, table.version()) for day in sorted(rows_of.keys() & days)}
+        return {day: self._arrival(day, rows_of[day], files, table) for day in sorted(rows_of.keys() & days)}
 
     def read(self, arrival: Arrival) -> Iterator[RowBlock]:
         columns = ", ".join(map(_quoted, self.workload.columns))
         for part in arrival.parts:
             table = self._opened(part.version)
-            if table is None:
-                raise BadTable(part.place, "is not there any more")
+            assert table is not None  # noqa: S101 - for the type: a version is there, or it is told that it is not
             for batch in self._batches(table, columns, self._between(table, arrival.day, arrival.day)):
                 try:
                     yield RowBlock(declared(self.workload, batch), file=part.name)
@@ -96,15 +96,18 @@ class TableSource:
     def passed_over(self) -> PassedOver:
         return PassedOver()
 
-    def _opened(self, version: int | None = None) -> DeltaTable | None:
+    def _opened(self, version: TableVersion | None = None) -> DeltaTable | None:
         """Open the table, None where there is none, and check its columns."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        if not DeltaTable.is_deltatable(self.place):
-            return None
         try:
-            table = DeltaTable(self.place, version=version)
+            if version is not None:
+                table = _at(self.place, version)
+            elif DeltaTable.is_deltatable(self.place):
+                table = DeltaTable(self.place)
+            else:
+                return None
             columns = _columns(table)
             check_columns(self.workload, columns.names)
             check_types(self.workload, columns)
@@ -150,11 +153,12 @@ class TableSource:
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise BadTable(self.place, f"cannot be read: {_reason(table, error)}") from error
 
-    def _arrival(self, day: date, rows: int, files: Sequence[_File], version: int) -> Arrival:
+    def _arrival(self, day: date, rows: int, files: Sequence[_File], table: DeltaTable) -> Arrival:
         own = sorted((file for file in files if file.may_have(day)), key=lambda file: file.path)
         digest = hashlib.sha256("\n".join(f"{file.path} {file.bytes}" for file in own).encode()).hexdigest()[:16]
         since = datetime.fromtimestamp(max(file.at for file in own) / 1000, UTC) if own else None
-        part = Part(f"{self.place.rpartition('/')[2]}, version {version}", self.place, version)
+        version = TableVersion(table.version(), table_id(table))
+        part = Part(f"{self.place.rpartition('/')[2]}, version {version.number}", self.place, version)
         return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since)
 
 
@@ -172,6 +176,23 @@ class _File:
 
     def may_have(self, day: date) -> bool:
         return self.first is None or self.last is None or self.first <= day <= self.last
+
+
+@lru_cache(maxsize=2)  # a task reads many days of one version, and each opening reads the table's log
+def _at(place: str, version: TableVersion) -> DeltaTable:
+    """Open a version of a table.
+
+    Raises:
+        BadTable: when another table has taken its place.
+    """
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(place):
+        raise BadTable(place, "is not there any more; run ingest again")
+    table = DeltaTable(place, version=version.number)
+    if table_id(table) != version.table:
+        raise BadTable(place, "is another one than when the run began; run ingest again")
+    return table
 
 
 def _columns(table: DeltaTable) -> pa.Schema:
