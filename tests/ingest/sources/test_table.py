@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from muster.context import Context
 from muster.ingest.row_checks import check_arrival
 from muster.ingest.sources.kinds import source_of
-from muster.ingest.sources.table import BadTable, _at
+from muster.ingest.sources.table import BadTable, TableChanged, _at
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 from tests.ingest.formats.made import DAY, DECLARED, checked
@@ -85,13 +85,17 @@ def test_another_table_in_its_place_is_told_and_none_is_read_in_place_of_the_oth
     assert check_arrival(context, before).num_rows == 1
     _at.cache_clear()  # as in a worker that has not read it yet
     shutil.rmtree(tmp_path / "raw")
-    with pytest.raises(BadTable, match="is not there any more; run ingest again"):
+    with pytest.raises(TableChanged, match="is not there any more; run ingest again"):
         check_arrival(context, before)
     put(tmp_path, rows(DAY, DAY, warm=[7.0, 8.0]))
-    with pytest.raises(BadTable, match="is another one than when the run began; run ingest again"):
+    with pytest.raises(TableChanged, match="is another one than when the run began; run ingest again"):
         check_arrival(context, before)
     after = source_of(context).arrived({DAY})[DAY]
     assert (check_arrival(context, after).num_rows, after.delivery == before.delivery) == (2, False)
+    put(tmp_path, rows(DAY)).optimize.compact()
+    DeltaTable(tmp_path / "raw" / "rides").vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    with pytest.raises(TableChanged, match=r"cannot be read \(.*; run ingest again"):
+        check_arrival(context, after)
 
 
 def test_a_refused_row_says_which_version_it_is_of(tmp_path: Path) -> None:

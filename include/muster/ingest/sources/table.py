@@ -23,6 +23,9 @@ from muster.workload.spec import Workload
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+WIDER = "typeWidening"
+"""What delta-rs does not read."""
+
 PHYSICAL_NAME = "delta.columnMapping.physicalName"
 """Where the log of a table whose columns were renamed says under which name it knows one."""
 
@@ -32,6 +35,15 @@ class BadTable(MusterError):
 
     def __init__(self, place: str, problem: str) -> None:
         super().__init__(f"the source's table '{place}' {problem}")
+
+
+class TableChanged(BadTable):
+    """Raised when the version that a run began with cannot be read any more: it was vacuumed, or the table replaced."""
+
+    retryable = True
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, f"{problem}; run ingest again")
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,7 @@ class TableSource:
             check_columns(self.workload, columns.names)
             check_types(self.workload, columns)
         except DeltaError as error:
-            raise BadTable(self.place, f"cannot be read: {error}") from error
+            raise TableChanged(self.place, f"cannot be read ({error})") from error
         except BadContent as error:
             raise BadTable(self.place, str(error)) from error
         time = columns.field(self.workload.time).type
@@ -151,7 +163,10 @@ class TableSource:
             query = QueryBuilder().register("source", table).execute(sql)
             yield from pa.RecordBatchReader.from_stream(query)
         except (DeltaError, pa.ArrowException, OSError) as error:
-            raise BadTable(self.place, f"cannot be read: {_reason(table, error)}") from error
+            if WIDER in (table.protocol().reader_features or ()):
+                raise BadTable(self.place, _cure(table)) from error
+            first, *_ = str(error).strip().splitlines()
+            raise TableChanged(self.place, f"cannot be read ({first[:300]})") from error
 
     def _arrival(self, day: date, rows: int, files: Sequence[_File], table: DeltaTable) -> Arrival:
         own = sorted((file for file in files if file.may_have(day)), key=lambda file: file.path)
@@ -183,15 +198,15 @@ def _at(place: str, version: TableVersion) -> DeltaTable:
     """Open a version of a table.
 
     Raises:
-        BadTable: when another table has taken its place.
+        TableChanged: when another table has taken its place, or none.
     """
     from deltalake import DeltaTable
 
     if not DeltaTable.is_deltatable(place):
-        raise BadTable(place, "is not there any more; run ingest again")
+        raise TableChanged(place, "is not there any more")
     table = DeltaTable(place, version=version.number)
     if table_id(table) != version.table:
-        raise BadTable(place, "is another one than when the run began; run ingest again")
+        raise TableChanged(place, "is another one than when the run began")
     return table
 
 
@@ -222,10 +237,8 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _reason(table: DeltaTable, error: BaseException) -> str:
-    """Return why a table cannot be read; of what delta-rs does not know, with what takes it back."""
-    if "typeWidening" in (table.protocol().reader_features or ()):
-        name = f"delta.`{table.table_uri}`"
-        cures = f"{CURES['typeWidening'].format(table=name)}; ALTER TABLE {name} DROP FEATURE typeWidening"
-        return f"it has typeWidening, which is not read; take it back in Spark SQL: {cures}"
-    return str(error).strip().splitlines()[0][:300]
+def _cure(table: DeltaTable) -> str:
+    """Return why a table with wider types is refused, and what takes them back."""
+    name = f"delta.`{table.table_uri}`"
+    cures = f"{CURES[WIDER].format(table=name)}; ALTER TABLE {name} DROP FEATURE {WIDER}"
+    return f"has {WIDER}, which is not read; take it back in Spark SQL: {cures}"
