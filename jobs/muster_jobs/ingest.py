@@ -42,6 +42,7 @@ def run(job: Job) -> dict[str, Any]:
     are in `quarantine`, and `observations` is as before.
     """
     arrived = due_arrivals(job.context)  # before it is read: what comes meanwhile is another delivery
+    undated = source_of(job.context).undated()
     check_observations(job.workload, job.store.open("observations"))
     days = [arrival.day for arrival in arrived]
     rows = _check_days(job, arrived).persist()
@@ -63,7 +64,7 @@ def run(job: Job) -> dict[str, Any]:
     finally:
         rows.unpersist()
     counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
-    if undated := source_of(job.context).undated():
+    if undated:
         counts["undated"] = undated
         print(f"{undated} rows of the source have no '{job.workload.time}', so no day", file=sys.stderr)  # noqa: T201
     files = sum(len(arrival.parts) for arrival in arrived)

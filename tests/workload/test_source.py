@@ -52,6 +52,7 @@ def test_the_format_is_declared_or_in_the_name(tmp_path: Path, files: str, forma
         ),
         ({"table": "s3://lake/rides"}, "source.table", "'s3://' is not supported; use a local path"),
         ({"table": "raw.rides"}, "source.table", "the name of a catalog's table is not supported; write the path"),
+        ({"table": "/raw/a%20b"}, "source.table", "has a '%', which the path of a table may not have"),
         ({"table": "../rides"}, "source.table", "is no path; write it as it is"),
         ({"table": ""}, "source.table", "is empty; write some text"),
         ({"table": "/rides", "delimiter": ";"}, "source.delimiter", "is of files, and 'table' is written"),

@@ -88,6 +88,8 @@ def _table(table: str) -> str:
         problem = f"is no path: '{scheme[1]}://' is not supported; use a local path"
     elif "/" not in table:
         problem = "is no path: the name of a catalog's table is not supported; write the path of its folder"
+    elif "%" in table:
+        problem = "has a '%', which the path of a table may not have: it would be read as a coded character"
     elif not table.isprintable() or any(part in ("..", "~") for part in table.split("/")):
         problem = "is no path; write it as it is, from '/' or from the store's root"
     if problem:

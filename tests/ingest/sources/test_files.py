@@ -223,3 +223,17 @@ def test_a_day_that_has_begun_to_arrive_is_waited_for(tmp_path: Path) -> None:
         due_arrivals(context)
     put(tmp_path, f"x/{NEXT}/_SUCCESS", b"")
     assert [arrival.day for arrival in due_arrivals(context)] == context.windows.score.days()
+
+
+def test_a_marked_day_whose_files_have_another_name_is_not_a_day_without_rows(tmp_path: Path) -> None:
+    put(tmp_path, "2024-01-15/1.csv.gz", b"")
+    put(tmp_path, "2024-01-15/_SUCCESS", b"")
+    put(tmp_path, "2024-01-16/_SUCCESS", b"")
+    source = source_of(made(tmp_path, "{date}/*.csv", complete="_SUCCESS"))
+    arrived = source.arrived({date(2024, 1, 15), date(2024, 1, 16)})
+    assert {day.day: arrival.lacks for day, arrival in arrived.items()} == {
+        15: f"{tmp_path}/2024-01-15/*.csv",
+        16: None,
+    }
+    put(tmp_path, "2024-01-15/2.csv", HEADER)
+    assert source.arrived({date(2024, 1, 15)})[date(2024, 1, 15)].lacks is None

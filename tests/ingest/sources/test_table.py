@@ -134,3 +134,44 @@ def test_other_columns_are_refused_with_the_table(
     context = made(tmp_path, **source)
     with pytest.raises(BadTable, match=f"the source's table '{tmp_path}/raw/rides' .*{problem}"):
         source_of(context).arrived({DAY})
+
+
+def test_files_without_statistics_may_have_any_day_and_those_without_a_time_none(tmp_path: Path) -> None:
+    undated = pa.array([None], TIMES["with a zone"])
+    place = tmp_path / "raw" / "rides"
+    write_deltalake(place, rows(DAY))
+    context = made(tmp_path)
+    before = source_of(context).arrived({DAY})[DAY].delivery
+    write_deltalake(place, rows(NEXT, at=undated), mode="append")
+    assert source_of(context).arrived({DAY})[DAY].delivery == before
+    DeltaTable(place).alter.set_table_properties({"delta.dataSkippingNumIndexedCols": "0"})
+    write_deltalake(place, rows(NEXT), mode="append")
+    assert source_of(context).arrived({DAY})[DAY].delivery != before
+
+
+@pytest.mark.parametrize("time", [pa.timestamp("us", "UTC"), pa.date32()])
+def test_a_year_that_python_does_not_know_costs_its_row_alone(tmp_path: Path, time: pa.DataType) -> None:
+    far = pa.array([253402300800 + 86400 * 400], pa.int64())  # in the year 10001
+    late = pa.compute.multiply(far, 10**6).cast(pa.timestamp("us", "UTC"))
+    late = late if time == late.type else pa.compute.divide(far, 86400).cast(pa.int32()).cast(pa.date32())
+    put(tmp_path, rows(DAY, time=time))
+    put(tmp_path, rows(DAY, at=late))
+    source = source_of(made(tmp_path))
+    assert (source.days(), source.undated(), list(source.arrived({DAY, NEXT}))) == ({DAY}, 1, [DAY])
+
+
+def test_what_is_no_delta_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    place = tmp_path / "raw" / "rides"
+    place.write_text("no folder")
+    with pytest.raises(BadTable, match="cannot be read"):
+        source_of(made(tmp_path)).arrived({DAY})
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(BadTable, match="is no Delta table: there is no '_delta_log' in it"):
+        source_of(made(tmp_path)).days()
+    (place / "_delta_log").mkdir()
+    (place / "_delta_log" / f"{0:020}.json").write_text('{"commitInfo')
+    with pytest.raises(BadTable) as error:
+        source_of(made(tmp_path)).days()
+    assert len(str(error.value).splitlines()) == 1

@@ -23,7 +23,10 @@ class Stream(Protocol):
         """Return the next bytes, none at the end."""
 
 
-NO_FILE = {FileType.Directory: "is a folder, no file", FileType.Unknown: "is a pipe or a device, no file"}
+NO_FILE = {
+    FileType.Directory: "is a folder, no file: of a folder of files, write '/*' behind it in the pattern",
+    FileType.Unknown: "is a pipe or a device, no file",
+}
 """Why there is nothing to read, though something has the name of a landed file."""
 
 _UTF_8 = b"\xef\xbb\xbf"

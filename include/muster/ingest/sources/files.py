@@ -64,13 +64,16 @@ class FileSource:
         return set((self._mark or self._pattern).find().files)
 
     def arrived(self, days: Collection[date]) -> dict[date, Arrival]:
-        files, of_days = self._pattern.find(days).files, self._mark
+        found, of_days = self._pattern.find(days), self._mark
+        files = found.files
         marked = of_days.find(days).files if of_days else {}
         arrivals = {}
         for day in sorted({*files, *marked}):
             mark = marked.get(day, [])
             paths = [path for path in files.get(day, []) if path not in mark]
             lacks = of_days.of(day) if of_days and not mark else None
+            if not paths and self._others(day, found.passed_over, mark):  # not a day without rows: they are not seen
+                lacks = self._pattern.of(day)
             arrivals[day] = replace(self._arrival(day, paths, mark), lacks=lacks)
         return arrivals
 
@@ -101,6 +104,10 @@ class FileSource:
         """The pattern of the files that say that a day is complete, where there are such."""
         declared = self.workload.source
         return self._of_root(f"{declared.folder}/{declared.complete}") if declared.complete else None
+
+    def _others(self, day: date, passed_over: Sequence[str], mark: Sequence[str]) -> list[str]:
+        """Return what lies among a day's files under a name that the pattern does not ask for."""
+        return [name for name in passed_over if str(day) in name and f"{self.place.rstrip('/')}/{name}" not in mark]
 
     def _of_root(self, files: str) -> Pattern:
         path = files.replace(WORKLOAD, self.workload.name)

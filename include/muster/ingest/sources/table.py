@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +19,7 @@ from muster.ingest.formats.columns import check_columns
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
+from muster.ingest.sources.table_log import TableFile, about, files_of
 from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.spec import Workload
 
@@ -25,9 +28,6 @@ if TYPE_CHECKING:
 
 WIDER = "typeWidening"
 """What delta-rs does not read."""
-
-PHYSICAL_NAME = "delta.columnMapping.physicalName"
-"""Where the log of a table whose columns were renamed says under which name it knows one."""
 
 
 class BadTable(MusterError):
@@ -72,8 +72,9 @@ class TableSource:
 
     def days(self) -> set[date]:
         table = self._opened()
-        rows = [] if table is None else self._rows(table, f"DISTINCT {self._day} AS day", f"{self._time} IS NOT NULL")
-        return {row["day"] for row in rows}
+        if table is None:
+            return set()
+        return {row["day"] for row in self._rows(table, f"DISTINCT {self._day} AS day", self._dated(table))}
 
     def arrived(self, days: Collection[date]) -> dict[date, Arrival]:
         """See `Source.arrived`: what is there is complete; what comes later is another delivery.
@@ -84,10 +85,11 @@ class TableSource:
         table = self._opened()
         if table is None or not days:
             return {}
-        files, within = _files(table, self.workload.time), self._between(table, min(days), max(days))
+        files, within = files_of(table, self.workload), self._between(table, min(days), max(days))
         counts = self._rows(table, f"{self._day} AS day, count(*) AS rows", f"{within} GROUP BY 1")
         rows_of = {row["day"]: row["rows"] for row in counts}
-        return {day: self._arrival(day, rows_of[day], files, table) for day in sorted(rows_of.keys() & days)}
+        known = about(table, self.workload)
+        return {day: self._arrival(day, rows_of[day], files, table, known) for day in sorted(rows_of.keys() & days)}
 
     def read(self, arrival: Arrival) -> Iterator[RowBlock]:
         columns = ", ".join(map(_quoted, self.workload.columns))
@@ -102,7 +104,9 @@ class TableSource:
 
     def undated(self) -> int:
         table = self._opened()
-        counted = [] if table is None else self._rows(table, "count(*) AS rows", f"{self._time} IS NULL")
+        if table is None:
+            return 0
+        counted = self._rows(table, "count(*) AS rows", f"{self._time} IS NULL OR NOT ({self._dated(table)})")
         return sum(row["rows"] for row in counted)
 
     def passed_over(self) -> PassedOver:
@@ -118,13 +122,15 @@ class TableSource:
                 table = _at(self.place, version)
             elif DeltaTable.is_deltatable(self.place):
                 table = DeltaTable(self.place)
+            elif os.path.exists(self.place):
+                raise BadTable(self.place, "is no Delta table: there is no '_delta_log' in it")
             else:
                 return None
             columns = _columns(table)
             check_columns(self.workload, columns.names)
             check_types(self.workload, columns)
-        except DeltaError as error:
-            raise TableChanged(self.place, f"cannot be read ({error})") from error
+        except (DeltaError, OSError) as error:
+            raise TableChanged(self.place, f"cannot be read ({_first_line(error)})") from error
         except BadContent as error:
             raise BadTable(self.place, str(error)) from error
         time = columns.field(self.workload.time).type
@@ -147,9 +153,14 @@ class TableSource:
         time, after = _columns(table).field(self.workload.time).type, last + timedelta(days=1)
         if types.is_date(time):
             return f"{self._time} >= DATE '{first}' AND {self._time} < DATE '{after}'"
-        zone = "Z" if time.tz else ""
-        since, until = (f"TIMESTAMP '{day}T00:00:00{zone}'" for day in (first, after))
+        zone = f'Some("{time.tz}")' if time.tz else "None"
+        # As a plain literal it would be of nanoseconds, which reach from 1677 to 2262.
+        since, until = (f"arrow_cast('{day}T00:00:00', 'Timestamp(Microsecond, {zone})')" for day in (first, after))
         return f"{self._time} >= {since} AND {self._time} < {until}"
+
+    def _dated(self, table: DeltaTable) -> str:
+        """Return SQL for the rows of a day that there is, of the years 1 to 9999."""
+        return self._between(table, date.min, date.max - timedelta(days=1))
 
     def _rows(self, table: DeltaTable, select: str, where: str) -> list[dict[str, Any]]:
         return [row for batch in self._batches(table, select, where) for row in batch.to_pylist()]
@@ -165,32 +176,16 @@ class TableSource:
         except (DeltaError, pa.ArrowException, OSError) as error:
             if WIDER in (table.protocol().reader_features or ()):
                 raise BadTable(self.place, _cure(table)) from error
-            first, *_ = str(error).strip().splitlines()
-            raise TableChanged(self.place, f"cannot be read ({first[:300]})") from error
+            raise TableChanged(self.place, f"cannot be read ({_first_line(error)})") from error
 
-    def _arrival(self, day: date, rows: int, files: Sequence[_File], table: DeltaTable) -> Arrival:
+    def _arrival(self, day: date, rows: int, files: Sequence[TableFile], table: DeltaTable, known: str) -> Arrival:
         own = sorted((file for file in files if file.may_have(day)), key=lambda file: file.path)
-        digest = hashlib.sha256("\n".join(f"{file.path} {file.bytes}" for file in own).encode()).hexdigest()[:16]
+        text = "\n".join([known, *(f"{file.path} {file.bytes}" for file in own)])
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         since = datetime.fromtimestamp(max(file.at for file in own) / 1000, UTC) if own else None
         version = TableVersion(table.version(), table_id(table))
         part = Part(f"{self.place.rpartition('/')[2]}, version {version.number}", self.place, version)
         return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since)
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file of the table."""
-
-    path: str
-    bytes: int
-    at: int
-    """When it was written, in milliseconds since 1970."""
-    first: date | None
-    last: date | None
-    """The days of its earliest and latest row; None where the table's log does not say."""
-
-    def may_have(self, day: date) -> bool:
-        return self.first is None or self.last is None or self.first <= day <= self.last
 
 
 @lru_cache(maxsize=2)  # a task reads many days of one version, and each opening reads the table's log
@@ -214,23 +209,10 @@ def _columns(table: DeltaTable) -> pa.Schema:
     return pa.schema(table.schema().to_arrow())
 
 
-def _files(table: DeltaTable, time: str) -> list[_File]:
-    """Return the table's files, each with the days that it may have rows of."""
-    [field] = [field for field in table.schema().fields if field.name == time]
-    known_as = field.metadata.get(PHYSICAL_NAME, time)
-    listed = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    ends = [tuple(_day(file, end, known_as) for end in ("min", "max")) for file in listed]
-    return [
-        _File(file["path"], file["size_bytes"], file["modification_time"], *days)
-        for file, days in zip(listed, ends, strict=True)
-    ]
-
-
-def _day(file: dict[str, Any], end: str, time: str) -> date | None:
-    value = file.get(f"{end}.{time}", file.get(f"partition.{time}"))
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).date() if value.tzinfo else value.date()
-    return value if isinstance(value, date) else None
+def _first_line(error: BaseException) -> str:
+    """Return what an error says, without the backtraces and colours that may follow."""
+    first, *_ = [*re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines(), type(error).__name__]
+    return first[:300]
 
 
 def _quoted(name: str) -> str:
