@@ -66,7 +66,7 @@ def run(job: Job) -> dict[str, Any]:
     counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
     if undated:
         counts["undated"] = undated
-        print(f"{undated} rows of the source have no '{job.workload.time}', so no day", file=sys.stderr)  # noqa: T201
+        print(f"{undated} rows of the source are of no day by '{job.workload.time}'", file=sys.stderr)  # noqa: T201
     files = sum(len(arrival.parts) for arrival in arrived)
     return {"days": len(days), "files": files, **counts, "reasons": dict(reasons)}
 
