@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
 from muster.printable import number
 from muster.settings import Settings
-from muster.storage.results import partition_of, result_files
+from muster.storage.results import stage_results
 from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
@@ -190,7 +189,7 @@ def waiting(store: Store) -> list[Waiting]:
 
 
 def _begun(store: Store, stage: str) -> list[str]:
-    return sorted({partition_of(file) for file in result_files(Path(store.results(stage)))})
+    return sorted({result.partition for result in stage_results(store, stage)})
 
 
 def result(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
@@ -204,11 +203,11 @@ def ended_at(store: Store, stage: str, partition: str) -> float | None:
 
 
 def _ended(store: Store, stage: str, partition: str) -> tuple[dict[str, Any], float] | None:
-    dated = [(file.stat().st_mtime, file) for file in result_files(Path(store.results(stage)), partition)]
-    for at, file in sorted(dated, reverse=True):
-        report: dict[str, Any] = json.loads(file.read_text())
+    results = stage_results(store, stage, partition)
+    for result in sorted(results, key=lambda result: (result.at, result.path), reverse=True):
+        report = result.read()
         if PUT_OFF not in report:
-            return report, at
+            return report, result.at.timestamp()
     return None
 
 

@@ -17,6 +17,7 @@ from muster.errors import UnknownName, WrongArgument
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, muster_errors
 from muster.settings import settings
+from muster.storage.files import file_at
 from muster_jobs.failures import in_one_line, known_failure
 from muster_jobs.job import Job
 
@@ -61,16 +62,14 @@ def _context(file: Path, partition: str | None) -> Context:
     return context if partition is None else context.at(partition)
 
 
-def write_result(result: dict[str, Any], to: Path | None) -> None:
+def write_result(result: dict[str, Any], to: str | None) -> None:
     """Write a result as JSON, whole or not at all; print it where no file is named."""
     text = json.dumps(result, indent=1, default=str)
     if to is None:
         print(text)  # noqa: T201 - run by hand
         return
-    to.parent.mkdir(parents=True, exist_ok=True)
-    part = to.with_suffix(".tmp")
-    part.write_text(text, encoding="utf-8")
-    part.replace(to)
+    files, path = file_at(to)
+    files.put(path, text.encode())
 
 
 def _parser(stage: str, partitioned: bool, options: Collection[str]) -> argparse.ArgumentParser:
@@ -82,7 +81,7 @@ def _parser(stage: str, partitioned: bool, options: Collection[str]) -> argparse
     allowed = f"one of: {', '.join(options)}" if options else "this job has none"
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=allowed)
     parser.add_argument("--attempt", default="by-hand", help="names this attempt in results and logs")
-    parser.add_argument("--result", type=Path, help="where the result is written as JSON; printed when left out")
+    parser.add_argument("--result", help="the path or URI that the result is written to as JSON; printed when left out")
     return parser
 
 

@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -60,7 +59,7 @@ def _judge(
     job: Job, candidates: Candidates, champions: Champions | None, files: FeatureFiles
 ) -> Callable[[int], pa.Table]:
     """Return the work on one bucket, free of the job: it travels to the executors."""
-    workload, days, root = job.workload, job.windows.evaluate, Path(job.store.root)
+    workload, days, files_of_models = job.workload, job.windows.evaluate, job.store.files
 
     def judge(bucket: int) -> pa.Table:
         columns = ["date", "label", *carried(workload), *workload.features.columns]
@@ -69,7 +68,7 @@ def _judge(
         names = ledger["group"].combine_chunks()
         with champions.open(names.to_pylist()) if champions else nullcontext() as opened:
             incumbents = opened.incumbents(names) if opened else None
-            return judge_bucket(workload, rows, ledger, models, root, incumbents)
+            return judge_bucket(workload, rows, ledger, models, files_of_models, incumbents)
 
     return judge
 

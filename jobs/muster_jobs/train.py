@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
 from muster.models.vouched import models_digest
 from muster.storage.evolution import check_predictions
+from muster.storage.files import Files
 from muster.storage.store import TableVersion
 from muster.training import ledger
 from muster.training.bins import balance
@@ -44,7 +44,7 @@ def run(job: Job) -> dict[str, Any]:
     check_up_to_date(job.context, learnt_from)
     features = list_features(job.context, learnt_from, quiet=lambda: quiet(job.context, learnt_from))
     name = run_name(job.context, content_of(job.context, features.version, learnt_from))
-    folder = Path(job.store.packs()) / name
+    folder = f"{job.store.packs}/{name}"
     outcomes, expected, _ = job.at_once(
         lambda: _train(job, plan, features, folder),
         lambda: expected_groups(job.store, features.version, learnt_from),
@@ -54,11 +54,11 @@ def run(job: Job) -> dict[str, Any]:
     ledger.reconcile(name, expected, ledger_table)
     mlflow_runs = runs.open_runs(workload, name, sorted(workload.algorithms))
     learnt = TableVersion(features.version, features.table)
-    models = models_rows(outcomes, name, windows, _below_root(job, folder), learnt, mlflow_runs)
+    models = models_rows(outcomes, name, windows, learnt, mlflow_runs)
     where = f"partition = '{windows.key}'"
     job.replace(models, "models", where)
     job.replace(ledger_table, "ledger", where)
-    _remove_unreferenced(folder, models)
+    _remove_unreferenced(job.store.files, folder, models)
     fitted = fits(outcomes)
     for algorithm, run_id in mlflow_runs.items():
         own_fits = fitted.filter(pc.equal(fitted["algorithm"], algorithm))
@@ -77,7 +77,7 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
-def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: Path) -> pa.Table:
+def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: str) -> pa.Table:
     """Fit every group: a task a bin of buckets, the costliest bin first."""
     bins = balance(features.rows, job.bins)
     train = partial(_train_bucket, job.context, plan, features.files, folder)
@@ -85,9 +85,9 @@ def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: Path) -> pa.
 
 
 def _train_bucket(
-    context: PartitionContext, plan: FitPlan, files: Mapping[int, list[str]], folder: Path, bucket: int
+    context: PartitionContext, plan: FitPlan, files: Mapping[int, list[str]], folder: str, bucket: int
 ) -> pa.Table:
-    return train_bucket(plan, read_run_rows(context, files[bucket]), bucket, folder)
+    return train_bucket(plan, read_run_rows(context, files[bucket]), bucket, context.store.files, folder)
 
 
 def _close_run(
@@ -132,16 +132,12 @@ def _row_counts(ledger_table: pa.Table) -> dict[str, int]:
     return {column: pc.sum(ledger_table[column]).as_py() or 0 for column in known}
 
 
-def _below_root(job: Job, folder: Path) -> str:
-    return str(folder.relative_to(job.settings.store_root))
-
-
-def _remove_unreferenced(folder: Path, models: pa.Table) -> None:
+def _remove_unreferenced(files: Files, folder: str, models: pa.Table) -> None:
     """Remove what a killed task, or an estimator that is not deterministic, left in the run's folder."""
-    named = {Path(shard).name for shard in models["shard"].unique().to_pylist()}
-    for file in folder.glob("*"):  # there is no folder of a run without any group
-        if file.name not in named:
-            file.unlink()
+    named = set(models["shard"].unique().to_pylist())
+    for file in list(files.listed(folder)):
+        if file.path not in named:
+            files.delete(file.path)
 
 
 if __name__ == "__main__":

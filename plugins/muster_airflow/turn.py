@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
-from muster.storage.results import partition_of, result_files
-from muster_airflow.backends.local import results
+from muster.storage.results import stage_results
+from muster_airflow.backends.local import store_of
 from muster_airflow.backfill import comes_from_backfill
 
 if TYPE_CHECKING:
@@ -77,17 +76,16 @@ def _is_paused(context: Context, dag: str) -> bool:
 
 def _runs_that_asked(workload: str, partition: str) -> list[str]:
     """Return the runs of Airflow that have asked a human about a partition's promotion, whatever came of it."""
-    reviews = [json.loads(file.read_text()) for file in result_files(results(workload, "review"), partition)]
+    reviews = [result.read() for result in stage_results(store_of(workload), "review", partition)]
     return sorted({review[DAG_RUN] for review in reviews if review.get("needs_approval") and review.get(DAG_RUN)})
 
 
 def _judged_just_now(workload: str, own: str) -> str | None:
     """Return the partition that was judged so recently that Airflow may not have begun to promote it."""
-    ended = {file: file.stat().st_mtime for file in result_files(results(workload, "evaluate"))}
-    others = {file: at for file, at in ended.items() if not file.name.startswith(own)}
-    last = max(others, key=lambda file: others[file], default=None)
-    if last is None or time.time() - others[last] > STARTED_WITHIN.total_seconds():
+    store = store_of(workload)
+    others = [result for result in stage_results(store, "evaluate") if result.partition != own]
+    last = max(others, key=lambda result: result.at, default=None)
+    if last is None or datetime.now(UTC) - last.at > STARTED_WITHIN:
         return None
-    partition = partition_of(last)
-    promoted = result_files(results(workload, "promote"), partition)
-    return None if any(file.stat().st_mtime >= others[last] for file in promoted) else partition
+    promoted = stage_results(store, "promote", last.partition)
+    return None if any(result.at >= last.at for result in promoted) else last.partition

@@ -70,7 +70,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def finish(settings: Settings, stage: str, partition: str, at: float, name: str = "flights") -> Store:
     store = Store(settings.store_root, name)
-    file = Path(store.results(stage)) / f"{partition}-aa.json"
+    file = Path(store.uri(store.results(stage))) / f"{partition}-aa.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("{}")
     os.utime(file, (at, at))

@@ -32,7 +32,7 @@ from tests.promotion.history import declare
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path), "flights")
-    folder = Path(store.results("train"))
+    folder = Path(store.uri(store.results("train")))
     folder.mkdir(parents=True)
     for age, name in enumerate(["2013-06-10-aa", "2013-06-03-bb", "2013-06-03-aa"]):
         (folder / f"{name}.json").write_text(json.dumps({"attempt": name}))
@@ -47,7 +47,7 @@ def test_a_partition_has_ended_when_a_result_is_there(store: Store) -> None:
 
 
 def test_an_attempt_that_mlflows_budget_put_off_has_not_ended(store: Store) -> None:
-    put_off = Path(store.results("train")) / "2013-06-17-aa.json"
+    put_off = Path(store.uri(store.results("train"))) / "2013-06-17-aa.json"
     put_off.write_text(json.dumps({"until": "2013-06-17T10:00:00+00:00", "why": "throttled by the server"}))
     assert (last_finished(store, "train"), finished(store, "train", "2013-06-17")) == ("2013-06-10", False)
     put_off.rename(put_off.with_name("2013-06-10-bb.json"))  # a later attempt on a partition that had ended
@@ -55,7 +55,7 @@ def test_an_attempt_that_mlflows_budget_put_off_has_not_ended(store: Store) -> N
 
 
 def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) -> None:
-    evaluated = Path(store.results("evaluate"))
+    evaluated = Path(store.uri(store.results("evaluate")))
     evaluated.mkdir(parents=True)
     (evaluated / "2013-06-03-aa.json").write_text("{}")
     os.utime(evaluated / "2013-06-03-aa.json", (1000, 1000))
@@ -68,7 +68,7 @@ def test_what_a_paused_stage_has_missed_is_told_with_what_to_do(store: Store) ->
 
 
 def test_a_stage_that_has_just_ended_starts_the_next_by_itself(store: Store) -> None:
-    (Path(store.results("train")) / "2013-06-10-bb.json").write_text("{}")
+    (Path(store.uri(store.results("train"))) / "2013-06-10-bb.json").write_text("{}")
     assert [(item.partition, item.begins_by_itself) for item in waiting(store)] == [
         ("2013-06-03", False),
         ("2013-06-10", True),
@@ -77,7 +77,7 @@ def test_a_stage_that_has_just_ended_starts_the_next_by_itself(store: Store) -> 
 
 def test_a_partition_that_is_judged_again_after_it_was_scored_is_unfinished(store: Store) -> None:
     def end(stage: str, partition: str, at: int) -> None:
-        file = Path(store.results(stage)) / f"{partition}-{at}.json"
+        file = Path(store.uri(store.results(stage))) / f"{partition}-{at}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
         os.utime(file, (at, at))
@@ -116,7 +116,7 @@ def test_status_and_summary_tell_what_is_out_of_date_and_why(tmp_path: Path) -> 
     (tmp_path / "made.yaml").write_text(YAML)
     line.ingest("2024-01-15", "2024-01-22", "2024-01-29")
     line.build()
-    report = Path(line.store.results("features"), "2024-01-29-aa.json")
+    report = Path(line.store.uri(line.store.results("features")), "2024-01-29-aa.json")
     report.parent.mkdir(parents=True)
     report.write_text(json.dumps({"rebuilt": {"another feature function": 2}}))
     assert progress(settings)[0].out_of_date is None
@@ -189,7 +189,7 @@ def test_predictions_of_a_champion_that_was_rolled_back_since_are_old(tmp_path: 
     line = PromotedLine(tmp_path / "store")
     file = declare(line, tmp_path / "workloads")
     settings = Settings(_env_file=None, home=tmp_path, store=str(line.root), workloads=file.parent)
-    folder = Path(line.store.results("score"))
+    folder = Path(line.store.uri(line.store.results("score")))
     folder.mkdir(parents=True)
     (folder / f"{line.second}-by-hand.json").write_text(json.dumps({"rows": 1, "model_version": "2"}))
 
@@ -207,7 +207,7 @@ def test_predictions_of_a_champion_that_was_rolled_back_since_are_old(tmp_path: 
 
 def scored(line: Line, partition: str = PARTITION, **report: Any) -> Settings:
     """Leave what score reports of a partition, some seconds ago."""
-    file = Path(line.store.results("score"), f"{partition}-aa.json")
+    file = Path(line.store.uri(line.store.results("score")), f"{partition}-aa.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(report))
     os.utime(file, (time.time() - 60, time.time() - 60))
@@ -288,7 +288,7 @@ def test_predictions_of_groups_whose_own_champions_were_rolled_back_since_are_ol
         move(group, None, "1", earlier)
         move(group, "1", "2", PARTITION)
     scored(line, rows=1, model_version=None)
-    os.utime(Path(line.store.results("score"), f"{PARTITION}-aa.json"))
+    os.utime(Path(line.store.uri(line.store.results("score")), f"{PARTITION}-aa.json"))
     assert progress(settings)[0].predictions_old == {}
     assert move("c", None, "1", later) == ()  # too young for the slice
     assert move("a", "2", "3", later) == ()
@@ -328,7 +328,7 @@ def test_predictions_of_earlier_partitions_and_of_a_pack_that_was_registered_aga
     line = PromotedLine(tmp_path / "store")
     file = declare(line, tmp_path / "workloads")
     settings = Settings(_env_file=None, home=tmp_path, store=str(line.root), workloads=file.parent)
-    Path(line.store.results("score")).mkdir(parents=True)
+    Path(line.store.uri(line.store.results("score"))).mkdir(parents=True)
 
     def move(to: str, since: str | None, partition: str, cause: Any, digest: str, **evidence: str) -> None:
         unit = Unit(line.name, line.name)
@@ -337,7 +337,7 @@ def test_predictions_of_earlier_partitions_and_of_a_pack_that_was_registered_aga
     for version, partition in (("1", line.first), ("2", line.second), ("3", line.third)):
         move(version, str(int(version) - 1) if version != "1" else None, partition, "gate", version)
         report = {"rows": 1, "model_version": version}
-        Path(line.store.results("score"), f"{partition}-by-hand.json").write_text(json.dumps(report))
+        Path(line.store.uri(line.store.results("score")), f"{partition}-by-hand.json").write_text(json.dumps(report))
     assert progress(settings)[0].predictions_old == {}
     move("4", "3", line.second, "rollback", "2", restored="2")  # version 2 was deleted
     assert list(progress(settings)[0].predictions_old) == [line.third]
@@ -354,5 +354,5 @@ def test_a_champion_that_is_moved_while_score_runs_was_moved_since(tmp_path: Pat
     begun = time.time()
     journal.append([Move(unit, "2", "1", "rollback", "ann", "run", "2024-01-22", "1" * 64)])
     settings = scored(line, rows=1, model_version=None, champions_at=begun)
-    os.utime(Path(line.store.results("score"), f"{PARTITION}-aa.json"))
+    os.utime(Path(line.store.uri(line.store.results("score")), f"{PARTITION}-aa.json"))
     assert list(progress(settings)[0].predictions_old) == [PARTITION]

@@ -362,7 +362,7 @@ def test_a_champion_that_was_removed_by_hand_is_missed_and_comes_back_by_a_rollb
 
 def test_a_journal_that_is_lost_with_its_aliases_is_told_by_the_results_of_promote(registry: Registry) -> None:
     registry.two_weeks()
-    results = Path(registry.store.results("promote"))
+    results = Path(registry.store.uri(registry.store.results("promote")))
     results.mkdir(parents=True)
     for partition, moved in ((registry.first, True), (registry.second, True), (registry.third, False)):
         (results / f"{partition}-aa.json").write_text(json.dumps({"moved": moved}))

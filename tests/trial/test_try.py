@@ -183,7 +183,7 @@ def test_the_candidate_is_judged_against_the_champion_of_store_and_journal(home:
 
 def test_a_lost_journal_is_no_lack_of_a_champion(home: Any) -> None:
     champion_of(home, "2024-01-29", "north,1")
-    results = Path(home.store.results("promote"))
+    results = Path(home.store.uri(home.store.results("promote")))
     results.mkdir(parents=True)
     (results / "2024-01-29-aa.json").write_text(json.dumps({"moved": True}))
     shutil.rmtree(home.store.table("alias_journal"))

@@ -19,9 +19,9 @@ from muster.champions.scratch import scratch
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion, fits_today
 from muster.context import Context
-from muster.models.build import SHARD
 from muster.models.loading import CorruptModel
-from muster.models.manifest import MANIFEST, describe, write_manifest
+from muster.models.manifest import MANIFEST, describe, manifest_bytes
+from muster.models.manifest_reader import MANIFEST_FILE, PACKED
 from muster.models.scores import gives_probabilities
 from muster.outcomes.kinds import kind_of
 from muster.workload.spec import Workload
@@ -94,16 +94,19 @@ def write_pack_of(
     """
     carried = loads_of(journal, [str(model.champion.unit.group) for model in models])
     offset, rows = 0, []
-    with (folder / SHARD.format(0)).open("wb") as shard:
+    with (folder / PACKED).open("wb") as shard:
         for champion, stored, _ in sorted(models, key=lambda model: str(model.champion.unit.group)):
-            place = {"shard": SHARD.format(0), "offset": offset, "length": len(stored), "sha256": champion.digest}
+            place = {"shard": PACKED, "offset": offset, "length": len(stored), "sha256": champion.digest}
             origin = {"origin_run": champion.run, "origin_partition": champion.partition}
             rows.append({"group": champion.unit.group, **origin, **place})
             offset += shard.write(stored)
     table = pa.Table.from_pylist(rows, MANIFEST)
     newest = max((model.champion.partition for model in models), default="")
     description = describe(workload, table, workload.schedule.start, newest, carried, scale.baseline)
-    return write_manifest(folder, table, description | {"prior": scale.prior, "probabilities": scale.probabilities})
+    description |= {"prior": scale.prior, "probabilities": scale.probabilities}
+    data, digest = manifest_bytes(table, description)
+    (folder / MANIFEST_FILE).write_bytes(data)
+    return digest
 
 
 def all_give_probabilities(context: Context, moves: Iterable[Row]) -> bool:

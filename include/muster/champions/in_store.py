@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
 from muster.champions.as_of import AsOf
@@ -18,7 +16,7 @@ from muster.context import PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.build import pack_folder
 from muster.models.manifest import MANIFEST, fits
-from muster.models.reader import CorruptManifest, about, read_manifest
+from muster.models.manifest_reader import CorruptManifest, about, read_manifest
 
 PLACE = ("shard", "offset", "length")
 """Where a group's model is below the store's root: in its row of `models`, and in the evidence of its move."""
@@ -53,8 +51,8 @@ def _of_pack(context: PartitionContext, row: Row, group: str) -> Incumbents:
     digest, version = row["manifest_sha256"], row["to_version"]
     folder = pack_folder(context.store, digest)
     try:
-        suits = fits(about(read_manifest(folder, digest)), context.workload)
-        return OpenPack(folder, digest, version, fits=suits).incumbents(pa.array([group]))
+        suits = fits(about(read_manifest(context.store.files, folder, digest)), context.workload)
+        return OpenPack(context.store.files, folder, digest, version, fits=suits).incumbents(pa.array([group]))
     except CorruptManifest as error:
         raise BadChampion(version, error) from error
 
@@ -70,4 +68,4 @@ def _of_group(context: PartitionContext, row: Row) -> Incumbents | None:
         return None
     manifest = pa.Table.from_pylist([dict.fromkeys(MANIFEST.names) | stored], MANIFEST)
     names, versions = tuple(evidence.get("loads", ())), {row["group"]: row["to_version"]}
-    return Incumbents(None, Path(context.store.root), manifest, names, versions)
+    return Incumbents(None, context.store.files, manifest, names, versions)

@@ -72,7 +72,7 @@ def stored_bytes(store: Store, model: RegisteredVersion, evidence: Mapping[str, 
     for place in _places(store, model, evidence):
         row = {"group": group, "sha256": model.digest, **place}
         try:
-            return next(read_models(Path(store.root), pa.Table.from_pylist([row])))
+            return next(read_models(store.files, pa.Table.from_pylist([row])))
         except BadSource:
             shards.append(str(place["shard"]))
     where = f"looked for in shard {bounded(dict.fromkeys(shards))}" if shards else "no table names a shard of it"

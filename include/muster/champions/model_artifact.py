@@ -25,7 +25,7 @@ from muster.champions.versions import (
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.client import connect
 from muster.models.bundle import STORED, save_model
-from muster.models.loading import check, read_bytes
+from muster.models.loading import check
 from muster.models.manifest import allowed_imports
 from muster.storage.store import Store
 from muster.workload.spec import Workload
@@ -59,8 +59,8 @@ class ModelArtifact:
 
     unit: Unit
     workload: Workload
-    root: Path
-    """The folder below which the shards are."""
+    store: Store
+    """Where the shards are."""
     stored: Mapping[str, Any]
     """Its row of `models`."""
     uploads_to: str
@@ -91,10 +91,9 @@ class ModelArtifact:
     def upload(self, client: MlflowClient) -> Upload:
         """Upload the model below its run, to a place that its digest names: another attempt writes over it."""
         row, to = self.stored, place_below(self.uploads_to, self.unit, self.digest)
-        data = read_bytes(self.root / row["shard"], row["offset"], row["length"])
+        data = self.store.files.read(row["shard"], row["offset"], row["length"])
         check(data, self.digest, str(self.unit.group), row["shard"])
-        store = Store(str(self.root), self.workload.name)
-        upload_model(self.workload, store, self.unit, data, self.digest, allowed_imports(self.workload), to)
+        upload_model(self.workload, self.store, self.unit, data, self.digest, allowed_imports(self.workload), to)
         return Upload(to)
 
     def link(self, client: MlflowClient, version: ModelVersion, upload: Upload) -> None:

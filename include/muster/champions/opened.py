@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -33,8 +32,10 @@ from muster.context import Context, PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.feature_rows import answering_baseline
 from muster.models.manifest import allowed_imports_of, fits
-from muster.models.reader import CorruptManifest, Pack, about, read_manifest
+from muster.models.manifest_reader import CorruptManifest, about, read_manifest
+from muster.models.reader import Pack
 from muster.settings import settings
+from muster.storage.files import Files
 from muster.storage.store import Store
 from muster.workload.imported_from import emptied_with_modules
 from muster.workload.spec import Parent
@@ -42,9 +43,11 @@ from muster.workload.spec import Parent
 
 @dataclass(frozen=True)
 class OpenPack:
-    """Champions as a pack on this machine."""
+    """Champions as a pack: of the store, or in a folder of this machine."""
 
-    folder: Path
+    files: Files
+    folder: str
+    """Below the root of the files."""
     digest: str
     version: str | None
     """Of the registered model that holds all groups; None where each group has its own."""
@@ -60,25 +63,26 @@ class OpenPack:
 
         By name, not by bucket: the workload may be divided into more buckets now than when the pack was built.
         """
-        manifest = read_manifest(self.folder, self.digest)
+        manifest = read_manifest(self.files, self.folder, self.digest)
         rows = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
         return Incumbents(
-            self.version, self.folder, rows, tuple(allowed_imports_of(manifest)), {**self.unfit, **self.versions}
+            self.version, self.files, rows, tuple(allowed_imports_of(manifest)), {**self.unfit, **self.versions}
         )
 
     def reader(self, cache_bytes: int) -> Pack:
         """Open the pack for scoring; a process that scores bucket after bucket opens a registered one once."""
-        return (
-            _reader(self.folder, self.digest, cache_bytes)
-            if self.version
-            else Pack(self.folder, self.digest, cache_bytes)
-        )
+        opened = _opened if self.version else _open
+        return opened(self.files, self.folder, self.digest, cache_bytes)
+
+
+def _open(files: Files, folder: str, digest: str, cache_bytes: int) -> Pack:
+    return Pack(files, read_manifest(files, folder, digest), cache_bytes)
 
 
 @emptied_with_modules
 @lru_cache(maxsize=2)
-def _reader(folder: Path, digest: str, cache_bytes: int) -> Pack:
-    return Pack(folder, digest, cache_bytes)
+def _opened(files: Files, folder: str, digest: str, cache_bytes: int) -> Pack:
+    return _open(files, folder, digest, cache_bytes)
 
 
 class Champions(Protocol):
@@ -134,12 +138,12 @@ class PackChampions:
         return sorted(set(groups) - set(self._manifest()["group"].to_pylist()))
 
     def _manifest(self) -> pa.Table:
-        return read_manifest(self.champion.folder(self.store), self.champion.digest)
+        return read_manifest(self.store.files, self.champion.place, self.champion.digest)
 
     @contextmanager
     def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
-        folder = self.champion.folder(self.store)
-        yield OpenPack(folder, self.champion.digest, self.champion.version, fits=self.fits)
+        champion = self.champion
+        yield OpenPack(self.store.files, champion.place, champion.digest, champion.version, fits=self.fits)
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ class GroupChampions:
             models = [model for model in fetched if model.fits]
             unfit = [model for model in fetched if not model.fits]
             digest = write_pack_of(self.context.workload, models, journal, self.scale, folder)
-            yield OpenPack(folder, digest, None, _versions(models), _versions(unfit))
+            yield OpenPack(Files(str(folder)), "", digest, None, _versions(models), _versions(unfit))
 
     def _journal(self, groups: Collection[str]) -> Journal:
         return Journal(self.context.store, groups, self.journal_version)
@@ -264,7 +268,7 @@ def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | No
     if champion is None:
         return None
     try:
-        description = about(read_manifest(champion.folder(context.store), champion.digest))
+        description = about(read_manifest(context.store.files, champion.place, champion.digest))
     except CorruptManifest as error:
         raise BadChampion(champion.version, error) from error
     return PackChampions(champion, context.store, fits(description, context.workload), description["fallback"])

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from muster.champions.artifacts import Upload
 from muster.champions.lost import missing_files
+from muster.champions.scratch import scratch
 from muster.champions.units import Unit
 from muster.champions.versions import FOLDER, MANIFEST_DIGEST, RegisteredVersion, where_there
 from muster.mlflow.budget import muster_errors
 from muster.mlflow.budget.create_or_find import CreateOrFind
 from muster.mlflow.client import connect
 from muster.models.build import BuiltPack
-from muster.models.bundle import files_of_pack, save_pack
+from muster.models.bundle import files_of_older_pack, files_of_pack, save_pack
+from muster.models.manifest_reader import BESIDE, about, read_manifest
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -50,15 +51,14 @@ class PackArtifact:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        folder = self.pack.folder.relative_to(self.store.root).as_posix()
-        return {**self.more_tags, MANIFEST_DIGEST: self.pack.sha256, FOLDER: folder}
+        return {**self.more_tags, MANIFEST_DIGEST: self.pack.sha256, FOLDER: self.pack.folder}
 
     def upload(self, client: MlflowClient) -> Upload:
         """Log the pack as a model of its run; an upload that was broken off goes on under the model it had begun.
 
         So does one whose files are gone since.
         """
-        experiment = client.get_run(self.run_id).info.experiment_id
+        experiment, name = client.get_run(self.run_id).info.experiment_id, PurePosixPath(self.pack.folder).name
 
         def find() -> list[LoggedModel]:
             models = client.search_logged_models([experiment], f"tags.`{MANIFEST_DIGEST}` = '{self.digest}'")
@@ -66,11 +66,11 @@ class PackArtifact:
 
         models = CreateOrFind(
             find,
-            lambda: client.create_logged_model(experiment, self.pack.folder.name, self.run_id, dict(self.tags)),
+            lambda: client.create_logged_model(experiment, name, self.run_id, dict(self.tags)),
             lambda item: client.delete_logged_model(item.model_id),
         )
         model = models.find() or models.create()
-        if model.status != "READY" or missing_files(model.artifact_location, files_of_pack(self.pack.folder)):
+        if model.status != "READY" or _missing(model, self.store, self.pack.folder, self.digest):
             self._log(client, model)
         model_id = str(models.remove_surplus(model).model_id)
         return Upload(f"models:/{model_id}", model_id)
@@ -82,8 +82,8 @@ class PackArtifact:
     def _log(self, client: MlflowClient, model: LoggedModel) -> None:
         from mlflow.models import Model
 
-        with tempfile.TemporaryDirectory(dir=self.pack.folder.parent, prefix=".bundle-") as scratch:
-            bundle = Path(scratch) / "model"
+        with scratch() as folder:
+            bundle = folder / "model"
             place, model_id = model.artifact_location, model.model_id
             described = Model(artifact_path=place, run_id=self.run_id, model_uuid=model_id, model_id=model_id)
             save_pack(self.workload, self.store, self.pack, bundle, described)
@@ -104,7 +104,15 @@ def files_gone(version: RegisteredVersion, store: Store) -> list[str]:
     uploaded to it.
     """
     model = where_there(lambda: _logged_model(connect(), version.unit, version.version))
-    return [] if model is None else missing_files(model.artifact_location, files_of_pack(version.folder(store)))
+    return [] if model is None else _missing(model, store, version.place, version.digest)
+
+
+def _missing(model: LoggedModel, store: Store, folder: str, digest: str) -> list[str]:
+    manifest = read_manifest(store.files, folder, digest)
+    gone = missing_files(model.artifact_location, files_of_pack(folder, manifest))
+    if not gone or about(manifest)["format"] != BESIDE:
+        return gone
+    return missing_files(model.artifact_location, files_of_older_pack(folder, manifest)) and gone
 
 
 def _logged_model(client: MlflowClient, unit: Unit, version: str) -> LoggedModel:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
-from pathlib import Path
 
 from muster.champions.alias import models_with_alias
 from muster.champions.errors import ALIAS, JournalGone
@@ -12,7 +10,7 @@ from muster.champions.journal import Journal
 from muster.champions.names import compared, model_name, model_names
 from muster.champions.units import Unit
 from muster.champions.versions import GROUP
-from muster.storage.results import partition_of, result_files
+from muster.storage.results import stage_results
 from muster.storage.store import Store
 
 
@@ -33,11 +31,10 @@ def gone_since_promoted(store: Store, journal: Journal) -> JournalGone | None:
     """
     if journal.count:
         return None
-    folder = Path(store.results("promote"))
-    promoted = [file for file in result_files(folder) if json.loads(file.read_text(encoding="utf-8")).get("moved")]
+    promoted = [result.partition for result in stage_results(store, "promote") if result.read().get("moved")]
     if not promoted:
         return None
-    return JournalGone.though_promoted(store.workload, max(map(partition_of, promoted)), str(folder))
+    return JournalGone.though_promoted(store.workload, max(promoted), store.uri(store.results("promote")))
 
 
 def check_all_recorded(store: Store, journal: Journal) -> None:

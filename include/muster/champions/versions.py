@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from muster.champions.alias import WORKLOAD, at_alias
@@ -66,10 +66,6 @@ class RegisteredVersion:
     def fits(self, workload: Workload) -> bool:
         """Tell whether a group's model takes the keys and features that the workload has now."""
         return fits_today(workload, {"takes": self.takes} | ({"keys": list(self.keys)} if self.keys else {}))
-
-    def folder(self, store: Store) -> Path:
-        """Return the pack's folder."""
-        return Path(store.root) / self.place
 
 
 def digest_tag(unit: Unit) -> str:
@@ -184,7 +180,7 @@ def _deleted_pack(unit: Unit, row: Row, store: Store) -> RegisteredVersion:
     logged = f"tags.`{MANIFEST_DIGEST}` = '{digest}'"
     if experiment is None or not client.search_logged_models([experiment], logged):
         raise VersionGone(unit.name, row["to_version"], NO_DIGEST)
-    place = pack_folder(store, digest).relative_to(store.root).as_posix()
+    place = pack_folder(store, digest)
     return RegisteredVersion(unit, row["to_version"], digest, row["partition"], place, row["run"], deleted=True)
 
 
@@ -264,9 +260,14 @@ def vouched(version: RegisteredVersion, row: Row | None, store: Store) -> Regist
     if row["manifest_sha256"] != version.digest:
         tag, written = digest_tag(version.unit), row["manifest_sha256"]
         raise refused(f"its tag '{tag}' is {version.digest[:12]}..., the journal says {written[:12]}...")
-    if version.unit.group is None and not version.folder(store).resolve().is_relative_to(Path(store.packs()).resolve()):
+    if version.unit.group is None and not _is_below(version.place, store.packs):
         raise refused(f"its tag '{FOLDER}' leads out of the store's packs")
     return as_journalled(version, row)
+
+
+def _is_below(place: str, folder: str) -> bool:
+    path = PurePosixPath(place)
+    return ".." not in path.parts and path.is_relative_to(folder)
 
 
 def as_journalled(version: RegisteredVersion, row: Row) -> RegisteredVersion:

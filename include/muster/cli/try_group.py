@@ -54,7 +54,7 @@ def _tried(workload: str, group: str, partition: str | None) -> tuple[Trial, flo
     name = canonical_group(context.workload, group)
     of_partition = context.at(partition or default_partition(context).isoformat())
     if landed := land_if_empty(context):
-        sys.stderr.write(f"landed {landed} files in {context.store.landing()}\n")
+        sys.stderr.write(f"landed {landed} files in {context.store.uri(context.store.landing)}\n")
     started = perf_counter()
     return try_group(of_partition, name), perf_counter() - started
 

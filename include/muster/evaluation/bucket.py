@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +15,34 @@ from muster import groups
 from muster.evaluation.gate_input import GateInput, Row, asked, baseline, baseline_score, no_rows, rows_by_group
 from muster.evaluation.judgement import Judgement, held
 from muster.evaluation.metrics import measure_of
-from muster.evaluation.model_scores import Scorer, ScoringFailed, candidate_scores, stored_scores
+from muster.evaluation.model_scores import Scorer, ScoringFailed, candidate_scores, place_of, stored_scores
 from muster.evaluation.verdict import hold_reason, judge
 from muster.models.manifest import allowed_imports
+from muster.models.stored import StoredModels
+from muster.storage.files import Files
 from muster.storage.tables import DECISIONS
 from muster.workload.spec import Workload
 
 DISABLED = "the gate is disabled"
+TOGETHER = 128
+"""Groups whose models are read in one request a shard."""
+
 NO_CONSTANT = "trained before gate.metric was declared so: train again"
+
+
+class _Bytes(NamedTuple):
+    """The models of a bucket as they are stored."""
+
+    candidates: StoredModels
+    incumbents: StoredModels
+
+    def fetch(
+        self, groups: Sequence[str], candidates: Mapping[str, Mapping[str, Row]], incumbents: Mapping[str, Row]
+    ) -> None:
+        """Read those of the groups that are judged next."""
+        models = [row for group in groups for row in candidates.get(group, {}).values()]
+        self.candidates.fetch(map(place_of, models))
+        self.incumbents.fetch(place_of(incumbents[group]) for group in groups if group in incumbents)
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,8 @@ class Incumbents:
     """The champion pack's models of one bucket's groups."""
 
     version: str | None
-    folder: Path
+    files: Files
+    """Below whose root the manifest's shards are."""
     manifest: pa.Table
     allowed_imports: tuple[str, ...] = ()
     """What its models may name beside numpy, scipy and scikit-learn."""
@@ -47,13 +68,13 @@ def judge_bucket(
     rows: pa.Table,
     ledger: pa.Table,
     models: pa.Table,
-    root: Path,
+    files: Files,
     champion: Incumbents | None,
 ) -> pa.Table:
     """Return one row of `decisions` for every group of `ledger`, sorted by group.
 
     `rows`: the bucket's features in the evaluate window, sorted by group. `ledger`, `models`: its rows of the run.
-    `root`: the folder that the paths of the candidates' shards start from. An algorithm whose model cannot be loaded
+    `files`: those that the candidates' shards are among. An algorithm whose model cannot be loaded
     or cannot score is no candidate; a group without any other is held, and so is one whose champion cannot score these
     rows.
     """
@@ -63,18 +84,21 @@ def judge_bucket(
     for row in models.to_pylist():
         candidates.setdefault(row["group"], {})[row["algorithm"]] = row
     incumbents = {row["group"]: row for row in champion.manifest.to_pylist()} if champion else {}
+    bytes_of = _Bytes(StoredModels(files), StoredModels(champion.files if champion else files))
     decisions = []
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of models that complain would fill the logs
-        for row in ledger.sort_by("group").to_pylist():
+        for number, row in enumerate(ordered := ledger.sort_by("group").to_pylist()):
+            if number % TOGETHER == 0:
+                bytes_of.fetch([item["group"] for item in ordered[number:][:TOGETHER]], candidates, incumbents)
             group = row["group"]
             rows_of_group = asked(workload, group, by_group.get(group, nothing))
             inputs = GateInput(row, rows_of_group, candidates.get(group, {}), incumbents.get(group))
-            decisions.append(_decision(workload, inputs, _judge_group(workload, inputs, root, champion), champion))
+            decisions.append(_decision(workload, inputs, _judge_group(workload, inputs, bytes_of, champion), champion))
     return pa.Table.from_pylist(decisions, schema=DECISIONS)
 
 
-def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: Incumbents | None) -> Judgement:
+def _judge_group(workload: Workload, inputs: GateInput, bytes_of: _Bytes, champion: Incumbents | None) -> Judgement:
     rows, gate = inputs.rows.held_out, workload.gate
     state = inputs.ledger_row["state"]
     reason = hold_reason(gate, rows) if state == "trained" else f"the candidate is {state}"
@@ -86,10 +110,9 @@ def _judge_group(workload: Workload, inputs: GateInput, root: Path, champion: In
     try:
         opponent = baseline(workload, inputs)
         if champion is not None and inputs.incumbent is not None:
-            opponent = stored_scores(
-                "champion", champion.folder, inputs.incumbent, inputs.rows.features, champion.allowed_imports, scorer
-            )
-        candidates = candidate_scores(root, inputs, allowed_imports(workload), scorer)
+            names, features = champion.allowed_imports, inputs.rows.features
+            opponent = stored_scores("champion", bytes_of.incumbents, inputs.incumbent, features, names, scorer)
+        candidates = candidate_scores(bytes_of.candidates, inputs, allowed_imports(workload), scorer)
     except ScoringFailed as failure:
         return held(str(failure), inputs.against, rows)
     rival = inputs.rival(workload, opponent)

@@ -8,14 +8,13 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
-from muster.storage.delta import dataset
+from muster.storage.delta import dataset, parquet_files
 from muster.storage.store import NoSuchVersion, Store, TableVersion
 from muster.storage.tables import LEDGER, MODELS
 
@@ -38,8 +37,8 @@ class PartitionRows:
     def read(self, bucket: int | None = None) -> pa.Table:
         """Return the partition's rows, or those of one bucket."""
         stored = self.schema.remove(self.schema.get_field_index("partition"))
-        only = None if bucket is None else ds.field("bucket") == bucket
-        rows = ds.dataset(list(self.files), schema=stored, format="parquet").to_table(filter=only)
+        only = None if bucket is None else pc.field("bucket") == bucket
+        rows = parquet_files(self.files, stored).to_table(filter=only)
         key = pa.repeat(pa.scalar(self.partition), rows.num_rows)
         return rows.append_column("partition", key).select(self.schema.names)
 

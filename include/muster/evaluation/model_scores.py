@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +13,10 @@ from muster.errors import let_through
 from muster.evaluation.gate_input import GateInput, Row
 from muster.evaluation.metric import Measure
 from muster.evaluation.verdict import unusable_reason
-from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode, read_bytes
+from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode
 from muster.models.scores import gives_probabilities, scores, width
+from muster.models.stored import Place, StoredModels
+from muster.storage.files import NotAvailable
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
 CORRUPT_CANDIDATE = "the candidate's bytes are missing or corrupt"
@@ -34,6 +35,11 @@ class BytesMissing(ScoringFailed):
     """Raised when the stored bytes of a model are not there, or not those that were stored."""
 
 
+def place_of(stored: Row) -> Place:
+    """Return where the bytes of a row of `models`, or of a manifest, are."""
+    return Place(stored["shard"], stored["offset"], stored["length"])
+
+
 class Scorer(NamedTuple):
     """How models are asked, and what their scores are judged by."""
 
@@ -42,7 +48,7 @@ class Scorer(NamedTuple):
 
 
 def candidate_scores(
-    root: Path, inputs: GateInput, allowed_imports: Sequence[str], scorer: Scorer
+    models: StoredModels, inputs: GateInput, allowed_imports: Sequence[str], scorer: Scorer
 ) -> dict[str, NDArray[np.float64]]:
     """Return the scores of each algorithm's model that has any that the metric can take.
 
@@ -55,7 +61,7 @@ def candidate_scores(
     for algorithm, stored in sorted(inputs.candidates.items()):
         try:
             by_algorithm[algorithm] = stored_scores(
-                "candidate", root, stored, inputs.rows.features, allowed_imports, scorer
+                "candidate", models, stored, inputs.rows.features, allowed_imports, scorer
             )
         except BytesMissing:
             raise
@@ -68,7 +74,7 @@ def candidate_scores(
 
 def stored_scores(
     role: str,
-    folder: Path,
+    models: StoredModels,
     stored: Row,
     features: NDArray[np.float64],
     allowed_imports: Sequence[str],
@@ -82,11 +88,11 @@ def stored_scores(
     """
     group = stored["group"]
     try:
-        model = _loaded(role, folder, stored, allowed_imports)
+        model = _loaded(role, models, stored, allowed_imports)
         values = scores(model, features, scorer.scale)
         if values.shape != (len(features), *width(scorer.scale)):
             raise ValueError(f"{len(features)} rows gave scores of shape {values.shape}")
-    except ScoringFailed:
+    except (ScoringFailed, NotAvailable):
         raise
     except BaseException as error:  # whatever a model's own code raises stays its own group's matter
         let_through(error)
@@ -97,12 +103,13 @@ def stored_scores(
     return values
 
 
-def _loaded(role: str, folder: Path, stored: Row, allowed_imports: Sequence[str]) -> Any:
+def _loaded(role: str, models: StoredModels, stored: Row, allowed_imports: Sequence[str]) -> Any:
     """Return a stored model; one that was promoted has to load, a candidate may name what no model may."""
     group, shard = stored["group"], stored["shard"]
     try:
-        data = read_bytes(folder / shard, stored["offset"], stored["length"])
-        return decode(data, stored["sha256"], group, shard, allowed_imports)
+        return decode(models.read(place_of(stored)), stored["sha256"], group, shard, allowed_imports)
+    except NotAvailable:  # what the store does not give now says nothing of the model
+        raise
     except (RefusedModel, OSError) as error:
         if role == "candidate" and isinstance(error, (CodeMissing, ForbiddenModel)):
             raise

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from muster.context import Context
 from muster.features.compute import row_schema
 from muster.features.each_group import feature_errors
 from muster.features.files import files_of
 from muster.features.made_from import ASKED, Sources, slice_days
+from muster.storage.delta import parquet_files
 from muster.storage.provenance import Fact, content_digest, file_digests, read_facts
 from muster.storage.tables import FEATURE_ERROR, RESAMPLE_BY, SAMPLE_WEIGHT
 from muster.workload.spec import Workload
@@ -41,7 +41,7 @@ Sums = Mapping[str, Sequence[int]]
 
 def bucket_content(workload: Workload, files: Sequence[str]) -> pa.Table:
     """Return a row of `CONTENT` for a bucket's files."""
-    rows = ds.dataset(list(files), schema=row_schema(workload), format="parquet").to_table()
+    rows = parquet_files(files, row_schema(workload)).to_table()
     parents = rows.group_by(["group", "parent"]).aggregate([])["parent"]
     counts = {"rows": rows.num_rows, "groups": pc.sum(pc.invert(parents)), "parents": pc.sum(parents)}
     columns = {name: [pa.scalar(value).as_py() or 0] for name, value in counts.items()}

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from muster.context import Context
 from muster.errors import MusterError
+from muster.storage.delta import parquet_files
 from muster.storage.store import TableVersion, table_id
 from muster.storage.tables import features_schema
 from muster.workload.spec import Workload
@@ -112,7 +112,7 @@ def last_days(context: Context) -> dict[date, date]:
 
 
 def _last_day(file: str) -> date:
-    day: date = pc.max(ds.dataset([file], format="parquet").to_table(columns=["date"])["date"]).as_py()
+    day: date = pc.max(parquet_files([file]).to_table(columns=["date"])["date"]).as_py()
     return day
 
 
@@ -133,7 +133,7 @@ def read_bucket(
     if not parents:
         keep &= ~pc.field("parent")
     names = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
-    table = ds.dataset(list(files), schema=schema, format="parquet").to_table(columns=names, filter=keep)
+    table = parquet_files(files, schema).to_table(columns=names, filter=keep)
     return table.sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
 
 
@@ -143,9 +143,7 @@ def groups_of(workload: Workload, features: FeatureFiles, days: DateRange) -> se
     keep = (pc.field("date") >= days.start) & (pc.field("date") < days.stop) & ~pc.field("parent")
     names: set[str] = set()
     for files in features.files.values():
-        for batch in ds.dataset(list(files), schema=schema, format="parquet").to_batches(
-            columns=["group"], filter=keep
-        ):
+        for batch in parquet_files(files, schema).to_batches(columns=["group"], filter=keep):
             names.update(pc.unique(batch.column("group")).to_pylist())
     return names
 

@@ -6,7 +6,6 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muster.context import Context
@@ -48,7 +47,8 @@ class BadDelivery(MusterError):
 class LandingReport:
     """What a delivery did."""
 
-    folder: Path
+    folder: str
+    """A path, or a URI."""
     written: int
     """Files that were not there before."""
     days: int
@@ -59,7 +59,7 @@ def land(context: Context) -> LandingReport:
     """Deliver the files that the workload's landing function yields and that are not there yet.
 
     The function takes the set of landed days and yields (date, DataFrame of the declared
-    columns). A file is written under a temporary name, then renamed; the same rows give the same bytes.
+    columns). A file is there whole or not at all; the same rows give the same bytes.
 
     Raises:
         NoLanding: when the workload declares none: with the folder that its files belong in.
@@ -70,21 +70,18 @@ def land(context: Context) -> LandingReport:
     workload, store = context.workload, context.store
     if not workload.landing:
         raise NoLanding(workload.name, source_of(context))
-    target = Path(store.landing())
-    target.mkdir(parents=True, exist_ok=True)
     landed, written = source_of(context).days(), 0
     for item in _delivered(context, frozenset(landed)):
         day, rows = _day_with_rows(workload, item)
         if day in landed:
             continue
         text = rows.to_csv(index=False, columns=list(workload.columns), lineterminator="\n")
-        part = target / f".{day}{SUFFIX}.tmp"
         # mtime=0: the time of writing is no part of the file.
-        part.write_bytes(gzip.compress(text.encode(), compresslevel=6, mtime=0))
-        part.replace(target / f"{day}{SUFFIX}")
+        data = gzip.compress(text.encode(), compresslevel=6, mtime=0)
+        store.files.put(f"{store.landing}/{day}{SUFFIX}", data)
         landed.add(day)
         written += 1
-    return LandingReport(target, written, len(landed))
+    return LandingReport(store.uri(store.landing), written, len(landed))
 
 
 def _day_with_rows(workload: Workload, item: Any) -> tuple[date, pd.DataFrame]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
 
 from muster.context import PartitionContext
-from muster.storage.results import partition_of, result_files
+from muster.storage.results import stage_results
 
 
 def left_out(context: PartitionContext) -> list[str]:
@@ -18,7 +17,7 @@ def left_out(context: PartitionContext) -> list[str]:
     schedule, store = context.workload.schedule, context.store
     if schedule.cron is None:
         return []
-    ended = {partition_of(file) for file in result_files(Path(store.results("ingest")))}
+    ended = {result.partition for result in stage_results(store, "ingest")}
     ingested = {partition for partition in ended if partition < context.partition}
     if not ingested:
         return []

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
-from muster.models import allowed, loading, reader, scores
-from muster.models.build import BuiltPack
+from muster.models import allowed, loading, manifest_reader, reader, scores, stored
+from muster.models.build import BuiltPack, read_models
 from muster.models.feature_rows import example_rows
-from muster.models.reader import about, read_manifest
+from muster.models.manifest_reader import MANIFEST_FILE, PACKED, about, read_manifest
+from muster.storage import files
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "zstandard")
 """What every model's code imports. Stated, never inferred: MLflow's inference takes 2.6 s."""
-CODE = (groups, allowed, loading, scores, reader)
+CODE = (groups, allowed, loading, scores, files, stored, manifest_reader, reader)
 """Modules that travel with every pack; beside one another, they import nothing else of Muster."""
 CODE_OF_ONE = (allowed, loading, scores)
 """Those that travel with one group's model."""
@@ -37,30 +39,64 @@ EXAMPLE_GROUPS = 3
 
 
 def save_pack(workload: Workload, store: Store, pack: BuiltPack, to: Path, model: Model) -> None:
-    """Write a pack as an MLflow model under `to`: a dozen files, whatever the number of groups."""
+    """Write a pack as an MLflow model under `to`: a dozen files, whatever the number of groups.
+
+    The models are with it where its manifest says so; else it reads them from the store, with credentials of its own.
+
+    Raises:
+        BadSource: when a model's stored bytes are missing or not those of its digest.
+    """
     from mlflow import pyfunc
 
-    manifest = read_manifest(pack.folder, pack.sha256)
+    manifest = read_manifest(store.files, pack.folder, pack.sha256)
     description = about(manifest)
+    packed = is_packed(description)
+    folder = to.with_name(PurePosixPath(pack.folder).name)
+    folder.mkdir()
+    (folder / MANIFEST_FILE).write_bytes(store.files.read(f"{pack.folder}/{MANIFEST_FILE}"))
+    if packed:
+        with (folder / PACKED).open("wb") as models:
+            models.writelines(read_models(store.files, manifest))
     own = manifest["group"].filter(pc.invert(manifest["parent"])).slice(0, EXAMPLE_GROUPS).to_pylist()
     pyfunc.save_model(
         path=str(to),
         mlflow_model=model,
         python_model=str(PYFUNC),
-        artifacts={"pack": str(pack.folder), **_code(*CODE)},
-        model_config={"manifest_sha256": pack.sha256, "cache_bytes": workload.pack.cache_bytes},
+        artifacts={"pack": str(folder), **_code(*CODE)},
+        model_config={
+            "manifest_sha256": pack.sha256,
+            "cache_bytes": workload.pack.cache_bytes,
+            "store": None if packed else store.root,
+        },
         signature=_signature(
             [*description["keys"], *description["features"]], description["answers"], "origin_run", "fallback"
         ),
         input_example=example_rows(workload, store, own),
-        pip_requirements=requirements(description.get("loads", ())),
+        pip_requirements=requirements(
+            description.get("loads", ()), NEEDED if packed or store.files.is_folder else (*NEEDED, "obstore")
+        ),
     )
 
 
-def files_of_pack(folder: Path) -> set[str]:
+def is_packed(description: Mapping[str, Any]) -> bool:
+    """Tell whether the MLflow model of a pack has the bytes of its models too: all did, before there was a choice."""
+    return bool(description.get("packed", True))
+
+
+def files_of_pack(folder: str, manifest: pa.Table) -> set[str]:
     """Return the files without which nobody can load the MLflow model of the pack in `folder`."""
-    own = {f"artifacts/{folder.name}/{file.name}" for file in folder.iterdir()}
-    return {*SAVED, *own, *(f"artifacts/{name}.py" for name in _code(*CODE))}
+    own = {MANIFEST_FILE, *([PACKED] if is_packed(about(manifest)) else [])}
+    return {*_files_of_any(), *(f"artifacts/{PurePosixPath(folder).name}/{name}" for name in own)}
+
+
+def files_of_older_pack(folder: str, manifest: pa.Table) -> set[str]:
+    """Return them as an older Muster logged them: with the pack's very shards."""
+    own = {MANIFEST_FILE, *(PurePosixPath(shard).name for shard in pc.unique(manifest["shard"]).to_pylist())}
+    return {*SAVED, *(f"artifacts/{PurePosixPath(folder).name}/{name}" for name in own)}
+
+
+def _files_of_any() -> set[str]:
+    return {*SAVED, *(f"artifacts/{name}.py" for name in _code(*CODE))}
 
 
 def files_of_model() -> set[str]:

@@ -6,7 +6,6 @@ import gc
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Number
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,13 +58,6 @@ class CodeMissing(RefusedModel):
             f"it, declare '{error.declaration}' under 'pack: allowed_imports:' if it is there, or roll back"
         )
         self.declaration = error.declaration
-
-
-def read_bytes(shard: Path, offset: int, length: int) -> bytes:
-    """Return `length` bytes of `shard` from `offset`."""
-    with shard.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)
 
 
 def check(data: bytes, sha256: str, group: str, shard: str) -> None:

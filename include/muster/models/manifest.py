@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from muster.models.allowed import ALWAYS
-from muster.models.reader import ABOUT, FORMAT, MANIFEST_FILE, about
+from muster.models.manifest_reader import ABOUT, FORMAT, about
 from muster.models.scores import BINARY
 from muster.outcomes.kinds import kind_of
 from muster.storage.tables import DATE, FLOAT, INT, LONG, STRING
@@ -27,7 +26,7 @@ MANIFEST = pa.schema(
         ("bucket", INT),
         ("parent", pa.bool_()),
         ("algorithm", STRING),  # that trained the group's model
-        ("shard", STRING),  # a file beside the manifest
+        ("shard", STRING),  # a path below the root
         ("offset", LONG),
         ("length", LONG),
         ("sha256", STRING),  # of the stored bytes
@@ -88,6 +87,7 @@ def describe(
         "prior": _prior(workload, rows),
         "probabilities": all_probabilities(rows["probabilities"].to_pylist()),
         "loads": sorted({*allowed_imports(workload), *carried}),
+        "packed": (pc.sum(rows["length"]).as_py() or 0) <= workload.pack.mlflow_bytes,
     }
 
 
@@ -120,15 +120,15 @@ def _predicts_alike(description: dict[str, Any], workload: Workload) -> bool:
     return outcome.scale == BINARY or before == outcome.predicted
 
 
-def write_manifest(folder: Path, rows: pa.Table, description: dict[str, Any]) -> str:
-    """Write the manifest of a pack whose shards are in `folder`; return its sha256, which is the pack's digest.
+def manifest_bytes(rows: pa.Table, description: dict[str, Any]) -> tuple[bytes, str]:
+    """Return a pack's manifest, and its sha256, which is the pack's digest.
 
-    It holds the sha256 of every model, so the digest vouches for all of them.
+    `rows` name shards by their paths below the root. It holds the sha256 of every model, so the digest vouches for all
+    of them.
     """
     text = json.dumps(description)  # in its own order: a group's name follows that of the keys
     table = rows.select(MANIFEST.names).cast(MANIFEST).replace_schema_metadata({ABOUT: text})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue()
-    (folder / MANIFEST_FILE).write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    return data, hashlib.sha256(data).hexdigest()

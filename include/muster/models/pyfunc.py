@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -20,8 +21,12 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-CODE = ("groups", "allowed", "loading", "scores", "reader")
+CODE = ("groups", "allowed", "loading", "scores", "files", "stored", "manifest_reader", "reader")
 """Muster's modules that travel with the model as artifacts, those of them that it needs."""
+
+
+STORE = "MUSTER_STORE"
+"""The variable that says where models are that are too many for MLflow, if not where they were when it was logged."""
 
 
 def _modules(artifacts: dict[str, str]) -> dict[str, ModuleType]:
@@ -93,7 +98,14 @@ class ManyModels:
     def __init__(self, config: dict[str, Any], artifacts: dict[str, str]) -> None:
         modules = _modules(artifacts)
         self._groups, self._reader, self._scores = (modules[name] for name in ("groups", "reader", "scores"))
-        self.pack = self._reader.Pack(Path(artifacts["pack"]), config["manifest_sha256"], config["cache_bytes"])
+        files, manifests = modules["files"].Files, modules["manifest_reader"]
+        beside = files(artifacts["pack"])
+        manifest = manifests.read_manifest(beside, "", config["manifest_sha256"])
+        if config["store"] is None:
+            self.pack = self._reader.Pack(beside, manifests.packed(manifest), config["cache_bytes"])
+        else:
+            store = files((os.environ.get(STORE) or config["store"]).rstrip("/"))
+            self.pack = self._reader.Pack(store, manifest, config["cache_bytes"])
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Score rows of keys and features: `score`, the `origin_run` of the model, the `fallback` reason or null.

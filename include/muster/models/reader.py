@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
-from .loading import check, load_of, read_bytes  # relative: a logged pack is another package
+from .loading import check, load_of  # relative: a logged pack is another package
+from .manifest_reader import about
 from .scores import BINARY, REGRESSION, UNLABELLED, finite_rows, gives_probabilities, scores, width
+from .stored import Place, Readable, StoredModels
 
-MANIFEST_FILE = "manifest.parquet"
-ABOUT = b"muster"
-"""Key of the manifest's schema metadata under which its JSON stands."""
-FORMAT = 2
 LIVE_BYTES = 4096
 """What a loaded model takes beyond its pickle, about (measured: 3 kB for a logistic regression, 22 kB for a forest)."""
 
 LOADED_TOGETHER = 32
 """Models loaded before the first of them predicts: a third quicker than by turns, which empty the CPU's caches."""
-
-
-class CorruptManifest(Exception):
-    """Raised when a pack's manifest is not the one that was registered, or of another format."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"the manifest '{path}' {problem}; no model of it is loaded: restore the pack or roll back")
 
 
 class UnknownGroups(Exception):
@@ -60,52 +46,29 @@ class Answers(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    shard: str
-    offset: int
-    length: int
+    place: Place
     sha256: str
     origin_run: str
 
 
-def read_manifest(folder: Path, sha256: str) -> pa.Table:
-    """Return the manifest of the pack in `folder`, sorted by bucket and group, after checking its digest.
-
-    Raises:
-        CorruptManifest: when the digest or the format is another.
-    """
-    path = Path(folder) / MANIFEST_FILE
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorruptManifest(str(path), f"cannot be read ({error.strerror})") from error
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != sha256:
-        raise CorruptManifest(str(path), f"has sha256 {actual[:12]}..., expected was {sha256[:12]}...")
-    table = pq.read_table(io.BytesIO(data))
-    version = about(table)["format"]
-    if version != FORMAT:
-        raise CorruptManifest(str(path), f"is of format {version}, this reader knows format {FORMAT}")
-    return table
-
-
-def about(manifest: pa.Table) -> dict[str, Any]:
-    """Return what a manifest says of its pack: workload, keys, features, fallback, baseline, prior, ..."""
-    described: dict[str, Any] = json.loads(manifest.schema.metadata[ABOUT])
-    return described
-
-
 class Pack:
-    """The models of one pack: loaded when first asked for, the least recently used dropped beyond `cache_bytes`."""
+    """The models of one pack: loaded when first asked for, the least recently used dropped beyond `cache_bytes`.
 
-    def __init__(self, folder: Path, sha256: str, cache_bytes: int = 256 * 2**20) -> None:
-        self.folder = Path(folder)
-        self.manifest = read_manifest(self.folder, sha256)
+    `manifest` was verified, and its shards are paths below the root of `files`.
+    """
+
+    def __init__(self, files: Readable, manifest: pa.Table, cache_bytes: int = 256 * 2**20) -> None:
+        self.manifest = manifest
         self.about = about(self.manifest)
         self._scale: str = self.about.get("scale", BINARY)
         self._of_numbers = self._scale.startswith(REGRESSION)
         self._loads = frozenset(self.about.get("loads", ()))
-        columns = [self.manifest[name].to_pylist() for name in _Entry._fields]
-        entries = (_Entry(*values) for values in zip(*columns, strict=True))
+        self._stored = StoredModels(files)
+        places, vouching = (
+            zip(*(self.manifest[name].to_pylist() for name in names), strict=True)
+            for names in (Place._fields, ("sha256", "origin_run"))
+        )
+        entries = (_Entry(Place(*place), *vouched) for place, vouched in zip(places, vouching, strict=True))
         self._entries: dict[str, _Entry] = dict(zip(self.manifest["group"].to_pylist(), entries, strict=True))
         self._loaded: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()  # a decompressor serves one thread at a time
@@ -144,15 +107,19 @@ class Pack:
             return self._loaded[group][0]
 
     def _load(self, group: str, entry: _Entry) -> tuple[Any, int]:
-        if Path(entry.shard).name != entry.shard:
-            raise CorruptManifest(str(self.folder), f"names the shard '{entry.shard}', which is no plain file name")
+        shard = entry.place.shard
         try:
-            data = read_bytes(self.folder / entry.shard, entry.offset, entry.length)
+            data = self._stored.read(entry.place)
         except FileNotFoundError:
             data = b""
-        check(data, entry.sha256, group, entry.shard)
+        check(data, entry.sha256, group, shard)
         pickled = self._decompressor.decompress(data)
-        return load_of(group, entry.shard, pickled, self._loads), len(pickled) + LIVE_BYTES
+        return load_of(group, shard, pickled, self._loads), len(pickled) + LIVE_BYTES
+
+    def _fetch(self, groups: Iterable[str]) -> None:
+        """Read the bytes of the models that are not loaded, together."""
+        with self._lock:
+            self._stored.fetch(self._entries[group].place for group in groups if group not in self._loaded)
 
     def _keep(self, group: str, model: Any, size: int) -> None:
         self._loaded[group] = (model, size)
@@ -199,6 +166,7 @@ class Pack:
         answers: Answers,
     ) -> None:
         sources = [self._source(group, parent_of) for group, _ in slices]
+        self._fetch({source for source, _ in sources if source is not None})
         models = [None if source is None else self.model(source) for source, _ in sources]
         for (source, reason), model, (_, rows) in zip(sources, models, slices, strict=True):
             answers.fallback[rows] = reason

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import sys
-import uuid
-from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import zstandard
 from sklearn.base import BaseEstimator
 
+from muster.storage.files import Files
+
 LEVEL = 3
 """zstd level: higher ones gain under 15 % of the size for 4 to 7 times the time (measured on forests)."""
+
+
+IN_MEMORY = 32 * 2**20
+"""Bytes of a shard that are held in memory while it is written; more are on this machine's disk."""
 
 
 class Stored(NamedTuple):
@@ -52,27 +56,27 @@ class _Pickler(pickle.Pickler):
 
 
 class ShardWriter:
-    """Append models to a file that appears under `<stem>-<sha256[:12]>.bin` only when it is whole.
+    """Write models one after another into a file of `folder`, below the root of `files`, called by its sha256.
 
-    A task that is tried twice writes the same bytes, hence the same name: nothing is lost, nothing stands twice.
+    It is there whole or not at all, once the block ends. A task that is tried twice writes the same bytes, hence the
+    same name: nothing is lost, nothing stands twice.
     """
 
-    def __init__(self, folder: Path, stem: str) -> None:
-        self._folder, self._stem = folder, stem
-        folder.mkdir(parents=True, exist_ok=True)
-        self._part = folder / f".{stem}-{uuid.uuid4().hex}.part"
-        self._file = self._part.open("wb")
+    def __init__(self, files: Files, folder: str) -> None:
+        self._files, self._folder = files, folder
+        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by __exit__
         self._digest = hashlib.sha256()
-        self._offset = 0
-        self.path: Path | None = None
-        """The finished shard; None while writing, and for a shard that held nothing."""
+        self.length = 0
+        """Bytes so far."""
+        self.path: str | None = None
+        """The finished shard below the root; None while writing, and for a shard that held nothing."""
 
     def add(self, data: bytes) -> Stored:
         """Append one model's encoded bytes."""
-        stored = Stored(self._offset, len(data), hashlib.sha256(data).hexdigest())
+        stored = Stored(self.length, len(data), hashlib.sha256(data).hexdigest())
         self._file.write(data)
         self._digest.update(data)
-        self._offset += len(data)
+        self.length += len(data)
         return stored
 
     def __enter__(self) -> ShardWriter:
@@ -81,11 +85,14 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if kind is not None or self._offset == 0:
-            self._part.unlink()
-            return
-        self.path = self._folder / f"{self._stem}-{self._digest.hexdigest()[:12]}.bin"
-        self._part.replace(self.path)
+        with self._file:
+            if kind is None and self.length:
+                self.path = f"{self._folder}/{self._digest.hexdigest()}.bin"
+                self._publish(self.path)
+
+    def _publish(self, path: str) -> None:
+        """Write the shard where it is not there yet, whole: one that is holds the same bytes, unless it was cut off."""
+        there = self._files.about(path)
+        if there is None or there.size != self.length:
+            self._file.seek(0)
+            self._files.put(path, self._file)

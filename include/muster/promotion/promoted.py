@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -56,10 +55,10 @@ def artifacts(context: PartitionContext, proposal: Proposal) -> Sequence[Artifac
         return [_pack(context, proposal, rows)]
     models = stored_models(context, proposal.verdicts, rows)
     uploads = {run_id: str(run.info.artifact_uri) for run_id, run in runs.items()}
-    workload, root = context.workload, Path(context.store.root)
+    workload, store = context.workload, context.store
     return [
         ModelArtifact(
-            one.unit, workload, root, model, uploads[model["mlflow_run_id"]], known=one.judged_against is not None
+            one.unit, workload, store, model, uploads[model["mlflow_run_id"]], known=one.judged_against is not None
         )
         for one, model in ((one, models[str(one.unit.group)]) for one in proposal.due)
     ]

@@ -16,7 +16,7 @@ from muster.context import PartitionContext
 from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
 from muster.models.manifest import fits
-from muster.models.reader import CorruptManifest, about
+from muster.models.manifest_reader import CorruptManifest, about
 from muster.promotion.verdicts import Verdicts, not_judged, run_models, stored_models
 from muster.settings import command
 from muster.workload.spec import Workload
@@ -151,7 +151,7 @@ def _base(context: PartitionContext, one: UnitProposal, moves: Moves, champion: 
     if champion is None or champion.version != one.judged_against:
         champion = numbered(one.unit, one.judged_against, moves, context.store)
     try:
-        manifest = incumbents(context.store, champion.folder(context.store), champion.digest)
+        manifest = incumbents(context.store, champion.place, champion.digest)
     except CorruptManifest as error:
         raise BadChampion(champion.version, error) from error
     groups = frozenset(manifest["group"].to_pylist())

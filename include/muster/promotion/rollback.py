@@ -153,7 +153,7 @@ def _pack(context: Context, target: Target) -> BuiltPack:
     """Return the pack that is registered or uploaded again, as the store has it; or write a new one."""
     assert target.manifest is not None  # noqa: S101 - for the type: such a pack is planned by its rows
     if target.again is not None:
-        return BuiltPack(target.again.folder(context.store), target.digest, target.manifest.num_rows)
+        return BuiltPack(target.again.place, target.digest, target.manifest.num_rows)
     partition = date.fromisoformat(target.partition)
     return write_pack(context.workload, context.store, partition, target.run, target.manifest, target.imports)
 

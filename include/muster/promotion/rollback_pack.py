@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -33,7 +32,7 @@ from muster.context import Context
 from muster.errors import UnknownName, bounded
 from muster.models.build import BadSource, incumbents, read_models
 from muster.models.manifest import allowed_imports_of, fits
-from muster.models.reader import CorruptManifest, about
+from muster.models.manifest_reader import CorruptManifest, about
 from muster.printable import number
 from muster.promotion.difference import changes
 from muster.promotion.rollback_plan import (
@@ -249,11 +248,11 @@ class _Planner:
         return manifest
 
     def _manifest(self, pack: RegisteredVersion) -> pa.Table:
-        return incumbents(self.context.store, pack.folder(self.context.store), pack.digest)
+        return incumbents(self.context.store, pack.place, pack.digest)
 
     def _check_models(self, rows: pa.Table) -> None:
         try:
-            for _ in read_models(Path(self.context.store.root), rows):
+            for _ in read_models(self.context.store.files, rows):
                 pass
         except BadSource as error:
             raise CannotRollBack(self.name, str(error)) from error

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from muster.errors import WrongArgument
 from muster.settings.limits import CallRates, Waiting
+from muster.settings.places import place_problem
 
 PROJECT = Path(os.environ.get("MUSTER_PROJECT") or Path.cwd())
 """Whose `.env`, `.muster` and `include/workloads` are the defaults: `./muster` names its checkout."""
@@ -59,7 +60,10 @@ class Settings(BaseSettings):
     home: Path = Field(
         default=PROJECT / ".muster", description="Folder of everything that Muster writes on this machine."
     )
-    store: str = Field(default="", description="Root of tables, landing files and packs. Default: HOME/store.")
+    store: str = Field(
+        default="",
+        description="Root of tables, landing files and packs: a folder, s3://, abfss:// or gs://. Default: HOME/store.",
+    )
     workloads: Path = Field(
         default=PROJECT / "include" / "workloads", description="Folder of the workloads' YAML files."
     )
@@ -114,6 +118,8 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, store: str) -> str:
         """Make a folder's path absolute: every process reads it as the one that was given it first."""
+        if problem := place_problem(store):
+            raise ValueError(problem)
         return str(Path(store).expanduser().absolute()) if store and "://" not in store else store
 
     def environment(self) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -34,6 +36,17 @@ def dataset(table: DeltaTable, statistics: bool = False) -> ds.Dataset:
     columns, by = pa.schema(table.schema().to_arrow()), set(table.metadata().partition_columns)
     of_files = pa.schema([column for column in columns if column.name in by])
     return table.to_pyarrow_dataset(filesystem=of_table, schema=of_files).replace_schema(columns)
+
+
+def parquet_files(files: Sequence[str], schema: pa.Schema | None = None) -> ds.Dataset:
+    """Return the rows of Parquet files, given by absolute paths or by URIs of one store."""
+    if not files or "://" not in files[0]:
+        return ds.dataset(list(files), schema=schema, format="parquet")
+    common = posixpath.commonpath([posixpath.dirname(file) for file in files])
+    common = common.replace(":/", "://", 1)  # which commonpath takes for one slash
+    filesystem, folder = FileSystem.from_uri(common)
+    paths = [f"{folder}{file[len(common) :]}" for file in files]
+    return ds.dataset(paths, schema=schema, format="parquet", filesystem=filesystem)
 
 
 def created(store: Store, table: str, columns: pa.Schema) -> DeltaTable:

@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-ANY_PARTITION = "????-??-??"
+from muster.storage.store import Store
+
+_NAME = re.compile(r"(?P<partition>\d{4}-\d{2}-\d{2})-[^/]*\.json")
 
 
-def result_files(folder: Path, partition: str = ANY_PARTITION) -> list[Path]:
-    """Return the results in a stage's folder, of all partitions or of one."""
-    return list(folder.glob(f"{partition}-*.json"))
+@dataclass(frozen=True)
+class StageResult:
+    """What one attempt has left."""
+
+    store: Store
+    path: str
+    """Below the store's root."""
+    partition: str
+    at: datetime
+    """When it was written."""
+
+    def read(self) -> dict[str, Any]:
+        """Return what it reports.
+
+        Raises:
+            ValueError: when that is no JSON.
+        """
+        return read_result(self.store, self.path)
 
 
-def partition_of(file: Path) -> str:
-    """Return the partition that a result is of."""
-    return file.name[: len(ANY_PARTITION)]
+def read_result(store: Store, path: str) -> dict[str, Any]:
+    """Return what the result at a path below the store's root reports.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        ValueError: when it is no JSON.
+    """
+    report: dict[str, Any] = json.loads(store.files.read(path))
+    return report
+
+
+def stage_results(store: Store, stage: str, partition: str | None = None) -> list[StageResult]:
+    """Return the results of a stage, of all partitions or of one, in no order."""
+    folder, found = store.results(stage), []
+    for file in store.files.listed(folder):
+        named = _NAME.fullmatch(file.path.removeprefix(f"{folder}/"))
+        if named is not None and partition in (None, named["partition"]):
+            found.append(StageResult(store, file.path, named["partition"], file.modified))
+    return found

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from muster.errors import MusterError
+from muster.storage.files import Files
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -80,17 +81,28 @@ class Store:
         """Return the path or URI of the Delta table `name`."""
         return f"{self.root}/tables/{self.workload}/{name}"
 
-    def landing(self) -> str:
-        """Return the folder that files are delivered to."""
-        return f"{self.root}/landing/{self.workload}"
+    @property
+    def files(self) -> Files:
+        """All files below the root; the paths that follow are theirs."""
+        return Files(self.root)
 
+    @property
+    def landing(self) -> str:
+        """The folder that files are delivered to, below the root."""
+        return f"landing/{self.workload}"
+
+    @property
     def packs(self) -> str:
-        """Return the folder of candidates' shards and of champion packs."""
-        return f"{self.root}/packs/{self.workload}"
+        """The folder of shards and of champion packs, below the root."""
+        return f"packs/{self.workload}"
 
     def results(self, stage: str) -> str:
-        """Return the folder of a stage's result files."""
-        return f"{self.root}/results/{self.workload}/{stage}"
+        """Return the folder of a stage's result files, below the root."""
+        return f"results/{self.workload}/{stage}"
+
+    def uri(self, path: str) -> str:
+        """Return where a path below the root is, for whoever is not of the store: a path, or a URI."""
+        return f"{self.root}/{path}"
 
     def open(self, name: str, version: int | TableVersion | None = None) -> DeltaTable | None:
         """Open the Delta table `name` with delta-rs, or return None when nothing was written to it yet.

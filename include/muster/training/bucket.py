@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from threadpoolctl import threadpool_limits
 
 from muster.context import PartitionContext
 from muster.features.each_group import feature_errors
 from muster.features.files import group_slices, read_bucket
 from muster.models.shards import ShardWriter
+from muster.storage.delta import parquet_files
+from muster.storage.files import Files
 from muster.storage.tables import FEATURE_ERROR, SAMPLE_WEIGHT
 from muster.training.fit import FitPlan, Rows, fit_group
 from muster.training.outcome_tables import outcomes_table
@@ -24,7 +24,7 @@ from muster.training.outcome_tables import outcomes_table
 def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
     """Read the rows of the run's days, sorted by group and time, without the columns that no file has."""
     present: set[str] = set()
-    for fragment in ds.dataset(list(files), format="parquet").get_fragments():
+    for fragment in parquet_files(files).get_fragments():
         present.update(fragment.physical_schema.names)
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
@@ -32,13 +32,13 @@ def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
     return read_bucket(workload, files, context.windows.run, [*own, *columns])
 
 
-def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa.Table:
+def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, files: Files, folder: str) -> pa.Table:
     """Fit group after group with every algorithm, on one thread; return an OUTCOMES row for each.
 
     Takes `rows` sorted by group and time: `group`, `parent`, `date`, `label` (null: unknown), `feature_error` (a group
     with one has failed), the plan's columns and, where it is declared, `sample_weight`. Only
     rows of the plan's training days are learnt from, those without a label by outlier detectors. The models go to
-    `<folder>/<bucket>-<sha256>.bin`.
+    a shard in `folder`, below the root of `files`.
     """
     learnt = _is_learnt(plan, rows)
     missing = [name for name in plan.columns if name not in rows.column_names]
@@ -46,7 +46,7 @@ def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, folder: Path) -> pa
     before = np.concatenate([[0], np.cumsum(learnt)]).tolist()
     slices, errors = group_slices(rows), feature_errors(rows)
     outcomes = []
-    with ShardWriter(folder, str(bucket)) as shard, threadpool_limits(limits=1), warnings.catch_warnings():
+    with ShardWriter(files, folder) as shard, threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thousands of groups that do not converge would fill the logs
         for group, start, stop in slices:
             own = training_rows.only(slice(before[start], before[stop]))

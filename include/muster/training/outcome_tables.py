@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,10 +54,9 @@ def outcomes_table(
     groups: Sequence[str],
     parents: pa.ChunkedArray,
     outcomes: Sequence[tuple[Outcome, Sequence[Stored | None]]],
-    shard: Path | None,
+    shard: str | None,
 ) -> pa.Table:
     """Return OUTCOMES, a row a group of the bucket; each outcome comes with where its fits' models were stored."""
-    name = shard.name if shard else None
     group_outcomes = [outcome for outcome, _ in outcomes]
     fields = ("state", "reason", "error_class", "rows", "learnt", "positives", "prior", "target", "seconds")
     columns = {
@@ -69,7 +67,7 @@ def outcomes_table(
         "bytes": [sum(place.length for place in places if place) for _, places in outcomes],
         "fits": [
             [
-                {**fit._asdict(), **({"shard": name, **place._asdict()} if place else {})}
+                {**fit._asdict(), **({"shard": shard, **place._asdict()} if place else {})}
                 for fit, place in zip(outcome.fits, places, strict=True)
             ]
             for outcome, places in outcomes
@@ -100,13 +98,12 @@ def models_rows(
     outcomes: pa.Table,
     run: str,
     windows: PartitionWindows,
-    shards: str,
     features: TableVersion,
     mlflow_runs: Mapping[str, str],
 ) -> pa.Table:
     """Return the rows of `models`: every trained model, sorted by group and algorithm.
 
-    `shards` is the run's folder in the store, `features` what was learnt from; `mlflow_runs` the id of each algorithm's
+    `features` is what was learnt from; `mlflow_runs` the id of each algorithm's
     MLflow run.
     """
     all_fits = fits(outcomes)
@@ -117,7 +114,6 @@ def models_rows(
         MODELS,
         partition=windows.key,
         run=run,
-        shard=pc.binary_join_element_wise(pa.scalar(shards), trained["shard"], "/"),
         train_from=windows.train.start,
         train_to=windows.train.stop,
         features_version=features.number,

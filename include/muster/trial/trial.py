@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from muster.evaluation.significance import control
 from muster.features.compute import compute
 from muster.outcomes.kinds import kind_of
 from muster.outcomes.weighted import Weights
+from muster.storage.files import Files
 from muster.storage.store import TableVersion
 from muster.storage.tables import FEATURE_ERROR, SAMPLE_WEIGHT
 from muster.training.bucket import train_bucket
@@ -85,7 +85,7 @@ def try_group(context: PartitionContext, group: str) -> Trial:
         checked = check_point_in_time(workload, own, observed.rows, features)
     champion = champion_in_store(context, group)
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
-        training, fits, decision = _train_and_judge(context, plan, features, Path(scratch), champion)
+        training, fits, decision = _train_and_judge(context, plan, features, Files(scratch), champion)
     failed = {fit["algorithm"] for fit in fits if fit["state"] == "failed"}
     factories = [factory for factory in plan.factories if factory.name in failed]
     failed_at = {
@@ -95,7 +95,7 @@ def try_group(context: PartitionContext, group: str) -> Trial:
 
 
 def _train_and_judge(
-    context: PartitionContext, plan: FitPlan, features: pa.Table, root: Path, champion: Incumbents | None
+    context: PartitionContext, plan: FitPlan, features: pa.Table, files: Files, champion: Incumbents | None
 ) -> tuple[Row, list[Row], Row]:
     """Return the group's row of `ledger`, its fits and its row of `decisions`, from a bucket that holds it alone."""
     workload, windows = context.workload, context.windows
@@ -103,13 +103,13 @@ def _train_and_judge(
         skipped = {"state": "skipped", "reason": "no rows in the train and evaluate windows"}
         return skipped, [], {"verdict": "hold", "reason": skipped["reason"], "against": "baseline"}
     bucket = groups.bucket(features["group"][0].as_py(), workload.features.buckets)
-    outcomes = train_bucket(plan, features, bucket, root)
+    outcomes = train_bucket(plan, features, bucket, files, "shards")
     ledger = ledger_rows(outcomes, "try", windows)
-    models = models_rows(outcomes, "try", windows, ".", TableVersion(0), dict.fromkeys(workload.algorithms, ""))
+    models = models_rows(outcomes, "try", windows, TableVersion(0), dict.fromkeys(workload.algorithms, ""))
     held_out = features.filter(pc.greater_equal(features["date"], windows.evaluate.start))
 
     def judged(candidates: pa.Table) -> Row:
-        decisions = judge_bucket(workload, held_out, ledger, candidates, root, champion)
+        decisions = judge_bucket(workload, held_out, ledger, candidates, files, champion)
         decision: Row = control(decisions, workload.gate.false_promotions).to_pylist()[0]
         return decision
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from muster.printable import cell
+from muster.settings.places import place_problem, scheme_of
 from muster.workload.section import Section
 
 DATE, WORKLOAD = "{date}", "{workload}"
@@ -38,8 +39,8 @@ NO_TEXT = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-uni
 
 def _pattern_problem(files: str) -> str | None:
     """Return why a text is no pattern of files, if so."""
-    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", files):
-        return f"is no path: '{scheme[1]}://' is not supported; use a local path"
+    if problem := place_problem(files):
+        return f"is no place of files: {problem}"
     unknown = re.search(r"\{[^{}]*\}|[{}]", files.replace(DATE, "").replace(WORKLOAD, ""))
     if unknown:
         return f"has '{unknown[0]}', which stands for nothing; there is {DATE} (2024-01-08) and {WORKLOAD} (its name)"
@@ -49,7 +50,7 @@ def _pattern_problem(files: str) -> str | None:
         return "has more than '*' and '?', which stand for a part of one name: name every folder"
     if not files.isprintable() or files.startswith("~"):
         return "is no path; write it as it is, from '/' or from the store's root"
-    parts = files.removeprefix("/").split("/")
+    parts = files.partition("://")[2].split("/") if scheme_of(files) else files.removeprefix("/").split("/")
     if parts[-1] == "":
         return "is a folder; say which files of it, as '/*.parquet'"
     if any(part in ("", ".", "..") for part in parts):
@@ -84,8 +85,8 @@ def _encoding(encoding: str) -> str:
 def _table(table: str) -> str:
     """Check that a text is the path of a table's folder."""
     problem = None
-    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", table):
-        problem = f"is no path: '{scheme[1]}://' is not supported; use a local path"
+    if wrong := place_problem(table):
+        problem = f"is no place of a table: {wrong}"
     elif "/" not in table:
         problem = "is no path: the name of a catalog's table is not supported; write the path of its folder"
     elif "%" in table:

@@ -169,6 +169,12 @@ class Pack(Section):
     fallback: Fallback = Field("baseline", description="`baseline`, `error`, or a parent's `keys` and `share`.")
     cache_bytes: int = Field(256 * 2**20, ge=2**20, description="Bytes of loaded models a server keeps.")
     shard_bytes: int = Field(256 * 2**20, ge=2**20, description="Largest shard of a champion pack.")
+    mlflow_bytes: int = Field(
+        64 * 2**20,
+        ge=0,
+        description="Bytes of a pack's models up to which MLflow has them too; those of a larger one are in the store "
+        "alone.",
+    )
     allowed_imports: tuple[Annotated[str, Field(pattern=_IMPORT_PATTERN)], ...] = Field(
         (),
         validation_alias=AliasChoices("allowed_imports", "loads"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from muster_airflow.backends.protocol import JobCall
 
@@ -22,10 +21,10 @@ class Command:
     """Where Spark shows the work, when that is known before it starts."""
 
 
-def python(call: JobCall, result: Path) -> list[str]:
+def python(call: JobCall, result: str) -> list[str]:
     """Return the arguments that run a job in Python: the stage's own module, or somebody's own file.
 
     The folder of a module is not put on the path (`-P`): its neighbours are no modules of anybody else.
     """
     job = [call.job] if call.job else ["-P", "-m", f"muster_jobs.{call.stage}"]
-    return [sys.executable, *job, *call.arguments, "--result", str(result)]
+    return [sys.executable, *job, *call.arguments, "--result", result]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from airflow.providers.apache.spark.hooks.spark_connect import SparkConnectHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -21,7 +19,7 @@ class ConnectBackend(LocalBackend):
 
     name = "connect"
 
-    def command(self, call: JobCall, result: Path) -> Command:
+    def command(self, call: JobCall, result: str) -> Command:
         """Return the command of a client; credentials go through the environment."""
         try:
             connection = SparkConnectHook.get_connection(CONN_ID)

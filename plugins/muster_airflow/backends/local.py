@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from muster.settings import settings
+from muster.storage.results import read_result
 from muster.storage.store import Store
 from muster_airflow.backends.command import Command
 from muster_airflow.backends.process import RUN_KEY, JobProcess, stop_leftovers
@@ -43,7 +43,9 @@ class _Running:
 
     call: JobCall
     process: JobProcess
-    result: Path
+    store: Store
+    result: str
+    """Where it leaves its result, below the store's root."""
     cleanup: ExitStack
     written: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
     """Its lines, then None: whoever waits for a line need not wait for one that will not come."""
@@ -76,17 +78,18 @@ class LocalBackend:
     def __init__(self) -> None:
         self._running: dict[str, _Running] = {}
 
-    def command(self, call: JobCall, result: Path) -> Command:
-        """Return what to start for a job that writes its result to a file."""
+    def command(self, call: JobCall, result: str) -> Command:
+        """Return what to start for a job that writes its result to a path or URI."""
         raise NotImplementedError
 
     def submit(self, call: JobCall) -> Handle:
         """Start the process, in this very thread: the kernel ends it with the thread."""
         if left := stop_leftovers(call.run_key):
             log.warning("Stopped what an earlier attempt left: processes %s", left)
-        result = _result_file(call)
-        result.unlink(missing_ok=True)  # this very attempt may have been deferred before
-        command, cleanup = self.command(call, result), ExitStack()
+        store = store_of(call.workload)
+        result = f"{store.results(call.stage)}/{'-'.join(filter(None, [call.partition, call.attempt]))}.json"
+        store.files.delete(result)  # this very attempt may have been deferred before
+        command, cleanup = self.command(call, store.uri(result)), ExitStack()
         with ExitStack() as undo:
             undo.push(cleanup)
             arguments = cleanup.enter_context(configured(command, settings().home.resolve() / "submit"))
@@ -95,7 +98,7 @@ class LocalBackend:
             )
             undo.pop_all()
         log.info("Started process %s on backend '%s': %s", process.pid, self.name, " ".join(arguments))
-        running = _Running(call, process, result, cleanup)
+        running = _Running(call, process, store, result, cleanup)
         threading.Thread(target=running.read, name=f"job-{process.pid}", daemon=True).start()
         self._running[str(process.pid)] = running
         return Handle(self.name, str(process.pid), {"spark_ui": command.spark_ui})
@@ -127,15 +130,16 @@ def outcome(running: _Running) -> Outcome:
     code, stage = running.code, running.call.stage
     if code not in (os.EX_OK, os.EX_TEMPFAIL):
         return Failed(_message(stage, code, running.last), retryable=code != os.EX_DATAERR)
-    if not running.result.is_file():
-        where = f"wrote no result to '{running.result}'; look into its log above"
-        return Failed(f"the {stage} job ended with code {code} but {where}", retryable=True)
+    place = running.store.uri(running.result)
     try:
-        result = json.loads(running.result.read_text(encoding="utf-8"))
+        result = read_result(running.store, running.result)
         return Later(datetime.fromisoformat(result["until"]), result["why"]) if code else Done(dict(result))
-    except (ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        where = f"wrote no result to '{place}'; look into its log above"
+        return Failed(f"the {stage} job ended with code {code} but {where}", retryable=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"{type(error).__name__}: {error}"
-        return Failed(f"the {stage} job wrote a result that cannot be read, '{running.result}': {problem}", True)
+        return Failed(f"the {stage} job wrote a result that cannot be read, '{place}': {problem}", True)
 
 
 def _message(stage: str, code: int, lines: list[str]) -> str:
@@ -152,13 +156,6 @@ def _inherited() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
 
 
-def results(workload: str, stage: str) -> Path:
-    """Return the folder of a stage's results: in the store where that is a folder, else in this machine's home."""
-    root = settings().store_root
-    store = Store(root if "://" not in root else str(settings().home / "store"), Path(workload).stem)
-    return Path(store.results(stage))
-
-
-def _result_file(call: JobCall) -> Path:
-    """Return a file of this attempt alone."""
-    return results(call.workload, call.stage) / f"{'-'.join(filter(None, [call.partition, call.attempt]))}.json"
+def store_of(workload: str) -> Store:
+    """Return where the data of the workload of a YAML file are."""
+    return Store(settings().store_root, Path(workload).stem)

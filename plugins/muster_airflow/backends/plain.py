@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from muster_airflow.backends.command import Command, python
 from muster_airflow.backends.local import LocalBackend
 from muster_airflow.backends.protocol import JobCall
@@ -14,6 +12,6 @@ class PlainBackend(LocalBackend):
 
     name = "plain"
 
-    def command(self, call: JobCall, result: Path) -> Command:
+    def command(self, call: JobCall, result: str) -> Command:
         """Return the command of a job that needs no Spark."""
         return Command(python(call, result))

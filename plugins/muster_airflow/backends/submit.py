@@ -39,7 +39,7 @@ class SubmitBackend(LocalBackend):
 
     name = "submit"
 
-    def command(self, call: JobCall, result: Path) -> Command:
+    def command(self, call: JobCall, result: str) -> Command:
         """Return the command that submits a job."""
         try:
             connection = BaseHook.get_connection(CONN_ID)
@@ -59,7 +59,7 @@ class SubmitBackend(LocalBackend):
                 str(spark_home() / "bin" / "spark-submit"),
                 *("--master", master(connection), "--name", name),
                 *("--py-files", ",".join(code)),
-                *(call.job or job_file(call.stage), *call.arguments, "--result", str(result)),
+                *(call.job or job_file(call.stage), *call.arguments, "--result", result),
             ],
             {"PYSPARK_PYTHON": sys.executable, **safe},
             properties,

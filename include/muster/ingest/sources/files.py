@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import NamedTuple
 
 from muster.errors import MusterError
 from muster.ingest.formats import delimited, json_lines, parquet
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.pattern import Pattern
+from muster.ingest.sources.places import State, state_of
+from muster.settings.places import scheme_of
 from muster.workload.source import WORKLOAD, Format
 from muster.workload.spec import Workload
 
@@ -31,14 +31,6 @@ class BadFile(MusterError):
     def __init__(self, file: str, problem: str) -> None:
         self.file, self.problem = file, problem
         super().__init__(f"landed file '{file}' {problem}; have it delivered again, then run ingest again")
-
-
-class _State(NamedTuple):
-    """A file as the system has it; None of both where it is not there, as of a link that leads nowhere."""
-
-    bytes: int | None
-    changed: int | None
-    """Nanoseconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +103,11 @@ class FileSource:
 
     def _of_root(self, files: str) -> Pattern:
         path = files.replace(WORKLOAD, self.workload.name)
-        return Pattern(path if path.startswith("/") else f"{self.root}/{path}")
+        return Pattern(path if path.startswith("/") or scheme_of(path) else f"{self.root}/{path}")
 
     def _arrival(self, day: date, paths: Sequence[str], mark: Sequence[str]) -> Arrival:
-        states = {path: _state(path) for path in paths}
-        times = [state.changed for state in (*states.values(), *map(_state, mark))]
+        states = {path: state_of(path) for path in paths}
+        times = [state.changed for state in (*states.values(), *map(state_of, mark))]
         known = [at for at in times if at is not None]
         # As the tables have it, in milliseconds.
         since = datetime.fromtimestamp(max(known) // 10**6 / 1000, UTC) if known and None not in times else None
@@ -123,11 +115,11 @@ class FileSource:
         parts = tuple(Part(path[below:], path) for path in paths)
         return Arrival(day, parts, self._delivery(parts, list(states.values())), since)
 
-    def _delivery(self, parts: Sequence[Part], states: Sequence[_State]) -> str:
+    def _delivery(self, parts: Sequence[Part], states: Sequence[State]) -> str:
         """Return what tells a day's files from others: sizes and times, and names where there may be many."""
         if not self.workload.source.many and len(states) == 1:
-            return f"{states[0].bytes} bytes, {states[0].changed}"
-        lines = [f"{part.name} {state.bytes} {state.changed}" for part, state in zip(parts, states, strict=True)]
+            return f"{states[0].bytes} bytes, {states[0].stamp}"
+        lines = [f"{part.name} {state.bytes} {state.stamp}" for part, state in zip(parts, states, strict=True)]
         digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
         return f"{len(parts)} files, {sum(state.bytes or 0 for state in states)} bytes, {digest}"
 
@@ -137,11 +129,3 @@ def _is_utf_8(path: str) -> bool:
         return bool(path.encode())
     except UnicodeEncodeError:
         return False
-
-
-def _state(path: str) -> _State:
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return _State(None, None)
-    return _State(stat.st_size, stat.st_mtime_ns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
 
+from muster.ingest.sources import places
 from muster.workload.source import DATE
 
 EXAMPLE = "2024-01-08"
@@ -89,15 +89,14 @@ class Pattern:
 def _entries(folder: str, part: str) -> Iterator[tuple[str, bool]]:
     """Yield the names in a folder that a part of a pattern may mean, each with whether it is a folder."""
     if not _WILD.search(part):
-        path = f"{folder}/{part}"
-        if os.path.lexists(path):
-            yield part, os.path.isdir(path)
+        is_folder = places.is_folder(f"{folder}/{part}")
+        if is_folder is not None:
+            yield part, is_folder
         return
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            # Hidden ones are still being written, or are marks: `_SUCCESS`, `._COPYING_`.
-            if entry.name[0] not in "._" or entry.name[0] == part[0]:
-                yield entry.name, entry.is_dir()
+    for name, is_folder in places.entries(folder):
+        # Hidden ones are still being written, or are marks: `_SUCCESS`, `._COPYING_`.
+        if name[0] not in "._" or name[0] == part[0]:
+            yield name, is_folder
 
 
 def _day_of(part: str, name: str) -> tuple[bool, date | None]:

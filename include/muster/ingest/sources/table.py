@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from muster.ingest.formats.columns import check_columns
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
+from muster.ingest.sources.places import is_folder
 from muster.ingest.sources.table_log import TableFile, about, files_of
+from muster.settings.places import scheme_of
 from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.spec import Workload
 
@@ -60,7 +61,7 @@ class TableSource:
     @property
     def place(self) -> str:
         path = str(self.workload.source.table)
-        return path if path.startswith("/") else f"{self.root}/{path}"
+        return path if path.startswith("/") or scheme_of(path) else f"{self.root}/{path}"
 
     @property
     def part(self) -> str:
@@ -122,7 +123,7 @@ class TableSource:
                 table = _at(self.place, version)
             elif DeltaTable.is_deltatable(self.place):
                 table = DeltaTable(self.place)
-            elif os.path.exists(self.place):
+            elif is_folder(self.place) is not None:
                 raise BadTable(self.place, "is no Delta table: there is no '_delta_log' in it")
             else:
                 return None
