@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
 from muster.models.feature_rows import answering_baseline
+from muster.models.layers import PackAt, over
 from muster.models.loading import CorruptModel, check
 from muster.models.manifest import MANIFEST, allowed_imports_of, describe, manifest_bytes
 from muster.models.manifest_reader import MANIFEST_FILE, read_manifest
@@ -51,7 +52,13 @@ class BuiltPack(NamedTuple):
 
 
 def build_pack(
-    workload: Workload, store: Store, partition: date, models: pa.Table, winners: pa.Table, champion: pa.Table | None
+    workload: Workload,
+    store: Store,
+    partition: date,
+    models: pa.Table,
+    winners: pa.Table,
+    champion: pa.Table | None,
+    base: PackAt | None = None,
 ) -> BuiltPack:
     """Write the pack of `winners` and, for every other group, the `champion`'s model.
 
@@ -68,24 +75,36 @@ def build_pack(
     if champion is not None:
         kept = champion.filter(pc.invert(pc.is_in(champion["group"], value_set=chosen["group"].combine_chunks())))
         chosen = pa.concat_tables([chosen, kept.select(chosen.schema.names).replace_schema_metadata(None)])
-    return write_pack(workload, store, partition, run, chosen, [] if champion is None else allowed_imports_of(champion))
+    carried = [] if champion is None else allowed_imports_of(champion)
+    return write_pack(workload, store, partition, run, chosen, carried, base)
 
 
 def write_pack(
-    workload: Workload, store: Store, partition: date, run: str, rows: pa.Table, carried: Sequence[str]
+    workload: Workload,
+    store: Store,
+    partition: date,
+    run: str,
+    rows: pa.Table,
+    carried: Sequence[str],
+    base: PackAt | None = None,
 ) -> BuiltPack:
     """Write the pack of `rows` of manifests: their models stay where they are, below the store's root.
 
-    `carried` is what models may name that come of other packs: `allowed_imports_of` their manifests.
+    `carried` is what models may name that come of other packs: `allowed_imports_of` their manifests. The manifest of a
+    pack that is too large for MLflow is written over that of `base`, whose layers stay where they are.
 
-    A pack is there when its manifest is, in a folder that is named by its digest; the same rows give the same bytes.
+    A pack is there when its manifest is, in a folder that is named by its digest; the same rows over the same base give
+    the same bytes.
 
     Raises:
         CorruptManifest: when another manifest is there, under this one's name.
     """
     chosen = rows.sort_by([("bucket", "ascending"), ("group", "ascending")])
     description = describe(workload, chosen, partition, run, carried, answering_baseline(workload, store))
-    data, digest = manifest_bytes(chosen, description)
+    written = over(store, None if description["packed"] else base, chosen)
+    if written.under:
+        description |= {"under": written.under, "dropped": written.dropped}
+    data, digest = manifest_bytes(written.rows, description)
     folder = pack_folder(store, digest)
     if not store.files.create(f"{folder}/{MANIFEST_FILE}", data):
         read_manifest(store.files, folder, digest)

@@ -6,10 +6,11 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 MANIFEST_FILE = "manifest.parquet"
@@ -41,31 +42,74 @@ class Manifests(Protocol):
         """Return a file's bytes."""
 
 
+class Layer(NamedTuple):
+    """A manifest by itself, of which others may be written over."""
+
+    path: str
+    """Below the root of its files."""
+    sha256: str
+    rows: pa.Table
+
+
 def read_manifest(files: Manifests, folder: str, sha256: str) -> pa.Table:
     """Return the manifest of the pack in a folder below the root of `files`, after checking its digest.
 
-    It is sorted by bucket and group, and its shards are paths below the root.
+    It is sorted by bucket and group, and its shards are paths below the root. One that was written over others has
+    their rows too: it holds their digests, so its own vouches for all.
 
     Raises:
-        CorruptManifest: when it is not there, or the digest or the format is another.
+        CorruptManifest: when it, or one below it, is not there, or the digest or the format is another.
         OSError: when the store does not give it.
     """
-    place = "/".join(filter(None, [folder, MANIFEST_FILE]))
-    path = f"{files.root}/{place}"
+    return merged(read_layers(files, "/".join(filter(None, [folder, MANIFEST_FILE])), sha256))
+
+
+def read_layers(files: Manifests, path: str, sha256: str) -> list[Layer]:
+    """Return a manifest, verified, and those that it is written over, the newest first.
+
+    Raises:
+        CorruptManifest: when one is not there, or the digest or the format is another.
+        OSError: when the store does not give one.
+    """
+    first = _read(files, path, sha256)
+    return [first, *(_read(files, *below) for below in about(first.rows).get("under", ()))]
+
+
+def merged(layers: Sequence[Layer]) -> pa.Table:
+    """Return the rows of a manifest and of those below it: of each group the newest."""
+    first, *under = layers
+    if not under:
+        return first.rows
+    rows, seen = (
+        [first.rows],
+        [first.rows["group"].combine_chunks(), pa.array(about(first.rows)["dropped"], pa.string())],
+    )
+    for layer in under:
+        rows.append(layer.rows.filter(pc.invert(pc.is_in(layer.rows["group"], pa.concat_arrays(seen)))))
+        seen.append(layer.rows["group"].combine_chunks())
+    every = pa.concat_tables([table.replace_schema_metadata(None) for table in rows], promote_options="default")
+    ordered = every.sort_by([("bucket", "ascending"), ("group", "ascending")])
+    return ordered.replace_schema_metadata(first.rows.schema.metadata)
+
+
+def _read(files: Manifests, path: str, sha256: str) -> Layer:
+    place = f"{files.root}/{path}"
     try:
-        data = files.read(place)
+        data = files.read(path)
     except FileNotFoundError as error:
-        raise CorruptManifest(path, "is not there") from error
+        raise CorruptManifest(place, "is not there") from error
     actual = hashlib.sha256(data).hexdigest()
     if actual != sha256:
-        raise CorruptManifest(path, f"has sha256 {actual[:12]}..., expected was {sha256[:12]}...")
+        raise CorruptManifest(place, f"has sha256 {actual[:12]}..., expected was {sha256[:12]}...")
     table = pq.read_table(io.BytesIO(data))
     version = about(table)["format"]
     if version == BESIDE:
-        return _with_shards(table, [f"{folder}/{_plain(path, name)}" for name in table["shard"].to_pylist()])
+        folder = path.rpartition("/")[0]
+        shards = [f"{folder}/{_plain(place, name)}" for name in table["shard"].to_pylist()]
+        return Layer(path, sha256, _with_shards(table, shards))
     if version != FORMAT:
-        raise CorruptManifest(path, f"is of format {version}, this reader knows format {FORMAT}")
-    return table
+        raise CorruptManifest(place, f"is of format {version}, this reader knows format {FORMAT}")
+    return Layer(path, sha256, table)
 
 
 def _plain(path: str, shard: str) -> str:

@@ -77,7 +77,8 @@ def _pack(context: PartitionContext, proposal: Proposal, models: pa.Table) -> Pa
     """Build the pack of the winners and of the judged champion's other models."""
     [one], verdicts = proposal.due, proposal.verdicts
     partition = context.windows.partition
-    pack = build_pack(context.workload, context.store, partition, models, verdicts.table(), proposal.base.kept)
+    base, winners = proposal.base, verdicts.table()
+    pack = build_pack(context.workload, context.store, partition, models, winners, base.kept, base.pack)
     tags = {
         PARTITION: context.partition,
         RUN: verdicts.run,

@@ -15,6 +15,7 @@ from muster.champions.versions import RegisteredVersion, current, numbered
 from muster.context import PartitionContext
 from muster.evaluation.bucket import DISABLED
 from muster.models.build import incumbents
+from muster.models.layers import PackAt
 from muster.models.manifest import fits
 from muster.models.manifest_reader import CorruptManifest, about
 from muster.promotion.verdicts import Verdicts, not_judged, run_models, stored_models
@@ -51,6 +52,8 @@ class Base:
     kept: pa.Table | None = None
     """The pack's manifest, its shards as paths below the store's root; None without one, or where its models no
     longer fit the workload."""
+    pack: PackAt | None = None
+    """Where that pack is; None with `kept`."""
     dropped: int = 0
     """How many of its models no longer fit the workload."""
 
@@ -156,7 +159,7 @@ def _base(context: PartitionContext, one: UnitProposal, moves: Moves, champion: 
         raise BadChampion(champion.version, error) from error
     groups = frozenset(manifest["group"].to_pylist())
     if fits(about(manifest), context.workload):
-        return Base(groups, manifest)
+        return Base(groups, manifest, PackAt(champion.place, champion.digest))
     return Base(groups, dropped=len(groups))
 
 

@@ -155,7 +155,9 @@ def _pack(context: Context, target: Target) -> BuiltPack:
     if target.again is not None:
         return BuiltPack(target.again.place, target.digest, target.manifest.num_rows)
     partition = date.fromisoformat(target.partition)
-    return write_pack(context.workload, context.store, partition, target.run, target.manifest, target.imports)
+    return write_pack(
+        context.workload, context.store, partition, target.run, target.manifest, target.imports, target.base
+    )
 
 
 def _again(context: Context, step: Step) -> RestoredModel:

@@ -31,6 +31,7 @@ from muster.champions.versions import RegisteredVersion, numbered, of_move
 from muster.context import Context
 from muster.errors import UnknownName, bounded
 from muster.models.build import BadSource, incumbents, read_models
+from muster.models.layers import PackAt
 from muster.models.manifest import allowed_imports_of, fits
 from muster.models.manifest_reader import CorruptManifest, about
 from muster.printable import number
@@ -172,9 +173,9 @@ class _Planner:
             why = f"'{fallback}' answers for groups without a model, and {len(gone)} would have none: {bounded(gone)}"
             raise CannotRollBack(self.name, why)
         newest = max(champion.partition, *after["origin_partition"].to_pylist())
-        imports = allowed_imports_of(before, *rows)
+        imports, base = allowed_imports_of(before, *rows), PackAt(champion.place, champion.digest)
         evidence = self.logged_under(last_row_of(self.moves, champion.version) or {})
-        to = Target(None, "", description["run"], newest, evidence, manifest=after, imports=imports)
+        to = Target(None, "", description["run"], newest, evidence, manifest=after, imports=imports, base=base)
         more = {"changes": changed, "groups": after.num_rows, "fallback": fallback}
         return Step(self.unit, seen, present.version, to), more
 

@@ -17,6 +17,7 @@ from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion
 from muster.errors import MusterError, WrongArgument, bounded
 from muster.groups import nearest
+from muster.models.layers import PackAt
 from muster.printable import number
 from muster.promotion.difference import SHOWN, Change, counted
 
@@ -54,6 +55,8 @@ class Target:
     """The rows of the pack to register, their shards as paths below the store's root."""
     imports: Sequence[str] = ()
     """What that pack's models may name."""
+    base: PackAt | None = None
+    """The pack that its manifest is written over."""
     again: RegisteredVersion | None = None
     """The version that somebody deleted, and that is registered again; or whose files are uploaded again."""
     lost: bool = False
