@@ -53,7 +53,7 @@ class Worker:
 
     def __init__(self, lib: Path) -> None:
         self.lib, self.modules, self.meta_path = str(lib), dict[str, Any](), list(sys.meta_path)
-        opened._reader.cache_clear()
+        opened._opened.cache_clear()
         allowed_names.cache_clear()
 
     def run(self, pickled: bytes, buckets: Sequence[int]) -> pa.Table:

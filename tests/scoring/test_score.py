@@ -67,7 +67,7 @@ def test_rows_of_other_slices_and_of_parents_are_not_scored(line: Line) -> None:
 def test_only_the_models_of_the_bucket_are_loaded(line: Line) -> None:
     line.features(line.first, _rows(list(KNOWN)))
     scoring = _scoring(line, line.first, KNOWN)
-    opened._reader.cache_clear()
+    opened._opened.cache_clear()
     bucket = groups.bucket("A,X", line.workload.features.buckets)
     mine = {name for name in KNOWN if groups.bucket(name, line.workload.features.buckets) == bucket}
     score_bucket(scoring, bucket)

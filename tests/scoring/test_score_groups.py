@@ -130,9 +130,11 @@ def test_candidates_are_judged_against_each_groups_champion_of_before_their_part
             incumbents = opened.incumbents(groups)
             assert {group: incumbents.version_of(group) for group in due} == due
             assert incumbents.version_of("N,X") is None
-            assert (incumbents.folder / "shard-000.bin").stat().st_size == sum(
-                incumbents.manifest["length"].to_pylist()
-            )
+            [shard] = incumbents.manifest["shard"].unique().to_pylist()
+            stored = sum(incumbents.manifest["length"].to_pylist())
+            assert [(file.path, file.size) for file in incumbents.files.listed() if file.path == shard] == [
+                (shard, stored)
+            ]
     before = opponents(grouped.at(grouped.first))
     assert before is not None
     with before.open(groups.to_pylist()) as opened:
