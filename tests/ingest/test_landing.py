@@ -59,7 +59,7 @@ def declared(folder: Path, landing: str) -> Workload:
 
 
 def files(store: Store) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(store.uri(store.landing)).iterdir()}
+    return {Path(file.path).name: store.files.read(file.path) for file in store.files.listed(store.landing)}
 
 
 def test_a_file_a_day_holds_the_declared_columns_in_order(folder: Path) -> None:

@@ -32,8 +32,7 @@ def _rows(names: list[str], seed: int = 0) -> list[dict[str, Any]]:
 def _scoring(line: Line, partition: str, slopes: dict[str, Any]) -> Scoring:
     """Return the scoring of a slice with a pack of `slopes`, without MLflow."""
     built = line.pack(slopes)
-    place = built.folder.relative_to(line.store.root).as_posix()
-    champion = RegisteredVersion(line.unit(), "7", built.sha256, line.first, place)
+    champion = RegisteredVersion(line.unit(), "7", built.sha256, line.first, built.folder)
     champions = PackChampions(champion, line.store, fits=True, fallback="baseline")
     days = line.at(partition).windows.score
     features = list_features(line.at(partition), days)
