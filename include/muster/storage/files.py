@@ -37,6 +37,10 @@ class NotAvailable(OSError):
     """Raised when an object store does not do what it is asked, whatever its reason but that there is no such file."""
 
 
+class PastTheEnd(NotAvailable):
+    """Raised when all that is asked for of an object is behind its end."""
+
+
 @dataclass(frozen=True)
 class Files:
     """The files below a root. Plain data: it travels to executors, which have credentials of their own."""
@@ -62,9 +66,10 @@ class Files:
                 return file.read(-1 if length is None else length)
         with _errors(f"{self.root}/{path}"):
             if length is None:
-                whole = bytes(self._remote.get(_below(path)).bytes())
-                return whole[offset:]
-            return bytes(self._remote.get_range(_below(path), start=offset, length=length)) if length else b""
+                return bytes(self._remote.get(_below(path)).bytes())[offset:]
+            with suppress(PastTheEnd):
+                return bytes(self._remote.get_range(_below(path), start=offset, length=length)) if length else b""
+        return b""
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return several pieces of a file, each an offset and a length, in few requests where they are near.
@@ -76,9 +81,12 @@ class Files:
         if self.is_folder:
             with self._local(path).open("rb") as file:
                 return [file.read(length) for offset, length in ranges if file.seek(offset) >= 0]
-        with _errors(f"{self.root}/{path}"):
-            starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
-            return [bytes(piece) for piece in self._remote.get_ranges(_below(path), starts=starts, lengths=lengths)]
+        starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
+        try:
+            with _errors(f"{self.root}/{path}"):
+                return [bytes(piece) for piece in self._remote.get_ranges(_below(path), starts=starts, lengths=lengths)]
+        except PastTheEnd:  # of a file that was cut off; what is before that is there
+            return [self.read(path, *piece) for piece in ranges]
 
     def put(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write a file, whole or not at all, over one that is there.
@@ -113,6 +121,11 @@ class Files:
                 return False
         return True
 
+    def unfinished(self, below: str = "") -> Iterator[Listed]:
+        """Yield what writers that were killed have left below a folder of this machine, or are just writing."""
+        if self.is_folder:
+            yield from self._walk(self._local(below) if below else Path(self.root), unfinished=True)
+
     def listed(self, below: str = "") -> Iterator[Listed]:
         """Yield all files below a folder, in no order; none where there is no such folder."""
         if self.is_folder:
@@ -132,11 +145,12 @@ class Files:
         """Return what a listing would have of a file, None where there is none."""
         try:
             if self.is_folder:
-                return self._listed(self._local(path))
+                file = self._local(path)
+                return None if file.is_dir() else self._listed(file)
             with _errors(f"{self.root}/{path}"):
                 item = self._remote.head(_below(path))
             return _as_listed(item)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def delete(self, path: str) -> None:
@@ -165,10 +179,9 @@ class Files:
     def _part(self, path: str, data: bytes | IO[bytes]) -> Iterator[Path]:
         """Give a file beside `path` with the data, safely on disk; remove it in the end where it is there still."""
         target = self._local(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         try:
-            with part.open("wb") as file:
+            with _opened_below_a_folder(part) as file:
                 file.write(data) if isinstance(data, bytes) else shutil.copyfileobj(data, file, 2**20)
                 file.flush()
                 os.fsync(file.fileno())
@@ -176,10 +189,10 @@ class Files:
         finally:
             part.unlink(missing_ok=True)
 
-    def _walk(self, folder: Path) -> Iterator[Listed]:
+    def _walk(self, folder: Path, unfinished: bool = False) -> Iterator[Listed]:
         for at, _, names in os.walk(folder):
             for name in names:
-                if not (name.startswith(".") and name.endswith(".part")):
+                if (name.startswith(".") and name.endswith(".part")) == unfinished:
                     with suppress(FileNotFoundError):  # deleted since
                         yield self._listed(Path(at, name))
 
@@ -210,6 +223,15 @@ def _below(path: str) -> str:
     if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\0" in path:
         raise FileNotFoundError(f"'{path}' is no path of a file below the root")
     return parts.as_posix()
+
+
+def _opened_below_a_folder(file: Path) -> IO[bytes]:
+    """Open a new file, its folder made: whoever deletes the last other file of it takes it away, perhaps just now."""
+    for _ in range(20):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return file.open("xb")
+    return file.open("xb")
 
 
 def _linked(part: Path, target: Path) -> bool:
@@ -244,8 +266,12 @@ def _errors(place: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
+        if "NoSuchBucket" in str(error):
+            raise NotAvailable(f"there is no bucket for '{place}'; create it, or write its name right") from error
         raise FileNotFoundError(f"there is no file '{place}'") from error
     except BaseError as error:
+        if "416 Range Not Satisfiable" in str(error):
+            raise PastTheEnd(f"'{place}' ends before") from error
         problem = f"{type(error).__name__}: {_line(error)}"
         raise NotAvailable(f"the object store does not give '{place}': {problem}") from error
 
