@@ -121,11 +121,6 @@ class Files:
                 return False
         return True
 
-    def unfinished(self, below: str = "") -> Iterator[Listed]:
-        """Yield what writers that were killed have left below a folder of this machine, or are just writing."""
-        if self.is_folder:
-            yield from self._walk(self._local(below) if below else Path(self.root), unfinished=True)
-
     def listed(self, below: str = "") -> Iterator[Listed]:
         """Yield all files below a folder, in no order; none where there is no such folder."""
         if self.is_folder:
@@ -189,10 +184,10 @@ class Files:
         finally:
             part.unlink(missing_ok=True)
 
-    def _walk(self, folder: Path, unfinished: bool = False) -> Iterator[Listed]:
+    def _walk(self, folder: Path) -> Iterator[Listed]:
         for at, _, names in os.walk(folder):
             for name in names:
-                if (name.startswith(".") and name.endswith(".part")) == unfinished:
+                if not (name.startswith(".") and name.endswith(".part")):
                     with suppress(FileNotFoundError):  # deleted since
                         yield self._listed(Path(at, name))
 
