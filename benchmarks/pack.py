@@ -179,8 +179,7 @@ def _scoring(root: Path, size: int, rows: int, repeats: int) -> list[Figure]:
         features_of(workload, models["group"].to_pylist(), rows),
         partition_by=["partition", "bucket"],
     )
-    place = built.folder.relative_to(store.root).as_posix()
-    champion = RegisteredVersion(Unit(workload.name, workload.name), "1", built.sha256, PARTITION, place)
+    champion = RegisteredVersion(Unit(workload.name, workload.name), "1", built.sha256, PARTITION, built.folder)
     champions = PackChampions(champion, store, fits=True, fallback="baseline")
     files = list_features(Context(workload, root, store), windows.score)
     scoring = score.Scoring(workload, files, windows.score, PARTITION, datetime.now(UTC), champions)
@@ -199,7 +198,7 @@ def _scoring(root: Path, size: int, rows: int, repeats: int) -> list[Figure]:
             score.score_bucket(scoring, bucket)
 
     def cold() -> None:
-        opened._reader.cache_clear()
+        opened._opened.cache_clear()
         warm()
 
     with threadpool_limits(limits=1):

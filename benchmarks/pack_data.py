@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -84,11 +83,10 @@ def write_models(workload: Workload, store: Store, size: int, run: str, run_id: 
     fixed |= {"train_from": windows.train.start, "train_to": windows.train.stop}
     for bucket in range(BUCKETS):
         bucket_names = [name for name in names if groups.bucket(name, BUCKETS) == bucket]
-        with ShardWriter(Path(store.packs()) / run, str(bucket)) as shard:
+        with ShardWriter(store.files, f"{store.packs}/{run}") as shard:
             stored = [shard.add(data) for _ in bucket_names]
-        below = shard.path.relative_to(store.root).as_posix() if shard.path else ""
         rows += [
-            {**fixed, "group": name, "bucket": bucket, "shard": below, **place._asdict()}
+            {**fixed, "group": name, "bucket": bucket, "shard": shard.path, **place._asdict()}
             for name, place in zip(bucket_names, stored, strict=True)
         ]
     return pa.Table.from_pylist(rows, MODELS)

@@ -80,7 +80,7 @@ def _of_few_days(context: PartitionContext) -> PartitionContext:
     short = context.workload.windows.model_copy(update=FEW_DAYS)
     workload = context.workload.model_copy(update={"windows": short})
     few = replace(context, workload=workload, windows=partition_windows(workload, context.windows.partition))
-    folder, observed = Path(context.store.landing()), few.windows.observed.days()
+    folder, observed = Path(context.store.uri(context.store.landing)), few.windows.observed.days()
     folder.mkdir(parents=True)
     for number in range(-366, 366):
         day = observed[0] + timedelta(days=number)

@@ -51,15 +51,15 @@ def land_nothing(store: Store, header: str, days: Iterable[date]) -> None:
     """Land files without rows, after an ingest of a day long ago."""
     rows = pa.table({"group": ["a"], "date": [date(2000, 1, 1)]})
     write_deltalake(store.table("observations"), rows, partition_by=["date"])
-    Path(store.landing()).mkdir(parents=True)
+    Path(store.uri(store.landing)).mkdir(parents=True)
     for day in days:
-        (Path(store.landing()) / f"{day}.csv.gz").write_bytes(gzip.compress(f"{header}\n".encode()))
+        (Path(store.uri(store.landing)) / f"{day}.csv.gz").write_bytes(gzip.compress(f"{header}\n".encode()))
 
 
 def land_days(store: Store, rows: pd.DataFrame) -> None:
     """Deliver rows with a time `at` as the files of their days."""
     for day, own in rows.groupby(rows["at"].dt.date):
-        file = Path(store.landing()) / f"{day}.csv.gz"
+        file = Path(store.uri(store.landing)) / f"{day}.csv.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
         text = own.assign(at=own["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_csv(index=False)
         file.write_bytes(gzip.compress(text.encode()))

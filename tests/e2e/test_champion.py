@@ -77,6 +77,8 @@ def test_a_pack_is_winners_and_unchanged_incumbents(
         assert rows["origin_run"].to_dict() == origins(decided[:number])
         for group, row in rows.iterrows():
             assert row["sha256"] == stored[row["origin_run"], group], group
+            data = (running_stack.home / "store" / row["shard"]).read_bytes()[row["offset"] :][: row["length"]]
+            assert hashlib.sha256(data).hexdigest() == row["sha256"], group
 
 
 def test_both_weeks_have_winners_and_the_second_keeps_incumbents(read: Read, weeks: tuple[Week, Week]) -> None:

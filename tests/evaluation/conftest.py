@@ -18,6 +18,7 @@ from muster import groups
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.models.manifest import MANIFEST
 from muster.models.shards import ShardWriter, encode
+from muster.storage.files import Files
 from muster.storage.tables import LEDGER, MODELS, features_schema
 from muster.workload.spec import Workload
 
@@ -57,6 +58,11 @@ class Bucket:
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
     candidates: dict[str, Any] = field(default_factory=dict)
     champions: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> Files:
+        """The files that the shards are among."""
+        return Files(str(self.root))
 
     @staticmethod
     def model(signal: float) -> LogisticRegression:
@@ -103,14 +109,13 @@ class Bucket:
 
         A group has one model, of the algorithm `logistic`, or a mapping of algorithms to models.
         """
-        with ShardWriter(self.root / folder, "shard") as shard:
+        with ShardWriter(self.files, folder) as shard:
             places = [
                 {"group": group, "algorithm": algorithm, **shard.add(encode(model))._asdict()}
                 for group, one in models.items()
                 for algorithm, model in (one if isinstance(one, dict) else {"logistic": one}).items()
             ]
-        name = shard.path.name if shard.path else None
-        common = {"origin_run": "2024-01-29-0000bbbb", "shard": name, "bucket": 0}
+        common = {"origin_run": "2024-01-29-0000bbbb", "shard": shard.path, "bucket": 0}
         rows = [{**common, **place} for place in places]
         return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
 
@@ -118,7 +123,7 @@ class Bucket:
         """Judge the bucket as it stands; return the decisions by group."""
         models = self.pack(self.candidates, "run", MODELS)
         manifest = self.pack(self.champions, "pack", MANIFEST)
-        champion = Incumbents("7", self.root / "pack", manifest) if self.champions else None
+        champion = Incumbents("7", self.files, manifest) if self.champions else None
         return self.judge_stored(models, champion)
 
     def judge_stored(self, models: pa.Table, champion: Incumbents | None) -> dict[str, dict[str, Any]]:
@@ -126,7 +131,7 @@ class Bucket:
         rows = pa.concat_tables(self.rows[group] for group in sorted(self.rows))
         entries = [{name: entry.get(name) for name in LEDGER.names} for entry in self.ledger.values()]
         ledger = pa.Table.from_pylist(entries, schema=LEDGER)
-        decisions = judge_bucket(self.workload, rows, ledger, models, self.root / "run", champion)
+        decisions = judge_bucket(self.workload, rows, ledger, models, self.files, champion)
         return {row["group"]: row for row in decisions.to_pylist()}
 
 

@@ -219,7 +219,7 @@ def _damage(shard: Path, how: str) -> None:
 def test_a_champion_that_is_not_what_was_registered_is_marked_for_refusal(bucket: Any, damage: str) -> None:
     bucket.add("a", bucket.model(1.0), champion=bucket.model(-1.0))
     models = bucket.pack(bucket.candidates, "run", MODELS)
-    champion = Incumbents("7", bucket.root / "pack", bucket.pack(bucket.champions, "pack", MANIFEST))
+    champion = Incumbents("7", bucket.files, bucket.pack(bucket.champions, "pack", MANIFEST))
     _damage(next((bucket.root / "pack").glob("*.bin")), damage)
     assert bucket.judge_stored(models, champion)["a"]["reason"] == CORRUPT_CHAMPION
 
@@ -238,7 +238,7 @@ def test_a_model_whose_class_is_gone_cannot_score_and_a_champion_is_marked_for_r
         del sys.modules["acme_gone"]
     allowed = bucket.workload.pack.model_copy(update={"allowed_imports": ("acme_gone",)})
     bucket.workload = bucket.workload.model_copy(update={"pack": allowed})
-    champion = Incumbents("7", bucket.root / "pack", manifest, ("acme_gone",)) if role == "champion" else None
+    champion = Incumbents("7", bucket.files, manifest, ("acme_gone",)) if role == "champion" else None
     decision = bucket.judge_stored(models, champion)["a"]
     reasons = {"champion": f"{NO_CODE_OF_CHAMPION}acme_gone:Gone", "candidate": "the candidate could not score: CodeMi"}
     assert decision["verdict"] == "hold"

@@ -25,7 +25,7 @@ KNOWN, UNKNOWN, EMPTY, NEW = (date(2024, 1, day) for day in (8, 9, 10, 11))
 def store(tmp_path: Path) -> Store:
     """Four landed days: one ingested, one by another Muster, one without rows, one not at all."""
     store = Store(str(tmp_path), "made")
-    Path(store.landing()).mkdir(parents=True)
+    Path(store.uri(store.landing)).mkdir(parents=True)
     for day in (KNOWN, UNKNOWN, EMPTY, NEW):
         file_of(store, day).write_text(f"{day}")
     for day in (KNOWN, UNKNOWN):
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def file_of(store: Store, day: date) -> Path:
-    return Path(store.landing(), f"{day}.csv.gz")
+    return Path(store.uri(store.landing), f"{day}.csv.gz")
 
 
 def landed(store: Store) -> dict[date, Arrival]:

@@ -38,12 +38,12 @@ GOOD = "place,at,delay\na,2024-01-15T06:00:00,1\n" + "b,2024-01-15T07:00:00,\n" 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path), WORKLOAD.name)
-    Path(store.landing()).mkdir(parents=True)
+    Path(store.uri(store.landing)).mkdir(parents=True)
     return store
 
 
 def put(store: Store, content: bytes | str, day: date = DAY) -> str:
-    path = Path(store.landing()) / f"{day}.csv.gz"
+    path = Path(store.uri(store.landing)) / f"{day}.csv.gz"
     path.write_bytes(content if isinstance(content, bytes) else gzip.compress(content.encode(), mtime=0))
     return str(path)
 
@@ -89,7 +89,7 @@ def test_a_day_of_the_slice_without_a_file_is_named(store: Store) -> None:
 def test_files_that_are_passed_over_for_their_names_are_told_beside_a_missing_day(store: Store) -> None:
     put_days(store, *WINDOWS.score.days()[:5])
     for name in ("20240120.csv.gz", "2024-01-21.csv", ".2024-01-21.csv.gz.tmp"):
-        Path(store.landing(), name).write_bytes(b"")
+        Path(store.uri(store.landing), name).write_bytes(b"")
     passed = r"passed over, since a file is named as 2024-01-08.csv.gz: 2024-01-21.csv, 20240120.csv.gz; run ingest"
     with pytest.raises(NoFile, match=passed):
         due(store)

@@ -59,7 +59,7 @@ def declared(folder: Path, landing: str) -> Workload:
 
 
 def files(store: Store) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(store.landing()).iterdir()}
+    return {Path(file.path).name: store.files.read(file.path) for file in store.files.listed(store.landing)}
 
 
 def test_a_file_a_day_holds_the_declared_columns_in_order(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_landing_again_leaves_files_as_they_are(folder: Path) -> None:
     store = Store(str(folder / "store"), "made")
     workload = declared(folder, "deliver")
     land(Context(workload, folder, store))
-    first_file = Path(store.landing()) / "2024-01-01.csv.gz"
+    first_file = Path(store.uri(store.landing)) / "2024-01-01.csv.gz"
     first_file.write_bytes(b"delivered by hand")
     report = land(Context(workload, folder, store))
     assert (report.written, report.days) == (0, 2)

@@ -262,9 +262,9 @@ def test_a_name_with_other_capitals_is_refused_until_it_is_rewritten(store: Stor
 
 def test_which_deliveries_the_days_were_is_still_known(store: Store) -> None:
     days = [date(2024, 1, 8), date(2024, 1, 9)]
-    files = {day: f"{store.landing()}/{day}.csv.gz" for day in days}
+    files = {day: f"{store.uri(store.landing)}/{day}.csv.gz" for day in days}
     source = FileSource(declared(), store.root)
-    Path(store.landing()).mkdir(parents=True)
+    Path(store.uri(store.landing)).mkdir(parents=True)
     for file in files.values():
         Path(file).write_text("delivered")
         os.utime(file, (1, 1))

@@ -27,7 +27,7 @@ HEADER = "place,at,delay\n"
 def store(tmp_path: Path) -> Store:
     """Return a store in which an earlier day is ingested, and files of two days without rows have landed."""
     store = Store(str(tmp_path), WORKLOAD.name)
-    Path(store.landing()).mkdir(parents=True)
+    Path(store.uri(store.landing)).mkdir(parents=True)
     write_day(store, "observations", date(2024, 1, 14))
     put(store, HEADER, DAY)
     put(store, HEADER, NEXT)
@@ -65,7 +65,7 @@ def test_a_day_with_rows_or_without_a_file_is_not(store: Store) -> None:
 
 
 def test_nor_is_one_before_any_ingest_or_one_that_has_not_come(store: Store) -> None:
-    (Path(store.landing()) / f"{NEXT}.csv.gz").unlink()
+    (Path(store.uri(store.landing)) / f"{NEXT}.csv.gz").unlink()
     assert not is_quiet(store)
     assert not quiet(Context(WORKLOAD, Path(), Store(store.root, "other")), DateRange(DAY, NEXT))
 
@@ -73,7 +73,7 @@ def test_nor_is_one_before_any_ingest_or_one_that_has_not_come(store: Store) -> 
 def test_what_ingest_wrote_down_holds_when_a_column_is_declared_and_when_the_files_are_freed(store: Store) -> None:
     ingest(store)
     assert is_quiet(store, columns=WORKLOAD.columns | {"weather": Column(type="string", optional=True)})
-    for file in Path(store.landing()).iterdir():
+    for file in Path(store.uri(store.landing)).iterdir():
         file.unlink()
     assert is_quiet(store)
 

@@ -97,7 +97,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def put(store: Store, lines: str, day: date = DAY) -> None:
-    path = Path(store.landing()) / f"{day}.csv.gz"
+    path = Path(store.uri(store.landing)) / f"{day}.csv.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress((",".join(WORKLOAD.columns) + "\n" + lines).encode()))
 
@@ -226,7 +226,7 @@ def test_a_spoilt_file_is_refused_or_read_and_the_size_of_blocks_changes_nothing
 ) -> None:
     random = Random(0)
     spoiling = [b'"', b",", b"\n", b"\r", b"\r\n", b" ", b"\0", b"\xff", b"\xc3\xbc", b'""']
-    file = Path(store.landing()) / f"{DAY}.csv.gz"
+    file = Path(store.uri(store.landing)) / f"{DAY}.csv.gz"
     outcomes = set()
     for _ in range(100):
         content = bytearray(WHOLE.replace(b"\n", random.choice([b"\n", b"\r", b"\r\n"])))

@@ -164,7 +164,7 @@ def test_the_search_of_a_candidate_is_told_in_mlflow_and_its_choice_in_the_table
 
 
 def test_a_model_that_training_did_not_write_is_not_loaded_whatever_the_table_says(line: Line) -> None:
-    shard = Path(line.store.packs()) / "forged.bin"
+    shard = Path(line.store.uri(line.store.packs)) / "forged.bin"
     for judged_before in (False, True):
         line.run(train, FIRST)
         if judged_before:  # its tags as a candidate are cleared

@@ -17,7 +17,7 @@ from deltalake.exceptions import CommitFailedError
 
 from muster.context import Context
 from muster.errors import MusterError
-from muster.models.reader import CorruptManifest
+from muster.models.manifest_reader import CorruptManifest
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.load import load_workload

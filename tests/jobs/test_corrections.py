@@ -65,7 +65,7 @@ class Days:
         lines += [f"{day}-{who},north,{who},2024-01-{day:02}T10:00:00,1.5,{late[who]}" for who in (0, 1)]
         if weather:
             lines = [f"{line},{value}" for line, value in zip(lines, ("weather", weather, weather), strict=True)]
-        file = Path(self.store.landing()) / f"2024-01-{day:02}.csv.gz"
+        file = Path(self.store.uri(self.store.landing)) / f"2024-01-{day:02}.csv.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
 

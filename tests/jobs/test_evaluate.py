@@ -27,7 +27,8 @@ from muster.evaluation.decisions import CorruptChampion
 from muster.evaluation.significance import DOUBT
 from muster.features.files import NoFeatures
 from muster.mlflow.candidates import TaggedCandidate
-from muster.models.manifest import MANIFEST, describe, write_manifest
+from muster.models.manifest import MANIFEST, describe, manifest_bytes
+from muster.models.manifest_reader import MANIFEST_FILE
 from muster.models.shards import ShardWriter, encode
 from muster.settings import Settings
 from muster.storage.store import Store
@@ -38,6 +39,7 @@ from muster_jobs import evaluate
 from muster_jobs.job import Job
 from tests.jobs.conftest import LocalJob
 from tests.landed import land_nothing
+from tests.packs import shards_of
 
 DECLARED = {
     "name": "made",
@@ -115,12 +117,12 @@ def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 def train(store: Store, declared: Workload, trained_to: date = date(2024, 1, 26)) -> None:
     """Write the ledger and the models of a run in which every group but one was trained."""
     trained = [group for group in GROUPS if group != "skipped"]
-    with ShardWriter(Path(store.packs()) / RUN, "0") as shard:
+    with ShardWriter(store.files, f"{store.packs}/{RUN}") as shard:
         places = {group: shard.add(encode(weighing(1.0)))._asdict() for group in trained}
     assert shard.path is not None
     run = {"partition": PARTITION, "run": RUN, "parent": False, "features_version": 0, "mlflow_run_id": "m1"}
     run |= {"algorithm": "logistic"}
-    run |= {"shard": str(shard.path.relative_to(store.root)), "train_to": trained_to}
+    run |= {"shard": shard.path, "train_to": trained_to}
     entries = [
         {**run, "group": group, "bucket": groups.bucket(group, declared.features.buckets), **places.get(group, {})}
         for group in GROUPS
@@ -135,17 +137,16 @@ def champion(
     store: Store, declared: Workload, weights: dict[str, float], partition: str = "2024-01-29"
 ) -> RegisteredVersion:
     """Write a champion pack and return it as version 3."""
-    folder = Path(store.packs()) / "champion-made"
-    with ShardWriter(folder, "shard") as shard:
+    folder = f"{store.packs}/champion-made"
+    with ShardWriter(store.files, f"{store.packs}/shards") as shard:
         places = {group: shard.add(encode(weighing(weight)))._asdict() for group, weight in weights.items()}
     assert shard.path is not None
-    run = {"origin_run": "2024-01-29-0000bbbb", "shard": shard.path.name, "rows": 10, "positives": 4, "parent": False}
+    run = {"origin_run": "2024-01-29-0000bbbb", "shard": shard.path, "rows": 10, "positives": 4, "parent": False}
     rows = table_of([{**run, "group": group, **place} for group, place in places.items()], MANIFEST)
-    digest = write_manifest(
-        folder, rows, describe(declared, rows, date.fromisoformat(partition), "2024-01-29-0000bbbb")
-    )
-    place = folder.relative_to(store.root).as_posix()
-    return RegisteredVersion(Unit(declared.name, declared.name), "3", digest, partition, place)
+    described = describe(declared, rows, date.fromisoformat(partition), "2024-01-29-0000bbbb")
+    data, digest = manifest_bytes(rows, described)
+    store.files.put(f"{folder}/{MANIFEST_FILE}", data)
+    return RegisteredVersion(Unit(declared.name, declared.name), "3", digest, partition, folder)
 
 
 @pytest.fixture
@@ -386,7 +387,8 @@ def test_a_corrupt_champion_stops_the_stage_and_the_decisions_stay_as_they_were(
     evaluate.run(job)
     before = decisions(job)
     incumbent = champion(job.store, job.workload, {"a": -1.0})
-    next(incumbent.folder(job.store).glob("shard-*.bin")).write_bytes(b"garbage")
+    [shard] = shards_of(job.store, incumbent.place, incumbent.digest)
+    shard.write_bytes(b"garbage")
     monkeypatch.setattr(as_of, "current", lambda *_: incumbent)
     with pytest.raises(CorruptChampion, match="'a'"):
         evaluate.run(job)

@@ -83,7 +83,7 @@ def put(store: Store, rows: Iterable[Sequence[object]], day: date = DAY) -> None
     """Land a day's rows, of which the last columns may be left out: `""` is the empty text, None an empty field."""
     whole = [COLUMNS, *([*row, *[None] * (len(COLUMNS) - len(row))] for row in rows)]
     lines = [",".join("" if value is None else _quoted(str(value)) for value in row) for row in whole]
-    path = Path(store.landing()) / f"{day}.csv.gz"
+    path = Path(store.uri(store.landing)) / f"{day}.csv.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
 
@@ -263,7 +263,7 @@ def test_a_bad_file_among_good_ones_leaves_the_tables_as_they_were(
     put(job.store, [("c", "1", at(6), None, None, None)])
     early = DAY - timedelta(days=1)
     put(job.store, [("a", "1", at(6, early), None, None, None)], early)
-    cut = Path(job.store.landing()) / f"{early}.csv.gz"
+    cut = Path(job.store.uri(job.store.landing)) / f"{early}.csv.gz"
     cut.write_bytes(cut.read_bytes()[:-12])
     with pytest.raises(BadFile, match=r"2024-01-04\.csv\.gz' is cut off"):
         ingest.run(make_job("ingest", yaml, DAY, tmp_path))

@@ -53,7 +53,7 @@ class Worker:
 
     def __init__(self, lib: Path) -> None:
         self.lib, self.modules, self.meta_path = str(lib), dict[str, Any](), list(sys.meta_path)
-        opened._reader.cache_clear()
+        opened._opened.cache_clear()
         allowed_names.cache_clear()
 
     def run(self, pickled: bytes, buckets: Sequence[int]) -> pa.Table:
@@ -168,6 +168,7 @@ def test_every_cache_of_a_process_is_emptied_with_modules_or_holds_nothing_of_th
         *("muster.settings.settings", "muster.workload.load._adapter"),
         *("muster.ingest.sources.pattern._expression", "muster.ingest.formats.csv_rows.grammar"),
         *("muster.ingest.formats.json_lines._nearly", "muster.ingest.sources.table._at"),
+        *("muster.storage.files._object_store", "muster.champions.opened._verified"),
     }
 
 

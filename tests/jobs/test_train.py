@@ -19,7 +19,7 @@ from muster.context import PartitionContext
 from muster.errors import WorkloadError
 from muster.features.files import FeatureFiles, NoFeatures
 from muster.features.slices import OutOfDate
-from muster.models.loading import decode, read_bytes
+from muster.models.loading import decode
 from muster.settings import Settings
 from muster.storage.store import Store, table_id
 from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
@@ -152,7 +152,7 @@ def read(job: Job, table: str) -> list[dict[str, Any]]:
 
 
 def model(job: Job, row: dict[str, Any]) -> Any:
-    data = read_bytes(Path(job.store.root) / row["shard"], row["offset"], row["length"])
+    data = job.store.files.read(row["shard"], row["offset"], row["length"])
     return decode(data, row["sha256"], row["group"], row["shard"])
 
 
@@ -225,10 +225,10 @@ def test_the_tables_have_their_columns(make_job: Callable[..., LocalJob]) -> Non
 def test_again_is_the_same_run_shards_and_rows(make_job: Callable[..., LocalJob]) -> None:
     job = make_job()
     first, tables = train.run(job), [read(job, table) for table in ("models", "ledger")]
-    shards = sorted(Path(job.store.packs()).rglob("*"))
+    shards = sorted(Path(job.store.uri(job.store.packs)).rglob("*"))
     assert train.run(job) == first
     assert [read(job, table) for table in ("models", "ledger")] == tables
-    assert sorted(Path(job.store.packs()).rglob("*")) == shards
+    assert sorted(Path(job.store.uri(job.store.packs)).rglob("*")) == shards
 
 
 def test_features_written_again_with_equal_rows_give_the_same_run(make_job: Callable[..., LocalJob]) -> None:
@@ -344,7 +344,7 @@ def test_an_estimator_that_cannot_work_is_refused_before_any_group(make_job: Cal
 
 def test_what_killed_tasks_left_is_swept_out(make_job: Callable[..., LocalJob]) -> None:
     job = make_job()
-    folder = Path(job.store.packs()) / train.run(job)["run"]
+    folder = Path(job.store.uri(job.store.packs)) / train.run(job)["run"]
     (folder / ".2-0123.part").write_bytes(b"half")
     train.run(job)
     assert {file.name for file in folder.iterdir()} == {Path(row["shard"]).name for row in read(job, "models")}

@@ -145,7 +145,7 @@ def test_many_slices_that_are_out_of_date_are_counted_by_reason() -> None:
 
 def test_a_partition_whose_score_was_skipped_was_not_scored(tmp_path: Path) -> None:
     (tmp_path / "made.yaml").write_text(YAML)
-    scored = Path(Store(str(tmp_path), "made").results("score"))
+    scored = tmp_path / Store(str(tmp_path), "made").results("score")
     scored.mkdir(parents=True)
     for partition, report in (("2024-01-22", {"rows": 3}), ("2024-01-29", {"skipped_because": "no champion yet"})):
         (scored / f"{partition}-aa.json").write_text(json.dumps(report))
@@ -155,7 +155,7 @@ def test_a_partition_whose_score_was_skipped_was_not_scored(tmp_path: Path) -> N
 
 def test_what_no_ingest_has_brought_is_listed(tmp_path: Path) -> None:
     (tmp_path / "made.yaml").write_text(YAML)
-    ingested = Path(Line(tmp_path).store.results("ingest"))
+    ingested = tmp_path / Line(tmp_path).store.results("ingest")
     ingested.mkdir(parents=True)
     for partition in ("2024-01-08", "2024-01-29"):
         (ingested / f"{partition}-aa.json").write_text("{}")

@@ -16,9 +16,12 @@ from muster.champions.versions import PARTITION
 from muster.mlflow import runs
 from muster.mlflow.client import connect
 from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
+from muster.models.manifest_reader import MANIFEST_FILE, PACKED
+from muster.models.stored import Place
 from muster.settings import settings
 from tests.mlflow_faults.plan import Plan
 from tests.mlflow_faults.running import RunningProxy
+from tests.packs import manifest_of
 from tests.promotion.conftest import Line
 
 Follow = Callable[[Plan], RunningProxy]
@@ -122,10 +125,12 @@ def test_uploads_that_trickle_or_break_arrive_whole(registered: Registered, foll
     import mlflow
 
     path = Path(mlflow.artifacts.download_artifacts(f"models:/{registered.line.name}/{version}"))
-    pack = registered.line.pack({"A,X": 1.0, "B,X": 1.0})
-    for file in pack.folder.iterdir():
-        (arrived,) = path.rglob(file.name)
-        assert arrived.read_bytes() == file.read_bytes()
+    store, pack = registered.line.store, registered.line.pack({"A,X": 1.0, "B,X": 1.0})
+    manifest = manifest_of(store, *pack[:2])
+    models = b"".join(store.files.read(*row.values()) for row in manifest.select(Place._fields).to_pylist())
+    for name, stored in {MANIFEST_FILE: store.files.read(f"{pack.folder}/{MANIFEST_FILE}"), PACKED: models}.items():
+        (arrived,) = path.rglob(name)
+        assert arrived.read_bytes() == stored
 
 
 def test_a_pending_version_is_waited_for(registered: Registered, follow: Follow) -> None:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from muster import groups
 from muster.models.reader import Pack, UnknownGroups
 from muster.models.scores import answer_columns, scores
+from tests.packs import pack_of
 
 Line = Any
 CLASSES = ["none", "pump", "valve"]
@@ -39,7 +40,7 @@ def _open(line: Line, models: dict[str, Any], **declared: Any) -> Pack:
     columns = {"carrier": "string", "origin": "string", "at": "timestamp", "part": "string?"}
     line.declared |= {"columns": columns, **declared}
     line.known = {"A,X": _target(60, 30, 10), "B,X": _target(100, 0, 0), "*,X": _target(160, 30, 10)}
-    return Pack(*line.pack(models)[:2])
+    return pack_of(line.store, *line.pack(models)[:2])
 
 
 def test_a_models_columns_stand_where_its_classes_do() -> None:

@@ -11,8 +11,9 @@ import pytest
 from muster.models.allowed import Forbidden
 from muster.models.build import build_pack, incumbents
 from muster.models.loading import load
-from muster.models.manifest import MANIFEST, allowed_imports, describe, fits, write_manifest
-from muster.models.reader import about, read_manifest
+from muster.models.manifest import MANIFEST, allowed_imports, describe, fits, manifest_bytes
+from muster.models.manifest_reader import MANIFEST_FILE, about, read_manifest
+from muster.storage.files import Files
 from tests.promotion.conftest import Line
 
 LIGHT = {"algorithms": {"light": ["sklearn.impute.SimpleImputer", "lightgbm.LGBMClassifier"]}}
@@ -39,14 +40,15 @@ def test_a_pack_allows_what_the_models_that_it_carries_on_may_name(line: Line) -
     winners = pa.table({"group": ["A,X"], "algorithm": ["logistic"], "score": [0.75]})
     champion = incumbents(line.store, first.folder, first.sha256)
     built = build_pack(line.workload, line.store, date(2024, 2, 12), models, winners, champion)
-    assert about(read_manifest(built.folder, built.sha256))["loads"] == ["lightgbm"]
+    assert about(read_manifest(line.store.files, built.folder, built.sha256))["loads"] == ["lightgbm"]
 
 
 def test_keys_keep_the_order_in_which_they_are_declared(line: Line, tmp_path: Path) -> None:
     line.declared = {"keys": ["origin", "carrier"]}
     description = describe(line.workload, MANIFEST.empty_table(), date(2024, 2, 5), "2024-02-05-00000000")
-    sha256 = write_manifest(tmp_path, MANIFEST.empty_table(), description)
-    read = about(read_manifest(tmp_path, sha256))
+    data, sha256 = manifest_bytes(MANIFEST.empty_table(), description)
+    (tmp_path / MANIFEST_FILE).write_bytes(data)
+    read = about(read_manifest(Files(str(tmp_path)), "", sha256))
     assert list(read["keys"]) == ["origin", "carrier"]
     assert fits(read, line.workload)
     assert not fits(read | {"keys": dict(reversed(read["keys"].items()))}, line.workload)

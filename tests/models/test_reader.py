@@ -20,9 +20,11 @@ from muster import groups
 from muster.models import reader
 from muster.models.bundle import CODE
 from muster.models.loading import CorruptModel
-from muster.models.manifest import write_manifest
-from muster.models.reader import CorruptManifest, Pack, UnknownGroups, about, read_manifest
+from muster.models.manifest import manifest_bytes
+from muster.models.manifest_reader import MANIFEST_FILE, CorruptManifest, about
+from muster.models.reader import Pack, UnknownGroups
 from muster.models.scores import scores
+from tests.packs import manifest_of, pack_of, shards_of
 
 Line = Any
 COUNTED: Counter[str] = Counter()
@@ -49,7 +51,7 @@ def _sigmoid(value: float) -> float:
 
 
 def _open(line: Line, slopes: dict[str, Any], **options: Any) -> Pack:
-    return Pack(*line.pack(slopes)[:2], **options)
+    return pack_of(line.store, *line.pack(slopes)[:2], **options)
 
 
 def test_what_ships_needs_nothing_but_what_ships() -> None:
@@ -150,10 +152,11 @@ def test_a_probability_answers_only_for_a_model_that_gives_them(line: Line) -> N
 @pytest.mark.parametrize(("model", "fallback"), [(1.0, "no model: baseline"), (_forest(), "no model: no score")])
 def test_a_pack_of_before_it_was_written_down_is_looked_at(line: Line, model: Any, fallback: str) -> None:
     built = line.pack({"A,X": model})
-    manifest = read_manifest(*built[:2])
+    manifest = manifest_of(line.store, *built[:2])
     described = {name: value for name, value in about(manifest).items() if name != "probabilities"}
-    digest = write_manifest(built.folder, manifest, described)
-    answer = Pack(built.folder, digest).answer(["N,X"], _features((0, 0, 0.5)), _parent)
+    data, digest = manifest_bytes(manifest, described)
+    line.store.files.put(f"{built.folder}/{MANIFEST_FILE}", data)
+    answer = pack_of(line.store, built.folder, digest).answer(["N,X"], _features((0, 0, 0.5)), _parent)
     assert list(answer.fallback) == [fallback]
 
 
@@ -221,27 +224,29 @@ def test_tampered_bytes_are_refused_before_they_are_unpickled(line: Line, tmp_pa
         def __reduce__(self) -> Any:
             return os.mkdir, (str(tmp_path / "owned"),)
 
-    (built.folder / "shard-000.bin").write_bytes(zstandard.ZstdCompressor().compress(pickle.dumps(Evil())))
-    with pytest.raises(CorruptModel, match=r"'A,X' in shard 'shard-000.bin'"):
-        Pack(*built[:2]).model("A,X")
+    [shard] = shards_of(line.store, *built[:2])
+    shard.write_bytes(zstandard.ZstdCompressor().compress(pickle.dumps(Evil())))
+    with pytest.raises(CorruptModel, match=rf"'A,X' in shard 'packs/{line.name}/shards/{shard.name}'"):
+        pack_of(line.store, *built[:2]).model("A,X")
     assert not (tmp_path / "owned").exists()
 
 
 def test_a_missing_shard_is_corrupt_not_unknown(line: Line) -> None:
     built = line.pack({"A,X": 1.0})
-    (built.folder / "shard-000.bin").unlink()
+    [shard] = shards_of(line.store, *built[:2])
+    shard.unlink()
     with pytest.raises(CorruptModel):
-        Pack(*built[:2]).answer(["A,X"], np.zeros((1, 3)), _parent)
+        pack_of(line.store, *built[:2]).answer(["A,X"], np.zeros((1, 3)), _parent)
 
 
 def test_a_tampered_manifest_is_refused(line: Line) -> None:
     built = line.pack({"A,X": 1.0})
-    manifest = built.folder / "manifest.parquet"
+    manifest = Path(line.store.uri(built.folder), MANIFEST_FILE)
     manifest.write_bytes(manifest.read_bytes() + b"x")
     with pytest.raises(CorruptManifest, match="expected was"):
-        Pack(*built[:2])
+        pack_of(line.store, *built[:2])
 
 
 def test_a_missing_manifest_is_refused(line: Line) -> None:
-    with pytest.raises(CorruptManifest, match="cannot be read"):
-        Pack(line.root, "0" * 64)
+    with pytest.raises(CorruptManifest, match="is not there"):
+        manifest_of(line.store, "packs/none", "0" * 64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -17,44 +18,70 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from muster.models import reader
-from muster.models.loading import CorruptModel, decode, read_bytes
+from muster.models import reader, shards
+from muster.models.loading import CorruptModel, decode
 from muster.models.scores import scores
 from muster.models.shards import ShardWriter, Stored, encode
+from muster.storage.files import Files
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)), (RNG.random(60) < 0.4).astype(float)
 
 
-def write(folder: Path, models: list[Any], stem: str = "003") -> tuple[Path, list[Stored]]:
-    with ShardWriter(folder, stem) as shard:
+def write(folder: Path, models: list[Any]) -> tuple[Path, list[Stored]]:
+    with ShardWriter(Files(str(folder)), "run") as shard:
         stored = [shard.add(encode(model)) for model in models]
     assert shard.path is not None
-    return shard.path, stored
+    return folder / shard.path, stored
+
+
+def read(path: Path, stored: Stored) -> Any:
+    data = Files(str(path.parent)).read(path.name, stored.offset, stored.length)
+    return decode(data, stored.sha256, "g", path.name)
 
 
 def test_each_model_comes_back_from_its_place(tmp_path: Path) -> None:
     models = [{"model": n, "text": "x" * n} for n in range(50)]
     path, stored = write(tmp_path, models)
-    read = [decode(read_bytes(path, s.offset, s.length), s.sha256, "g", path.name) for s in stored]
-    assert read == models
+    assert [read(path, place) for place in stored] == models
 
 
 def test_fitted_model_scores_the_same_after_the_shard(tmp_path: Path) -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
     path, [stored] = write(tmp_path, [model])
-    read = decode(read_bytes(path, stored.offset, stored.length), stored.sha256, "g", path.name)
-    np.testing.assert_array_equal(scores(read, X), scores(model, X))
+    np.testing.assert_array_equal(scores(read(path, stored), X), scores(model, X))
 
 
-def test_name_holds_the_digest_of_the_bytes(tmp_path: Path) -> None:
+def test_it_is_called_by_the_digest_of_its_bytes(tmp_path: Path) -> None:
     path, _ = write(tmp_path, [1, 2])
-    assert path.name == f"003-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.bin"
+    assert path == tmp_path / "run" / f"{hashlib.sha256(path.read_bytes()).hexdigest()}.bin"
 
 
 def test_second_attempt_of_a_task_leaves_one_file(tmp_path: Path) -> None:
     assert write(tmp_path, [1, 2]) == write(tmp_path, [1, 2])
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list((tmp_path / "run").iterdir())) == 1
+
+
+def test_second_attempt_mends_a_shard_that_was_cut_off_and_lets_a_whole_one_be(tmp_path: Path) -> None:
+    path, stored = write(tmp_path, [1, 2])
+    os.utime(path, (0, 0))
+    assert write(tmp_path, [1, 2]) == (path, stored)
+    assert path.stat().st_mtime == 0
+    path.write_bytes(path.read_bytes()[:-1])
+    write(tmp_path, [1, 2])
+    assert [read(path, place) for place in stored] == [1, 2]
+
+
+def test_a_shard_of_more_than_is_held_in_memory_is_written_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [{"model": n, "text": "x" * n} for n in range(50)]
+    path, stored = write(tmp_path, models)
+    whole = path.read_bytes()
+    path.unlink()
+    monkeypatch.setattr(shards, "IN_MEMORY", 64)
+    assert write(tmp_path, models) == (path, stored)
+    assert path.read_bytes() == whole
 
 
 def test_same_fit_gives_the_same_bytes() -> None:
@@ -64,7 +91,7 @@ def test_same_fit_gives_the_same_bytes() -> None:
 
 def test_attempt_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def attempt() -> None:
-        with ShardWriter(tmp_path, "003") as shard:
+        with ShardWriter(Files(str(tmp_path)), "run") as shard:
             shard.add(b"half")
             raise RuntimeError("killed")
 
@@ -74,14 +101,14 @@ def test_attempt_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_unfinished_shard_bears_no_shards_name(tmp_path: Path) -> None:
-    with ShardWriter(tmp_path, "003") as shard:
+    with ShardWriter(Files(str(tmp_path)), "run") as shard:
         shard.add(b"half")
-        assert list(tmp_path.glob("*.bin")) == []
-    assert list(tmp_path.glob("*.bin")) == [shard.path]
+        assert list(tmp_path.rglob("*.bin")) == []
+    assert [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.bin")] == [shard.path]
 
 
 def test_shard_that_holds_nothing_is_no_file(tmp_path: Path) -> None:
-    with ShardWriter(tmp_path, "003") as shard:
+    with ShardWriter(Files(str(tmp_path)), "run") as shard:
         pass
     assert shard.path is None
     assert list(tmp_path.iterdir()) == []
@@ -104,16 +131,16 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[second.offset + 3] ^= 1
     path.write_bytes(data)
-    assert decode(read_bytes(path, first.offset, first.length), first.sha256, "g", path.name) == "a" * 99
+    assert read(path, first) == "a" * 99
     with pytest.raises(CorruptModel):
-        decode(read_bytes(path, second.offset, second.length), second.sha256, "g", path.name)
+        read(path, second)
 
 
 def test_shard_cut_off_is_found(tmp_path: Path) -> None:
     path, [stored] = write(tmp_path, ["a" * 9999])
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CorruptModel):
-        decode(read_bytes(path, stored.offset, stored.length), stored.sha256, "g", path.name)
+        read(path, stored)
 
 
 def test_reader_ships_alone() -> None:

@@ -25,8 +25,8 @@ from muster_airflow.backends.protocol import JobCall
 from muster_airflow.exceptions import ConnectionRefused
 
 JOB = JobCall("train", "w/made.yaml", "2024-02-05", "a.1")
-RESULT = Path("/r/2024-02-05-a.1.json")
-ARGUMENTS = ["--workload", JOB.workload, "--partition", JOB.partition, "--attempt", "a.1", "--result", str(RESULT)]
+RESULT = "/r/2024-02-05-a.1.json"
+ARGUMENTS = ["--workload", JOB.workload, "--partition", JOB.partition, "--attempt", "a.1", "--result", RESULT]
 
 
 def command_of(backend: str, call: JobCall = JOB) -> Command:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from muster_airflow.backends.local import results
+from muster_airflow.backends.local import store_of
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.turn import SHOWN_AS
 from tests.plugins.airflow_task import PARTITION, Task, context_of
@@ -35,9 +35,15 @@ def evaluate(tmp_path: Path, home: Path, workload: Path, monkeypatch: pytest.Mon
     return EvaluateOperator(task_id="evaluate", workload=str(workload), job=job, spark=False)
 
 
+def result_file(task: EvaluateOperator, stage: str, name: str) -> Path:
+    """Return the file in which an attempt of a stage leaves its result."""
+    store = store_of(task.workload)
+    return Path(store.uri(store.results(stage)), f"{name}.json")
+
+
 def ended(task: EvaluateOperator, stage: str, seconds_ago: float) -> None:
     """Leave the result of a stage of the partition before."""
-    file = results(task.workload, stage) / f"{BEFORE}-scheduled__1.json"
+    file = result_file(task, stage, f"{BEFORE}-scheduled__1")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({}))
     at = time.time() - seconds_ago
@@ -70,7 +76,7 @@ def test_it_does_not_wait_for_an_answer_about_its_own_verdicts(
     evaluate: Any, partition: str, asked: dict[str, Any], waits: bool
 ) -> None:
     """By `evaluate` again they are mended, where the champion was moved since: no answer would help."""
-    review = results(evaluate.workload, "review") / f"{partition}-asset__1.json"
+    review = result_file(evaluate, "review", f"{partition}-asset__1")
     review.parent.mkdir(parents=True)
     review.write_text(json.dumps(asked))
     context = context_of(ti=Task(runs={PROMOTE: 2}, running="asset__1"))

@@ -186,7 +186,7 @@ class Line:
         rows = []
         for bucket in range(buckets):
             mine = [group for group in sorted(slopes) if groups.bucket(group, buckets) == bucket]
-            with ShardWriter(Path(self.store.packs()) / run, str(bucket)) as shard:
+            with ShardWriter(self.store.files, f"{self.store.packs}/{run}") as shard:
                 stored = [
                     (group, algorithm, shard.add(encode(model)), gives_probabilities(model))
                     for group in mine
@@ -197,7 +197,7 @@ class Line:
                 row |= {
                     "parent": "*" in group,
                     "algorithm": algorithm,
-                    "shard": shard.path.relative_to(self.root).as_posix(),
+                    "shard": shard.path,
                 }
                 row |= {
                     "rows": 100,

@@ -11,7 +11,7 @@ import yaml
 from muster.champions.errors import ALIAS
 from muster.champions.versions import RegisteredVersion, numbered
 from muster.mlflow.client import connect
-from muster.models.reader import Pack
+from tests.packs import pack_of
 from tests.registry.remembered import remembered
 
 Line = Any
@@ -47,7 +47,7 @@ def by_hand(line: Line, version: str) -> None:
 def slopes(line: Line) -> dict[str, float]:
     """Return the slope of each model of the champion."""
     champion = line.champion()
-    pack = Pack(champion.folder(line.store), champion.digest)
+    pack = pack_of(line.store, champion.place, champion.digest)
     return {group: float(pack.model(group).coef_[0, 0]) for group in sorted(pack.manifest["group"].to_pylist())}
 
 

@@ -23,6 +23,7 @@ from muster.champions.versions import MANIFEST_DIGEST, RegisteredVersion
 from muster.evaluation.bucket import judge_bucket
 from muster.evaluation.decisions import reconcile
 from muster.mlflow.client import connect
+from muster.models.manifest_reader import MANIFEST_FILE, PACKED, packed
 from muster.models.shards import encode
 from muster.scoring import score
 from muster.storage.tables import ALIAS_JOURNAL, LEDGER, MODELS, features_schema
@@ -48,22 +49,22 @@ def payload(file: Path) -> bytes:
 
 def flip(folder: Path) -> None:
     """Change one byte of the group's model."""
-    row, shard = _row(folder), folder / "shard-000.bin"
+    shard, start, stop = _place(folder)
     data = bytearray(shard.read_bytes())
-    data[row["offset"] + row["length"] // 2] ^= 1
+    data[(start + stop) // 2] ^= 1
     shard.write_bytes(data)
 
 
 def replace_shard(folder: Path, data: bytes) -> None:
     """Put other stored bytes where the group's model stands; the manifest stays."""
-    row, shard = _row(folder), folder / "shard-000.bin"
+    shard, start, _ = _place(folder)
     before = shard.read_bytes()
-    shard.write_bytes(before[: row["offset"]] + data + before[row["offset"] + len(data) :])
+    shard.write_bytes(before[:start] + data + before[start + len(data) :])
 
 
 def edit_manifest(folder: Path, **changes: Any) -> str:
     """Change the group's row of the manifest; return the manifest's new sha256."""
-    file = folder / "manifest.parquet"
+    file = folder / MANIFEST_FILE
     table = pq.read_table(file)
     rows = [row | changes if row["group"] == GROUP else row for row in table.to_pylist()]
     pq.write_table(pa.Table.from_pylist(rows, table.schema), file)
@@ -72,15 +73,24 @@ def edit_manifest(folder: Path, **changes: Any) -> str:
 
 def forge(folder: Path, data: bytes) -> str:
     """Put other stored bytes under the group's name, manifest and shard alike; return the manifest's new sha256."""
-    with (folder / "shard-000.bin").open("ab") as shard:
-        offset = shard.tell()
-        shard.write(data)
+    shard, start, stop = _place(folder)
+    before = shard.read_bytes()
+    if shard.parent == folder:  # one model after another, in the manifest's order
+        offset = start
+        shard.write_bytes(before[:start] + data + before[stop:])
+    else:
+        offset = len(before)
+        shard.write_bytes(before + data)
     return edit_manifest(folder, offset=offset, length=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def _row(folder: Path) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = pq.read_table(folder / "manifest.parquet").to_pylist()
-    return next(row for row in rows if row["group"] == GROUP)
+def _place(folder: Path) -> tuple[Path, int, int]:
+    """Return where the group's model is: the file, and from where to where, of a pack in a store or in MLflow."""
+    manifest, root = pq.read_table(folder / MANIFEST_FILE), folder.parents[2]
+    if (folder / PACKED).exists():
+        manifest, root = packed(manifest), folder
+    [row] = [row for row in manifest.to_pylist() if row["group"] == GROUP]
+    return root / row["shard"], row["offset"], row["offset"] + row["length"]
 
 
 def tag(line: Any, version: str, digest: str) -> None:
@@ -145,7 +155,7 @@ def readers(line: Any) -> dict[str, Callable[[], Any]]:
     workload, context = line.workload, line.at(line.second)
 
     def scored() -> None:
-        opened._reader.cache_clear()
+        opened._opened.cache_clear()
         scoring = score.prepare(context)
         for bucket in scoring.features.files:
             score.score_bucket(scoring, bucket)
@@ -158,7 +168,7 @@ def readers(line: Any) -> dict[str, Callable[[], Any]]:
         rows = _held(line)
         names = ledger["group"].combine_chunks()
         with champion.open(names.to_pylist()) as pack:
-            decided = judge_bucket(workload, rows, ledger, models, line.root, pack.incumbents(names))
+            decided = judge_bucket(workload, rows, ledger, models, line.store.files, pack.incumbents(names))
             reconcile(workload, decided, ledger)
 
     return {"score": scored, "evaluate": judged, "promote": lambda: line.promote(line.second)}

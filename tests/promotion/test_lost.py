@@ -34,6 +34,7 @@ from muster.settings import settings
 from muster_jobs import score
 from muster_jobs.job import Job
 from muster_local import PROJECT
+from tests.packs import manifest_of
 from tests.promotion import tampering
 from tests.promotion.conftest import A, B, C, Killed, Registry, dying, stored
 from tests.promotion.history import declare
@@ -70,7 +71,7 @@ def bundle(registry: Registry, artifact_store: Path, version: str, group: str = 
 
 def shards(registry: Registry) -> list[Path]:
     """Return what training has left of all models, and of packs."""
-    return list(Path(registry.store.packs()).rglob("*.bin"))
+    return list(Path(registry.store.uri(registry.store.packs)).rglob("*.bin"))
 
 
 def stranger(registry: Registry) -> float:
@@ -87,7 +88,11 @@ def test_the_files_that_are_missed_are_all_that_an_upload_brings(registry: Regis
     assert champion is not None
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     pack = registry.workload.registry == "pack"
-    assert there == (files_of_pack(champion.folder(registry.store)) if pack else files_of_model())
+    assert there == (
+        files_of_pack(champion.place, manifest_of(registry.store, champion.place, champion.digest))
+        if pack
+        else files_of_model()
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from muster.champions.journal import Journal
 from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, ServerUnavailable
 from muster.mlflow.client import connect
-from muster.models.reader import Pack, read_manifest
 from muster.promotion import promoted
 from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.verdicts import NotJudged, read_verdicts
 from muster.settings import settings
+from tests.packs import manifest_of, pack_of
 from tests.promotion.conftest import Killed, dying
 
 Line = Any
@@ -47,7 +47,7 @@ def _state(line: Line) -> tuple[Any, ...]:
     champion = line.champion()
     experiment = connect().get_experiment_by_name(line.name).experiment_id
     logged = connect().search_logged_models([experiment])
-    packs = sorted(path.name for path in Path(line.store.packs()).glob("*champion*"))
+    packs = sorted(path.name for path in Path(line.store.uri(line.store.packs)).glob("*champion*"))
     moves = [(row["from_version"], row["to_version"], row["manifest_sha256"]) for row in line.moves]
     return champion, len(_versions(line)), [model.status for model in logged], moves, packs
 
@@ -61,7 +61,8 @@ def test_the_first_champion_holds_the_winners(served: Line) -> None:
         served.first,
         result["manifest_sha256"],
     )
-    assert sorted(read_manifest(champion.folder(served.store), champion.digest)["group"].to_pylist()) == ["A,X", "B,X"]
+    manifest = manifest_of(served.store, champion.place, champion.digest)
+    assert sorted(manifest["group"].to_pylist()) == ["A,X", "B,X"]
     assert (result["moved"], result["promoted"], result["kept"], result["from_version"]) == (True, 2, 0, None)
     (move,) = served.moves
     assert (move["cause"], move["run"], move["who"], move["partition"]) == ("gate", run, "test", served.first)
@@ -85,7 +86,7 @@ def test_a_pack_of_several_algorithms_is_logged_under_the_one_that_won_most(serv
     served.decide(served.first, run, dict.fromkeys(models, "promote"), chosen={"B,X": "forest", "C,X": "forest"})
     result = _promote(served, served.first)
     champion = served.champion()
-    pack = Pack(champion.folder(served.store), champion.digest)
+    pack = pack_of(served.store, champion.place, champion.digest)
     assert {group: pack.model(group).coef_[0, 0] for group in models} == {"A,X": 2.0, "B,X": 3.0, "C,X": 5.0}
     logged = connect().get_run(result["mlflow_run_id"]).data
     assert (logged.tags["muster.run"], logged.tags["muster.algorithm"]) == (run, "forest")
@@ -105,7 +106,7 @@ def test_the_next_champion_keeps_the_groups_that_did_not_win(served: Line) -> No
     _week(served, served.second, {"A,X": "promote", "B,X": "reject", "D,X": "promote"}, 7.0, first["to_version"])
     second = _promote(served, served.second)
     champion = served.champion()
-    pack = Pack(champion.folder(served.store), champion.digest)
+    pack = pack_of(served.store, champion.place, champion.digest)
     assert {group: pack.model(group).coef_[0, 0] for group in ("A,X", "B,X", "D,X")} == {"A,X": 7, "B,X": 1, "D,X": 7}
     assert (second["promoted"], second["kept"], second["from_version"]) == (2, 1, first["to_version"])
 
@@ -182,7 +183,7 @@ def test_a_reader_never_sees_half_a_pack(served: Line) -> None:
             try:
                 champion = served.champion()
                 if champion is not None:
-                    pack = Pack(champion.folder(served.store), champion.digest)
+                    pack = pack_of(served.store, champion.place, champion.digest)
                     slopes = {pack.model(group).coef_[0, 0] for group in ("A,X", "B,X")}
                     seen.add((champion.version, *slopes))
             except Exception as error:
@@ -294,7 +295,7 @@ def test_a_partition_trained_again_replaces_its_own_promotion(served: Line) -> N
     _week(served, served.second, {"A,X": "promote", "B,X": "reject"}, 3.0, first["to_version"])
     result = _promote(served, served.second)
     champion = served.champion()
-    pack = Pack(champion.folder(served.store), champion.digest)
+    pack = pack_of(served.store, champion.place, champion.digest)
     assert (result["from_version"], result["to_version"]) == ("2", "3")
     assert (pack.model("A,X").coef_[0, 0], pack.model("B,X").coef_[0, 0]) == (3.0, 1.0)
 

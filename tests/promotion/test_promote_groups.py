@@ -16,9 +16,10 @@ from muster.champions.errors import ALIAS, AliasMoved
 from muster.champions.in_store import champion_in_store
 from muster.champions.model_artifact import ModelArtifact
 from muster.champions.names import model_name
+from muster.evaluation.model_scores import place_of
 from muster.mlflow.budget import BudgetSpent, count
 from muster.mlflow.client import connect
-from muster.models.loading import check, read_bytes
+from muster.models.loading import check
 from muster.promotion import promote
 from muster.promotion.approval import Approval, NeedsApproval
 from muster.promotion.promote import NotRegistered
@@ -64,7 +65,7 @@ def test_each_winner_is_a_registered_model_with_signature_example_and_alias(grou
         kept = champion_in_store(grouped.at(grouped.second), group)  # whom `try` judges against, without MLflow
         assert kept is not None
         [stored] = kept.manifest.to_pylist()
-        check(read_bytes(kept.folder / stored["shard"], stored["offset"], stored["length"]), champion.digest, group, "")
+        check(kept.files.read(*place_of(stored)), champion.digest, group, "")
         assert (stored["sha256"], kept.version_of(group)) == (champion.digest, "1")
         loaded = mlflow.pyfunc.load_model(f"models:/{name(grouped, group)}@{ALIAS}")
         assert loaded.metadata.signature.inputs.input_names() == ["a", "b", "record"]

@@ -17,10 +17,12 @@ from muster.errors import MusterError, UnknownName
 from muster.mlflow import budget
 from muster.mlflow.client import connect
 from muster.models.build import incumbents
+from muster.models.manifest_reader import MANIFEST_FILE
 from muster.promotion import rollback
 from muster.promotion.difference_text import view
 from muster.promotion.rollback import MissingActorOrReason, roll_back
 from muster.promotion.rollback_plan import CannotRollBack, NoSuchGroups
+from tests.packs import shards_of
 from tests.promotion.conftest import Killed, dying
 from tests.promotion.history import Line, by_hand, promoted, slopes, three_weeks, version_of, versions
 from tests.registry.which import ON_BOTH
@@ -33,7 +35,7 @@ def _roll_back(line: Line, version: str | None = None, groups: Any = (), **more:
 
 
 def _state(line: Line) -> tuple[Any, ...]:
-    packs = sorted(path.name for path in Path(line.store.packs()).glob("*champion*"))
+    packs = sorted(path.name for path in Path(line.store.uri(line.store.packs)).glob("*champion*"))
     return line.champion(), len(versions(line)), len(line.moves), packs
 
 
@@ -97,7 +99,7 @@ def test_a_group_goes_back_to_the_model_it_had_and_the_others_stay(served: Line)
 
 def _stored(line: Line, version: str) -> dict[str, str]:
     pack = version_of(line, version)
-    rows = incumbents(line.store, pack.folder(line.store), pack.digest).to_pylist()
+    rows = incumbents(line.store, pack.place, pack.digest).to_pylist()
     return {row["group"]: row["sha256"] for row in rows}
 
 
@@ -159,10 +161,12 @@ def test_what_cannot_be_meant_is_refused(served: Line) -> None:
             roll_back(served.context, plan, who, why)
 
 
-@pytest.mark.parametrize("name", ["manifest.parquet", "shard-000.bin"])
-def test_a_pack_that_is_missing_or_corrupt_is_not_gone_back_to(served: Line, name: str) -> None:
+@pytest.mark.parametrize("damaged", ["manifest", "shard"])
+def test_a_pack_that_is_missing_or_corrupt_is_not_gone_back_to(served: Line, damaged: str) -> None:
     three_weeks(served)
-    file = version_of(served, "1").folder(served.store) / name
+    version = version_of(served, "1")
+    [shard] = shards_of(served.store, version.place, version.digest)
+    file = shard if damaged == "shard" else Path(served.store.uri(version.place), MANIFEST_FILE)
     data = file.read_bytes()
     for damage in (lambda: file.write_bytes(data[:-1] + b"!"), file.unlink):
         damage()
@@ -173,9 +177,9 @@ def test_a_pack_that_is_missing_or_corrupt_is_not_gone_back_to(served: Line, nam
 
 def test_a_champion_that_is_corrupt_is_left_as_a_whole(served: Line) -> None:
     three_weeks(served)
-    (served.champion().folder(served.store) / "manifest.parquet").unlink()
+    Path(served.store.uri(served.champion().place), MANIFEST_FILE).unlink()
     plan = served.plan()
-    assert "cannot be read" in plan.difference["problem"]
+    assert "is not there" in plan.difference["problem"]
     assert roll_back(served.context, plan, "ann", "lost")["to_version"] == "2"
 
 

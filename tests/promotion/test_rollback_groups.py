@@ -139,7 +139,7 @@ def test_what_cannot_be_meant_is_said(weeks: Line, artifact_store: Path) -> None
     place = connect().get_model_version(name(weeks, "A,X"), "2").source
     connect().delete_model_version(name(weeks, "A,X"), "2")
     shutil.rmtree(stored(artifact_store, Path(place).name))
-    for shard in Path(weeks.store.packs()).rglob("*.bin"):
+    for shard in Path(weeks.store.uri(weeks.store.packs)).rglob("*.bin"):
         shard.unlink()
     with pytest.raises(CannotRollBack, match=r"'A,X', version 2, is lost: neither MLflow nor the store has its bytes"):
         back(weeks)

@@ -65,7 +65,7 @@ def test_a_candidate_that_training_did_not_write_is_not_promoted(served: Line, r
     served.declared |= {"registry": registry}
     run = served.train(served.first, {"A,X": 1.0})
     served.decide(served.first, run, {"A,X": "promote"})
-    data, forged = tampering.payload(owned), Path(served.store.packs()) / "forged.bin"
+    data, forged = tampering.payload(owned), Path(served.store.uri(served.store.packs)) / "forged.bin"
     forged.write_bytes(data)
     place = {"shard": forged.relative_to(served.root).as_posix(), "offset": 0, "length": len(data)}
     tampering.write_models(served, place | {"sha256": hashlib.sha256(data).hexdigest()})
@@ -75,16 +75,16 @@ def test_a_candidate_that_training_did_not_write_is_not_promoted(served: Line, r
 
 
 SHARD = {
-    "score": (CorruptModel, "the model of group 'B,X' in shard 'shard-000.bin' has sha256"),
+    "score": (CorruptModel, r"the model of group 'B,X' in shard 'packs/made_\w+/shards/\w{64}\.bin' has sha256"),
     "evaluate": (CorruptChampion, "champion version 1: the models of 1 groups are missing or corrupt: 'B,X'"),
     "promote": (BadSource, "cannot be built: the model of group 'B,X' in shard .* has sha256"),
 }
 
 
 def test_a_flipped_byte_of_a_shard_is_refused(served: Line, champion: RegisteredVersion, tmp_path: Path) -> None:
-    tampering.flip(champion.folder(served.store))
+    tampering.flip(Path(served.store.uri(champion.place)))
     _refused(served, SHARD)
-    with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' has sha256"):
+    with pytest.raises(Exception, match=r"'B,X' in shard 'models.bin' has sha256"):
         tampering.gateway(served, tmp_path / "model", tampering.flip)()
 
 
@@ -92,9 +92,9 @@ def test_another_pickle_in_a_shard_is_refused(
     served: Line, champion: RegisteredVersion, tmp_path: Path, owned: Path
 ) -> None:
     for data in (tampering.other_model(served), tampering.payload(owned)):
-        tampering.replace_shard(champion.folder(served.store), data)
+        tampering.replace_shard(Path(served.store.uri(champion.place)), data)
         _refused(served, SHARD)
-    with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' has sha256"):
+    with pytest.raises(Exception, match=r"'B,X' in shard 'models.bin' has sha256"):
         tampering.gateway(served, tmp_path / "model", lambda pack: tampering.replace_shard(pack, data))()
     assert not owned.exists()
 
@@ -113,7 +113,7 @@ def test_an_edited_manifest_is_refused(
     def tamper(pack: Path) -> None:
         tampering.forge(pack, tampering.payload(owned)) if forged else tampering.edit_manifest(pack, score=1.0)
 
-    tamper(champion.folder(served.store))
+    tamper(Path(served.store.uri(champion.place)))
     _refused(served, MANIFEST)
     with pytest.raises(Exception, match="expected was"):
         tampering.gateway(served, tmp_path / "model", tamper)()
@@ -123,7 +123,7 @@ def test_an_edited_manifest_is_refused(
 def test_a_digest_that_was_changed_in_the_registry_too_is_refused_by_the_journal(
     served: Line, champion: RegisteredVersion, owned: Path
 ) -> None:
-    tampering.tag(served, "1", tampering.forge(champion.folder(served.store), tampering.payload(owned)))
+    tampering.tag(served, "1", tampering.forge(Path(served.store.uri(champion.place)), tampering.payload(owned)))
     _refused(served, dict.fromkeys(MANIFEST, (NotVouched, "version 1 .* the journal says " + champion.digest[:12])))
     assert not owned.exists()
 
@@ -132,15 +132,15 @@ def test_only_the_unpickler_is_left_to_refuse_what_everything_vouches_for(
     served: Line, champion: RegisteredVersion, tmp_path: Path, owned: Path
 ) -> None:
     data = tampering.payload(owned)
-    digest = tampering.forge(champion.folder(served.store), data)
+    digest = tampering.forge(Path(served.store.uri(champion.place)), data)
     tampering.tag(served, "1", digest)
     tampering.write_journal(served, digest)
     read = tampering.readers(served)
-    with pytest.raises(ForbiddenModel, match=r"group 'B,X' in shard 'shard-000.bin' names 'io.open'"):
+    with pytest.raises(ForbiddenModel, match=r"group 'B,X' in shard 'packs/.*' names 'io.open'"):
         read["score"]()
     with pytest.raises(CorruptChampion, match="'B,X'"):
         read["evaluate"]()
-    with pytest.raises(Exception, match=r"'B,X' in shard 'shard-000.bin' names 'io.open'"):
+    with pytest.raises(Exception, match=r"'B,X' in shard 'models.bin' names 'io.open'"):
         tampering.gateway(served, tmp_path / "model", lambda pack: tampering.forge(pack, data))()
     read["promote"]()  # copies stored bytes, unread; who reads them refuses them again
     with pytest.raises(ForbiddenModel, match=r"'io.open'"):

@@ -32,8 +32,7 @@ def _rows(names: list[str], seed: int = 0) -> list[dict[str, Any]]:
 def _scoring(line: Line, partition: str, slopes: dict[str, Any]) -> Scoring:
     """Return the scoring of a slice with a pack of `slopes`, without MLflow."""
     built = line.pack(slopes)
-    place = built.folder.relative_to(line.store.root).as_posix()
-    champion = RegisteredVersion(line.unit(), "7", built.sha256, line.first, place)
+    champion = RegisteredVersion(line.unit(), "7", built.sha256, line.first, built.folder)
     champions = PackChampions(champion, line.store, fits=True, fallback="baseline")
     days = line.at(partition).windows.score
     features = list_features(line.at(partition), days)
@@ -67,7 +66,7 @@ def test_rows_of_other_slices_and_of_parents_are_not_scored(line: Line) -> None:
 def test_only_the_models_of_the_bucket_are_loaded(line: Line) -> None:
     line.features(line.first, _rows(list(KNOWN)))
     scoring = _scoring(line, line.first, KNOWN)
-    opened._reader.cache_clear()
+    opened._opened.cache_clear()
     bucket = groups.bucket("A,X", line.workload.features.buckets)
     mine = {name for name in KNOWN if groups.bucket(name, line.workload.features.buckets) == bucket}
     score_bucket(scoring, bucket)

@@ -130,9 +130,10 @@ def test_candidates_are_judged_against_each_groups_champion_of_before_their_part
             incumbents = opened.incumbents(groups)
             assert {group: incumbents.version_of(group) for group in due} == due
             assert incumbents.version_of("N,X") is None
-            assert (incumbents.folder / "shard-000.bin").stat().st_size == sum(
-                incumbents.manifest["length"].to_pylist()
-            )
+            [shard] = incumbents.manifest["shard"].unique().to_pylist()
+            about = incumbents.files.about(shard)
+            assert about is not None
+            assert about.size == sum(incumbents.manifest["length"].to_pylist())
     before = opponents(grouped.at(grouped.first))
     assert before is not None
     with before.open(groups.to_pylist()) as opened:

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from muster.models.loading import decode, read_bytes
+from muster.models.loading import decode
 from muster.models.scores import scores
+from muster.storage.files import Files
 from muster.training.bucket import train_bucket
 from muster.training.fit import FitPlan
 
@@ -50,7 +51,7 @@ def bucket(group_rows: Callable[..., pa.Table]) -> pa.Table:
 
 def train(plan: FitPlan, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
     """Return each group's state, and where its only model is stored."""
-    outcomes = train_bucket(plan, rows, 0, folder).select(["group", "state", "fits"]).to_pylist()
+    outcomes = train_bucket(plan, rows, 0, Files(str(folder)), "shards").select(["group", "state", "fits"]).to_pylist()
     return [{**fit, **row, "seconds": None} for row in outcomes for fit in row.pop("fits")]
 
 
@@ -63,7 +64,7 @@ def test_the_model_that_is_read_back_scores_positives_higher(
 ) -> None:
     plan = make_plan(algorithms={"one": FAMILIES[family]})
     first = train(plan, bucket, tmp_path)[0]
-    data = read_bytes(tmp_path / first["shard"], first["offset"], first["length"])
+    data = Files(str(tmp_path)).read(first["shard"], first["offset"], first["length"])
     rows = group_rows("a")
     model = decode(data, first["sha256"], "a", "", plan.allowed_imports)
     predicted = scores(model, np.column_stack([rows["signal"], rows["noise"]]))

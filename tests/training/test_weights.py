@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from muster import groups
 from muster.errors import WorkloadError
 from muster.models.loading import load
+from muster.storage.files import Files
 from muster.training.bucket import train_bucket
 from muster.training.estimator import without_weights
 from muster.training.fit import FitPlan, fit_group
@@ -89,7 +90,7 @@ def test_a_bucket_gives_each_group_its_own_rows_weights(
 ) -> None:
     rows = pa.concat_tables([group_rows("a"), group_rows("b")])
     rows = rows.append_column("sample_weight", pa.array(np.concatenate([WEIGHTS, WEIGHTS[::-1]])))
-    outcomes = train_bucket(make_plan(**WEIGHED), rows, 0, folder / "shards").to_pylist()
+    outcomes = train_bucket(make_plan(**WEIGHED), rows, 0, Files(str(folder)), "shards").to_pylist()
     by_hand = [WEIGHTS[LABELS == 1].sum() / WEIGHTS.sum(), WEIGHTS[::-1][LABELS == 1].sum() / WEIGHTS.sum()]
     assert [outcome["prior"] for outcome in outcomes] == pytest.approx(by_hand, rel=1e-12)
 

@@ -114,6 +114,6 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 @pytest.fixture
 def home(fresh: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Return a home whose files have landed, and nothing else."""
-    folder = Path(fresh.store.landing())
+    folder = Path(fresh.store.uri(fresh.store.landing))
     fill(folder, "trains", lambda: land(fresh.context), tmp_path_factory)
     return fresh

@@ -21,7 +21,7 @@ from muster.workload.load import load_workload
 
 
 def landing(home: Any, day: str) -> Path:
-    return Path(home.store.landing(), f"{day}.csv.gz")
+    return Path(home.store.uri(home.store.landing), f"{day}.csv.gz")
 
 
 def test_a_day_that_was_delivered_again_is_read_from_its_file_as_the_next_ingest_will(home: Any) -> None:
@@ -41,7 +41,7 @@ def test_files_of_days_that_were_ingested_as_they_are_are_not_read(home: Any) ->
     before = home.tried()
     table = DeltaTable(home.store.table("observations"))
     table.delete("date = '2024-01-30'")
-    for file in Path(home.store.landing()).glob("*.csv.gz"):
+    for file in Path(home.store.uri(home.store.landing)).glob("*.csv.gz"):
         if "2024-01-30" not in file.name:
             file.write_bytes(b"no gzip")
             os.utime(file, (0, 0))
@@ -78,7 +78,7 @@ def test_a_table_of_features_with_other_columns_is_told_as_the_next_run_will(hom
 def test_where_nothing_landed_the_folder_is_told_to_put_files_in(fresh: Any) -> None:
     fresh.declare(yaml=lambda yaml: yaml.replace("landing: deliver\n", ""))
     _, _, err = fresh.run()
-    assert f"put them into '{fresh.store.landing()}', each day's as 2024-01-08.csv.gz" in err
+    assert f"put them into '{fresh.store.uri(fresh.store.landing)}', each day's as 2024-01-08.csv.gz" in err
 
 
 def test_a_day_of_which_ingest_refuses_too_many_rows_is_refused_with_its_message(home: Any) -> None:

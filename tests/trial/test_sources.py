@@ -10,7 +10,7 @@ import pandas as pd
 
 def test_parquet_of_several_files_a_day_gives_the_same_trial(home: Any, tmp_path: Path) -> None:
     of_csv = home.tried()
-    for file in Path(home.store.landing()).glob("*.csv.gz"):
+    for file in Path(home.store.uri(home.store.landing)).glob("*.csv.gz"):
         rows = pd.read_csv(file, parse_dates=["at"])
         folder = tmp_path / "lake" / f"date={file.name[:10]}"
         folder.mkdir(parents=True)

@@ -43,7 +43,7 @@ ALSO = """algorithms: {
 
 
 def landed_rows(home: Any) -> pd.DataFrame:
-    files = sorted(Path(home.store.landing()).glob("*.csv.gz"))
+    files = sorted(Path(home.store.uri(home.store.landing)).glob("*.csv.gz"))
     return pd.concat([pd.read_csv(file, parse_dates=["at"]) for file in files], ignore_index=True)
 
 
@@ -121,12 +121,14 @@ def champion_of(home: Any, partition: str, group: str, registry: str = "pack") -
     """Make the group's model of a partition its champion, by the functions of the jobs: in the store and journal."""
     workload = load_workload(home.folder / "trains.yaml")
     context = Context(workload, home.folder, home.store).at(partition)
-    windows, root = context.windows, Path(home.store.root, "candidates")
+    windows = context.windows
     observed = observe(context, group, DateRange(windows.observed.start, windows.partition))
     own = function(workload, home.folder, workload.features.function)
     features = compute(workload, own, observed.rows, windows.run)
-    outcomes = train_bucket(fit_plan(context), features, groups.bucket(group, workload.features.buckets), root)
-    models = models_rows(outcomes, f"run-{partition}", windows, root.name, TableVersion(0), {"logistic": "mlflow"})
+    outcomes = train_bucket(
+        fit_plan(context), features, groups.bucket(group, workload.features.buckets), home.store.files, "candidates"
+    )
+    models = models_rows(outcomes, f"run-{partition}", windows, TableVersion(0), {"logistic": "mlflow"})
     unit, evidence = Unit("trains", "trains"), {}
     digest = models["sha256"][0].as_py()
     if registry == "pack":
@@ -194,7 +196,7 @@ def test_a_lost_journal_is_no_lack_of_a_champion(home: Any) -> None:
 
 def test_a_champion_whose_pack_is_not_the_registered_one_is_refused(home: Any) -> None:
     champion_of(home, "2024-01-29", "north,1")
-    [manifest] = Path(home.store.packs()).glob("champion-*/manifest*")
+    [manifest] = Path(home.store.uri(home.store.packs)).glob("champion-*/manifest*")
     manifest.write_bytes(manifest.read_bytes()[:-1])
     code, _, err = home.run()
     assert (code, "has sha256" in err, err.count("\n")) == (1, True, 1)
@@ -491,4 +493,4 @@ def test_a_partition_beyond_all_data_is_refused(home: Any) -> None:
 def test_the_store_is_left_without_any_table(home: Any) -> None:
     home.run()
     assert not Path(home.store.table("models")).parent.exists()
-    assert not Path(home.store.packs()).exists()
+    assert not Path(home.store.uri(home.store.packs)).exists()

@@ -37,7 +37,7 @@ def test_the_figures_equal_an_independent_computation_and_it_says_that_they_are_
     assert code == 0
     assert out.count("weighted by `fares`") == 1
     trial = weighed.tried()
-    files = sorted(Path(weighed.store.landing()).glob("*.csv.gz"))
+    files = sorted(Path(weighed.store.uri(weighed.store.landing)).glob("*.csv.gz"))
     rows = pd.concat(map(pd.read_csv, files)).query("place == 'north' and line == 1")
     rows["at"] = pd.to_datetime(rows["at"])
     rows["late"], rows["hour"] = (rows["delay"] > 10).astype(float), rows["at"].dt.hour.astype(float)

@@ -84,9 +84,9 @@ def problems(rule: str) -> list[str]:
 def store(tmp_path: Path) -> Store:
     """Return a store in which one day is landed."""
     store = Store(str(tmp_path), "made")
-    Path(store.landing()).mkdir(parents=True)
+    Path(store.uri(store.landing)).mkdir(parents=True)
     text = ",".join(DECLARED["columns"]) + "\n" + LINES
-    (Path(store.landing()) / f"{DAY}.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (Path(store.uri(store.landing)) / f"{DAY}.csv.gz").write_bytes(gzip.compress(text.encode()))
     return store
 
 

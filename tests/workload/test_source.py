@@ -42,6 +42,12 @@ def test_the_format_is_declared_or_in_the_name(tmp_path: Path, files: str, forma
     assert declared(tmp_path, {"files": files, **({"format": format} if format else {})}).source.read_as == held
 
 
+@pytest.mark.parametrize("place", ["s3://raw", "abfss://raw@acme.dfs.core.windows.net/in", "gs://raw/in", "/raw"])
+def test_files_and_tables_may_be_of_an_object_store(tmp_path: Path, place: str) -> None:
+    assert declared(tmp_path, {"files": f"{place}/{{date}}.csv"}).source.files == f"{place}/{{date}}.csv"
+    assert declared(tmp_path, {"table": f"{place}/rides"}).source.table == f"{place}/rides"
+
+
 @pytest.mark.parametrize(
     ("source", "path", "expected"),
     [
@@ -50,7 +56,8 @@ def test_the_format_is_declared_or_in_the_name(tmp_path: Path, files: str, forma
             "source.files",
             "does not say which file is of which day; write {date}",
         ),
-        ({"table": "s3://lake/rides"}, "source.table", "'s3://' is not supported; use a local path"),
+        ({"table": "hdfs://lake/rides"}, "source.table", "'hdfs://' is not supported; use s3://, abfss://, gs:// or"),
+        ({"table": "s3:///rides"}, "source.table", "names no bucket or container; write s3://BUCKET/FOLDER"),
         ({"table": "raw.rides"}, "source.table", "the name of a catalog's table is not supported; write the path"),
         ({"table": "/raw/a%20b"}, "source.table", "has a '%', which the path of a table may not have"),
         ({"table": "../rides"}, "source.table", "is no path; write it as it is"),
@@ -58,8 +65,14 @@ def test_the_format_is_declared_or_in_the_name(tmp_path: Path, files: str, forma
         ({"table": "/rides", "delimiter": ";"}, "source.delimiter", "is of files, and 'table' is written"),
         ({"table": "/rides", "files": "/{date}.csv"}, "source.files", "is of files, and 'table' is written"),
         ({"tabel": "/rides"}, "source.tabel", "is no key of this section; did you mean 'table'?"),
-        ({"files": "s3://raw/{date}.csv"}, "source.files", "'s3://' is not supported; use a local path"),
-        ({"files": "dbfs:/raw/{date}.csv"}, "source.files", "'dbfs://' is not supported; use a local path"),
+        ({"files": "s3a://raw/{date}.csv"}, "source.files", "'s3a://' is not supported; use s3://, abfss://, gs:// or"),
+        ({"files": "gs://{date}/a.csv"}, "source.files", "names no bucket or container; write gs://BUCKET/FOLDER"),
+        ({"files": "s3://raw//{date}.csv"}, "source.files", "has a part without a name"),
+        (
+            {"files": "dbfs:/raw/{date}.csv"},
+            "source.files",
+            "'dbfs://' is not supported; use s3://, abfss://, gs:// or a local path",
+        ),
         ({"files": "{day}/{date}.csv"}, "source.files", "has '{day}', which stands for nothing; there is {date}"),
         ({"files": "{date}/**/a.csv"}, "source.files", "has more than '*' and '?'"),
         ({"files": "x/{date}/"}, "source.files", "is a folder; say which files of it"),

@@ -35,7 +35,12 @@ class Landed:
             deliver = function(self.workload, FOLDER, self.workload.landing).__code__
             same = f"{deliver.co_filename} {deliver.co_name} {list(self.workload.columns)}"  # two deliver the flights
             what = f"landed_{hashlib.sha256(same.encode()).hexdigest()[:16]}"
-            fill(Path(self.store.landing()), what, lambda: land(Context(self.workload, FOLDER, self.store)), factory)
+            fill(
+                Path(self.store.uri(self.store.landing)),
+                what,
+                lambda: land(Context(self.workload, FOLDER, self.store)),
+                factory,
+            )
         self.days = sorted(source_of(Context(self.workload, FOLDER, self.store)).days())
 
     def observations(self, days: DateRange) -> pa.Table:

@@ -25,7 +25,7 @@ def flights(landed: Callable[[str], Landed]) -> Landed:
 
 @pytest.fixture(scope="module")
 def year(flights: Landed) -> pd.DataFrame:
-    paths = [f"{flights.store.landing()}/{day}.csv.gz" for day in flights.days]
+    paths = [f"{flights.store.uri(flights.store.landing)}/{day}.csv.gz" for day in flights.days]
     return pd.concat([pd.read_csv(path).assign(day=day) for path, day in zip(paths, flights.days, strict=True)])
 
 

@@ -105,7 +105,7 @@ def test_anomalies_are_planted_at_the_declared_rate_in_every_pair(checked: Check
 
 def test_the_same_days_are_delivered_in_any_delivery(quotes: Landed, tmp_path: Path) -> None:
     store = Store(str(tmp_path), "fx_spread")
-    folder = Path(store.landing())
+    folder = Path(store.uri(store.landing))
     folder.mkdir(parents=True)
     for day in quotes.days[:-3]:
         (folder / f"{day}.csv.gz").touch()
@@ -113,7 +113,9 @@ def test_the_same_days_are_delivered_in_any_delivery(quotes: Landed, tmp_path: P
     assert land(context).written == 3
     assert sorted(source_of(context).days()) == quotes.days
     for day in quotes.days[-3:]:
-        assert (folder / f"{day}.csv.gz").read_bytes() == Path(quotes.store.landing(), f"{day}.csv.gz").read_bytes()
+        assert (folder / f"{day}.csv.gz").read_bytes() == Path(
+            quotes.store.uri(quotes.store.landing), f"{day}.csv.gz"
+        ).read_bytes()
 
 
 def test_features_are_the_spread_and_its_logs_distance_from_the_last_7_days_medians(

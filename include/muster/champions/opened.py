@@ -63,7 +63,8 @@ class OpenPack:
 
         By name, not by bucket: the workload may be divided into more buckets now than when the pack was built.
         """
-        manifest = read_manifest(self.files, self.folder, self.digest)
+        read = _verified if self.version else read_manifest
+        manifest = read(self.files, self.folder, self.digest)
         rows = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
         return Incumbents(
             self.version, self.files, rows, tuple(allowed_imports_of(manifest)), {**self.unfit, **self.versions}
@@ -73,6 +74,12 @@ class OpenPack:
         """Open the pack for scoring; a process that scores bucket after bucket opens a registered one once."""
         opened = _opened if self.version else _open
         return opened(self.files, self.folder, self.digest, cache_bytes)
+
+
+@lru_cache(maxsize=2)
+def _verified(files: Files, folder: str, digest: str) -> pa.Table:
+    """Return a registered pack's manifest: a process that judges bucket after bucket reads and merges it once."""
+    return read_manifest(files, folder, digest)
 
 
 def _open(files: Files, folder: str, digest: str, cache_bytes: int) -> Pack:

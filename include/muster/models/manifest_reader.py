@@ -54,20 +54,20 @@ class Layer(NamedTuple):
     rows: pa.Table
 
 
-def read_manifest(files: Manifests, folder: str, sha256: str) -> pa.Table:
+def read_manifest(files: Manifests, folder: str, sha256: str, below: Manifests | None = None) -> pa.Table:
     """Return the manifest of the pack in a folder below the root of `files`, after checking its digest.
 
     It is sorted by bucket and group, and its shards are paths below the root. One that was written over others has
-    their rows too: it holds their digests, so its own vouches for all.
+    their rows too: it holds their digests, so its own vouches for all. They are among `below`, where that is given.
 
     Raises:
         CorruptManifest: when it, or one below it, is not there, or the digest or the format is another.
         OSError: when the store does not give it.
     """
-    return merged(read_layers(files, "/".join(filter(None, [folder, MANIFEST_FILE])), sha256))
+    return merged(read_layers(files, "/".join(filter(None, [folder, MANIFEST_FILE])), sha256, below))
 
 
-def read_layers(files: Manifests, path: str, sha256: str) -> list[Layer]:
+def read_layers(files: Manifests, path: str, sha256: str, below: Manifests | None = None) -> list[Layer]:
     """Return a manifest, verified, and those that it is written over, the newest first.
 
     Raises:
@@ -75,7 +75,7 @@ def read_layers(files: Manifests, path: str, sha256: str) -> list[Layer]:
         OSError: when the store does not give one.
     """
     first = _read(files, path, sha256)
-    return [first, *(_read(files, *below) for below in about(first.rows).get("under", ()))]
+    return [first, *(_read(below or files, *under) for under in about(first.rows).get("under", ()))]
 
 
 def merged(layers: Sequence[Layer]) -> pa.Table:

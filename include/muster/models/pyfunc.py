@@ -99,13 +99,14 @@ class ManyModels:
         modules = _modules(artifacts)
         self._groups, self._reader, self._scores = (modules[name] for name in ("groups", "reader", "scores"))
         files, manifests = modules["files"].Files, modules["manifest_reader"]
-        beside = files(artifacts["pack"])
-        manifest = manifests.read_manifest(beside, "", config["manifest_sha256"])
-        if config["store"] is None:
-            self.pack = self._reader.Pack(beside, manifests.packed(manifest), config["cache_bytes"])
+        beside, digest, store = files(artifacts["pack"]), config["manifest_sha256"], config["store"]
+        if store is None:
+            manifest = manifests.packed(manifests.read_manifest(beside, "", digest))
+            self.pack = self._reader.Pack(beside, manifest, config["cache_bytes"])
         else:
-            store = files((os.environ.get(STORE) or config["store"]).rstrip("/"))
-            self.pack = self._reader.Pack(store, manifest, config["cache_bytes"])
+            of_store = files((os.environ.get(STORE) or store).rstrip("/"))
+            manifest = manifests.read_manifest(beside, "", digest, of_store)
+            self.pack = self._reader.Pack(of_store, manifest, config["cache_bytes"])
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Score rows of keys and features: `score`, the `origin_run` of the model, the `fallback` reason or null.

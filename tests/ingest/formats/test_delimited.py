@@ -69,7 +69,7 @@ def test_a_bad_file_is_refused_with_its_name_and_reason(store: Store, content: b
 
 
 def test_what_bears_the_name_of_a_file_and_is_none_is_told_as_what_it_is(store: Store) -> None:
-    file = Path(f"{store.landing()}/{DAY}.csv.gz")
+    file = Path(f"{store.uri(store.landing)}/{DAY}.csv.gz")
     file.mkdir()
     with pytest.raises(BadContent, match="is a folder, no file"):
         read(str(file))
@@ -84,7 +84,7 @@ def test_what_bears_the_name_of_a_file_and_is_none_is_told_as_what_it_is(store: 
 
 
 def texts(store: Store) -> list[dict[str, str | None]]:
-    return read(f"{store.landing()}/{DAY}.csv.gz")
+    return read(f"{store.uri(store.landing)}/{DAY}.csv.gz")
 
 
 def test_text_is_read_as_it_stands(store: Store) -> None:
