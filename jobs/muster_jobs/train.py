@@ -28,6 +28,7 @@ from muster.training.expected_groups import expected_groups
 from muster.training.fit import FitPlan, fit_plan
 from muster.training.outcome_tables import OUTCOMES, fits, ledger_rows, models_rows
 from muster.training.run_name import run_name
+from muster.training.shards_there import check_shards
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
@@ -55,6 +56,7 @@ def run(job: Job) -> dict[str, Any]:
     mlflow_runs = runs.open_runs(workload, name, sorted(workload.algorithms))
     learnt = TableVersion(features.version, features.table)
     models = models_rows(outcomes, name, windows, learnt, mlflow_runs)
+    check_shards(job.store.files, folder, models)
     where = f"partition = '{windows.key}'"
     job.replace(models, "models", where)
     job.replace(ledger_table, "ledger", where)

@@ -66,6 +66,11 @@ def _line_of(moves: Moves, version: str | None) -> Iterator[int]:
         version = _came_of(moves[before])
 
 
+def line_of(moves: Moves, version: str | None) -> Iterator[Row]:
+    """Yield the moves by which `version`, and then each that it came of, first became champion."""
+    yield from (moves[number] for number in _line_of(moves, version))
+
+
 def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], bool]) -> Row | None:
     """Return the latest move to `version`, or to the youngest that it came of, whose partition is `wanted`.
 

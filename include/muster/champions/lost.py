@@ -23,6 +23,7 @@ from muster.mlflow.client import connect
 from muster.models.build import BadSource, read_models
 from muster.models.bundle import files_of_model
 from muster.models.loading import CorruptModel
+from muster.models.manifest_reader import why_removed
 from muster.models.vouched import models_digest
 from muster.storage.delta import dataset
 from muster.storage.store import Store
@@ -74,7 +75,7 @@ def stored_bytes(store: Store, model: RegisteredVersion, evidence: Mapping[str, 
         try:
             return next(read_models(store.files, pa.Table.from_pylist([row])))
         except BadSource:
-            shards.append(str(place["shard"]))
+            shards.append(f"{place['shard']}{why_removed(store.files, str(place['shard']))}")
     where = f"looked for in shard {bounded(dict.fromkeys(shards))}" if shards else "no table names a shard of it"
     raise ModelLost(model.unit.workload, group, model.version, model.partition, where)
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "rollback": "muster.cli.rollback:rollback",
     "try": "muster.cli.try_group:try_",
     "migrate": "muster.cli.migrate:migrate",
+    "housekeeping": "muster.cli.housekeeping:housekeeping",
 }
 """A command's name -> its module and the function in it."""
 

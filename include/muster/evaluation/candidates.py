@@ -13,6 +13,7 @@ from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
+from muster.models.manifest_reader import why_removed
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
 from muster.storage.delta import dataset, parquet_files
 from muster.storage.store import NoSuchVersion, Store, TableVersion
@@ -77,7 +78,8 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
 
     Raises:
         NotTrained: when there is none, when an algorithm's candidate is missing, when ledger and models are not of the
-            same run, when a model was trained on days that it would now be judged on, or on features that are gone.
+            same run, when housekeeping has removed its models, when one was trained on days that it would now be judged
+            on, or on features that are gone.
         ModelsNotVouched: when the models are not those that training wrote.
     """
     workload, store, windows, tagged = context.workload, context.store, context.windows, list(tagged)
@@ -98,6 +100,7 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
     digests = {item.algorithm: item.models_sha256 for item in tagged if item.run == run}
     judged_before = {name: run_id for name, run_id in mlflow_runs.items() if name not in digests}
     check_models(workload.name, windows.key, trained, digests | models_digests(workload, judged_before))
+    _check_not_removed(context, run, trained)
     _check_cutoff(context, trained["train_to"].to_pylist())
     features = _features(context, trained)
     return Candidates(run, features, mlflow_runs, ledger, models, _digests_by_bucket(trained))
@@ -142,6 +145,14 @@ def _run(context: PartitionContext, ledger: pa.Table) -> str:
         problem = f"the ledger holds rows of {len(runs)} runs" if runs else "the ledger holds no row of it"
         raise NotTrained(context.workload.name, context.partition, problem)
     return str(runs[0])
+
+
+def _check_not_removed(context: PartitionContext, run: str, trained: pa.Table) -> None:
+    """Refuse to judge models that housekeeping has removed, and that were not trained again since."""
+    files, shards = context.store.files, trained["shard"].unique().to_pylist()
+    why = why_removed(files, shards[0])
+    if why and any(files.about(shard) is None for shard in shards):
+        raise NotTrained(context.workload.name, context.partition, f"the models of run '{run}' are not there{why}")
 
 
 def _check_cutoff(context: PartitionContext, trained_to: Sequence[date]) -> None:

@@ -14,9 +14,17 @@ from muster.models.feature_rows import answering_baseline
 from muster.models.layers import PackAt, over
 from muster.models.loading import CorruptModel, check
 from muster.models.manifest import MANIFEST, allowed_imports_of, describe, manifest_bytes
-from muster.models.manifest_reader import MANIFEST_FILE, read_manifest
+from muster.models.manifest_reader import (
+    MANIFEST_FILE,
+    CorruptManifest,
+    merged,
+    read_layers,
+    read_manifest,
+    why_removed,
+)
 from muster.models.shards import ShardWriter
-from muster.models.stored import Place, Readable, StoredModels
+from muster.models.stored import Place, StoredModels
+from muster.storage.files import Files
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -37,8 +45,9 @@ class ModelsMissing(MusterError):
 class BadSource(MusterError):
     """Raised when a model to be copied is missing or not the one that was judged."""
 
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(f"the next champion pack cannot be built: {cause}; restore it, or train and evaluate again")
+    def __init__(self, cause: Exception, why: str = "") -> None:
+        again = "restore it, or train and evaluate again"
+        super().__init__(f"the next champion pack cannot be built: {cause}{why}; {again}")
 
 
 class BuiltPack(NamedTuple):
@@ -105,15 +114,52 @@ def write_pack(
     if written.under:
         description |= {"under": written.under, "dropped": written.dropped}
     data, digest = manifest_bytes(written.rows, description)
-    folder = pack_folder(store, digest)
-    if not store.files.create(f"{folder}/{MANIFEST_FILE}", data):
-        read_manifest(store.files, folder, digest)
-    return BuiltPack(folder, digest, chosen.num_rows)
+    pack = BuiltPack(pack_folder(store, digest), digest, chosen.num_rows)
+    _publish(store, pack, data)
+    return pack
+
+
+def _publish(store: Store, pack: BuiltPack, data: bytes) -> None:
+    """Write a manifest, unless it is there and young: an old one is written anew, so that nobody sweeps it."""
+    path = f"{pack.folder}/{MANIFEST_FILE}"
+    while not store.files.create(path, data):
+        there = store.files.about(path)
+        try:
+            read_manifest(store.files, pack.folder, pack.sha256)
+        except CorruptManifest:
+            if store.files.about(path) is None:  # swept in this moment
+                continue
+            raise
+        if there is None or not there.is_young:
+            store.files.put(path, data)
+        return
 
 
 def pack_folder(store: Store, digest: str) -> str:
     """Return the folder of the pack whose manifest has this digest, below the store's root."""
     return f"{store.packs}/champion-{digest[:12]}"
+
+
+def files_of(store: Store, digest: str) -> frozenset[str]:
+    """Return the paths of all files of the pack of a digest: its manifest, those below it, the shards that any names.
+
+    So whichever manifest stays, all its models do.
+
+    Raises:
+        CorruptManifest: when a manifest is not there, or another than it was.
+    """
+    layers = read_layers(store.files, f"{pack_folder(store, digest)}/{MANIFEST_FILE}", digest)
+    return frozenset({layer.path for layer in layers}.union(*(layer.rows["shard"].to_pylist() for layer in layers)))
+
+
+def missing_of(store: Store, digest: str) -> list[str]:
+    """Return the files that the pack of a digest needs and that are not there."""
+    path = f"{pack_folder(store, digest)}/{MANIFEST_FILE}"
+    try:
+        needed = merged(read_layers(store.files, path, digest))["shard"].unique().to_pylist()
+    except CorruptManifest:
+        return [path]
+    return [shard for shard in needed if store.files.about(shard) is None]
 
 
 def incumbents(store: Store, folder: str, sha256: str) -> pa.Table:
@@ -158,7 +204,7 @@ def _copied(store: Store, rows: pa.Table, limit: int) -> pa.Table:
     return rows
 
 
-def read_models(files: Readable, rows: pa.Table) -> Iterator[bytes]:
+def read_models(files: Files, rows: pa.Table) -> Iterator[bytes]:
     """Yield the stored bytes of each row's model, checked but never deserialised.
 
     Raises:
@@ -176,5 +222,5 @@ def read_models(files: Readable, rows: pa.Table) -> Iterator[bytes]:
                 data = stored.read(place)
                 check(data, sha256, group, place.shard)
             except (FileNotFoundError, CorruptModel) as error:
-                raise BadSource(error) from error
+                raise BadSource(error, why_removed(files, place.shard)) from error
             yield data

@@ -20,6 +20,9 @@ FORMAT = 3
 """Shards are paths below the root of the pack's files; in `BESIDE` files beside the manifest."""
 BESIDE = 2
 
+REMOVED = "removed.json"
+"""The file that housekeeping leaves in the folder of a pack, or of a run, whose files it has removed."""
+
 PACKED = "models.bin"
 """The file of all models of a pack, in the order of its manifest: a pack that needs no other files."""
 
@@ -97,7 +100,7 @@ def _read(files: Manifests, path: str, sha256: str) -> Layer:
     try:
         data = files.read(path)
     except FileNotFoundError as error:
-        raise CorruptManifest(place, "is not there") from error
+        raise CorruptManifest(place, f"is not there{why_removed(files, path)}") from error
     actual = hashlib.sha256(data).hexdigest()
     if actual != sha256:
         raise CorruptManifest(place, f"has sha256 {actual[:12]}..., expected was {sha256[:12]}...")
@@ -110,6 +113,15 @@ def _read(files: Manifests, path: str, sha256: str) -> Layer:
     if version != FORMAT:
         raise CorruptManifest(place, f"is of format {version}, this reader knows format {FORMAT}")
     return Layer(path, sha256, table)
+
+
+def why_removed(files: Manifests, path: str) -> str:
+    """Return in words that housekeeping has removed a file that is not there; nothing where it has not."""
+    try:
+        noted = json.loads(files.read(f"{path.rpartition('/')[0]}/{REMOVED}"))
+        return f": housekeeping removed it on {noted['at'][:10]}, {noted['why']}"
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _plain(path: str, shard: str) -> str:

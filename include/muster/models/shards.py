@@ -91,8 +91,8 @@ class ShardWriter:
                 self._publish(self.path)
 
     def _publish(self, path: str) -> None:
-        """Write the shard where it is not there yet, whole: one that is holds the same bytes, unless it was cut off."""
+        """Write the shard unless it is there, whole and young: an old one is written anew, so that nobody sweeps it."""
         there = self._files.about(path)
-        if there is None or there.size != self.length:
+        if there is None or there.size != self.length or not there.is_young:
             self._file.seek(0)
             self._files.put(path, self._file)

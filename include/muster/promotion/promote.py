@@ -17,6 +17,7 @@ from muster.champions.versions import check_owner
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.mlflow.budget import muster_errors
+from muster.models.build import missing_of
 from muster.promotion.approval import Approval, approver
 from muster.promotion.promoted import artifacts, evidence, outcome
 from muster.promotion.proposal import Proposal, UnitProposal, propose
@@ -39,6 +40,15 @@ class NotRegistered(MusterError):
         super().__init__(f"{workload}: {len(problems)} groups were not promoted: {groups}; run promote again")
 
 
+class PackSwept(MusterError):
+    """Raised when files of the next pack were removed while it was registered; nothing was moved."""
+
+    retryable = True
+
+    def __init__(self, workload: str, files: Sequence[str]) -> None:
+        super().__init__(f"{workload}: files of the next pack were removed meanwhile: {bounded(files)}; promote again")
+
+
 @muster_errors()
 def promote(context: PartitionContext, who: str, approval: Approval | None, over: Over) -> Result:
     """Carry out a partition's verdicts; what a human or a later partition settled stays as it is.
@@ -55,6 +65,7 @@ def promote(context: PartitionContext, who: str, approval: Approval | None, over
         MoveUnderWay: when another move is being made.
         BudgetSpent: when MLflow takes no more calls for now.
         NotRegistered: when MLflow failed for some groups; the others are promoted.
+        PackSwept: when somebody has removed files of the next pack.
     """
     verdicts = read_verdicts(context)
     tasks = UnitTasks(over, Access.of_driver(settings(), len(verdicts.winners)))
@@ -168,6 +179,7 @@ class _Promotion:
             if item.unit.group in registered and self._as_judged(by_group[item.unit.group], registered, journal)
         ]
         if moves:
+            self._check_whole(built)
             try:
                 self.moved = journal.append(moves)
             except JournalMovedOn as moved_on:
@@ -181,6 +193,16 @@ class _Promotion:
                 one.unit.name, one.judged_against, at, why if at in (None, one.judged_against) else ""
             )
         return None
+
+    def _check_whole(self, built: Sequence[Artifact]) -> None:
+        """Check that a pack's files are there, before it is champion: an old one may have been swept as it was built.
+
+        Raises:
+            PackSwept: when any is not.
+        """
+        for artifact in built:
+            if artifact.unit.group is None and (gone := missing_of(self.context.store, artifact.digest)):
+                raise PackSwept(self.context.workload.name, gone)
 
     def _as_judged(self, one: UnitProposal, registered: Mapping[str | None, Row], journal: Journal) -> bool:
         """Tell whether a unit's alias is to move; where it is neither there already nor as judged, note why not."""

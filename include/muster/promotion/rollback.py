@@ -27,6 +27,7 @@ from muster.promotion.rollback_groups import plan_groups
 from muster.promotion.rollback_pack import plan_pack
 from muster.promotion.rollback_plan import RollbackPlan, Step, Target
 from muster.promotion.same_rows import with_scores
+from muster.promotion.write_anew import write_anew
 
 NOT_JOURNALLED = ("shown", "nothing_to_do", "against", "uploaded")
 """What the journal does not repeat of a difference."""
@@ -88,6 +89,7 @@ def roll_back(context: Context, plan: RollbackPlan, who: str, why: str) -> dict[
     if not plan.begun:
         _check_as_seen(context, journal, plan)
         steps = [_registered(context, plan, step) for step in steps]
+        write_anew(context, journal, steps)
         _append(context, journal, [_move(context, plan, step, who.strip(), why.strip()) for step in steps], plan)
     for step in plan.steps:
         if step.target.lost and step.target.version is not None:  # else it was uploaded to be registered

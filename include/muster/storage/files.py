@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -20,6 +20,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
+
+
+YOUNG = timedelta(hours=1)
+"""A file that is older is written anew by whoever is about to refer to it: what is old may be swept."""
 
 
 class Listed(NamedTuple):
@@ -31,6 +35,11 @@ class Listed(NamedTuple):
     modified: datetime
     tag: str = ""
     """What an object store gives to each content of it."""
+
+    @property
+    def is_young(self) -> bool:
+        """Whether it was written so lately that nobody sweeps it for long."""
+        return datetime.now(UTC) - self.modified < YOUNG
 
 
 class NotAvailable(OSError):
@@ -121,6 +130,17 @@ class Files:
                 return False
         return True
 
+    def write_anew(self, path: str) -> None:
+        """Write a file as it is once more, unless it is young: it counts as young then.
+
+        Raises:
+            FileNotFoundError: when there is none.
+            OSError: when it cannot be.
+        """
+        there = self.about(path)
+        if there is None or not there.is_young:
+            self.put(path, self.read(path))
+
     def listed(self, below: str = "") -> Iterator[Listed]:
         """Yield all files below a folder, in no order; none where there is no such folder."""
         if self.is_folder:
@@ -129,6 +149,13 @@ class Files:
         with _errors(f"{self.root}/{below}"):
             for found in self._remote.list(_below(below) if below else None):
                 yield from map(_as_listed, found)
+
+    def half_written(self, below: str) -> Iterator[Listed]:
+        """Yield the files below a folder of this machine that whoever was writing them has not finished, or left."""
+        for at, _, names in os.walk(self._local(below)) if self.is_folder else ():
+            for name in filter(_is_part, names):
+                with suppress(FileNotFoundError):  # finished since
+                    yield self._listed(Path(at, name))
 
     def folder(self, below: str) -> tuple[list[str], list[Listed]]:
         """Return the folders and the files in a folder of an object store, by their paths."""
@@ -187,7 +214,7 @@ class Files:
     def _walk(self, folder: Path) -> Iterator[Listed]:
         for at, _, names in os.walk(folder):
             for name in names:
-                if not (name.startswith(".") and name.endswith(".part")):
+                if not _is_part(name):
                     with suppress(FileNotFoundError):  # deleted since
                         yield self._listed(Path(at, name))
 
@@ -195,6 +222,10 @@ class Files:
         stat = file.stat()
         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
         return Listed(file.relative_to(self.root).as_posix(), stat.st_size, modified)
+
+
+def _is_part(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".part")
 
 
 def file_at(place: str) -> tuple[Files, str]:

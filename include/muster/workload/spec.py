@@ -202,6 +202,16 @@ class Schedule(Section):
     demo: tuple[Day, ...] = Field((), description="The partitions that `./muster up` runs.")
 
 
+class Housekeeping(Section):
+    """What `housekeeping` leaves: all else that nobody needs any more goes."""
+
+    keep: int = Field(12, ge=1, le=10_000, description="Promotions that can be taken back, and runs that stay.")
+    days: int = Field(
+        7, ge=7, le=MAX_DAYS, description="Younger files stay, whoever needs them; so do old versions of tables."
+    )
+    log_days: int = Field(30, ge=1, le=MAX_DAYS, description="Logs of this machine's services that stay.")
+
+
 class Workload(Section):
     """A declared pipeline."""
 
@@ -229,6 +239,7 @@ class Workload(Section):
         "pack", description="One registered model that holds all groups' models, or one for each promoted group."
     )
     schedule: Schedule
+    housekeeping: Housekeeping = Housekeeping()
     max_refused: float = Field(0.5, ge=0, le=1, description="A larger share of refused rows of a day fails ingest.")
     max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails training.")
     retries: int = Field(1, ge=0, le=10)

@@ -9,7 +9,7 @@ from muster import cli
 COMMANDS = {
     **{name: f"muster_local.cli.{name}:{name}" for name in ("up", "down", "status")},
     **cli.COMMANDS,
-    **{name: f"muster_local.cli.{name}:{name}" for name in ("bench", "test")},
+    **{name: f"muster_local.cli.{name}:{name}" for name in ("housekeeping", "bench", "test")},
 }
 """A command's name -> its module and the function in it."""
 
