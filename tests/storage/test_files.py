@@ -18,7 +18,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from muster.storage import files as module
-from muster.storage.files import Files, NotAvailable, file_at
+from muster.storage.files import Files, file_at
+from muster.storage.object_store import NotAvailable
 
 MIB = 2**20
 
