@@ -21,7 +21,8 @@ from muster_local.ports import free_ports
 
 BUCKET = "lake"
 SECRET = "never-to-be-read-anywhere"
-LATE_SECONDS = 0.4
+PATIENCE = 60.0
+"""Seconds that a put waits for another."""
 
 
 @dataclass(frozen=True)
@@ -66,37 +67,49 @@ Answer = Callable[..., Any]
 
 
 class Faults:
-    """Answers as the store does, but for a put that may not overwrite, by a prefix of its key.
+    """Answers as the store does, but for puts to a table's log, by the first part of their key.
 
-    `late/`: it is carried out after a moment, as on a busy store. `busy/`: the first of a key is refused, as while
-    another is under way. `lost/`: the first of a key is carried out, but its answer does not arrive.
+    `raced/`: Spark's first one is carried out only after another writer's of the same name. `busy/`: the first of a
+    name is refused, as while another is under way. `lost/`: the first of a name is carried out, but its answer does
+    not arrive.
     """
 
     def __init__(self, store: Callable[[dict[str, Any], Answer], Iterable[bytes]]) -> None:
         self.store = store
         self.met: set[str] = set()
-        self.lock = threading.Lock()
+        self.changed = threading.Condition()
 
     def __call__(self, request: dict[str, Any], answer: Answer) -> Iterable[bytes]:
         """Handle a request, as WSGI has it."""
         path = request["PATH_INFO"]
-        fault, _, key = path.removeprefix(f"/{BUCKET}/").partition("/")
-        if request["REQUEST_METHOD"] == "PUT" and "/_delta_log/" in key:
-            if fault == "late" and key.endswith(".json"):
-                time.sleep(LATE_SECONDS)
-            if fault in ("busy", "lost") and "HTTP_IF_NONE_MATCH" in request and self._first(path):
-                if fault == "busy":
-                    answer("409 Conflict", [("Content-Type", "application/xml")])
-                    return [b"<Error><Code>ConditionalRequestConflict</Code><Message>try again</Message></Error>"]
-                list(self.store(request, lambda *_: None))
-                answer("500 Internal Server Error", [("Content-Type", "application/xml")])
-                return [b"<Error><Code>InternalError</Code><Message>try again</Message></Error>"]
+        fault, log = path.split("/")[2:3], path.partition("/_delta_log/")
+        if request["REQUEST_METHOD"] != "PUT" or not log[2].endswith(".json"):
+            return self.store(request, answer)
+        if fault == ["raced"]:
+            if "Hadoop" not in request["HTTP_USER_AGENT"]:
+                put = list(self.store(request, answer))
+                self._first(path)
+                return put
+            if self._first(log[0]):
+                with self.changed:
+                    self.changed.wait_for(lambda: path in self.met, PATIENCE)
+        elif fault in (["busy"], ["lost"]) and self._first(path):
+            if fault == ["busy"]:
+                return self._failed("409 Conflict", "ConditionalRequestConflict", answer)
+            list(self.store(request, lambda *_: None))
+            return self._failed("500 Internal Server Error", "InternalError", answer)
         return self.store(request, answer)
 
-    def _first(self, path: str) -> bool:
-        with self.lock:
-            first = path not in self.met
-            self.met.add(path)
+    def _failed(self, status: str, code: str, answer: Answer) -> list[bytes]:
+        answer(status, [("Content-Type", "application/xml")])
+        return [f"<Error><Code>{code}</Code><Message>try again</Message></Error>".encode()]
+
+    def _first(self, what: str) -> bool:
+        """Return whether this is met for the first time."""
+        with self.changed:
+            first = what not in self.met
+            self.met.add(what)
+            self.changed.notify_all()
         return first
 
 
