@@ -22,7 +22,9 @@ from muster.settings import Settings, settings
 from muster.settings.limits import CLASSES
 from muster.storage.store import Store
 from muster_local import PROJECT, local
+from tests import object_store as object_store_process
 from tests import reaper, tiers
+from tests.object_store import ObjectStore
 from tests.preparation import INTERPRETED, java_options
 from tests.shared import Shared, processes_of
 
@@ -90,6 +92,13 @@ def mlflow_server(shared: Shared, stack_settings: Settings) -> str:
     with shared.lock("start"):
         local.start(stack_settings, ["mlflow"])
     return stack_settings.mlflow_tracking_uri
+
+
+@pytest.fixture(scope="session")
+def object_store(shared: Shared) -> ObjectStore:
+    """A store that speaks S3's protocol, in one process for all workers; a test takes a prefix of its own in it."""
+    own = shared.settings("object_store")
+    return ObjectStore(**shared.record("object_store", lambda: {"url": object_store_process.start(own.home)}))
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
