@@ -43,7 +43,8 @@ WRONG = {
 }
 """Name -> a YAML that does not hold, by what once hid the DAGs of all workloads; and the path that the error names."""
 
-MANUAL = {"rollback"}
+MANUAL, OF_ALL = {"rollback"}, {"rollback", "housekeeping"}
+"""DAGs that are started by hand, and those that are about no partition."""
 HEAVY = ("pandas", "pyspark", "mlflow", "sklearn", "pyarrow", "deltalake", "numpy")
 PARSE = f"""
 import json, sys
@@ -77,12 +78,12 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
 @pytest.fixture(scope="module")
 def dags(bag: DagBag) -> list[DAG]:
     """The DAGs of the workloads' stages."""
-    return [dag for name, dag in bag.dags.items() if name not in MANUAL]
+    return [dag for name, dag in bag.dags.items() if name not in OF_ALL]
 
 
 @pytest.fixture(scope="module")
 def every_dag(bag: DagBag) -> list[DAG]:
-    """The stages' DAGs, and those that are about no partition and only started by hand."""
+    """The stages' DAGs, and those that are about no partition."""
     return list(bag.dags.values())
 
 
@@ -92,7 +93,7 @@ def first_of(dags: list[DAG], workload: str) -> DAG:
 
 def test_every_workload_has_its_six_dags(bag: DagBag) -> None:
     declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem not in {"wrong", *WRONG}]
-    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES} | MANUAL
+    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES} | OF_ALL
 
 
 def test_a_wrong_yaml_hides_only_its_own_dags_and_an_import_error_names_every_problem(bag: DagBag) -> None:
@@ -148,6 +149,16 @@ def test_the_rollbacks_form_offers_the_sound_workloads_and_looks_only_unless_tol
     assert form["dry_run"] is True
     with pytest.raises(ParamValidationError):
         form.get_param("why").resolve("")
+
+
+def test_housekeeping_sweeps_each_sound_workload_weekly_once_somebody_unpauses_it(bag: DagBag) -> None:
+    dag: Any = bag.dags["housekeeping"]
+    assert (dag.is_paused_upon_creation, dag.max_active_tasks, dag.timetable.can_be_scheduled) == (True, 1, True)
+    assert {"flight_delays", "by_hand"} <= set(dag.task_ids)
+    assert "wrong" not in dag.task_ids
+    assert all(not task.spark and task.mlflow and not task.partitioned for task in dag.tasks)
+    assert (dag.params["workload"], dag.params["dry_run"]) == (None, False)
+    assert {None, "by_hand"} <= set(dag.params.get_param("workload").schema["enum"])
 
 
 def test_no_two_runs_of_a_dag_at_once_and_only_what_has_a_cron_catches_up(every_dag: list[DAG]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from muster.context import Context
+from muster.printable import number
 from muster.settings import settings
 
 WORKLOAD = Annotated[str, typer.Argument(help="A workload: a file of the workloads' folder, without .yaml.")]
@@ -44,12 +45,13 @@ def show(workload: str, report: Mapping[str, Any], out: TextIO) -> None:
     total = sum(report["removed_bytes"].values())
     out.write(f"{_size(total)} {verb}{'; nothing was changed' if report['dry_run'] else ''}\n")
     if report["unknown"]:
-        out.write(f"{report['unknown']:,} files that Muster does not know were left: {report['unknown_files']}\n")
+        unknown = number(report["unknown"], "file")
+        out.write(f"left: {unknown} that Muster does not know, {report['unknown_files']}\n")
 
 
 def _files_and_bytes(report: Mapping[str, Any], name: str, kind: str) -> str:
     count = report[name][kind]
-    return f"{count:,} files, {_size(report[f'{name}_bytes'][kind])}" if count else "-"
+    return f"{number(count, 'file')}, {_size(report[f'{name}_bytes'][kind])}" if count else "-"
 
 
 def _size(count: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
@@ -22,6 +23,9 @@ from muster.housekeeping.kept_runs import KeptRuns, kept_runs
 from muster.models.build import files_of, pack_folder
 from muster.models.manifest_reader import MANIFEST_FILE, CorruptManifest, why_removed
 from muster.storage.delta import dataset
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 
 class NothingRemoved(MusterError):
@@ -53,19 +57,36 @@ def needed(context: Context, inventory: Inventory) -> Needed:
         NothingRemoved: when the manifest of a pack that stays is missing or corrupt.
     """
     keep, store = context.workload.housekeeping.keep, context.store
-    runs = kept_runs(context, inventory, Journal(store), keep)
-    journal = Journal(store)
+    before = Journal(store)
+    runs = kept_runs(context, inventory, before, keep)
+    pack, groups = _alias_of_pack(context, before), _aliases_of_groups(context, before)
+    journal = Journal(store)  # after the aliases: a move is written down before it is made
     check_begun(store, journal)
-    of_pack, of_groups = _of_pack(context, journal, keep), _of_groups(context, journal, keep)
+    of_pack, of_groups = _of_pack(context, journal, keep, pack), _of_groups(journal, keep, groups)
     packs = _pack_files(context, digests_of(of_pack))
     return Needed(packs | shards_of(of_groups) | _unnamed_shards(context, of_groups) | runs.shards, runs)
 
 
-def _of_pack(context: Context, journal: Journal, keep: int) -> list[Row]:
+def _unit(context: Context) -> Unit:
+    return Unit(context.workload.name, context.workload.name)
+
+
+def _alias_of_pack(context: Context, journal: Journal) -> ModelVersion | None:
+    return at_alias(_unit(context)) if is_pack(context.workload) or journal.of_group(None) else None
+
+
+def _aliases_of_groups(context: Context, journal: Journal) -> dict[str | None, str]:
+    """Return where the aliases of groups' own models are."""
+    if is_pack(context.workload) and not journal.groups:
+        return {}
+    check_all_recorded(context.store, journal)
+    return {unit.group: version for unit, version in units_with_alias(context.workload.name, journal.groups).items()}
+
+
+def _of_pack(context: Context, journal: Journal, keep: int, registered: ModelVersion | None) -> list[Row]:
     """Return the moves of the pack whose champions stay; that which its alias is at now is one, whoever moved it."""
-    unit, moves = Unit(context.workload.name, context.workload.name), journal.of_group(None)
+    unit, moves = _unit(context), journal.of_group(None)
     kept = kept_moves(moves, keep)
-    registered = at_alias(unit) if moves or is_pack(context.workload) else None
     if registered is None:
         return kept
     if not moves:
@@ -75,12 +96,8 @@ def _of_pack(context: Context, journal: Journal, keep: int) -> list[Row]:
     return kept if row is None else [*kept, row]
 
 
-def _of_groups(context: Context, journal: Journal, keep: int) -> list[Row]:
+def _of_groups(journal: Journal, keep: int, at: Mapping[str | None, str]) -> list[Row]:
     """Return the moves of groups' own models that stay; those that their aliases are at now are among them."""
-    if not journal.groups and is_pack(context.workload):
-        return []
-    check_all_recorded(context.store, journal)
-    at = {unit.group: version for unit, version in units_with_alias(context.workload.name, journal.groups).items()}
     kept: list[Row] = []
     for group in journal.groups:
         moves = journal.of_group(group)
