@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from deltalake import DeltaTable
@@ -20,6 +21,7 @@ from muster.cli import main
 from muster.context import Context
 from muster.ingest.arrivals import day_facts, ingested_days, written_at
 from muster.ingest.migration import Migration, RefusedRows, as_declared, migrate
+from muster.ingest.names import check_row_ids
 from muster.ingest.sources.files import FileSource
 from muster.ingest.values import values
 from muster.settings import settings
@@ -311,3 +313,20 @@ def test_the_command_tells_what_it_did(command_of: Callable[..., int], capsys: p
     assert capsys.readouterr().out == "made: rewrote 4 rows of 2 days (id: string -> int64); run features again\n"
     assert command_of(columns={**COLUMNS, "id": "int"}) == 0
     assert capsys.readouterr().out == "made: rewrote nothing: all rows are as they are declared now\n"
+
+
+def test_ids_of_rows_stay_and_those_of_columns_become_such(store: Store) -> None:
+    workload, table = declared(unique="row"), store.open("observations")
+    assert table is not None
+    day = table.to_pyarrow_dataset().to_table().filter(pc.field("date") == date(2024, 1, 8))
+    now = as_declared(workload, day, date(2024, 1, 8))
+    assert all(re.fullmatch("[0-9a-f]{32}#1", name) for name in now["row_id"].to_pylist())
+    check_row_ids(workload, now)
+    names = pa.array(["8.csv#2", "8.csv#7"])
+    of_file = day.set_column(day.schema.get_field_index("row_id"), "row_id", names)
+    with_note = declared(unique="row", columns={**COLUMNS, "note": "string?"})
+    assert as_declared(with_note, of_file, date(2024, 1, 8))["row_id"].to_pylist() == names.to_pylist()
+    assert as_declared(declared(), of_file, date(2024, 1, 8))["row_id"].to_pylist() == [
+        "80,2024-01-08 10:00:00",
+        "81,2024-01-08 10:00:01.5",
+    ]

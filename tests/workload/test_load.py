@@ -87,6 +87,10 @@ def test_column_is_read_from_its_short_form(declare: Declare) -> None:
     assert load_workload(declare()).columns["delay"] == Column(type="float", optional=True, low=-200, high=2000)
 
 
+def test_rows_may_have_no_columns_that_identify_them(declare: Declare) -> None:
+    assert load_workload(declare({"unique": "row"})).unique == ()
+
+
 def test_range_may_be_open_on_one_side(declare: Declare) -> None:
     column = load_workload(declare({"columns/delay": "int [, 9]"})).columns["delay"]
     assert (column.low, column.high) == (None, 9)
@@ -212,6 +216,15 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("features/function", "nosuch:f", "features.function", "no module 'nosuch' is installed"),
         ("predictions/columns", ["nosuch"], "predictions.columns.0", "'nosuch' is none of the declared columns"),
         ("predictions/columns", ["delay", "delay"], "predictions.columns.1", "or have it twice; leave it out"),
+        (
+            "unique",
+            "rows",
+            "unique",
+            "'rows' is neither a list nor 'row'; write the columns",
+        ),
+        ("unique", [], "unique", "is empty; write the columns that tell rows of a day apart, or 'row' where none do"),
+        ("unique", ["row"], "unique", "'row' is none of the declared columns"),
+        ("unique", 3, "unique", "3 is no list; write it in brackets"),
         ("landing", "deliver", "landing", "'deliver': 'flights.py' defines no such function"),
         ("algorithms", {}, "algorithms", "is empty; 1 at least"),
         ("algorithms", "sklearn.svm.SVC", "algorithms", "'sklearn.svm.SVC' is no section"),

@@ -18,7 +18,7 @@ from pyarrow.fs import FileSystem
 from muster.context import Context
 from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import day_facts, written_at
-from muster.ingest.names import text
+from muster.ingest.names import are_of_rows, text
 from muster.ingest.row_checks import check_rows, good_rows
 from muster.ingest.sources.kind import RowBlock
 from muster.printable import cell, number
@@ -145,7 +145,17 @@ def as_declared(workload: Workload, rows: pa.Table, day: date) -> pa.Table:
     refused = checked.filter(checked["reason"].is_valid())
     if refused.num_rows:
         raise RefusedRows(workload, {day: RefusedDay.of(refused)})
-    return good_rows(workload, checked)
+    return _with_own_ids(workload, good_rows(workload, checked), rows)
+
+
+def _with_own_ids(workload: Workload, rows: pa.Table, before: pa.Table) -> pa.Table:
+    """Return rows with their ids of before, where those are of rows: which row of its file one was, no column says.
+
+    A day that was named by columns before gets ids as rows of a table have them.
+    """
+    if workload.unique or not pc.all(are_of_rows(before["row_id"])).as_py():
+        return rows
+    return rows.set_column(rows.schema.get_field_index("row_id"), rows.schema.field("row_id"), before["row_id"])
 
 
 def _texts(values: pa.ChunkedArray | None, kind: ColumnType) -> pa.ChunkedArray | None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from muster.context import Context
 from muster.ingest.names import buckets, names
 from muster.ingest.repeats import repeats
+from muster.ingest.row_ids import row_ids
 from muster.ingest.sources.files import BadFile
 from muster.ingest.sources.kind import Arrival, RowBlock
 from muster.ingest.sources.kinds import complete_arrivals, source_of
@@ -74,12 +75,13 @@ def check_rows(workload: Workload, day: date, blocks: Iterable[RowBlock]) -> pa.
     """Return a day's rows as `checked_schema`. A repeated row is looked for among those given."""
     schema = checked_schema(workload)
     taken: list[RowBlock] = []
-    observations, reasons = [], []
+    values, reasons = [], []
     for block in blocks:
-        values = typed_columns(workload, block.rows)
         taken.append(block)
-        observations.append(_observations(workload, day, values))
-        reasons.append(own_reasons(workload, day, block.rows, values))
+        values.append(typed_columns(workload, block.rows))
+        reasons.append(own_reasons(workload, day, block.rows, values[-1]))
+    ids = row_ids(workload, taken, values, reasons)
+    observations = [_observations(workload, day, *row) for row in zip(values, ids, strict=True)]
     observed = pa.chunked_array(observations, schema.field("observation").type)
     reason = repeats(workload, observed, pa.chunked_array(reasons, STRING))
     files, rows = _refused(taken, reason)
@@ -109,9 +111,8 @@ def group_names(workload: Workload, rows: pa.RecordBatch) -> pa.Array:
     return names([typed(rows[key], workload.columns[key].type) for key in workload.keys])
 
 
-def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array]) -> pa.StructArray:
+def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array], row_id: pa.Array) -> pa.StructArray:
     group = names([typed[key] for key in workload.keys])
-    row_id = names([typed[name] for name in workload.unique])
     bucket = buckets(group, workload.features.buckets)
     own = [group, bucket, row_id, pa.repeat(pa.scalar(day, DATE), len(group))]
     return pa.StructArray.from_arrays([*typed.values(), *own], fields=list(observations_schema(workload)))

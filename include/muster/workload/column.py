@@ -49,6 +49,22 @@ def parse_column(text: object) -> object:
     return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}
 
 
+def parse_unique(declared: object) -> object:
+    """Return the columns of `unique`: none of `row`, by which each row is an observation of its own.
+
+    Raises:
+        ValueError: for any other word, and for no columns.
+    """
+    if declared == "row":
+        return ()
+    if isinstance(declared, str):
+        how = f"write the columns that tell rows of a day apart, as [{cell(declared)}], or 'row' where none do"
+        raise ValueError(f"'{cell(declared)}' is neither a list nor 'row'; {how}")
+    if isinstance(declared, (list, tuple)) and not declared:
+        raise ValueError("is empty; write the columns that tell rows of a day apart, or 'row' where none do")
+    return declared
+
+
 def _limits(match: re.Match[str]) -> dict[str, int | float]:
     """Return the limits; of whole numbers whole ones, which floats above 2 ** 53 are not."""
     try:

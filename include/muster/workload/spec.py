@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
-from muster.workload.column import Column, parse_column
+from muster.workload.column import Column, parse_column, parse_unique
 from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
@@ -207,7 +207,9 @@ class Workload(Section):
     keys: tuple[Name, ...] = Field(min_length=1)
     time: Name
     columns: dict[Name, Annotated[Column, BeforeValidator(parse_column)]] = Field(min_length=1)
-    unique: tuple[Name, ...] = Field(min_length=1, description="Columns that identify an observation.")
+    unique: Annotated[tuple[Name, ...], BeforeValidator(parse_unique)] = Field(
+        description="Columns that identify an observation of a day; none of them by `row`: each row is one."
+    )
     rules: dict[Name, Annotated[Rule, BeforeValidator(parse_rule)]] = Field(
         {}, description="What holds across two columns of a good row, by the reason for which another is refused."
     )
