@@ -26,7 +26,7 @@ from muster.ingest.sources.files import FileSource
 from muster.ingest.values import values
 from muster.settings import settings
 from muster.storage.delta import replace_rows
-from muster.storage.evolution import OtherColumns, RequiredColumn, check_observations
+from muster.storage.evolution import OtherColumns, OtherZone, RequiredColumn, check_observations
 from muster.storage.provenance import file_digests, read_facts, write_facts
 from muster.storage.query import NotWritten
 from muster.storage.store import Store
@@ -330,3 +330,20 @@ def test_ids_of_rows_stay_and_those_of_columns_become_such(store: Store) -> None
         "80,2024-01-08 10:00:00",
         "81,2024-01-08 10:00:01.5",
     ]
+
+
+def test_moments_stay_what_they_are_where_times_are_of_a_zone(store: Store) -> None:
+    zoned, table = declared(time={"column": "at", "zone": "America/New_York"}), store.open("observations")
+    assert table is not None
+    day = table.to_pyarrow_dataset().to_table().filter(pc.field("date") == date(2024, 1, 8))
+    assert as_declared(zoned, day, date(2024, 1, 8))["at"] == day["at"]
+    with pytest.raises(
+        OtherZone, match="of 2024-01-08, 2024-01-09 were read in the zone UTC, and declared is America/"
+    ):
+        migrate(Context(zoned, Path(), store))
+    days = [date(2024, 1, 8), date(2024, 1, 9)]
+    facts = day_facts(store, dict.fromkeys(days, "1 bytes, 1"), {}, zone="America/New_York")
+    write_facts(store, facts)
+    assert migrate(Context(zoned, Path(), store)).days == 2  # their ids are made anew
+    known = read_facts(store, "observations", file_digests(store, "observations"))
+    assert {fact.made_from["zone"] for fact in known.values()} == {"America/New_York"}

@@ -49,6 +49,21 @@ def parse_column(text: object) -> object:
     return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}
 
 
+def parse_time(declared: object) -> object:
+    """Return the column of `time`, which may be written `{column: at, zone: Europe/Berlin}`.
+
+    Raises:
+        ValueError: for other keys, or without the column.
+    """
+    if not isinstance(declared, dict):
+        return declared
+    if others := [str(key) for key in declared if key not in ("column", "zone")]:
+        raise ValueError(f"'{cell(others[0])}' is no key of this section; there is: column, zone")
+    if declared.get("column") is None:
+        raise ValueError("names no column; write it as {column: at, zone: Europe/Berlin}")
+    return declared["column"]
+
+
 def parse_unique(declared: object) -> object:
     """Return the columns of `unique`: none of `row`, by which each row is an observation of its own.
 
