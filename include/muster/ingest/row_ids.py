@@ -47,8 +47,12 @@ def _by_digest(typed: Mapping[str, pa.Array], reason: pa.Array, seen: Counter[by
 
 def _numbered(typed: Mapping[str, pa.Array], seen: Counter[bytes]) -> Iterator[str]:
     """Yield each row's digest and number. A column without a value is left out: a new one changes no row of before."""
-    parts = [pc.binary_join_element_wise(name, field(text(typed[name])), "=") for name in sorted(typed)]
+    parts = [pc.binary_join_element_wise(name, _field(typed[name]), "=") for name in sorted(typed)]
     for row in pc.binary_join_element_wise(*parts, ",", null_handling="skip").to_pylist():
         digest = hashlib.blake2b(row.encode(), digest_size=16).digest()
         seen[digest] += 1
         yield f"{digest.hex()}#{seen[digest]}"
+
+
+def _field(values: pa.Array) -> pa.Array:
+    return field(values) if pa.types.is_string(values.type) else text(values)  # no other text has to be quoted
