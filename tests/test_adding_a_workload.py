@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import AliasPath, BaseModel
 from sklearn.metrics import roc_auc_score
 
 from muster import groups
@@ -40,6 +40,8 @@ DOCUMENTED_AS_WELL = {"fallback", "algorithms", "search"}
 def declared(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each field's dotted path and default; `...` where it has none."""
     for name, field in section.model_fields.items():
+        if isinstance(field.validation_alias, AliasPath):  # a key of a section that may be written short
+            name = ".".join(map(str, field.validation_alias.path))
         inner = [] if name in NOT_SECTIONS else list(sections(field.annotation))
         if not inner or name in DOCUMENTED_AS_WELL:
             yield above + name, ... if field.is_required() else field.default

@@ -20,6 +20,7 @@ from deltalake import write_deltalake
 from muster.context import Context
 from muster.ingest.row_checks import check_day, good_rows
 from muster.ingest.typed import reads_as
+from muster.ingest.values import values
 from muster.storage.store import Store
 from muster.workload.column import ColumnType
 from muster.workload.load import load_workload
@@ -122,6 +123,21 @@ def test_a_value_of_json_reads_as_the_page_says(tmp_path: Path, kind: ColumnType
     good, refused = checked(made(tmp_path, "{date}.jsonl"))
     reasons = [] if is_read else [f"{column}: not of type {kind}"]
     assert (len(good), [reason for _, reason, _ in refused]) == (1 - len(reasons), reasons)
+
+
+TIMES = re.findall(r"^\| `([^`]+)` \| (\S+) \| (\S+) \|$", TEXT[TEXT.index("## Times") :], re.MULTILINE)
+
+
+@pytest.mark.parametrize(("text", "in_utc", "in_zone"), TIMES, ids=[text for text, *_ in TIMES])
+def test_a_time_of_text_is_read_as_the_page_says(text: str, in_utc: str, in_zone: str) -> None:
+    for zone, moment in ((None, in_utc), ("Europe/Berlin", in_zone)):
+        [read] = values(pa.array([text]), "timestamp", zone).to_pylist()
+        assert (f"`{read.replace(tzinfo=None).isoformat()}`" if read else "refused") == moment
+
+
+def test_the_table_of_times_has_what_is_read_and_what_is_not() -> None:
+    assert len(TIMES) == len(re.findall(r"^\| `", TEXT[TEXT.index("## Times") : TEXT.index("## What is wrong")], re.M))
+    assert len({moment for _, moment, _ in TIMES}) > 5
 
 
 def test_both_tables_of_types_are_of_all_declared_ones() -> None:

@@ -51,6 +51,8 @@ class RowBlock:
     """Lines that are no rows of these columns: why, and the line."""
     file: str | None = None
     """The name of the part."""
+    numbers: pa.Array | None = None
+    """The rows' numbers in the part, from 1 on, where they are what tells rows apart; None where rows have no order."""
 
 
 @dataclass(frozen=True)
