@@ -12,6 +12,7 @@ from muster.errors import WorkloadError
 from muster.workload.load import load_workload
 from muster.workload.source import DEFAULT_FILES
 from muster.workload.spec import Workload
+from muster.workload.statement import EXAMPLE
 from tests.ingest.formats.made import DECLARED
 
 
@@ -57,6 +58,13 @@ def test_the_format_is_declared_or_in_the_name(tmp_path: Path, files: str, forma
         ({"table": ""}, "source.table", "is empty; write some text"),
         ({"table": "/rides", "delimiter": ";"}, "source.delimiter", "is of files, and 'table' is written"),
         ({"table": "/rides", "files": "/{date}.csv"}, "source.files", "is of files, and 'table' is written"),
+        ({"sql": EXAMPLE}, "source", "has 'sql' and no 'connection': write the name of its database"),
+        ({"sql": "SELECT 1", "connection": "db"}, "source.sql", "has no ':start', so no day can be asked for"),
+        ({"sql": EXAMPLE, "connection": "my-db"}, "source.connection", "'my-db'"),
+        ({"sql": EXAMPLE, "connection": "db", "table": "/rides"}, "source.table", "is another source, and 'sql' is"),
+        ({"sql": EXAMPLE, "connection": "db", "complete": "x"}, "source.complete", "is of files, and 'sql' is written"),
+        ({"files": "{date}.csv", "connection": "db"}, "source", "has 'connection', which is of 'sql', and no 'sql'"),
+        ({"table": "/rides", "changed": "version"}, "source", "has 'changed', which is of 'sql', and no 'sql'"),
         ({"tabel": "/rides"}, "source.tabel", "is no key of this section; did you mean 'table'?"),
         ({"files": "s3://raw/{date}.csv"}, "source.files", "'s3://' is not supported; use a local path"),
         ({"files": "dbfs:/raw/{date}.csv"}, "source.files", "'dbfs://' is not supported; use a local path"),

@@ -15,6 +15,7 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from muster.settings import settings
+from muster.settings.connections import PREFIX
 from muster.spark_conf import delta_configuration, spark_home
 from muster_airflow.backends.code import job_file, packed_code
 from muster_airflow.backends.command import Command
@@ -30,6 +31,8 @@ FROM = ("spark.jars", "spark.jars.packages")
 """Where Delta comes from: files, or names that Spark resolves."""
 LISTS = frozenset({*FROM, "spark.sql.extensions"})
 """Settings of Muster's that hold several names, with commas between them; `spark.submit.pyFiles` is an argument."""
+REDACTION, REDACTED = "spark.redaction.regex", "(?i)secret|password|token|access[.]?key"
+"""Which settings Spark's pages and logs do not show the values of, by their names; and those of Spark itself."""
 DELTA = re.compile(r"delta-(spark|core)_[^/]*$")
 """A file's or package's name that brings Delta itself, of whichever version."""
 
@@ -49,7 +52,7 @@ class SubmitBackend(LocalBackend):
         if extra.get("deploy-mode", "client") != "client":
             rule = "only 'client' ends with its task: leave it out"
             raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
-        properties = configuration(extra)
+        properties = for_executors(configuration(extra), master(connection), call.environment)
         code = [str(packed_code(settings().home / "code")), *_items(properties.pop("spark.submit.pyFiles", ""))]
         name = f"{call.stage} {Path(call.workload).stem} {call.partition or ''}".strip()
         # As `python -P` does it: the folder of our own job's file is not put on the path.
@@ -97,6 +100,19 @@ def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
     for name in LISTS & ours.keys() & theirs.keys():
         theirs[name] = ",".join(dict.fromkeys([*_items(ours[name]), *_items(theirs[name])]))
     return ours | theirs
+
+
+def for_executors(configuration: Mapping[str, str], master: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a configuration by which executors know the databases too, and Spark's pages do not show where those are.
+
+    On this machine executors have the job's own environment.
+    """
+    addresses = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    if not addresses or master.startswith("local"):
+        return dict(configuration)
+    secret = configuration.get(REDACTION, REDACTED)
+    of_executors = {f"spark.executorEnv.{name}": value for name, value in addresses.items()}
+    return {**configuration, **of_executors, REDACTION: f"(?:{secret})|{PREFIX}"}
 
 
 def _items(names: object) -> list[str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from muster.errors import MusterError
 from muster.ingest.formats import delimited, json_lines, parquet
 from muster.ingest.formats.opened import BadContent
@@ -88,6 +90,9 @@ class FileSource:
                     yield replace(block, file=part.name)
             except BadContent as error:
                 raise BadFile(part.place, str(error)) from error
+
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> None:
+        return None
 
     def undated(self) -> int:
         return 0
