@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from muster.settings import connections
+from muster.settings import Settings, connections
 from muster.settings.connections import connection_url, connection_variables, variable
+from muster_local.environment import environment
 
 NAME = "MUSTER_CONNECTION_ORDERS_DB"
 
@@ -26,3 +27,5 @@ def test_an_address_is_of_the_environment_or_of_the_projects_file(
     address = connection_url("orders_db")
     assert address is not None
     assert (address.get_secret_value(), "s3cret" in repr(address) + str(address)) == ("sqlite:///s3cret", False)
+    monkeypatch.delenv(NAME)
+    assert environment(Settings(home=tmp_path))[NAME] == "sqlite:///in-file"  # as the services of ./muster up have it

@@ -60,7 +60,7 @@ def test_the_format_is_declared_or_in_the_name(tmp_path: Path, files: str, forma
         ({"table": "/rides", "files": "/{date}.csv"}, "source.files", "is of files, and 'table' is written"),
         ({"sql": EXAMPLE}, "source", "has 'sql' and no 'connection': write the name of its database"),
         ({"sql": "SELECT 1", "connection": "db"}, "source.sql", "has no ':start', so no day can be asked for"),
-        ({"sql": EXAMPLE, "connection": "my-db"}, "source.connection", "'my-db'"),
+        ({"sql": EXAMPLE, "connection": "my-db"}, "source.connection", "is no name of a database: write letters"),
         ({"sql": EXAMPLE, "connection": "db", "table": "/rides"}, "source.table", "is another source, and 'sql' is"),
         ({"sql": EXAMPLE, "connection": "db", "complete": "x"}, "source.complete", "is of files, and 'sql' is written"),
         ({"files": "{date}.csv", "connection": "db"}, "source", "has 'connection', which is of 'sql', and no 'sql'"),
@@ -122,3 +122,9 @@ def test_a_landing_function_delivers_to_no_other_files(tmp_path: Path, source: d
         declared(tmp_path, source, landing="deliver")
     ((where, problem),) = error.value.problems
     assert (where, problem[:52]) == ("landing", f"a function delivers '{DEFAULT_FILES}'"[:52])
+
+
+def test_an_address_in_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError) as error:
+        declared(tmp_path, {"sql": EXAMPLE, "connection": f"postgresql://ann:s3cret@{'db' * 99}"})
+    assert "s3cret" not in str(error.value)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from muster.printable import cell
-from muster.workload.section import Name, Section
+from muster.workload.section import Section
 from muster.workload.statement import statement
 
 DATE, WORKLOAD = "{date}", "{workload}"
@@ -98,6 +98,16 @@ def _table(table: str) -> str:
     return table.rstrip("/")
 
 
+def _connection(name: str) -> str:
+    """Check a database's name; what is none may hold a password, and is not shown."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+        rule = (
+            "write letters, digits and '_', as 'orders_db'; its address is never here but in MUSTER_CONNECTION_<NAME>"
+        )
+        raise ValueError(f"is no name of a database: {rule}")
+    return name
+
+
 class DeclaredSource(Section):
     """Files, one or many a day, by the pattern of their paths; or a Delta table; or a database's answer to SQL."""
 
@@ -108,7 +118,7 @@ class DeclaredSource(Section):
     sql: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(statement)] | None = Field(
         None, description="A SELECT that gives the rows of a day, from ':start' to before ':end', in place of files."
     )
-    connection: Name | None = Field(
+    connection: Annotated[str, AfterValidator(_connection)] | None = Field(
         None, description="Of sql: the database, whose address is in `MUSTER_CONNECTION_<NAME>`; no secret is here."
     )
     changed: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(

@@ -47,7 +47,7 @@ class SqlSource:
 
     @property
     def place(self) -> str:
-        return f"the database {self._name}"
+        return self._name
 
     @property
     def part(self) -> str:
