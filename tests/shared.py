@@ -65,6 +65,12 @@ class Shared:
             record: dict[str, Any] = json.loads(file.read_text())
             return record
 
+    def recorded(self, name: str) -> dict[str, Any] | None:
+        """Return what was made under a name, None where nobody asked for it."""
+        file = self.root / f"{name}.json"
+        record: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+        return record
+
     def settings(self, name: str) -> Settings:
         """Return the settings of a home that all workers share; what is started in it is stopped at the run's end."""
         record = self.record(f"{name}.settings", lambda: settings_of(self.root / name).model_dump(mode="json"))

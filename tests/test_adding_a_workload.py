@@ -82,7 +82,9 @@ def observations(parcels: Workload, folder: Path, tmp_path_factory: pytest.TempP
     """What ingest makes of the example's files."""
     store = Store(str(tmp_path_factory.mktemp("store")), "parcels")
     land(Context(parcels, folder, store))
-    rows = pd.concat(pd.read_csv(file, parse_dates=["accepted"]) for file in sorted(Path(store.uri(store.landing)).glob("*.gz")))
+    rows = pd.concat(
+        pd.read_csv(file, parse_dates=["accepted"]) for file in sorted(Path(store.uri(store.landing)).glob("*.gz"))
+    )
     rows["accepted"] = rows["accepted"].dt.tz_localize("UTC")
     rows["group"] = [groups.name(keys) for keys in rows[list(parcels.keys)].itertuples(index=False)]
     rows["bucket"] = [groups.bucket(name, parcels.features.buckets) for name in rows["group"]]

@@ -24,6 +24,7 @@ from muster_airflow.backends.command import Command, python
 from muster_airflow.backends.local import LocalBackend
 from muster_airflow.backends.properties import configured
 from muster_airflow.backends.protocol import JobCall
+from muster_airflow.backends.submit import REDACTION
 from muster_airflow.exceptions import ConnectionRefused, NoLogStore
 
 JOB = JobCall("train", "w/made.yaml", "2024-02-05", "a.1")
@@ -231,6 +232,20 @@ def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tm
         assert not [text for text in (*arguments, repr(command)) if "pa=ss" in text or "--conf" in text]
         assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
     assert not list((tmp_path / "submit").iterdir())
+
+
+def test_executors_of_a_cluster_are_told_where_the_database_is_and_sparks_pages_do_not_show_it(connection: Any) -> None:
+    name, address = "MUSTER_CONNECTION_ORDERS_DB", "postgresql://ann:s3cret@db/x"
+    call = replace(JOB, environment={name: address, "MLFLOW_TRACKING_URI": "http://m"})
+    connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": {"conf": {REDACTION: "(?i)mine|own"}}})
+    command = command_of("submit", call)
+    told = {key: value for key, value in command.properties.items() if "executorEnv" in key or value == address}
+    assert told == {f"spark.executorEnv.{name}": address}
+    assert "s3cret" not in repr(command) + repr(call)
+    hidden = re.compile(command.properties[REDACTION].replace("(?:(?i)", "(?i:"))  # as Python writes it
+    assert [bool(hidden.search(key)) for key in (*told, "spark.MINE", "spark.x")] == [True, True, False]
+    connection("spark_default", {"conn_type": "spark", "host": "local[2]"})
+    assert not {f"spark.executorEnv.{name}", REDACTION} & command_of("submit", call).properties.keys()
 
 
 def test_the_configuration_is_removed_when_the_job_breaks(tmp_path: Path) -> None:

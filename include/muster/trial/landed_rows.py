@@ -72,8 +72,12 @@ def _of_day(context: Context, arrival: Arrival, group: str) -> tuple[pa.Table, C
 
     Names and ids cost most of a check. So they are made for a few rows only, where that is enough to know.
     """
-    workload, day = context.workload, arrival.day
-    blocks = list(source_of(context).read(arrival))
+    workload, day, source = context.workload, arrival.day, source_of(context)
+    own = source.read_group(arrival, key_values(workload, group))
+    if own is not None:  # of the others nobody asks: how many of them ingest refuses is not seen here
+        checked = check_rows(workload, day, own)
+        return checked.filter(pc.equal(pc.struct_field(checked["observation"], "group"), group)), None
+    blocks = list(source.read(arrival))
     typed = [typed_columns(workload, block.rows) for block in blocks]
     if _surely_taken(workload, day, blocks, typed):
         checked, reasons = check_rows(workload, day, _concerning(workload, group, blocks, typed)), None

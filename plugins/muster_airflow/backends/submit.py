@@ -16,6 +16,7 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from muster.settings import settings
+from muster.settings.connections import PREFIX
 from muster.spark_conf import (
     LOG_STORE_SETTINGS,
     delta_settings,
@@ -40,6 +41,8 @@ MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
 
 FROM = ("spark.jars", "spark.jars.packages")
 """Where jars come from: files, or names that Spark resolves."""
+REDACTION, REDACTED = "spark.redaction.regex", "(?i)secret|password|token|access[.]?key"
+"""Which settings Spark's pages and logs do not show the values of, by their names; and those of Spark itself."""
 DELTA = re.compile(r"delta-(spark|core)_[^/]*$")
 """A file's or package's name that brings Delta itself, of whichever version."""
 CONNECTOR = re.compile(r"hadoop-aws[^/]*$")
@@ -61,7 +64,7 @@ class SubmitBackend(LocalBackend):
         if extra.get("deploy-mode", "client") != "client":
             rule = "only 'client' ends with its task: leave it out"
             raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
-        properties = configuration(extra)
+        properties = for_executors(configuration(extra), master(connection), call.environment)
         code = [str(packed_code(settings().home / "code")), *items(properties.pop("spark.submit.pyFiles", ""))]
         name = f"{call.stage} {Path(call.workload).stem} {call.partition or ''}".strip()
         # As `python -P` does it: the folder of our own job's file is not put on the path.
@@ -112,6 +115,19 @@ def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
         if not LOG_STORE_SETTINGS.keys() <= theirs.keys():
             ours.append(_log_store(home))
     return merged(*ours, theirs)
+
+
+def for_executors(configuration: Mapping[str, str], master: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a configuration by which executors know the databases too, and Spark's pages do not show where those are.
+
+    On this machine executors have the job's own environment.
+    """
+    addresses = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    if not addresses or master.startswith("local"):
+        return dict(configuration)
+    secret = configuration.get(REDACTION, REDACTED)
+    of_executors = {f"spark.executorEnv.{name}": value for name, value in addresses.items()}
+    return {**configuration, **of_executors, REDACTION: f"(?:{secret})|{PREFIX}"}
 
 
 def _log_store(home: Path) -> dict[str, str]:

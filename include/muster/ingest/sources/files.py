@@ -84,6 +84,9 @@ class FileSource:
             except BadContent as error:
                 raise BadFile(part.place, str(error)) from error
 
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> None:
+        return None
+
     def undated(self) -> int:
         return 0
 

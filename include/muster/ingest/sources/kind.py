@@ -98,6 +98,9 @@ class Source(Protocol):
             OSError: when the system does not give it.
         """
 
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> Sequence[RowBlock] | None:
+        """Return those rows of a day that have some keys' values, and maybe others; None where only all can be read."""
+
     def undated(self) -> int:
         """Return how many rows are there that are of no day, and so are never read."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -110,6 +110,9 @@ class TableSource:
                     yield RowBlock(declared(self.workload, batch), file=part.name)
                 except BadContent as error:
                     raise BadTable(part.place, str(error)) from error
+
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> None:
+        return None
 
     def undated(self) -> int:
         table = self._opened()
