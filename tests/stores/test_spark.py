@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import obstore
@@ -16,33 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from muster.settings import Settings
-from muster_local import local
 from tests.object_store import SECRET, ObjectStore
-from tests.shared import settings_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def server(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The local Spark Connect server of a home whose store is on S3."""
-    settings = settings_of(tmp_path_factory.mktemp("s3"), object_store.root("store"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in object_store.environment.items():
-            patch.setenv(name, value)
-        local.start(settings, ["spark"])
-        yield settings
-        local.stop(settings)
-
-
-@pytest.fixture
-def spark(server: Settings, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkSession]:
-    """A session on it, in a process whose own environment names the store."""
-    for name, value in object_store.environment.items():
-        monkeypatch.setenv(name, value)
-    session = SparkSession.builder.remote(server.spark_remote).create()
-    yield session
-    session.client.close()
 
 
 def one(spark: SparkSession, number: int) -> DataFrame:
