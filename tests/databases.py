@@ -23,7 +23,7 @@ from muster_local.ports import free_ports
 from tests.shared import Shared
 
 USER, PASSWORD = "ann", "pa55/word:of@ann"
-RECORD = "postgres"
+RECORD, FOLDER = "postgres", "muster-tests-postgres-"
 """The name under which the workers of a run share it."""
 
 
@@ -43,6 +43,13 @@ def _as_whom() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
+def _sweep() -> None:
+    """Take away what runs that were killed have left: their servers the reaper has ended."""
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        if time.time() - left.stat().st_mtime > 3_600 and not (left / "data" / "postmaster.pid").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def address(shared: Shared) -> URL:
     """Return the address of the run's server, which may not have been started yet."""
     port = shared.record("postgres.port", lambda: {"port": free_ports(1)[0]})["port"]
@@ -51,7 +58,8 @@ def address(shared: Shared) -> URL:
 
 def start(url: URL) -> dict[str, Any]:
     """Start a server that nothing but its password lets in; return its process and folder."""
-    folder, whom = Path(tempfile.mkdtemp(prefix="muster-tests-postgres-")), _as_whom()
+    _sweep()
+    folder, whom = Path(tempfile.mkdtemp(prefix=FOLDER)), _as_whom()
     folder.chmod(0o755)  # the folders of a test are their user's alone
     data, password = folder / "data", folder / "password"
     data.mkdir(mode=0o700)
