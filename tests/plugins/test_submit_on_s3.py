@@ -1,4 +1,4 @@
-"""A job that is submitted to a cluster, with its store on S3: executors elsewhere, whose environment has no keys."""
+"""A job that is submitted to a cluster, with its store on S3: executors elsewhere, that see nothing of the driver's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from deltalake import DeltaTable
 
 from muster.settings import settings
+from muster.storage.files import Files
 from muster_airflow.backends.properties import configured
 from muster_airflow.backends.protocol import JobCall
 from muster_airflow.backends.submit import SubmitBackend
@@ -29,9 +30,12 @@ from pyspark.sql import SparkSession
 def placed(batches):
     import os
     import pyarrow as pa
+    from muster.storage.files import Files
+    files = Files({root!r})
     for batch in batches:
+        for number in batch.column(0).to_pylist():
+            assert files.create(f"made/{{number}}", os.getcwd().encode())
         yield batch.append_column("place", pa.array([os.getcwd()] * batch.num_rows))
-        assert not [name for name in os.environ if name.startswith("AWS_")]
 
 spark = SparkSession.builder.getOrCreate()
 rows = spark.range(0, 4, 1, 2).mapInArrow(placed, "id long, place string").selectExpr("*", "id % 2 AS half")
@@ -39,6 +43,11 @@ rows.write.format("delta").partitionBy("half").save({table!r})
 again = rows.where("half = 0").selectExpr("id + 100 AS id", "place", "half")
 again.write.format("delta").mode("overwrite").option("replaceWhere", "half = 0").save({table!r})
 assert spark.read.format("delta").option("versionAsOf", 0).load({table!r}).count() == 4
+
+from pathlib import Path
+from urllib.request import urlopen
+page = f"{{spark.sparkContext.uiWebUrl}}/api/v1/applications/{{spark.sparkContext.applicationId}}/environment"
+Path({page!r}).write_bytes(urlopen(page).read())
 """
 
 
@@ -59,16 +68,20 @@ def test_driver_and_executors_reach_the_store_wherever_they_work(
     bring_jars(home, root)
     ensure_jars(home, env, root)
     ensure_log_store(home, env)
-    script, table = tmp_path / "script.py", f"{root}/table"
-    script.write_text(SCRIPT.format(table=table))
+    script, page, table = tmp_path / "script.py", tmp_path / "environment.json", f"{root}/table"
+    script.write_text(SCRIPT.format(table=table, root=root, page=str(page)))
     call = JobCall("train", "w/made.yaml", "2024-02-05", "a.1", job=str(script))
     command = SubmitBackend().command(call, tmp_path / "result.json")
-    assert SECRET not in json.dumps(command.properties)
     with configured(command, tmp_path / "submit") as arguments:
+        assert SECRET not in " ".join(arguments)
         started = {**os.environ, **env, **command.environment}
         done = subprocess.run(arguments, env=started, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert SECRET not in done.stdout + done.stderr
+    shown = page.read_text()
+    assert "spark.executorEnv.AWS_SECRET_ACCESS_KEY" in shown
+    assert SECRET not in shown
     written = DeltaTable(table).to_pyarrow_table().to_pylist()
     assert sorted(row["id"] for row in written) == [1, 3, 100, 102]
+    assert {Files(root).read(f"made/{number}").decode() for number in range(4)} == {row["place"] for row in written}
     assert all(Path(row["place"]).is_relative_to(spark_cluster.settings.home) for row in written)
