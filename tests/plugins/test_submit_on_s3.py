@@ -73,7 +73,7 @@ def test_driver_and_executors_reach_the_store_wherever_they_work(
     call = JobCall("train", "w/made.yaml", "2024-02-05", "a.1", job=str(script))
     command = SubmitBackend().command(call, tmp_path / "result.json")
     with configured(command, tmp_path / "submit") as arguments:
-        assert SECRET not in " ".join(arguments)
+        assert SECRET not in " ".join(map(str, arguments))
         started = {**os.environ, **env, **command.environment}
         done = subprocess.run(arguments, env=started, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -8,17 +8,23 @@ import pytest
 from pyspark.sql import SparkSession
 
 from muster.settings import Settings
+from muster.settings.connections import variable
 from muster_local import local
+from tests import databases
 from tests.object_store import ObjectStore
-from tests.shared import settings_of
+from tests.shared import Shared, settings_of
+
+FLIGHTS = "of_flights"
+"""The database that the server's workers know: made by the test that has them read it."""
 
 
 @pytest.fixture(scope="package")
-def server(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def server(shared: Shared, object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The local Spark Connect server of a home whose store is on S3."""
     settings = settings_of(tmp_path_factory.mktemp("s3"), object_store.root("store"))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in object_store.environment.items():
+        of_workers = {variable(FLIGHTS): databases.with_password(databases.address(shared).set(database=FLIGHTS))}
+        for name, value in {**object_store.environment, **of_workers}.items():
             patch.setenv(name, value)
         local.start(settings, ["spark"])
         yield settings
