@@ -65,13 +65,20 @@ def test_second_attempt_of_a_task_leaves_one_file(tmp_path: Path) -> None:
 
 def test_second_attempt_mends_a_shard_that_was_cut_off_and_lets_a_whole_one_be(tmp_path: Path) -> None:
     path, stored = write(tmp_path, [1, 2])
-    before = time.time() - 600
-    os.utime(path, (before, before))
+    written = time.time() - 3_000
+    os.utime(path, (written, written))
     assert write(tmp_path, [1, 2]) == (path, stored)
-    assert path.stat().st_mtime == before
+    assert path.stat().st_mtime == pytest.approx(written)
     path.write_bytes(path.read_bytes()[:-1])
     write(tmp_path, [1, 2])
     assert [read(path, place) for place in stored] == [1, 2]
+
+
+def test_a_whole_shard_that_is_old_is_written_anew_so_that_nobody_sweeps_it(tmp_path: Path) -> None:
+    path, stored = write(tmp_path, [1, 2])
+    os.utime(path, (0, 0))
+    assert write(tmp_path, [1, 2]) == (path, stored)
+    assert path.stat().st_mtime > time.time() - 60
 
 
 def test_a_shard_of_more_than_is_held_in_memory_is_written_alike(

@@ -47,7 +47,11 @@ def flights() -> pd.DataFrame:
     folder = PROJECT / "include" / "workloads"
     workload = load_workload(folder / f"{NAME}.yaml")
     windows = Context(workload, folder, Store("/nowhere", NAME)).at(str(PARTITION)).windows
-    days = (rows for day, rows in function(workload, folder, workload.landing)(frozenset()) if day in windows.history)
+    days = (
+        rows
+        for day, rows in function(workload, folder, workload.landing)(frozenset())
+        if windows.observed.start <= day < windows.partition
+    )
     every = pd.concat(days, ignore_index=True)[list(workload.columns)]
     return every[every["carrier"].isin(CARRIERS)].reset_index(drop=True)
 
