@@ -50,7 +50,7 @@ def flights() -> pd.DataFrame:
     days = (
         rows
         for day, rows in function(workload, folder, workload.landing)(frozenset())
-        if windows.observed.start <= day < windows.partition
+        if windows.observed.start <= day < windows.score.stop
     )
     every = pd.concat(days, ignore_index=True)[list(workload.columns)]
     return every[every["carrier"].isin(CARRIERS)].reset_index(drop=True)
