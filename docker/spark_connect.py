@@ -6,6 +6,10 @@ import os
 
 from muster.settings import settings
 from muster_local import spark_server
+from muster_local.environment import toolchain
 
-[server] = spark_server.part(settings(), lambda: None).services
-os.execvp(server.command[0], list(server.command))  # noqa: S606 - no shell: the command is ours
+env = toolchain(settings())
+part = spark_server.part(settings(), env)
+part.prepare()
+[server] = part.services
+os.execvpe(server.command[0], list(server.command), {**env, **server.env})  # noqa: S606 - no shell: the command is ours

@@ -13,18 +13,27 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 import yaml
 from tenacity import retry, retry_if_exception_message, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from muster.settings import Settings, settings
+from muster.settings.connections import variable
 from muster.settings.limits import CLASSES
 from muster.storage.store import Store
 from muster_local import PROJECT, local
+from tests import object_store as object_store_process
 from tests import reaper, tiers
+from tests.object_store import ObjectStore
 from tests.preparation import INTERPRETED, java_options
 from tests.shared import Shared, processes_of
+
+if TYPE_CHECKING:
+    from tests.databases import Database
 
 for _name in {name for name in os.environ if name.startswith("MUSTER_")} - {"MUSTER_VENV", "MUSTER_PROJECT"}:
     del os.environ[_name]  # a developer's own stack is none of the tests'
@@ -92,6 +101,13 @@ def mlflow_server(shared: Shared, stack_settings: Settings) -> str:
     return stack_settings.mlflow_tracking_uri
 
 
+@pytest.fixture(scope="session")
+def object_store(shared: Shared) -> ObjectStore:
+    """A store that speaks S3's protocol, in one process for all workers; a test takes a prefix of its own in it."""
+    own = shared.settings("object_store")
+    return ObjectStore(**shared.record("object_store", lambda: {"url": object_store_process.start(own.home)}))
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep on one worker what shares a thing that only one may use at a time; begin with what takes longest."""
@@ -136,6 +152,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
     factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    if Shared.of(factory).recorded("postgres"):
+        from tests import databases
+
+        databases.stop(Shared.of(factory))
     for home in Shared.of(factory).homes():
         local.stop(home)
         if left := processes_of(home.home.resolve()):
@@ -193,10 +213,27 @@ def _named_in_settings(uri: str, stack: Settings, monkeypatch: pytest.MonkeyPatc
     settings.cache_clear()
 
 
+OF_SPARK = "of_spark"
+"""The database that the Spark server's workers know: made by the test that has them read it."""
+
+
+@pytest.fixture
+def postgres(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database of a test's own, the one that the connection `orders_db` is to."""
+    from tests import databases  # imports what most tests do without
+
+    with databases.database(shared, f"of_test_{uuid4().hex}") as made:
+        monkeypatch.setenv(variable("orders_db"), databases.with_password(made.url))
+        yield made
+
+
 @pytest.fixture(scope="session")
 def spark_connect_server(shared: Shared, stack_settings: Settings) -> str:
     """The address of a running Spark Connect server with Delta: `SPARK_REMOTE` of a job."""
-    with shared.lock("start"):
+    from tests import databases
+
+    of_workers = {variable(OF_SPARK): databases.with_password(databases.address(shared).set(database=OF_SPARK))}
+    with shared.lock("start"), patch.dict(os.environ, of_workers):
         local.start(stack_settings, ["spark"])
     return stack_settings.spark_remote
 

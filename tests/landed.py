@@ -59,7 +59,5 @@ def land_nothing(store: Store, header: str, days: Iterable[date]) -> None:
 def land_days(store: Store, rows: pd.DataFrame) -> None:
     """Deliver rows with a time `at` as the files of their days."""
     for day, own in rows.groupby(rows["at"].dt.date):
-        file = Path(store.uri(store.landing)) / f"{day}.csv.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
         text = own.assign(at=own["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_csv(index=False)
-        file.write_bytes(gzip.compress(text.encode()))
+        store.files.put(f"{store.landing}/{day}.csv.gz", gzip.compress(text.encode()))

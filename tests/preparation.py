@@ -1,7 +1,8 @@
 """What every Spark of the tests starts from, made once for an environment: `python -m tests.preparation`.
 
-Delta's jars, and an archive of Spark's classes (Java's class-data sharing, JEP 350), with which a start takes half the
-time. A Java that cannot use the archive, of another version or with other jars, starts as if there were none.
+The jars of Delta and of the connector for S3, and an archive of Spark's classes (Java's class-data sharing, JEP 350),
+with which a start takes half the time. A Java that cannot use the archive, of another version or with other jars,
+starts as if there were none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from muster.settings import Settings
 from muster.spark_conf import spark_home
 from muster_local.environment import environment
 from muster_local.jars import ensure_jars
+from muster_local.log_store import ensure_log_store
 
 HOME = Path(sys.prefix, "tests")
 ARCHIVE = HOME / f"spark-{version('pyspark')}.jsa"
@@ -48,7 +50,8 @@ def main() -> None:
     HOME.mkdir(exist_ok=True)
     with FileLock(HOME / "lock"):
         env = environment(Settings(_env_file=None, home=HOME))
-        ensure_jars(HOME, env)
+        ensure_jars(HOME, env, "s3://")
+        ensure_log_store(HOME, env)
         if not ARCHIVE.exists():
             _archive(env)
 

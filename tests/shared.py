@@ -14,25 +14,28 @@ import pytest
 from filelock import FileLock
 
 from muster.settings import Settings
-from muster_local.jars import jars
+from muster.spark_conf import log_store_jar
+from muster_local.jars import all_jars
 from muster_local.ports import free_ports
 from tests import preparation
 
 SETTINGS = ".settings.json"
 
 
-def bring_jars(home: Path) -> None:
+def bring_jars(home: Path, store: str = "") -> None:
     """Give a home the jars that the preparation has fetched: without them each Spark resolves them by itself."""
-    if all(jar.exists() for jar in jars(preparation.HOME)):
-        shutil.copytree(preparation.HOME / "jars", home / "jars", dirs_exist_ok=True)
+    for jar in filter(Path.exists, [*all_jars(preparation.HOME, store), log_store_jar(preparation.HOME)]):
+        copy = home / jar.relative_to(preparation.HOME)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(jar, copy)
 
 
-def settings_of(home: Path) -> Settings:
-    """Return settings of a home of its own, on free ports, with Delta's jars."""
-    bring_jars(home)
+def settings_of(home: Path, store: str = "") -> Settings:
+    """Return settings of a home of its own, on free ports, with the jars that its Spark needs."""
+    bring_jars(home, store)
     names = ("airflow_port", "mlflow_port", "spark_port", "spark_ui_port")
     # What a developer's own .env may name, no test writes to.
-    own = {"home": home, "store": "", "mlflow_uri": "", "backend": "connect"}
+    own = {"home": home, "store": store, "mlflow_uri": "", "backend": "connect"}
     return Settings(**own, **dict(zip(names, free_ports(len(names)), strict=True)))
 
 
@@ -61,6 +64,12 @@ class Shared:
                 file.write_text(json.dumps(make()))
             record: dict[str, Any] = json.loads(file.read_text())
             return record
+
+    def recorded(self, name: str) -> dict[str, Any] | None:
+        """Return what was made under a name, None where nobody asked for it."""
+        file = self.root / f"{name}.json"
+        record: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+        return record
 
     def settings(self, name: str) -> Settings:
         """Return the settings of a home that all workers share; what is started in it is stopped at the run's end."""

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import AliasPath, BaseModel
 from sklearn.metrics import roc_auc_score
 
 from muster import groups
@@ -40,6 +40,8 @@ DOCUMENTED_AS_WELL = {"fallback", "algorithms", "search"}
 def declared(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each field's dotted path and default; `...` where it has none."""
     for name, field in section.model_fields.items():
+        if isinstance(field.validation_alias, AliasPath):  # a key of a section that may be written short
+            name = ".".join(map(str, field.validation_alias.path))
         inner = [] if name in NOT_SECTIONS else list(sections(field.annotation))
         if not inner or name in DOCUMENTED_AS_WELL:
             yield above + name, ... if field.is_required() else field.default
@@ -80,7 +82,9 @@ def observations(parcels: Workload, folder: Path, tmp_path_factory: pytest.TempP
     """What ingest makes of the example's files."""
     store = Store(str(tmp_path_factory.mktemp("store")), "parcels")
     land(Context(parcels, folder, store))
-    rows = pd.concat(pd.read_csv(file, parse_dates=["accepted"]) for file in sorted(Path(store.landing()).glob("*.gz")))
+    rows = pd.concat(
+        pd.read_csv(file, parse_dates=["accepted"]) for file in sorted(Path(store.uri(store.landing)).glob("*.gz"))
+    )
     rows["accepted"] = rows["accepted"].dt.tz_localize("UTC")
     rows["group"] = [groups.name(keys) for keys in rows[list(parcels.keys)].itertuples(index=False)]
     rows["bucket"] = [groups.bucket(name, parcels.features.buckets) for name in rows["group"]]

@@ -6,20 +6,27 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 import zstandard
 from deltalake import write_deltalake
+from sqlalchemy import create_engine
 
 from muster.context import Context
+from muster.ingest.formats.driver_values import values_batch
+from muster.ingest.formats.opened import BadContent
 from muster.ingest.row_checks import check_day, good_rows
-from muster.ingest.typed import reads_as
+from muster.ingest.typed import reads_as, typed
+from muster.ingest.values import values
 from muster.storage.store import Store
 from muster.workload.column import ColumnType
 from muster.workload.load import load_workload
@@ -38,6 +45,7 @@ ROWS = [
     {"place": "Zürich", "line": "1", "at": f"{DAY}T06:00:00", "warm": "1.5"},
     {"place": "Bern", "line": "2", "at": f"{DAY}T07:00:00", "warm": None},
 ]
+VALUES = {kind.__name__: kind for kind in (date, datetime, time, timedelta, Decimal, UUID, memoryview)} | {"UTC": UTC}
 READ = [{"place": "Zürich", "line": 1, "warm": 1.5}, {"place": "Bern", "line": 2, "warm": None}]
 
 
@@ -85,8 +93,15 @@ def read(workload: Workload, folder: Path) -> list[dict[str, Any]]:
     return sorted(taken, key=lambda row: row["line"])
 
 
-@pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: str(source.get("files", source.get("table"))))
-def test_an_example_is_read(tmp_path: Path, source: dict[str, Any]) -> None:
+@pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: str(next(iter(source.values()))))
+def test_an_example_is_read(tmp_path: Path, source: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    if "sql" in source:
+        address = f"sqlite:///{tmp_path}/orders.db"
+        monkeypatch.setenv(f"MUSTER_CONNECTION_{source['connection'].upper()}", address)
+        rows = pd.DataFrame([{**row, source["changed"]: str(DAY)} for row in ROWS])
+        rows.astype({"warm": float}).to_sql("flights", create_engine(address), index=False)
+        assert read(loaded(tmp_path, source), tmp_path) == READ
+        return
     key = "table" if "table" in source else "files"
     files = re.sub("^/data", f"{tmp_path}/data", source[key])
     workload = loaded(tmp_path, {**source, key: files})
@@ -124,6 +139,33 @@ def test_a_value_of_json_reads_as_the_page_says(tmp_path: Path, kind: ColumnType
     assert (len(good), [reason for _, reason, _ in refused]) == (1 - len(reasons), reasons)
 
 
-def test_both_tables_of_types_are_of_all_declared_ones() -> None:
-    for heading in ("**parquet**", "**jsonl**"):
+TIMES = re.findall(r"^\| `([^`]+)` \| (\S+) \| (\S+) \|$", TEXT[TEXT.index("## Times") :], re.MULTILINE)
+
+
+@pytest.mark.parametrize(("text", "in_utc", "in_zone"), TIMES, ids=[text for text, *_ in TIMES])
+def test_a_time_of_text_is_read_as_the_page_says(text: str, in_utc: str, in_zone: str) -> None:
+    for zone, moment in ((None, in_utc), ("Europe/Berlin", in_zone)):
+        [read] = values(pa.array([text]), "timestamp", zone).to_pylist()
+        assert (f"`{read.replace(tzinfo=None).isoformat()}`" if read else "refused") == moment
+
+
+def test_the_table_of_times_has_what_is_read_and_what_is_not() -> None:
+    assert len(TIMES) == len(re.findall(r"^\| `", TEXT[TEXT.index("## Times") : TEXT.index("## What is wrong")], re.M))
+    assert len({moment for _, moment, _ in TIMES}) > 5
+
+
+@pytest.mark.parametrize(("kind", "text", "is_read"), list(table("**sql**")))
+def test_a_value_of_a_driver_reads_as_the_page_says(tmp_path: Path, kind: ColumnType, text: str, is_read: bool) -> None:
+    workload = made(tmp_path, "{date}.csv").workload
+    name = next(name for name, column in workload.columns.items() if column.type == kind)
+    row = [eval(text, VALUES) if column == name else None for column in workload.columns]
+    if is_read:
+        assert typed(values_batch(workload, [row])[name], kind).null_count == 0
+        return
+    with pytest.raises(BadContent, match=f"'{name}' is "):
+        values_batch(workload, [row])
+
+
+def test_the_tables_of_types_are_of_all_declared_ones() -> None:
+    for heading in ("**parquet**", "**jsonl**", "**sql**"):
         assert {kind for kind, _, _ in table(heading)} == {"string", "int", "float", "bool", "date", "timestamp"}

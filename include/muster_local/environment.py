@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from muster.settings import Settings
+from muster.settings.connections import connection_variables
 from muster.spark_conf import spark_home
 from muster_local import airflow_services, java
 
@@ -21,6 +22,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         **toolchain(settings),
         **settings.environment(),
+        **connection_variables(),  # Spark's workers ask the databases
         **airflow_services.environment(settings, home),
         "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

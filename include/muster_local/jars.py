@@ -1,4 +1,7 @@
-"""Delta's jars: fetched once by Spark's own resolver, pinned by digest, then used without the network."""
+"""Jars of Delta and of the connector for S3: fetched once by Spark's own resolver, pinned by digest.
+
+From then on they are used without the network.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from muster.spark_conf import DELTA_VERSION, jars, spark_home
+from muster.spark_conf import DELTA_VERSION, S3_EXCLUDES, S3_PACKAGES, jars, on_s3, s3_jar_folder, spark_home
 from muster_local import process
 from muster_local.errors import JarMismatch
 
-DIGESTS = {
+DELTA_DIGESTS = {
     "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
     "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
     "delta-kernel-api": "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11",
@@ -23,20 +27,55 @@ DIGESTS = {
 """Artifact of `io.delta` -> sha256 of its jar."""
 
 OTHERS = ("com.*", "org.*", "javax.*", "commons*", "io.airlift", "io.unitycatalog")
-NOT_NEEDED = (*(f"{group}:*" for group in OTHERS), "io.delta:delta-kernel-unitycatalog")
+DELTA_EXCLUDES = (*(f"{group}:*" for group in OTHERS), "io.delta:delta-kernel-unitycatalog")
 """What the jars declare beyond each other: Spark brings it already, or a catalog that is not used."""
 
+S3_DIGESTS = Path(__file__).with_name("s3_jars.sha256")
+"""As `sha256sum` writes it."""
 
-def ensure_jars(home: Path, env: Mapping[str, str]) -> None:
-    """Fetch the jars that are missing or not the pinned ones.
+
+@dataclass(frozen=True)
+class Pinned:
+    """Jars that belong together: what Spark's resolver is asked for, and what it has to deliver."""
+
+    packages: Sequence[str]
+    excludes: Sequence[str]
+    digests: Mapping[Path, str]
+    """Where each jar goes -> its sha256. They are put there in this order."""
+
+
+def delta_jars(home: Path) -> Pinned:
+    """Return Delta's jars in a home."""
+    packages = [f"io.delta:{artifact}:{DELTA_VERSION}" for artifact in DELTA_DIGESTS]
+    return Pinned(packages, DELTA_EXCLUDES, dict(zip(jars(home), DELTA_DIGESTS.values(), strict=True)))
+
+
+def s3_jars(home: Path) -> Pinned:
+    """Return the jars of the connector for S3 in a home; the connector itself is the last."""
+    lines = [line.split() for line in S3_DIGESTS.read_text(encoding="utf-8").splitlines()]
+    return Pinned(S3_PACKAGES, S3_EXCLUDES, {s3_jar_folder(home) / name: digest for digest, name in lines})
+
+
+def ensure_jars(home: Path, env: Mapping[str, str], store: str = "") -> None:
+    """Fetch the jars that are missing or not the pinned ones: Delta's, and where the store is on S3 its connector.
 
     Raises `JarMismatch` for a jar with another digest than the pinned one, which stays out of `HOME/jars`.
     """
-    if not all(jar.exists() and _digest(jar) == pin for jar, pin in _pinned(home)):
-        _fetch(home, env)
+    for pinned in _needed(home, store):
+        if not all(jar.exists() and _digest(jar) == pin for jar, pin in pinned.digests.items()):
+            _fetch(pinned, home, env)
 
 
-def _fetch(home: Path, env: Mapping[str, str]) -> None:
+def all_jars(home: Path, store: str = "") -> list[Path]:
+    """Return the jars that `ensure_jars` sees to."""
+    return [jar for pinned in _needed(home, store) for jar in pinned.digests]
+
+
+def _needed(home: Path, store: str) -> list[Pinned]:
+    return [delta_jars(home), *([s3_jars(home)] if on_s3(store) else [])]
+
+
+def _fetch(pinned: Pinned, home: Path, env: Mapping[str, str]) -> None:
     """Let `spark-submit` resolve the packages on its way to a script that does nothing."""
     work = home / "jars" / "ivy"
     shutil.rmtree(work, ignore_errors=True)
@@ -47,8 +86,8 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
     )
     (work / "nothing.py").touch()
     confs = {
-        "spark.jars.packages": ",".join(f"io.delta:{artifact}:{DELTA_VERSION}" for artifact in DIGESTS),
-        "spark.jars.excludes": ",".join(NOT_NEEDED),
+        "spark.jars.packages": ",".join(pinned.packages),
+        "spark.jars.excludes": ",".join(pinned.excludes),
         "spark.jars.ivy": str(work),
         "spark.jars.ivySettings": str(work / "settings.xml"),
     }
@@ -58,11 +97,13 @@ def _fetch(home: Path, env: Mapping[str, str]) -> None:
         process.run("jars", [submit, *options, str(work / "nothing.py")], home=home, env=env)
     finally:
         _redact_addresses(process.log_file(home, "jars"))
-    for jar, pin in _pinned(home):
+    for jar, pin in pinned.digests.items():
         fetched = work / "jars" / jar.name
         if (digest := _digest(fetched)) != pin:
             raise JarMismatch(fetched, digest, pin)
-        fetched.replace(jar)
+    for jar in pinned.digests:
+        jar.parent.mkdir(exist_ok=True)
+        (work / "jars" / jar.name).replace(jar)
     shutil.rmtree(work)
 
 
@@ -76,10 +117,6 @@ def _redact_addresses(log: Path) -> None:
     """Remove the addresses from Ivy's log: that of a mirror may hold a token."""
     if log.exists():
         log.write_text(re.sub(r"https?://\S+", "<address>", log.read_text(errors="replace")))
-
-
-def _pinned(home: Path) -> list[tuple[Path, str]]:
-    return list(zip(jars(home), DIGESTS.values(), strict=True))
 
 
 def _digest(file: Path) -> str:

@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from muster.spark_conf import spark_home
-from muster_local import process
+from muster_local.java_classes import compile_class, spark_jars
 
 SOURCE = Path(__file__).with_name("KnownHosts.java")
-COMPILER = "org.codehaus.commons.compiler.samples.CompilerDemo"
-"""Of Janino, by which Spark itself compiles queries: a Java without a compiler of its own is enough."""
 
 
 def confs(hosts: Sequence[str]) -> dict[str, str]:
@@ -37,13 +34,7 @@ def compile_filter(home: Path, env: Mapping[str, str]) -> None:
     classes = _classes(home)
     if (classes / "muster" / "KnownHosts.class").exists():
         return
-    java, jars = Path(env["JAVA_HOME"], "bin", "java"), spark_home() / "jars"
-    compiler = os.pathsep.join(
-        str(jar) for name in ("janino", "commons-compiler") for jar in jars.glob(f"{name}-*.jar")
-    )
-    [servlets] = jars.glob("jakarta.servlet-api-*.jar")
-    options = ["-d", str(classes), "-classpath", str(servlets), str(SOURCE)]
-    process.run("spark-page", [str(java), "-cp", compiler, COMPILER, *options], home=home, env=env)
+    compile_class("spark-page", SOURCE, classes, spark_jars("jakarta.servlet-api"), home, env)
 
 
 def _classes(home: Path) -> Path:

@@ -60,7 +60,7 @@ def run(job: Job) -> dict[str, Any]:
         content = day_contents(observations, [*job.workload.columns, "row_id"])
         version = job.commit(observations.repartition(job.bins, "date"), "observations", where, None if long else good)
         delivered = {arrival.day: arrival.delivery for arrival in arrived}
-        write_facts(job.store, day_facts(job.store, delivered, content, version))
+        write_facts(job.store, day_facts(job.store, delivered, content, version, job.workload.zone))
     finally:
         rows.unpersist()
     counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}

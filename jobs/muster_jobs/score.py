@@ -14,6 +14,7 @@ from muster.storage.tables import answers_schema
 from muster.training.bins import balance
 from muster.workload.windows import DateRange
 from muster_jobs.command_line import main
+from muster_jobs.days import day_of
 from muster_jobs.job import Job
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
     columns = [F.col(name).alias(name) if name.lower() in there else F.lit(None).alias(name) for name in declared]
     own = observed.where(F.col("date").between(days.start, days.stop - timedelta(days=1)))
     # A row's id is its own among those of its day.
-    by_day = answers.withColumn("date", F.to_date("time"))
+    by_day = answers.withColumn("date", day_of(F.col("time"), job.workload.zone))
     return by_day.join(own.select("row_id", "date", *columns), ["row_id", "date"], "left").drop("date")
 
 

@@ -137,7 +137,7 @@ def _row_counts(ledger_table: pa.Table) -> dict[str, int]:
 def _remove_unreferenced(files: Files, folder: str, models: pa.Table) -> None:
     """Remove what a killed task, or an estimator that is not deterministic, left in the run's folder."""
     named = set(models["shard"].unique().to_pylist())
-    for file in list(files.listed(folder)):
+    for file in [*files.listed(folder), *files.half_written(folder)]:
         if file.path not in named:
             files.delete(file.path)
 

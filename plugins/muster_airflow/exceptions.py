@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
@@ -23,6 +24,16 @@ class ConnectionRefused(AirflowFailException):
 
     def __init__(self, conn_id: str, problem: str, rule: str) -> None:
         super().__init__(f"Airflow connection '{conn_id}' {problem}; {rule}")
+
+
+class NoLogStore(AirflowFailException):
+    """Raised when the store is on S3 and Delta would commit to it without noticing another writer."""
+
+    def __init__(self, jar: Path) -> None:
+        super().__init__(
+            f"there is no '{jar}', without which Delta on S3 loses commits: run ./muster up once with this home and "
+            "store, or copy the jar from where that was done (docs/stores.md)"
+        )
 
 
 class JobFailed(AirflowException):

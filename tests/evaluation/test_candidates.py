@@ -64,7 +64,7 @@ class Trained:
         """Write down a run of one model; without `table` as an older Muster did."""
         row: dict[str, Any] = {"partition": PARTITION, "run": RUN, "group": "a", "bucket": 0}
         model = row | {"algorithm": "logistic", "mlflow_run_id": "m", "train_to": date(2024, 1, 22)}
-        model |= {"features_version": version, "features_table": table}
+        model |= {"features_version": version, "features_table": table, "shard": "packs/run/a.bin"}
         columns = MODELS if table else pa.schema([field for field in MODELS if field.name not in ADDED])
         rows = pa.Table.from_pylist([model], columns)
         self.digest = models_digest(rows)

@@ -29,7 +29,7 @@ from muster.features.slices import (
 )
 from muster.ingest.arrivals import day_facts
 from muster.storage.delta import replace_rows
-from muster.storage.evolution import OtherColumns, RequiredColumn
+from muster.storage.evolution import OtherColumns, OtherZone, RequiredColumn
 from muster.storage.provenance import write_facts
 from muster.storage.store import Store, TableVersion, table_id
 from muster.storage.tables import features_schema, observations_schema
@@ -221,6 +221,22 @@ DECLARATIONS = {
     "other buckets": {"features": {"columns": ["hour"], "lookback": 3, "buckets": 3}},
     "other parents": {"pack": {"fallback": {"keys": []}}},
 }
+
+
+def test_another_zone_makes_all_out_of_date_and_none_is_built_of_rows_that_were_read_in_it(built: Line) -> None:
+    assert "zone" not in built.slices().sources.of(date(2024, 1, 8))
+    built.declare(time={"column": "at", "zone": "Europe/Berlin"})
+    assert built.out_of_date() == dict.fromkeys(WEEKS, "another time zone")
+    with pytest.raises(OtherZone, match=r"2024-01-08, .* read in the zone UTC, and declared is Europe/Berlin now; dec"):
+        built.build()
+    days = dict.fromkeys(built.store.days("observations"), "1 bytes, 1")
+    write_facts(built.store, day_facts(built.store, days, dict.fromkeys(days, "1:a"), zone="Europe/Berlin"))
+    assert built.build() == list(WEEKS)
+    assert built.out_of_date() == {}
+    built.declare()
+    assert built.out_of_date() == dict.fromkeys(WEEKS, "another time zone")
+    with pytest.raises(OtherZone, match=r"in the zone Europe/Berlin, and declared is UTC now"):
+        built.build()
 
 
 WEIGHED: dict[str, Any] = {"columns": {**DECLARED["columns"], "fares": "float", "seats": "int"}, "weight": "fares"}

@@ -98,3 +98,13 @@ def test_a_link_that_leads_nowhere_is_read_again_so_that_ingest_says_so(store: S
     file.unlink()
     file.symlink_to("nowhere")
     assert day not in ingested_days(store, landed(store))
+
+
+def test_days_that_were_read_in_another_zone_are_read_again(store: Store) -> None:
+    zone = "Europe/Berlin"
+    assert ingested_days(store, landed(store), zone) == set()
+    deliveries = {day: landed(store)[day].delivery for day in (KNOWN, EMPTY)}
+    write_facts(store, day_facts(store, deliveries, {KNOWN: "1:a"}, zone=zone))
+    assert ingested_days(store, landed(store), zone) == {KNOWN, EMPTY}
+    assert ingested_days(store, landed(store), "Asia/Tokyo") == set()
+    assert ingested_days(store, landed(store)) == {UNKNOWN}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from deltalake import DeltaTable
@@ -20,11 +21,12 @@ from muster.cli import main
 from muster.context import Context
 from muster.ingest.arrivals import day_facts, ingested_days, written_at
 from muster.ingest.migration import Migration, RefusedRows, as_declared, migrate
+from muster.ingest.names import check_row_ids
 from muster.ingest.sources.files import FileSource
 from muster.ingest.values import values
 from muster.settings import settings
 from muster.storage.delta import replace_rows
-from muster.storage.evolution import OtherColumns, RequiredColumn, check_observations
+from muster.storage.evolution import OtherColumns, OtherZone, RequiredColumn, check_observations
 from muster.storage.provenance import file_digests, read_facts, write_facts
 from muster.storage.query import NotWritten
 from muster.storage.store import Store
@@ -311,3 +313,37 @@ def test_the_command_tells_what_it_did(command_of: Callable[..., int], capsys: p
     assert capsys.readouterr().out == "made: rewrote 4 rows of 2 days (id: string -> int64); run features again\n"
     assert command_of(columns={**COLUMNS, "id": "int"}) == 0
     assert capsys.readouterr().out == "made: rewrote nothing: all rows are as they are declared now\n"
+
+
+def test_ids_of_rows_stay_and_those_of_columns_become_such(store: Store) -> None:
+    workload, table = declared(unique="row"), store.open("observations")
+    assert table is not None
+    day = table.to_pyarrow_dataset().to_table().filter(pc.field("date") == date(2024, 1, 8))
+    now = as_declared(workload, day, date(2024, 1, 8))
+    assert all(re.fullmatch("[0-9a-f]{32}#1", name) for name in now["row_id"].to_pylist())
+    check_row_ids(workload, now)
+    names = pa.array(["8.csv#2", "8.csv#7"])
+    of_file = day.set_column(day.schema.get_field_index("row_id"), "row_id", names)
+    with_note = declared(unique="row", columns={**COLUMNS, "note": "string?"})
+    assert as_declared(with_note, of_file, date(2024, 1, 8))["row_id"].to_pylist() == names.to_pylist()
+    assert as_declared(declared(), of_file, date(2024, 1, 8))["row_id"].to_pylist() == [
+        "80,2024-01-08 10:00:00",
+        "81,2024-01-08 10:00:01.5",
+    ]
+
+
+def test_moments_stay_what_they_are_where_times_are_of_a_zone(store: Store) -> None:
+    zoned, table = declared(time={"column": "at", "zone": "America/New_York"}), store.open("observations")
+    assert table is not None
+    day = table.to_pyarrow_dataset().to_table().filter(pc.field("date") == date(2024, 1, 8))
+    assert as_declared(zoned, day, date(2024, 1, 8))["at"] == day["at"]
+    with pytest.raises(
+        OtherZone, match="of 2024-01-08, 2024-01-09 were read in the zone UTC, and declared is America/"
+    ):
+        migrate(Context(zoned, Path(), store))
+    days = [date(2024, 1, 8), date(2024, 1, 9)]
+    facts = day_facts(store, dict.fromkeys(days, "1 bytes, 1"), {}, zone="America/New_York")
+    write_facts(store, facts)
+    assert migrate(Context(zoned, Path(), store)).days == 2  # their ids are made anew
+    known = read_facts(store, "observations", file_digests(store, "observations"))
+    assert {fact.made_from["zone"] for fact in known.values()} == {"America/New_York"}

@@ -16,13 +16,16 @@ from typing import Any
 
 import pytest
 
+from muster.settings import settings
+from muster.spark_conf import LOG_STORE_SETTINGS, log_store_jar
 from muster_airflow.backends import BACKENDS, submit
 from muster_airflow.backends.code import job_file, packed_code
 from muster_airflow.backends.command import Command, python
 from muster_airflow.backends.local import LocalBackend
 from muster_airflow.backends.properties import configured
 from muster_airflow.backends.protocol import JobCall
-from muster_airflow.exceptions import ConnectionRefused
+from muster_airflow.backends.submit import REDACTION
+from muster_airflow.exceptions import ConnectionRefused, NoLogStore
 
 JOB = JobCall("train", "w/made.yaml", "2024-02-05", "a.1")
 RESULT = "/r/2024-02-05-a.1.json"
@@ -160,8 +163,53 @@ OURS = {"spark.jars": "/delta-spark_1.jar,/delta-storage.jar", "spark.sql.extens
 def test_what_the_connection_adds_stands_beside_delta(
     monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(submit, "delta_configuration", lambda *_: OURS)
+    own = {name: value for name, value in OURS.items() if name != "spark.jars"}
+    monkeypatch.setattr(submit, "delta_settings", lambda *_: own)
+    monkeypatch.setattr(submit, "delta_sources", lambda *_: {"spark.jars": OURS["spark.jars"]})
     assert submit.configuration(extra) == {**expected, "spark.log.level": "WARN"}
+
+
+S3 = {"MUSTER_STORE": "s3://lake", "AWS_ENDPOINT_URL": "https://store", "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+@pytest.fixture
+def on_s3(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store on S3; the log store's jar, which the home has, is returned."""
+    for name, value in S3.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    jar = log_store_jar(home)
+    jar.parent.mkdir(parents=True)
+    jar.touch()
+    return jar
+
+
+def test_submit_brings_what_a_store_on_s3_needs_and_no_keys(on_s3: Path) -> None:
+    properties = submit.configuration({"jars": ["/a.jar"]})
+    assert properties["spark.jars"] == f"{on_s3},/a.jar"
+    assert [name.split(":")[1] for name in properties["spark.jars.packages"].split(",")][:3] == [
+        "delta-spark_4.2_2.13",
+        "hadoop-aws",
+        "s3",
+    ]
+    assert "software.amazon.awssdk:bundle" in properties["spark.jars.excludes"]
+    assert properties["spark.hadoop.fs.s3a.endpoint"] == "https://store"
+    assert properties["spark.delta.logStore.s3.impl"] == "muster.ConditionalLogStore"
+    assert "pa=ss" not in json.dumps(properties)
+
+
+def test_a_connector_of_the_connections_own_takes_the_place_of_ours(on_s3: Path) -> None:
+    properties = submit.configuration({"jars": ["/opt/hadoop-aws-3.5.1.jar"]})
+    assert properties["spark.jars"] == f"{on_s3},/opt/hadoop-aws-3.5.1.jar"
+    assert properties["spark.jars.packages"] == "io.delta:delta-spark_4.2_2.13:4.4.0"
+
+
+def test_without_its_log_store_nothing_is_submitted_to_s3_but_with_one_of_the_connections_own(on_s3: Path) -> None:
+    on_s3.unlink()
+    with pytest.raises(NoLogStore, match=r"loses commits: run \./muster up once"):
+        submit.configuration({})
+    own = dict.fromkeys(LOG_STORE_SETTINGS, "com.example.LogStore")
+    assert submit.configuration({"conf": own}).items() > own.items()
 
 
 def test_python_files_of_the_connection_go_beside_musters_own_code(connection: Any) -> None:
@@ -184,6 +232,20 @@ def test_submit_keeps_the_configuration_out_of_the_arguments(connection: Any, tm
         assert not [text for text in (*arguments, repr(command)) if "pa=ss" in text or "--conf" in text]
         assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
     assert not list((tmp_path / "submit").iterdir())
+
+
+def test_executors_of_a_cluster_are_told_where_the_database_is_and_sparks_pages_do_not_show_it(connection: Any) -> None:
+    name, address = "MUSTER_CONNECTION_ORDERS_DB", "postgresql://ann:s3cret@db/x"
+    call = replace(JOB, environment={name: address, "MLFLOW_TRACKING_URI": "http://m"})
+    connection("spark_default", {"conn_type": "spark", "host": "yarn", "extra": {"conf": {REDACTION: "(?i)mine|own"}}})
+    command = command_of("submit", call)
+    told = {key: value for key, value in command.properties.items() if "executorEnv" in key or value == address}
+    assert told == {f"spark.executorEnv.{name}": address}
+    assert "s3cret" not in repr(command) + repr(call)
+    hidden = re.compile(command.properties[REDACTION].replace("(?:(?i)", "(?i:"))  # as Python writes it
+    assert [bool(hidden.search(key)) for key in (*told, "spark.MINE", "spark.x")] == [True, True, False]
+    connection("spark_default", {"conn_type": "spark", "host": "local[2]"})
+    assert not {f"spark.executorEnv.{name}", REDACTION} & command_of("submit", call).properties.keys()
 
 
 def test_the_configuration_is_removed_when_the_job_breaks(tmp_path: Path) -> None:

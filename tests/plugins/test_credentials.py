@@ -66,3 +66,42 @@ def test_credentials_reach_the_job_that_needs_them_and_no_log_nor_argument(tmp_p
         assert json.loads(result.read_text())["env"]["MLFLOW_TRACKING_PASSWORD"] == PASSWORD
     else:
         assert "MLFLOW_TRACKING" not in log
+
+
+ASKS = """
+import json, os, pathlib, sys
+known = {name: value for name, value in os.environ.items() if "_DB" in name}
+print("asks", *known.values(), flush=True)
+arguments = " ".join(sys.argv)
+result = pathlib.Path(sys.argv[sys.argv.index("--result") + 1])
+result.parent.mkdir(parents=True)
+result.write_text(json.dumps({"rows": 1}))
+pathlib.Path(sys.argv[0]).with_suffix(".json").write_text(json.dumps([known, arguments]))
+"""
+SOURCE = "source: {sql: 'SELECT * FROM rides WHERE at >= :start AND at < :end', connection: orders_db}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_airflow", [True, False])
+def test_where_a_database_is_reaches_the_job_of_its_workload_and_no_log_nor_argument(
+    tmp_path: Path, of_airflow: bool
+) -> None:
+    job, workload = tmp_path / "job.py", declare(tmp_path)
+    job.write_text(ASKS, encoding="utf-8")
+    workload.write_text(f"{workload.read_text()}{SOURCE}\n")
+    value = {"conn_type": "postgres", "host": "db", "login": "ann", "password": f"{PASSWORD}/@", "schema": "orders"}
+    given = f"postgresql://ann:{PASSWORD}%2F%40@db/orders"
+    by = {"AIRFLOW_CONN_ORDERS_DB": json.dumps(value)} if of_airflow else {"MUSTER_CONNECTION_ORDERS_DB": given}
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
+        **{"PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])},
+        **{"MUSTER_STORE": str(tmp_path / "store")},
+        **{"MUSTER_CONNECTION_OTHER_DB": "sqlite:///another-pa55word", **by},
+    }
+    task = [sys.executable, airflow_task.__file__, "train", str(job), str(workload), "", PARTITION]
+    ran = subprocess.run(task, env=env, capture_output=True, text=True, timeout=60)
+    known, arguments = json.loads(job.with_suffix(".json").read_text())
+    assert known == {"MUSTER_CONNECTION_ORDERS_DB": given}
+    assert PASSWORD not in ran.stdout + ran.stderr + arguments
+    assert "asks postgresql://ann:***" in ran.stdout + ran.stderr
+    assert not [file for file in (tmp_path / "store").rglob("*.json") if PASSWORD in file.read_text()]

@@ -18,7 +18,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from muster.storage import files as module
-from muster.storage.files import Files, NotAvailable, file_at
+from muster.storage.files import Files, file_at
+from muster.storage.object_store import NotAvailable
 
 MIB = 2**20
 
@@ -298,7 +299,7 @@ def test_a_server_that_does_not_answer_is_never_read_as_no_file(
 
             return refuse
 
-    monkeypatch.setattr(module, "_object_store", lambda _: Refusing())
+    monkeypatch.setattr(module, "object_store", lambda _: Refusing())
     asked = (
         lambda: s3_files.read("a"),
         lambda: s3_files.read("a", 0, 1),

@@ -18,7 +18,7 @@ from muster.storage.store import Store
 from muster.trial.landed_rows import landed_group
 from tests.ingest.test_row_checks import DAY, WORKLOAD, put
 
-UNIQUE = [("place", "line", "at"), ("at",), ("place", "at"), ("at", "warm")]
+UNIQUE = [("place", "line", "at"), ("at",), ("place", "at"), ("at", "warm"), ()]
 
 
 def made(random: Random) -> str:
@@ -34,7 +34,7 @@ def made(random: Random) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unique", UNIQUE, ids=",".join)
+@pytest.mark.parametrize("unique", UNIQUE, ids=lambda unique: ",".join(unique) or "row")
 def test_rows_reasons_and_refused_days_are_those_of_the_whole_file(
     tmp_path: Path, unique: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,30 @@ def test_column_is_read_from_its_short_form(declare: Declare) -> None:
     assert load_workload(declare()).columns["delay"] == Column(type="float", optional=True, low=-200, high=2000)
 
 
+def test_rows_may_have_no_columns_that_identify_them(declare: Declare) -> None:
+    assert load_workload(declare({"unique": "row"})).unique == ()
+
+
+def test_the_time_may_have_a_zone_and_utc_is_none(declare: Declare) -> None:
+    zones = ("Europe/Berlin", "UTC", None)
+    workloads = [load_workload(declare({"time": {"column": "dep", "zone": zone}})) for zone in zones]
+    assert {workload.time for workload in workloads} == {"dep"}
+    assert [workload.zone for workload in workloads] == ["Europe/Berlin", None, None]
+    assert load_workload(declare({"time": {"column": "dep"}})) == load_workload(declare())
+
+
+def test_a_cron_comes_after_the_days_of_the_zone_have_ended(declare: Declare) -> None:
+    changes = {"time": {"column": "dep", "zone": "America/New_York"}}
+    early = problems(declare({**changes, "schedule/cron": "59 4 * * 1"}))
+    assert early == {
+        "schedule.cron": "'59 4 * * 1', in UTC, comes before a day of America/New_York has ended, which is at 05:00 "
+        "UTC at the latest; write a later time"
+    }
+    assert load_workload(declare({**changes, "schedule/cron": "0 5 * * 1"})).schedule.cron == "0 5 * * 1"
+    east = {"time": {"column": "dep", "zone": "Asia/Tokyo"}, "schedule/cron": "0 0 * * 1"}
+    assert load_workload(declare(east)).zone == "Asia/Tokyo"
+
+
 def test_range_may_be_open_on_one_side(declare: Declare) -> None:
     column = load_workload(declare({"columns/delay": "int [, 9]"})).columns["delay"]
     assert (column.low, column.high) == (None, 9)
@@ -212,6 +236,22 @@ def test_message_has_file_path_and_problem_on_each_line(declare: Declare) -> Non
         ("features/function", "nosuch:f", "features.function", "no module 'nosuch' is installed"),
         ("predictions/columns", ["nosuch"], "predictions.columns.0", "'nosuch' is none of the declared columns"),
         ("predictions/columns", ["delay", "delay"], "predictions.columns.1", "or have it twice; leave it out"),
+        (
+            "unique",
+            "rows",
+            "unique",
+            "'rows' is neither a list nor 'row'; write the columns",
+        ),
+        ("unique", [], "unique", "is empty; write the columns that tell rows of a day apart, or 'row' where none do"),
+        ("unique", ["row"], "unique", "'row' is none of the declared columns"),
+        ("unique", 3, "unique", "3 is no list; write it in brackets"),
+        ("time", {"column": "dep", "zone": "europe/berlin"}, "time.zone", "did you mean 'Europe/Berlin'?"),
+        ("time", {"column": "dep", "zone": "CEST!"}, "time.zone", "'CEST!' is no time zone; "),
+        ("time", {"column": "dep", "zone": 3}, "time.zone", "3 is no text"),
+        ("time", {"column": "dep", "zon": "UTC"}, "time", "'zon' is no key of this section; there is: column, zone"),
+        ("time", {"zone": "Europe/Berlin"}, "time", "names no column; write it as {column: at, zone: Europe/Berlin}"),
+        ("time", {"column": "nosuch", "zone": "Asia/Tokyo"}, "time", "'nosuch' is none of the declared columns"),
+        ("zone", "Europe/Berlin", "zone", "is no key of this section"),
         ("landing", "deliver", "landing", "'deliver': 'flights.py' defines no such function"),
         ("algorithms", {}, "algorithms", "is empty; 1 at least"),
         ("algorithms", "sklearn.svm.SVC", "algorithms", "'sklearn.svm.SVC' is no section"),

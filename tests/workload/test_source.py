@@ -12,6 +12,7 @@ from muster.errors import WorkloadError
 from muster.workload.load import load_workload
 from muster.workload.source import DEFAULT_FILES
 from muster.workload.spec import Workload
+from muster.workload.statement import EXAMPLE
 from tests.ingest.formats.made import DECLARED
 
 
@@ -64,6 +65,13 @@ def test_files_and_tables_may_be_of_an_object_store(tmp_path: Path, place: str) 
         ({"table": ""}, "source.table", "is empty; write some text"),
         ({"table": "/rides", "delimiter": ";"}, "source.delimiter", "is of files, and 'table' is written"),
         ({"table": "/rides", "files": "/{date}.csv"}, "source.files", "is of files, and 'table' is written"),
+        ({"sql": EXAMPLE}, "source", "has 'sql' and no 'connection': write the name of its database"),
+        ({"sql": "SELECT 1", "connection": "db"}, "source.sql", "has no ':start', so no day can be asked for"),
+        ({"sql": EXAMPLE, "connection": "my-db"}, "source.connection", "is no name of a database: write letters"),
+        ({"sql": EXAMPLE, "connection": "db", "table": "/rides"}, "source.table", "is another source, and 'sql' is"),
+        ({"sql": EXAMPLE, "connection": "db", "complete": "x"}, "source.complete", "is of files, and 'sql' is written"),
+        ({"files": "{date}.csv", "connection": "db"}, "source", "has 'connection', which is of 'sql', and no 'sql'"),
+        ({"table": "/rides", "changed": "version"}, "source", "has 'changed', which is of 'sql', and no 'sql'"),
         ({"tabel": "/rides"}, "source.tabel", "is no key of this section; did you mean 'table'?"),
         ({"files": "s3a://raw/{date}.csv"}, "source.files", "'s3a://' is not supported; use s3://, abfss://, gs:// or"),
         ({"files": "gs://{date}/a.csv"}, "source.files", "names no bucket or container; write gs://BUCKET/FOLDER"),
@@ -127,3 +135,9 @@ def test_a_landing_function_delivers_to_no_other_files(tmp_path: Path, source: d
         declared(tmp_path, source, landing="deliver")
     ((where, problem),) = error.value.problems
     assert (where, problem[:52]) == ("landing", f"a function delivers '{DEFAULT_FILES}'"[:52])
+
+
+def test_an_address_in_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError) as error:
+        declared(tmp_path, {"sql": EXAMPLE, "connection": f"postgresql://ann:s3cret@{'db' * 99}"})
+    assert "s3cret" not in str(error.value)

@@ -16,7 +16,7 @@ from muster.evaluation.verdict import unusable_reason
 from muster.models.loading import CodeMissing, ForbiddenModel, RefusedModel, decode
 from muster.models.scores import gives_probabilities, scores, width
 from muster.models.stored import Place, StoredModels
-from muster.storage.files import NotAvailable
+from muster.storage.object_store import NotAvailable
 
 CORRUPT_CHAMPION = "the champion's bytes are missing or corrupt"
 CORRUPT_CANDIDATE = "the candidate's bytes are missing or corrupt"

@@ -31,8 +31,12 @@ WORDS = {
     "parents": "other parents",
     "resample_by": "another column that is drawn as one",
     "weight": "another weight",
+    "zone": "another time zone",
 }
 """Why a slice is out of date, by what has changed of its declaration."""
+
+MAYBE = frozenset({"zone"})
+"""What is written down only where it is declared: so whoever has none of it is not told of it."""
 
 ASKED = "asked"
 """Under this name a fact has the slice's content without labels, day by day: what models are asked."""
@@ -112,6 +116,7 @@ def _declared(context: Context) -> dict[str, Any]:
         "parents": parents,
         "resample_by": workload.resample_by,
         "weight": workload.weight,
+        **({} if workload.zone is None else {"zone": workload.zone}),
     }
 
 
@@ -127,7 +132,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
 
     What was not written down then is unknown: an older Muster did not look at it.
     """
-    changed = (WORDS[name if name in before else "format"] for name in WORDS if before.get(name) != now[name])
+    differing = (name for name in WORDS if before.get(name) != now.get(name))
+    changed = (WORDS[name if name in before or name in MAYBE else "format"] for name in differing)
     reasons = list(dict.fromkeys(changed))
     then, today = before.get("days", {}), now["days"]
     days = sorted(day for day in then.keys() | today.keys() if then.get(day) != today.get(day))
@@ -138,8 +144,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
 
 def corrected(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Tell whether two slices were made from other observations, and of nothing else that differs."""
-    known = WORDS.keys() & before.keys() & now.keys()
-    return before.get("days") != now.get("days") and all(before[name] == now[name] for name in known)
+    known = (WORDS.keys() & before.keys() & now.keys()) | MAYBE
+    return before.get("days") != now.get("days") and all(before.get(name) == now.get(name) for name in known)
 
 
 def counted(reasons: Iterable[str]) -> dict[str, int]:

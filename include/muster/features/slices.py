@@ -10,7 +10,7 @@ from muster.context import Context, PartitionContext
 from muster.errors import MusterError, bounded
 from muster.features.files import last_days
 from muster.features.made_from import Sources, slice_days
-from muster.storage.evolution import check_observations
+from muster.storage.evolution import check_observations, check_zone
 from muster.storage.provenance import Fact, file_digests, newest_facts, read_facts
 from muster.storage.store import TableVersion
 from muster.storage.tables import features_schema
@@ -91,6 +91,7 @@ def slices_to_build(context: PartitionContext, quiet: Callable[[], bool] = lambd
         NoObservations: when the own slice has none, although something happened.
         OtherColumns, RequiredColumn: when the observations cannot be read as they are declared.
         OtherFeatures: when the table has other columns.
+        OtherZone: when observations were read in another time zone.
     """
     workload, store, windows = context.workload, context.store, context.windows
     check_observations(workload, store.open("observations"))
@@ -104,11 +105,13 @@ def slices_to_build(context: PartitionContext, quiet: Callable[[], bool] = lambd
     wanted = {day for day in concerned if day < windows.partition and day not in built.firsts}
     reasons = built.out_of_date(sources, concerned)
     first_days, replaced = built.with_overlapped(sources, wanted | reasons.keys() | {windows.partition})
+    observed = _observed(workload, sorted(first_days))
+    check_zone(workload, store, {day for span in observed for day in span.days()})
     return Slices(
         first_days=sorted(first_days),
         replaced=sorted({day.isoformat() for day in first_days | replaced}),
         days=DateRange(min(first_days), slice_days(workload, max(first_days)).stop),
-        observed=_observed(workload, sorted(first_days)),
+        observed=observed,
         reasons=reasons,
         sources=sources,
     )

@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 
 from muster.ingest.sources.kind import Arrival
+from muster.storage.evolution import ZONE
 from muster.storage.provenance import NO_ROWS, Fact, file_digests, newest_facts
 from muster.storage.store import Store
 
 
-def ingested_days(store: Store, arrived: Mapping[date, Arrival]) -> set[date]:
-    """Return those of the days that were ingested, and were not delivered again since.
+def ingested_days(store: Store, arrived: Mapping[date, Arrival], zone: str | None = None) -> set[date]:
+    """Return those of the days that were ingested, read in this zone, and were not delivered again since.
 
     The newest fact of a day says which delivery it was, also where its rows were rewritten since; an ingest that was
     killed before it wrote a fact leaves the older one. Of a day that another Muster ingested there is none: it is taken
@@ -25,8 +26,9 @@ def ingested_days(store: Store, arrived: Mapping[date, Arrival]) -> set[date]:
     def is_brought(day: date) -> bool:
         fact, arrival = facts.get(day.isoformat()), arrived[day]
         if fact is None:
-            return arrival.since is not None and arrival.since <= datetime.fromtimestamp(written[day] / 1000, UTC)
-        return bool(fact.made_from["delivery"] == arrival.delivery)
+            younger = arrival.since is None or arrival.since > datetime.fromtimestamp(written[day] / 1000, UTC)
+            return zone is None and not younger
+        return bool(fact.made_from["delivery"] == arrival.delivery and fact.made_from.get(ZONE) == zone)
 
     return {day for day in there if is_brought(day)}
 
@@ -49,15 +51,20 @@ def _has_no_rows(fact: Fact | None) -> bool:
 
 
 def day_facts(
-    store: Store, delivered: Mapping[date, str], content: Mapping[date, str], version: int | None = None
+    store: Store,
+    delivered: Mapping[date, str],
+    content: Mapping[date, str],
+    version: int | None = None,
+    zone: str | None = None,
 ) -> list[Fact]:
     """Return what is to be written down about days that were ingested at a version, from their deliveries' `content`.
 
     A day without content has no row: nothing of it was accepted, or its file is a header only.
     """
     files = file_digests(store, "observations", version)
+    read_in = {} if zone is None else {ZONE: zone}
     facts = []
     for day, delivery in delivered.items():
         name, digest = day.isoformat(), content.get(day, NO_ROWS)
-        facts.append(Fact("observations", name, files.get(name, ""), {name: digest}, {"delivery": delivery}))
+        facts.append(Fact("observations", name, files.get(name, ""), {name: digest}, {"delivery": delivery, **read_in}))
     return facts

@@ -10,7 +10,6 @@ from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import ingested_days
 from muster.ingest.sources.kind import Arrival, Source
 from muster.ingest.sources.kinds import source_of
-from muster.storage.store import Store
 from muster.workload.windows import DateRange
 
 
@@ -43,13 +42,13 @@ def due_arrivals(context: PartitionContext) -> list[Arrival]:
     complete = {day: arrival for day, arrival in arrived.items() if arrival.lacks is None}
     if missing := [day for day in own if day not in complete]:
         raise NoFile(missing, source, [arrived[day] for day in missing if day in arrived])
-    brought = not_brought(context.store, {day: complete[day] for day in earlier if day in complete})
+    brought = not_brought(context, {day: complete[day] for day in earlier if day in complete})
     return [complete[day] for day in (*brought, *own)]
 
 
-def not_brought(store: Store, arrived: Mapping[date, Arrival]) -> list[date]:
+def not_brought(context: Context, arrived: Mapping[date, Arrival]) -> list[date]:
     """Return those days that have `arrived` and that no ingest has brought as they are now, in order."""
-    return sorted(arrived.keys() - ingested_days(store, arrived))
+    return sorted(arrived.keys() - ingested_days(context.store, arrived, context.workload.zone))
 
 
 def has_rows(context: Context, arrival: Arrival) -> bool:

@@ -18,12 +18,12 @@ from pyarrow.fs import FileSystem
 from muster.context import Context
 from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import day_facts, written_at
-from muster.ingest.names import text
+from muster.ingest.names import are_of_rows, text
 from muster.ingest.row_checks import check_rows, good_rows
 from muster.ingest.sources.kind import RowBlock
 from muster.printable import cell, number
 from muster.storage.delta import dataset
-from muster.storage.evolution import by_lower_case, check_new_columns, column_types
+from muster.storage.evolution import by_lower_case, check_new_columns, check_zone, column_types
 from muster.storage.provenance import content_digest, file_digests, newest_facts, write_facts
 from muster.storage.query import NotWritten
 from muster.storage.store import Store
@@ -91,6 +91,7 @@ def migrate(context: Context) -> Migration:
     Raises:
         NotWritten: when there is no such table yet.
         RequiredColumn: when a new column must have a value.
+        OtherZone: when days were read in another time zone: what was written without an offset, no row says.
         RefusedRows: when ingest would refuse a row, with the days.
     """
     workload, store = context.workload, context.store
@@ -99,6 +100,7 @@ def migrate(context: Context) -> Migration:
         raise NotWritten(workload.name, "observations")
     check_new_columns(workload, table)
     schema, source, times = observations_schema(workload), dataset(table), written_at(store)
+    check_zone(workload, store, times)
     changes = _changes(column_types(table), schema)
     filesystem, folder = FileSystem.from_uri(store.table("observations"))
     written: list[AddAction | RemoveAction] = []
@@ -126,7 +128,7 @@ def migrate(context: Context) -> Migration:
     if changes or written:
         replaced = None if changes else [("date", "in", [str(day) for day in counts])]
         table.create_write_transaction(written, "overwrite", schema, partition_by=["date"], partition_filters=replaced)
-        _write_facts(store, counts)
+        _write_facts(store, counts, workload.zone)
     if refused:
         raise RefusedRows(workload, refused, len(counts))
     return Migration(len(counts), sum(counts.values()), changes)
@@ -139,19 +141,33 @@ def as_declared(workload: Workload, rows: pa.Table, day: date) -> pa.Table:
         RefusedRows: when ingest would refuse one, or two share what is to be unique.
     """
     before = {name.lower(): column for name, column in zip(rows.column_names, rows.columns, strict=True)}
-    texts = {name: _texts(before.get(name.lower()), column.type) for name, column in workload.columns.items()}
+    zoned = workload.zone is not None
+    texts = {name: _texts(before.get(name.lower()), column.type, zoned) for name, column in workload.columns.items()}
     blocks = pa.table({name: pa.nulls(rows.num_rows, STRING) if t is None else t for name, t in texts.items()})
     checked = check_rows(workload, day, (RowBlock(batch) for batch in blocks.to_batches()))
     refused = checked.filter(checked["reason"].is_valid())
     if refused.num_rows:
         raise RefusedRows(workload, {day: RefusedDay.of(refused)})
-    return good_rows(workload, checked)
+    return _with_own_ids(workload, good_rows(workload, checked), rows)
 
 
-def _texts(values: pa.ChunkedArray | None, kind: ColumnType) -> pa.ChunkedArray | None:
-    """Return values as texts that read as these very values; whole floats as a column of integers has them landed."""
-    if values is None:
-        return None
+def _with_own_ids(workload: Workload, rows: pa.Table, before: pa.Table) -> pa.Table:
+    """Return rows with their ids of before, where those are of rows: which row of its file one was, no column says.
+
+    A day that was named by columns before gets ids as rows of a table have them.
+    """
+    if workload.unique or not pc.all(are_of_rows(before["row_id"])).as_py():
+        return rows
+    return rows.set_column(rows.schema.get_field_index("row_id"), rows.schema.field("row_id"), before["row_id"])
+
+
+def _texts(values: pa.ChunkedArray | None, kind: ColumnType, zoned: bool) -> pa.ChunkedArray | None:
+    """Return values as texts that read as these very values; whole floats as a column of integers has them landed.
+
+    Where times without an offset are of a zone, moments stay what they are.
+    """
+    if values is None or (zoned and kind == "timestamp" and pa.types.is_timestamp(values.type)):
+        return values
     if kind == "int" and pa.types.is_floating(values.type):
         floats = values.to_pylist()
         whole = [None if x is None else str(int(x)) if x.is_integer() else repr(x) for x in floats]
@@ -171,13 +187,13 @@ def _write(filesystem: FileSystem, folder: str, rows: pa.Table, day: date, at: i
     return AddAction(path, size, {"date": day.isoformat()}, at, True, stats)
 
 
-def _write_facts(store: Store, counts: Mapping[date, int]) -> None:
+def _write_facts(store: Store, counts: Mapping[date, int], zone: str | None) -> None:
     """Write down of each day which delivery it still is, where that is known, and that its rows are others."""
     known, files = newest_facts(store, "observations"), file_digests(store, "observations")
     delivered = {day: known[str(day)].made_from["delivery"] for day in counts if str(day) in known}
     content = {day: content_digest(counts[day], int(files[str(day)], 16)) for day in delivered}
     if delivered:
-        write_facts(store, day_facts(store, delivered, content))
+        write_facts(store, day_facts(store, delivered, content, zone=zone))
 
 
 def _changes(before: Mapping[str, pa.DataType], now: pa.Schema) -> list[str]:

@@ -21,31 +21,45 @@ class OtherRowIds(MusterError):
     """Raised when rows of `observations` were named by other columns than `unique` has now."""
 
     def __init__(self, workload: Workload, days: Iterable[date]) -> None:
+        declared = f"[{', '.join(workload.unique)}]" if workload.unique else "row"
         super().__init__(
             f"{workload.name}: the rows in 'observations' of {bounded(map(str, sorted(days)), 3)} have other ids than "
-            f"'unique: [{', '.join(workload.unique)}]' gives them; declare it as before, or have the rows rewritten: "
+            f"'unique: {declared}' gives them; declare it as before, or have the rows rewritten: "
             f"{command('migrate')} {workload.name}"
         )
 
+
+ROW_ID = r"#[0-9]+$"
+"""How ids end by `unique: row`: see `row_ids`."""
 
 _QUOTED = rf'^$|^\*$|[,"\r\n]|^[{WHITE_SPACE}]|[{WHITE_SPACE}]$'
 
 
 def names(columns: Sequence[pa.Array]) -> pa.Array:
     """Return each row's canonical text: its values as one CSV row; null where one is missing."""
-    return pc.binary_join_element_wise(*(_field(text(column)) for column in columns), ",", null_handling="emit_null")
+    return pc.binary_join_element_wise(*(field(text(column)) for column in columns), ",", null_handling="emit_null")
 
 
 def check_row_ids(workload: Workload, rows: pa.Table) -> None:
     """Check that rows of `observations` have the ids that ingest would give them now.
 
+    By `unique: row` they have ids of its kind: which row of which file one was, its columns do not say.
+
     Raises:
         OtherRowIds: with the first of their days.
     """
-    ids = names([rows[name].combine_chunks() for name in workload.unique])
-    other = rows["date"].filter(pc.not_equal(rows["row_id"].combine_chunks(), ids))
-    if len(other):
-        raise OtherRowIds(workload, other.unique().to_pylist())
+    there = rows["row_id"].combine_chunks()
+    if workload.unique:
+        other = pc.not_equal(there, names([rows[name].combine_chunks() for name in workload.unique]))
+    else:
+        other = pc.invert(are_of_rows(there))
+    if pc.any(other).as_py():
+        raise OtherRowIds(workload, rows["date"].filter(other).unique().to_pylist())
+
+
+def are_of_rows(ids: pa.Array) -> pa.Array:
+    """Return which ids are of the kind that `unique: row` gives."""
+    return pc.match_substring_regex(ids, ROW_ID)
 
 
 def text(values: pa.Array) -> pa.Array:
@@ -71,6 +85,7 @@ def _times(values: pa.Array) -> pa.Array:
         return pc.replace_substring_regex(values.cast(pa.string()), r"\.?0+$", "")
 
 
-def _field(value: pa.Array) -> pa.Array:
+def field(value: pa.Array) -> pa.Array:
+    """Return texts as fields of a CSV row."""
     quoted = pc.binary_join_element_wise('"', pc.replace_substring(value, '"', '""'), '"', "")
     return pc.if_else(pc.match_substring_regex(value, _QUOTED), quoted, value)

@@ -22,7 +22,7 @@ def quiet(context: Context, days: DateRange) -> bool:
     newest, arrived = newest_facts(store, "observations"), complete_arrivals(context, asked)
     known = {day: newest[str(day)] for day in asked if str(day) in newest}
     unknown = asked - known.keys()
-    again = not_brought(store, {day: arrival for day, arrival in arrived.items() if day in known})
+    again = not_brought(context, {day: arrival for day, arrival in arrived.items() if day in known})
     if again or any(fact.files for fact in known.values()):
         return False
     return unknown <= arrived.keys() and not any(has_rows(context, arrived[day]) for day in sorted(unknown))

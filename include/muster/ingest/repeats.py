@@ -17,8 +17,11 @@ REPEATS = "repeats a row"
 def repeats(workload: Workload, observed: pa.ChunkedArray, reason: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the rows' reasons with those of repeated rows: only good rows are compared.
 
-    `observed` has the columns of `observations`. Rows come in the order of their file: the first is kept.
+    `observed` has the columns of `observations`. Rows come in the order of their file: the first is kept. Where each
+    row is an observation of its own, none is looked for.
     """
+    if not workload.unique:
+        return reason
     row_id = pc.if_else(reason.is_null(), pc.struct_field(observed, "row_id"), pa.scalar(None, pa.string()))
     encoded = row_id.dictionary_encode().unify_dictionaries()  # by block: all ids of a day may be too many for one
     numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()).combine_chunks()

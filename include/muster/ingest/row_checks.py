@@ -13,16 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.context import Context
+from muster.ingest.clocks import first_moments
 from muster.ingest.names import buckets, names
 from muster.ingest.repeats import repeats
+from muster.ingest.row_ids import row_ids
 from muster.ingest.sources.files import BadFile
 from muster.ingest.sources.kind import Arrival, RowBlock
 from muster.ingest.sources.kinds import complete_arrivals, source_of
-from muster.ingest.typed import as_texts, typed
+from muster.ingest.typed import as_texts, skipped, typed
 from muster.outcomes.weighted import is_weight
 from muster.storage.tables import DATE, STRING, observations_schema
 from muster.workload.column import ColumnType
+from muster.workload.rule import Rule
 from muster.workload.spec import Workload
+from muster.workload.zone import A_DAY, day_range
 
 Wrong = Iterator[tuple[str, np.ndarray]]
 """Reasons to refuse rows, each with the rows that it holds for."""
@@ -32,8 +36,6 @@ BAD_FILE = "(bad file)"
 
 LONGEST_KEY = 1_000
 """Characters of a key that may name a group: it stands in every table, in logs, and in names of models and files."""
-
-_EPOCH, _MICROSECONDS_A_DAY = date(1970, 1, 1), 86_400_000_000
 
 
 def checked_schema(workload: Workload) -> pa.Schema:
@@ -74,22 +76,23 @@ def check_rows(workload: Workload, day: date, blocks: Iterable[RowBlock]) -> pa.
     """Return a day's rows as `checked_schema`. A repeated row is looked for among those given."""
     schema = checked_schema(workload)
     taken: list[RowBlock] = []
-    observations, reasons = [], []
+    values, reasons = [], []
     for block in blocks:
-        values = typed_columns(workload, block.rows)
         taken.append(block)
-        observations.append(_observations(workload, day, values))
-        reasons.append(own_reasons(workload, day, block.rows, values))
+        values.append(typed_columns(workload, block.rows))
+        reasons.append(own_reasons(workload, day, block.rows, values[-1]))
+    ids = row_ids(workload, taken, values, reasons)
+    observations = [_observations(workload, day, *row) for row in zip(values, ids, strict=True)]
     observed = pa.chunked_array(observations, schema.field("observation").type)
     reason = repeats(workload, observed, pa.chunked_array(reasons, STRING))
-    files, rows = _refused(taken, reason)
+    files, rows = _refused(taken, reason, marked=workload.zone is not None)
     checked = pa.table([observed, files, rows, reason], schema=schema)
     return pa.concat_tables([checked, _misfits(workload, day, taken)])
 
 
 def typed_columns(workload: Workload, rows: pa.RecordBatch) -> dict[str, pa.Array]:
     """Return each declared column as values of its type; null where what has arrived does not read as one."""
-    return {name: typed(rows[name], column.type) for name, column in workload.columns.items()}
+    return {name: typed(rows[name], column.type, workload.zone) for name, column in workload.columns.items()}
 
 
 def own_reasons(workload: Workload, day: date, rows: pa.RecordBatch, typed: Mapping[str, pa.Array]) -> pa.Array:
@@ -109,9 +112,8 @@ def group_names(workload: Workload, rows: pa.RecordBatch) -> pa.Array:
     return names([typed(rows[key], workload.columns[key].type) for key in workload.keys])
 
 
-def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array]) -> pa.StructArray:
+def _observations(workload: Workload, day: date, typed: Mapping[str, pa.Array], row_id: pa.Array) -> pa.StructArray:
     group = names([typed[key] for key in workload.keys])
-    row_id = names([typed[name] for name in workload.unique])
     bucket = buckets(group, workload.features.buckets)
     own = [group, bucket, row_id, pa.repeat(pa.scalar(day, DATE), len(group))]
     return pa.StructArray.from_arrays([*typed.values(), *own], fields=list(observations_schema(workload)))
@@ -123,6 +125,12 @@ def _reasons(workload: Workload, day: date, rows: pa.RecordBatch, typed: Mapping
     for name, column in columns.items():
         if not column.optional:
             yield f"{name}: missing", _mask(rows[name].is_null())
+    if workload.zone is not None:
+        for name in (name for name, column in columns.items() if column.type == "timestamp"):
+            unread = _mask(pc.and_(rows[name].is_valid(), typed[name].is_null()))
+            if unread.any():
+                unread[unread] = _mask(skipped(rows[name].filter(pa.array(unread)), workload.zone))
+            yield f"{name}: the clocks of {workload.zone} skip this time", unread
     for name, column in columns.items():
         yield f"{name}: not of type {column.type}", _mask(pc.and_(rows[name].is_valid(), typed[name].is_null()))
     for key in workload.keys:
@@ -148,12 +156,12 @@ def _reasons(workload: Workload, day: date, rows: pa.RecordBatch, typed: Mapping
             _mask(typed[weight].is_valid()) & ~is_weight(numbers),
         )
     # A row of another day would be replaced with another day than its own.
-    midnight = (day - _EPOCH).days * _MICROSECONDS_A_DAY
-    since = typed[workload.time].cast(pa.int64())
-    within = pc.and_(pc.greater_equal(since, midnight), pc.less(since, midnight + _MICROSECONDS_A_DAY))
+    first, after = day_range(workload.zone, day, day)
+    moment = typed[workload.time].cast(pa.int64())
+    within = pc.and_(pc.greater_equal(moment, first), pc.less(moment, after))
     yield f"{workload.time}: not on the file's day", _mask(pc.invert(within))
     for name, rule in workload.rules.items():
-        left, right = (_comparable(typed[side], columns[side].type) for side in (rule.left, rule.right))
+        left, right = _comparable_sides(workload, rule, typed)
         both = _mask(pc.and_(typed[rule.left].is_valid(), typed[rule.right].is_valid()))
         yield name, both & ~np.asarray(rule.holds(left, right), dtype=bool)
 
@@ -172,13 +180,23 @@ def _mask(condition: pa.Array) -> np.ndarray:
     return mask
 
 
+def _comparable_sides(workload: Workload, rule: Rule, typed: Mapping[str, pa.Array]) -> Iterator[np.ndarray]:
+    """Yield both sides of a rule; a date beside a time is the moment at which it begins."""
+    kinds = [workload.columns[side].type for side in (rule.left, rule.right)]
+    for side, kind in zip((rule.left, rule.right), kinds, strict=True):
+        if workload.zone is not None and kind == "date" and "timestamp" in kinds:
+            yield _comparable(first_moments(typed[side], workload.zone), "timestamp")
+        else:
+            yield _comparable(typed[side], kind)
+
+
 def _comparable(values: pa.Array, kind: ColumnType) -> np.ndarray:
     """Return values as rules compare them, times and dates as microseconds; whatever where one is missing."""
     match kind:
         case "int" | "timestamp":
             values = values.cast(pa.int64()).fill_null(0)
         case "date":
-            values = pc.multiply(values.cast(pa.int32()).cast(pa.int64()), _MICROSECONDS_A_DAY).fill_null(0)
+            values = pc.multiply(values.cast(pa.int32()).cast(pa.int64()), A_DAY).fill_null(0)
     comparable: np.ndarray = values.to_numpy(zero_copy_only=False)
     return comparable
 
@@ -197,7 +215,9 @@ def _number(limit: int | float) -> str:
     return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
-def _refused(blocks: Sequence[RowBlock], reason: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def _refused(
+    blocks: Sequence[RowBlock], reason: pa.ChunkedArray, marked: bool
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Return the file of each row with a reason, and its text as JSON by column; null for the others."""
     files, texts, at = [], [], 0
     for block in blocks:
@@ -205,7 +225,7 @@ def _refused(blocks: Sequence[RowBlock], reason: pa.ChunkedArray) -> tuple[pa.Ch
         refused = reason.slice(at, count).combine_chunks().is_valid()
         nothing = pa.nulls(count, STRING)
         if refused.true_count:
-            rows = pa.array([_json(row) for row in as_texts(block.rows.filter(refused)).to_pylist()], STRING)
+            rows = pa.array([_json(row) for row in as_texts(block.rows.filter(refused), marked).to_pylist()], STRING)
             texts.append(pc.replace_with_mask(nothing, refused, rows))
             files.append(pc.if_else(refused, pa.scalar(block.file, STRING), pa.scalar(None, STRING)))
         else:

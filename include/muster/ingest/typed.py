@@ -9,13 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from muster.ingest.clocks import FIRST_SECOND, LAST_SECOND, first_moments, moments
 from muster.ingest.names import text
-from muster.ingest.values import values
+from muster.ingest.values import is_skipped, values
 from muster.storage.tables import ARROW_TYPES, STRING
 from muster.workload.column import ColumnType
 
-FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""Of the years 0001 to 9999, since 1970."""
 _A_DAY = 86_400
 _A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 
@@ -49,22 +48,38 @@ def plain(column: pa.Array) -> pa.Array:
     return column.cast(STRING) if is_text(column.type) or types.is_null(column.type) else column
 
 
-def typed(column: pa.Array, kind: ColumnType) -> pa.Array:
-    """Return a `plain` column as values of a declared type, null where one does not read as such."""
+def typed(column: pa.Array, kind: ColumnType, zone: str | None = None) -> pa.Array:
+    """Return a `plain` column as values of a declared type, null where one does not read as such.
+
+    A time without a zone or an offset of its own is what the clocks of `zone` show, else UTC.
+    """
     if types.is_string(column.type):
-        return values(column, kind)
-    return _READ[kind](column)
+        return values(column, kind, zone)
+    return _moments(column, zone) if kind == "timestamp" else _READ[kind](column)
 
 
-def as_texts(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows as the texts that people know their values by; times are in UTC."""
-    return pa.record_batch([_text(column) for column in rows.columns], names=rows.schema.names)
+def skipped(column: pa.Array, zone: str) -> pa.Array:
+    """Return which values of a `plain` column are times that the clocks of a zone skip."""
+    if types.is_string(column.type):
+        of = column.dictionary_encode()
+        return pa.array([is_skipped(text, zone) for text in of.dictionary.to_pylist()], pa.bool_()).take(of.indices)
+    if not types.is_timestamp(column.type) or column.type.tz:
+        return pa.repeat(False, len(column))
+    return pc.and_(_moments(column).is_valid(), _moments(column, zone).is_null())
 
 
-def _text(column: pa.Array) -> pa.Array:
+def as_texts(rows: pa.RecordBatch, marked: bool = False) -> pa.RecordBatch:
+    """Return rows as the texts that people know their values by; times that have a zone are in UTC, `marked` by a Z."""
+    return pa.record_batch([_text(column, marked) for column in rows.columns], names=rows.schema.names)
+
+
+def _text(column: pa.Array, marked: bool) -> pa.Array:
     if types.is_string(column.type):
         return column
-    return _in_utc(column).cast(STRING) if types.is_timestamp(column.type) else text(column)
+    if not types.is_timestamp(column.type):
+        return text(column)
+    texts = _in_utc(column).cast(STRING)
+    return pc.binary_join_element_wise(texts, "Z", "") if marked and column.type.tz else texts
 
 
 def _integers(column: pa.Array) -> pa.Array:
@@ -87,9 +102,10 @@ def _days(column: pa.Array) -> pa.Array:
     return _within(column, column.view(pa.int32()), FIRST_SECOND // _A_DAY, LAST_SECOND // _A_DAY)
 
 
-def _moments(column: pa.Array) -> pa.Array:
+def _moments(column: pa.Array, zone: str | None = None) -> pa.Array:
     if types.is_date(column.type):
-        return _days(column).cast(ARROW_TYPES["timestamp"])
+        days = _days(column)
+        return first_moments(days, zone) if zone else days.cast(ARROW_TYPES["timestamp"])
     numbers, unit = column.view(pa.int64()), column.type.unit
     if unit == "ns":  # which reaches from 1677 to 2262
         shorter = pc.divide(numbers, 1_000)  # towards 1970: before it, one back
@@ -99,7 +115,7 @@ def _moments(column: pa.Array) -> pa.Array:
         of_second = _A_SECOND[unit]
         first, last = FIRST_SECOND * of_second, LAST_SECOND * of_second + of_second - 1
         times = _within(_in_utc(column), numbers, first, last).cast(pa.timestamp("us"))
-    return times.cast(ARROW_TYPES["timestamp"])
+    return moments(times, zone) if zone and column.type.tz is None else times.cast(ARROW_TYPES["timestamp"])
 
 
 def _in_utc(times: pa.Array) -> pa.Array:
@@ -122,5 +138,4 @@ _READ: Mapping[ColumnType, Callable[[pa.Array], pa.Array]] = {
     "float": _floats,
     "bool": lambda column: column,
     "date": _days,
-    "timestamp": _moments,
 }

@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muster.ingest.clocks import moments
 from muster.storage.tables import ARROW_TYPES
 from muster.workload.column import ColumnType
+from muster.workload.zone import A_DAY, EPOCH, begins, moment_of
 
 BLANKS = "".join(map(chr, range(33)))
 """What may stand around a value of any type but string: blanks and control characters."""
@@ -43,8 +45,11 @@ PLAIN: Mapping[ColumnType, str] = {
 """How nearly all texts are written. Arrow reads these to the values that `value` gives, a hundred times as fast."""
 
 
-def values(texts: pa.Array, kind: ColumnType) -> pa.Array:
-    """Return texts as values of a declared type, null where one does not read as such."""
+def values(texts: pa.Array, kind: ColumnType, zone: str | None = None) -> pa.Array:
+    """Return texts as values of a declared type, null where one does not read as such.
+
+    A time that is written without an offset is what the clocks of `zone` show, else UTC.
+    """
     if kind == "string":
         return texts
     arrow_type, given = ARROW_TYPES[kind], texts.is_valid()
@@ -54,21 +59,32 @@ def values(texts: pa.Array, kind: ColumnType) -> pa.Array:
         plain = pc.fill_null(pc.match_substring_regex(texts, PLAIN[kind]), False)
         try:
             result = pc.if_else(plain, texts, pa.scalar(None, pa.string())).cast(_without_zone(arrow_type))
+            result = moments(result, zone) if kind == "timestamp" and zone else result
         except pa.ArrowInvalid:  # a 30 February among them
             plain = pa.scalar(False)
     others = pc.and_(given, pc.invert(plain))
     if pc.any(others).as_py():
         rare = texts.filter(others).dictionary_encode()
-        read = pa.array([value(text, kind) for text in rare.dictionary.to_pylist()], arrow_type)
+        read = pa.array([value(text, kind, zone) for text in rare.dictionary.to_pylist()], arrow_type)
         result = pc.replace_with_mask(result.cast(arrow_type), others, read.take(rare.indices))
     if kind == "float":
         result = pc.if_else(pc.is_finite(result), result, pa.scalar(None, arrow_type))
     return result.cast(arrow_type)
 
 
-def value(text: str, kind: ColumnType) -> Any:
+def value(text: str, kind: ColumnType, zone: str | None = None) -> Any:
     """Return the value of one text, None where it does not read as one."""
-    return READ[kind](text.strip(BLANKS))
+    text = text.strip(BLANKS)
+    if kind == "timestamp" and zone is not None and (shown := _shown(text)) is not None:
+        return _in_zone(text, shown, zone)
+    return READ[kind](text)
+
+
+def is_skipped(text: str, zone: str) -> bool:
+    """Return whether a text is a time without an offset that the clocks of a zone skip."""
+    text = text.strip(BLANKS)
+    shown = _shown(text) if ":" in text else None
+    return shown is not None and moment_of(zone, shown) is None
 
 
 def _integer(text: str) -> int | None:
@@ -104,6 +120,22 @@ def _moment(text: str) -> datetime | None:
     try:
         return datetime(year, month, day, hour, minute, second, microsecond, zone).astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def _shown(text: str) -> int | None:
+    """Return what clocks show at a time that is written without an offset; None where it is none such."""
+    match = _TIME.fullmatch(text)
+    moment = None if match is None or match["zone"] else _moment(text)
+    return None if moment is None else (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _in_zone(text: str, shown: int, zone: str) -> datetime | None:
+    """Return the first moment at which clocks show a time; of a day alone that at which it begins."""
+    moment = moment_of(zone, shown) if ":" in text else begins(zone, shown // A_DAY)
+    try:
+        return None if moment is None else EPOCH + timedelta(microseconds=moment)
+    except OverflowError:
         return None
 
 

@@ -16,7 +16,7 @@ from muster.models import allowed, loading, manifest_reader, reader, scores, sto
 from muster.models.build import BuiltPack, read_models
 from muster.models.feature_rows import example_rows
 from muster.models.manifest_reader import MANIFEST_FILE, PACKED, about, read_manifest
-from muster.storage import files
+from muster.storage import files, object_store
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "zstandard")
 """What every model's code imports. Stated, never inferred: MLflow's inference takes 2.6 s."""
-CODE = (groups, allowed, loading, scores, files, stored, manifest_reader, reader)
+CODE = (groups, allowed, loading, scores, object_store, files, stored, manifest_reader, reader)
 """Modules that travel with every pack; beside one another, they import nothing else of Muster."""
 CODE_OF_ONE = (allowed, loading, scores)
 """Those that travel with one group's model."""

@@ -21,7 +21,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-CODE = ("groups", "allowed", "loading", "scores", "files", "stored", "manifest_reader", "reader")
+CODE = ("groups", "allowed", "loading", "scores", "object_store", "files", "stored", "manifest_reader", "reader")
 """Muster's modules that travel with the model as artifacts, those of them that it needs."""
 
 

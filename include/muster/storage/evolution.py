@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from muster.errors import MusterError, bounded
 from muster.settings import command
+from muster.storage.provenance import newest_facts
 from muster.storage.store import Store
 from muster.storage.tables import observations_schema, predictions_schema
 from muster.workload.spec import Workload
@@ -37,6 +39,35 @@ class RequiredColumn(MusterError):
             f"{workload.name}: the rows in 'observations' have no value of the new column '{name}'; "
             f"declare it as one that may be missing: '{kind}?'"
         )
+
+
+class OtherZone(MusterError):
+    """Raised when rows of `observations` were read in another time zone than is declared now."""
+
+    def __init__(self, workload: Workload, days: Mapping[date, str | None]) -> None:
+        then = ", ".join(sorted({zone or "UTC" for zone in days.values()}))
+        super().__init__(
+            f"{workload.name}: the rows in 'observations' of {bounded(map(str, sorted(days)), 3)} were read in the "
+            f"zone {then}, and declared is {workload.zone or 'UTC'} now; declare it as before, or run ingest again, "
+            "which reads the days of its windows anew where what was delivered is still there"
+        )
+
+
+ZONE = "zone"
+"""Under this name a fact about a day of `observations` has the time zone that it was read in, if one was declared."""
+
+
+def check_zone(workload: Workload, store: Store, days: Iterable[date]) -> None:
+    """Check that rows of `observations` were read in the zone that is declared now.
+
+    Raises:
+        OtherZone: with those of the days that were not.
+    """
+    asked = store.days("observations").intersection(days)
+    facts = newest_facts(store, "observations") if asked else {}
+    zones = {day: facts[str(day)].made_from.get(ZONE) if str(day) in facts else None for day in asked}
+    if other := {day: zone for day, zone in zones.items() if zone != workload.zone}:
+        raise OtherZone(workload, other)
 
 
 class OtherPredictions(MusterError):

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
+
+from .object_store import PastTheEnd, object_store, system_errors  # relative: a logged pack is another package
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -42,10 +43,6 @@ class Listed(NamedTuple):
         return datetime.now(UTC) - self.modified < YOUNG
 
 
-class NotAvailable(OSError):
-    """Raised when an object store does not do what it is asked, whatever its reason but that there is no such file."""
-
-
 @dataclass(frozen=True)
 class Files:
     """The files below a root. Plain data: it travels to executors, which have credentials of their own."""
@@ -69,11 +66,12 @@ class Files:
             with self._local(path).open("rb") as file:
                 file.seek(offset)
                 return file.read(-1 if length is None else length)
-        with _errors(f"{self.root}/{path}"):
+        with system_errors(f"{self.root}/{path}"):
             if length is None:
-                whole = bytes(self._remote.get(_below(path)).bytes())
-                return whole[offset:]
-            return bytes(self._remote.get_range(_below(path), start=offset, length=length)) if length else b""
+                return bytes(self._remote.get(_below(path)).bytes())[offset:]
+            with suppress(PastTheEnd):
+                return bytes(self._remote.get_range(_below(path), start=offset, length=length)) if length else b""
+        return b""
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return several pieces of a file, each an offset and a length, in few requests where they are near.
@@ -85,9 +83,12 @@ class Files:
         if self.is_folder:
             with self._local(path).open("rb") as file:
                 return [file.read(length) for offset, length in ranges if file.seek(offset) >= 0]
-        with _errors(f"{self.root}/{path}"):
-            starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
-            return [bytes(piece) for piece in self._remote.get_ranges(_below(path), starts=starts, lengths=lengths)]
+        starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
+        try:
+            with system_errors(f"{self.root}/{path}"):
+                return [bytes(piece) for piece in self._remote.get_ranges(_below(path), starts=starts, lengths=lengths)]
+        except PastTheEnd:  # of a file that was cut off; what is before that is there
+            return [self.read(path, *piece) for piece in ranges]
 
     def put(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write a file, whole or not at all, over one that is there.
@@ -99,7 +100,7 @@ class Files:
             with self._part(path, data) as part:
                 part.replace(self._local(path))
         else:
-            with _errors(f"{self.root}/{path}"):
+            with system_errors(f"{self.root}/{path}"):
                 self._remote.put(_below(path), data)
 
     def create(self, path: str, data: bytes | IO[bytes]) -> bool:
@@ -115,7 +116,7 @@ class Files:
                 return _linked(part, self._local(path))
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with _errors(f"{self.root}/{path}"):
+        with system_errors(f"{self.root}/{path}"):
             try:
                 self._remote.put(_below(path), data, mode="create")
             except (AlreadyExistsError, PreconditionError):
@@ -138,7 +139,7 @@ class Files:
         if self.is_folder:
             yield from self._walk(self._local(below) if below else Path(self.root))
             return
-        with _errors(f"{self.root}/{below}"):
+        with system_errors(f"{self.root}/{below}"):
             for found in self._remote.list(_below(below) if below else None):
                 yield from map(_as_listed, found)
 
@@ -151,7 +152,7 @@ class Files:
 
     def folder(self, below: str) -> tuple[list[str], list[Listed]]:
         """Return the folders and the files in a folder of an object store, by their paths."""
-        with _errors(f"{self.root}/{below}"):
+        with system_errors(f"{self.root}/{below}"):
             found = self._remote.list_with_delimiter(_below(below) if below else None)
         return list(found["common_prefixes"]), [_as_listed(item) for item in found["objects"]]
 
@@ -159,11 +160,12 @@ class Files:
         """Return what a listing would have of a file, None where there is none."""
         try:
             if self.is_folder:
-                return self._listed(self._local(path))
-            with _errors(f"{self.root}/{path}"):
+                file = self._local(path)
+                return None if file.is_dir() else self._listed(file)
+            with system_errors(f"{self.root}/{path}"):
                 item = self._remote.head(_below(path))
             return _as_listed(item)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def delete(self, path: str) -> None:
@@ -178,12 +180,12 @@ class Files:
                 with suppress(OSError):  # an object store has no empty folders
                     self._local(path).parent.rmdir()
             else:
-                with _errors(f"{self.root}/{path}"):
+                with system_errors(f"{self.root}/{path}"):
                     self._remote.delete(_below(path))
 
     @property
     def _remote(self) -> ObjectStore:
-        return _object_store(self.root)
+        return object_store(self.root)
 
     def _local(self, path: str) -> Path:
         return Path(self.root, _below(path))
@@ -192,10 +194,9 @@ class Files:
     def _part(self, path: str, data: bytes | IO[bytes]) -> Iterator[Path]:
         """Give a file beside `path` with the data, safely on disk; remove it in the end where it is there still."""
         target = self._local(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         try:
-            with part.open("wb") as file:
+            with _opened_below_a_folder(part) as file:
                 file.write(data) if isinstance(data, bytes) else shutil.copyfileobj(data, file, 2**20)
                 file.flush()
                 os.fsync(file.fileno())
@@ -243,6 +244,15 @@ def _below(path: str) -> str:
     return parts.as_posix()
 
 
+def _opened_below_a_folder(file: Path) -> IO[bytes]:
+    """Open a new file, its folder made: whoever deletes the last other file of it takes it away, perhaps just now."""
+    for _ in range(20):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return file.open("xb")
+    return file.open("xb")
+
+
 def _linked(part: Path, target: Path) -> bool:
     """Give a finished file its name where there is none of it."""
     try:
@@ -256,31 +266,3 @@ def _linked(part: Path, target: Path) -> bool:
             return False
         part.replace(target)
     return True
-
-
-@lru_cache(maxsize=16)
-def _object_store(root: str) -> ObjectStore:
-    """Return the store of a root, with what the environment says of endpoint, region and credentials."""
-    from obstore.store import from_url
-
-    http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://") and root.startswith("s3://")
-    return from_url(root, client_options={"allow_http": True}) if http else from_url(root)
-
-
-@contextmanager
-def _errors(place: str) -> Iterator[None]:
-    """Turn an object store's errors into the system's."""
-    from obstore.exceptions import BaseError, NotFoundError
-
-    try:
-        yield
-    except (NotFoundError, FileNotFoundError) as error:
-        raise FileNotFoundError(f"there is no file '{place}'") from error
-    except BaseError as error:
-        problem = f"{type(error).__name__}: {_line(error)}"
-        raise NotAvailable(f"the object store does not give '{place}': {problem}") from error
-
-
-def _line(error: BaseException) -> str:
-    """Return the first line of an error's message, where obstore adds how it came to it on many."""
-    return next(iter(str(error).splitlines()), "")[:300]

@@ -17,7 +17,7 @@ from muster.ingest.landing import land
 from muster.ingest.sources.kind import PassedOver, Source
 from muster.ingest.sources.kinds import complete_arrivals, source_of
 from muster.printable import number
-from muster.storage.evolution import check_observations
+from muster.storage.evolution import check_observations, check_zone
 from muster.storage.provenance import newest_facts
 from muster.trial.landed_rows import landed_group, landed_groups
 from muster.trial.table_rows import table_group, table_groups
@@ -95,7 +95,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     the table answers.
 
     Raises:
-        OtherColumns, RequiredColumn: when ingest and features would refuse the table as it is declared now.
+        OtherColumns, RequiredColumn, OtherZone: when ingest and features would refuse the table as it is declared now.
         UnknownGroup: naming the nearest groups that there are.
         NothingLanded: when no day of them is known.
         BadFile, TooManyRefused: for a landed file that ingest would refuse.
@@ -106,9 +106,10 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     landed, ingested = complete_arrivals(context, wanted), store.days("observations") & wanted
     if not landed and not ingested:
         raise NothingLanded(workload.name, days, source_of(context))
-    to_ingest = {day: landed[day] for day in not_brought(store, landed)}
+    to_ingest = {day: landed[day] for day in not_brought(context, landed)}
     checked = landed_group(context, to_ingest, group)
     rows, from_table = [checked.rows], ingested - set(to_ingest)
+    check_zone(workload, store, from_table)
     if table is not None and from_table:
         rows.append(table_group(workload, table, from_table, group))
     observed = pa.concat_tables(rows)

@@ -72,8 +72,12 @@ def _of_day(context: Context, arrival: Arrival, group: str) -> tuple[pa.Table, C
 
     Names and ids cost most of a check. So they are made for a few rows only, where that is enough to know.
     """
-    workload, day = context.workload, arrival.day
-    blocks = list(source_of(context).read(arrival))
+    workload, day, source = context.workload, arrival.day, source_of(context)
+    own = source.read_group(arrival, key_values(workload, group))
+    if own is not None:  # of the others nobody asks: how many of them ingest refuses is not seen here
+        checked = check_rows(workload, day, own)
+        return checked.filter(pc.equal(pc.struct_field(checked["observation"], "group"), group)), None
+    blocks = list(source.read(arrival))
     typed = [typed_columns(workload, block.rows) for block in blocks]
     if _surely_taken(workload, day, blocks, typed):
         checked, reasons = check_rows(workload, day, _concerning(workload, group, blocks, typed)), None
@@ -85,16 +89,17 @@ def _of_day(context: Context, arrival: Arrival, group: str) -> tuple[pa.Table, C
 
 def _surely_taken(workload: Workload, day: date, blocks: Sequence[RowBlock], typed: Sequence[Typed]) -> bool:
     """Tell from the rows' own reasons, and from how many ids there are, that ingest takes the day."""
-    ids, misfits = [], 0
+    ids, good = [], 0
     for block, columns in zip(blocks, typed, strict=True):
-        good = own_reasons(workload, day, block.rows, columns).is_null()
-        ids.append(pa.table({name: columns[name] for name in workload.unique}).filter(good))
-        misfits += len(block.misfits)
-    rows = sum(block.rows.num_rows for block in blocks)
-    good_ids = pa.concat_tables(ids) if ids else pa.table({})
-    different = good_ids.group_by(list(workload.unique)).aggregate([]).num_rows if good_ids.num_rows else 0
-    wrong, repeating = rows - good_ids.num_rows + misfits, good_ids.num_rows - different
-    return surely_taken(workload, rows + misfits, wrong, repeating)
+        mask = own_reasons(workload, day, block.rows, columns).is_null()
+        if workload.unique:
+            ids.append(pa.table({name: columns[name] for name in workload.unique}).filter(mask))
+        good += mask.true_count
+    rows = sum(block.rows.num_rows + len(block.misfits) for block in blocks)
+    different = good
+    if workload.unique and good:
+        different = pa.concat_tables(ids).group_by(list(workload.unique)).aggregate([]).num_rows
+    return surely_taken(workload, rows, rows - good, good - different)
 
 
 def _concerning(workload: Workload, group: str, blocks: Sequence[RowBlock], typed: Sequence[Typed]) -> list[RowBlock]:
@@ -107,8 +112,10 @@ def _concerning(workload: Workload, group: str, blocks: Sequence[RowBlock], type
     }
     concerning = []
     for block, columns, mask in zip(blocks, typed, own, strict=True):
-        alike = _all([pc.is_in(columns[name], value_set=ids[name]) for name in workload.unique])
-        concerning.append(replace(block, rows=block.rows.filter(pc.or_(mask, alike)), misfits=()))
+        if workload.unique:
+            mask = pc.or_(mask, _all([pc.is_in(columns[name], value_set=ids[name]) for name in workload.unique]))
+        numbers = None if block.numbers is None else block.numbers.filter(mask)
+        concerning.append(replace(block, rows=block.rows.filter(mask), misfits=(), numbers=numbers))
     return concerning
 
 

@@ -19,6 +19,7 @@ from muster.workload.source_checks import source
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
 from muster.workload.windows import slice_of
 from muster.workload.wording import Problem
+from muster.workload.zone_checks import due
 
 _KIND_OF_TYPE = {"int": "number", "float": "number", "date": "time", "timestamp": "time"}
 """Which types of columns a rule may compare with each other; any other only with its own."""
@@ -294,5 +295,5 @@ def _installed(module: str) -> bool:
         return False
 
 
-SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, predictions, schedule)
+SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, predictions, schedule, due)
 FILE_CHECKS = (feature_function, landing_function, algorithms)

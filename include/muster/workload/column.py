@@ -49,6 +49,37 @@ def parse_column(text: object) -> object:
     return {"type": match["type"], "optional": bool(match["optional"]), **_limits(match)}
 
 
+def parse_time(declared: object) -> object:
+    """Return the column of `time`, which may be written `{column: at, zone: Europe/Berlin}`.
+
+    Raises:
+        ValueError: for other keys, or without the column.
+    """
+    if not isinstance(declared, dict):
+        return declared
+    if others := [str(key) for key in declared if key not in ("column", "zone")]:
+        raise ValueError(f"'{cell(others[0])}' is no key of this section; there is: column, zone")
+    if declared.get("column") is None:
+        raise ValueError("names no column; write it as {column: at, zone: Europe/Berlin}")
+    return declared["column"]
+
+
+def parse_unique(declared: object) -> object:
+    """Return the columns of `unique`: none of `row`, by which each row is an observation of its own.
+
+    Raises:
+        ValueError: for any other word, and for no columns.
+    """
+    if declared == "row":
+        return ()
+    if isinstance(declared, str):
+        how = f"write the columns that tell rows of a day apart, as [{cell(declared)}], or 'row' where none do"
+        raise ValueError(f"'{cell(declared)}' is neither a list nor 'row'; {how}")
+    if isinstance(declared, (list, tuple)) and not declared:
+        raise ValueError("is empty; write the columns that tell rows of a day apart, or 'row' where none do")
+    return declared
+
+
 def _limits(match: re.Match[str]) -> dict[str, int | float]:
     """Return the limits; of whole numbers whole ones, which floats above 2 ** 53 are not."""
     try:

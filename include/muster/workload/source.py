@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from muster.printable import cell
 from muster.settings.places import place_problem, scheme_of
 from muster.workload.section import Section
+from muster.workload.statement import statement
 
 DATE, WORKLOAD = "{date}", "{workload}"
 DEFAULT_FILES = f"landing/{WORKLOAD}/{DATE}.csv.gz"
@@ -98,12 +99,31 @@ def _table(table: str) -> str:
     return table.rstrip("/")
 
 
+def _connection(name: str) -> str:
+    """Check a database's name; what is none may hold a password, and is not shown."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+        rule = (
+            "write letters, digits and '_', as 'orders_db'; its address is never here but in MUSTER_CONNECTION_<NAME>"
+        )
+        raise ValueError(f"is no name of a database: {rule}")
+    return name
+
+
 class DeclaredSource(Section):
-    """Files, one or many a day, by the pattern of their paths; or a Delta table."""
+    """Files, one or many a day, by the pattern of their paths; or a Delta table; or a database's answer to SQL."""
 
     files: Annotated[str, Field(max_length=1_000), AfterValidator(_pattern)] = DEFAULT_FILES
     table: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_table)] | None = Field(
         None, description="The folder of a Delta table that has the rows, in place of files."
+    )
+    sql: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(statement)] | None = Field(
+        None, description="A SELECT that gives the rows of a day, from ':start' to before ':end', in place of files."
+    )
+    connection: Annotated[str, AfterValidator(_connection)] | None = Field(
+        None, description="Of sql: the database, whose address is in `MUSTER_CONNECTION_<NAME>`; no secret is here."
+    )
+    changed: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Of sql: a column that grows with every change of a row."
     )
     format: Format | None = Field(None, description="Unless declared, by the end of the files' names.")
     delimiter: Annotated[str, AfterValidator(_delimiter)] | None = Field(
@@ -115,16 +135,27 @@ class DeclaredSource(Section):
     extra: Literal["refuse", "ignore"] | None = Field(
         None,
         description="What is done with columns that are not declared: unless written, files are refused that have "
-        "some, and those of a table ignored.",
+        "some, and those of a table or of sql ignored.",
     )
     complete: Annotated[str, Field(max_length=200)] = Field(
         "", description="The name of a file beside a day's files, which says that all of them are there."
     )
 
+    @model_validator(mode="after")
+    def _of_sql(self) -> DeclaredSource:
+        if self.sql is not None and self.connection is None:
+            raise ValueError(
+                "has 'sql' and no 'connection': write the name of its database, as 'connection: orders_db'"
+            )
+        for key in ("connection", "changed"):
+            if self.sql is None and getattr(self, key) is not None:
+                raise ValueError(f"has '{key}', which is of 'sql', and no 'sql': write it, or leave '{key}' out")
+        return self
+
     @property
     def refuses_extra(self) -> bool:
         """Whether columns that are not declared are refused."""
-        return (self.extra or ("ignore" if self.table else "refuse")) == "refuse"
+        return (self.extra or ("ignore" if self.table or self.sql else "refuse")) == "refuse"
 
     @property
     def read_as(self) -> Format | None:

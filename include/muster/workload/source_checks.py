@@ -13,9 +13,10 @@ from muster.workload.wording import Problem
 def source(workload: Workload) -> Iterator[Problem]:
     """Find files that nothing says how to read, and keys that say nothing about such files."""
     declared = workload.source
-    if declared.table is not None:
-        yield from _beside_a_table(workload)
-        return
+    for other in ("sql", "table"):
+        if getattr(declared, other) is not None:
+            yield from _beside(other, workload)
+            return
     held = declared.read_as
     if held is None:
         why = "does not say by its end what the files hold"
@@ -36,13 +37,16 @@ def source(workload: Workload) -> Iterator[Problem]:
         )
 
 
-def _beside_a_table(workload: Workload) -> Iterator[Problem]:
-    """Find keys that are of files."""
-    for key in ("files", "format", "delimiter", "encoding", "complete"):
-        if key in workload.source.model_fields_set:
-            yield f"source.{key}", "is of files, and 'table' is written: leave one of them out"
+def _beside(kind: str, workload: Workload) -> Iterator[Problem]:
+    """Find keys that are of files, or of a table, where the source is of another kind."""
+    for key in ("files", "format", "delimiter", "encoding", "complete", *(["table"] if kind == "sql" else [])):
+        if key in workload.source.model_fields_set and getattr(workload.source, key) is not None:
+            of = "another source" if key == "table" else "of files"
+            yield f"source.{key}", f"is {of}, and '{kind}' is written: leave one of them out"
+    if kind == "sql" and workload.zone is not None:
+        yield "time.zone", "is not read with 'source.sql', whose days are in UTC; leave it out"
     if workload.landing:
-        yield "landing", "a function delivers files, and 'source.table' is read; leave one of them out"
+        yield "landing", f"a function delivers files, and 'source.{kind}' is read; leave one of them out"
 
 
 def _complete(declared: DeclaredSource) -> Iterator[Problem]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
-from muster.workload.column import Column, parse_column
+from muster.workload.column import Column, parse_column, parse_time, parse_unique
 from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 from muster.workload.source import DeclaredSource
+from muster.workload.zone import parse_zone
 
 RESERVED = frozenset(
     {
@@ -221,9 +222,18 @@ class Workload(Section):
     tags: tuple[ShortText, ...] = Field((), max_length=50)
     source: DeclaredSource = DeclaredSource()
     keys: tuple[Name, ...] = Field(min_length=1)
-    time: Name
+    time: Annotated[Name, BeforeValidator(parse_time)]
+    zone: Annotated[str | None, BeforeValidator(parse_zone)] = Field(
+        None,
+        validation_alias=AliasPath("time", "zone"),
+        exclude=True,  # no key of its own: what is dumped reads as it was
+        description="Written `time: {column, zone}`: where days begin at midnight, and what times without an offset "
+        "are of; UTC unless declared.",
+    )
     columns: dict[Name, Annotated[Column, BeforeValidator(parse_column)]] = Field(min_length=1)
-    unique: tuple[Name, ...] = Field(min_length=1, description="Columns that identify an observation.")
+    unique: Annotated[tuple[Name, ...], BeforeValidator(parse_unique)] = Field(
+        description="Columns that identify an observation of a day; none of them by `row`: each row is one."
+    )
     rules: dict[Name, Annotated[Rule, BeforeValidator(parse_rule)]] = Field(
         {}, description="What holds across two columns of a good row, by the reason for which another is refused."
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from muster.settings import settings
+from muster.settings.connections import PREFIX
 from muster.storage.results import read_result
 from muster.storage.store import Store
 from muster_airflow.backends.command import Command
@@ -25,10 +26,11 @@ from muster_airflow.hooks.mlflow import CREDENTIALS
 log = logging.getLogger(__name__)
 
 NOT_INHERITED = (
-    *("AIRFLOW_CONN_", "AIRFLOW__", *CREDENTIALS),
+    *("AIRFLOW_CONN_", "AIRFLOW__", PREFIX, *CREDENTIALS),
     *("SPARK_REMOTE", "SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED"),
 )
-"""Airflow's connections and keys are none of a job's business; where Spark and MLflow are, connections alone say."""
+"""Airflow's connections and keys, and other workloads' databases, are none of a job's business; where Spark, MLflow and
+its own database are, its call alone says."""
 
 KEPT_LINES = 200
 """The last lines of a job's output that are searched for its error."""

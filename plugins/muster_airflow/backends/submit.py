@@ -5,6 +5,7 @@ The Airflow connection `spark_default` names the master, and in its extra `conf`
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -15,23 +16,42 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from muster.settings import settings
-from muster.spark_conf import delta_configuration, spark_home
+from muster.settings.connections import PREFIX
+from muster.spark_conf import (
+    LOG_STORE_SETTINGS,
+    delta_settings,
+    delta_sources,
+    items,
+    log_store_jar,
+    merged,
+    on_s3,
+    s3_sources,
+    spark_home,
+    store_configuration,
+)
 from muster_airflow.backends.code import job_file, packed_code
 from muster_airflow.backends.command import Command
 from muster_airflow.backends.local import LocalBackend
 from muster_airflow.backends.protocol import JobCall
-from muster_airflow.exceptions import ConnectionRefused
+from muster_airflow.exceptions import ConnectionRefused, NoLogStore
 
 CONN_ID = "spark_default"
 RULE = 'give it a master: {"conn_type": "spark", "host": "spark://master", "port": 7077}, or "local[2]", "yarn", "k8s://https://..."'
 MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
 
 FROM = ("spark.jars", "spark.jars.packages")
-"""Where Delta comes from: files, or names that Spark resolves."""
-LISTS = frozenset({*FROM, "spark.sql.extensions"})
-"""Settings of Muster's that hold several names, with commas between them; `spark.submit.pyFiles` is an argument."""
+"""Where jars come from: files, or names that Spark resolves."""
+OF_S3 = (
+    *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+"""Variables by which an executor's Python reads features and models, and writes shards."""
+REDACTION, REDACTED = "spark.redaction.regex", "(?i)secret|password|token|access[.]?key"
+"""Which settings Spark's pages and logs do not show the values of, by their names; and those of Spark itself."""
 DELTA = re.compile(r"delta-(spark|core)_[^/]*$")
 """A file's or package's name that brings Delta itself, of whichever version."""
+CONNECTOR = re.compile(r"hadoop-aws[^/]*$")
+"""One that brings the connector for S3."""
 
 
 class SubmitBackend(LocalBackend):
@@ -49,8 +69,8 @@ class SubmitBackend(LocalBackend):
         if extra.get("deploy-mode", "client") != "client":
             rule = "only 'client' ends with its task: leave it out"
             raise ConnectionRefused(CONN_ID, f"asks for the deploy mode '{extra['deploy-mode']}'", rule)
-        properties = configuration(extra)
-        code = [str(packed_code(settings().home / "code")), *_items(properties.pop("spark.submit.pyFiles", ""))]
+        properties = for_executors(configuration(extra), master(connection), call.environment)
+        code = [str(packed_code(settings().home / "code")), *items(properties.pop("spark.submit.pyFiles", ""))]
         name = f"{call.stage} {Path(call.workload).stem} {call.partition or ''}".strip()
         # As `python -P` does it: the folder of our own job's file is not put on the path.
         safe = {} if call.job else {"PYTHONSAFEPATH": "1"}
@@ -86,20 +106,44 @@ def master(connection: Connection) -> str:
 def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
     """Return the Spark configuration: Delta's, a log that people can read, then the connection's own.
 
-    A list of the connection's stands beside Muster's and does not take its place, unless it brings a Delta of its own.
+    A list of the connection's stands beside Muster's and does not take its place, unless it brings a Delta, or a
+    connector, of its own.
     """
-    ours = delta_configuration(settings().home.resolve(), settings().spark_cores)
+    home, root = settings().home.resolve(), settings().store_root
     theirs = {"spark.log.level": "WARN"} | {name: str(value) for name, value in extra.get("conf", {}).items()}
-    if jars := [*_items(extra.get("jars")), *_items(theirs.get("spark.jars"))]:
+    if jars := [*items(extra.get("jars")), *items(theirs.get("spark.jars"))]:
         theirs["spark.jars"] = ",".join(jars)
-    if any(DELTA.search(item) for name in FROM for item in _items(theirs.get(name))):
-        ours = {name: value for name, value in ours.items() if name not in FROM}
-    for name in LISTS & ours.keys() & theirs.keys():
-        theirs[name] = ",".join(dict.fromkeys([*_items(ours[name]), *_items(theirs[name])]))
-    return ours | theirs
+    brought = [item for name in FROM for item in items(theirs.get(name))]
+    ours = [delta_settings(settings().spark_cores), {} if any(map(DELTA.search, brought)) else delta_sources(home)]
+    if on_s3(root):
+        ours += [{} if any(map(CONNECTOR.search, brought)) else s3_sources(home), store_configuration(root, os.environ)]
+        if not LOG_STORE_SETTINGS.keys() <= theirs.keys():
+            ours.append(_log_store(home))
+    return merged(*ours, theirs)
 
 
-def _items(names: object) -> list[str]:
-    """Return the names of a list, or of a text with commas between them."""
-    each = names if isinstance(names, list) else str(names or "").split(",")
-    return [text for name in each if (text := str(name).strip())]
+def for_executors(configuration: Mapping[str, str], master: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a configuration by which executors know databases and the store too, and Spark's pages do not show how.
+
+    On this machine executors have the job's own environment.
+    """
+    addresses = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    if on_s3(settings().store_root):
+        addresses |= {name: os.environ[name] for name in OF_S3 if name in os.environ}
+    if not addresses or master.startswith("local"):
+        return dict(configuration)
+    secret = configuration.get(REDACTION, REDACTED)
+    of_executors = {f"spark.executorEnv.{name}": value for name, value in addresses.items()}
+    return {**configuration, **of_executors, REDACTION: f"(?:{secret})|{PREFIX}|AWS_"}
+
+
+def _log_store(home: Path) -> dict[str, str]:
+    """Return what brings Delta a log on S3 that refuses the second of two commits.
+
+    Raises:
+        NoLogStore: where the home has none. Delta's own would lose commits without a word.
+    """
+    jar = log_store_jar(home)
+    if not jar.exists():
+        raise NoLogStore(jar)
+    return {"spark.jars": str(jar), **LOG_STORE_SETTINGS}

@@ -15,6 +15,7 @@ from muster.workload.load import load_workload
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import comes_from_backfill
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
+from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.summary import summary
@@ -143,7 +144,7 @@ class JobOperator(BaseOperator):
             attempt=_attempt_name(context),
             job=self.job or "",
             options={name: value for name, value in (self.job_options or {}).items() if value},
-            environment=self._mlflow(),
+            environment={**self._mlflow(), **database_environment(Path(self.workload))},
             run_key=" ".join(filter(None, key)),
         )
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
+import numpy as np
+import pyarrow as pa
+
 from muster.errors import MusterError
 from muster.ingest.formats import delimited, json_lines, parquet
 from muster.ingest.formats.opened import BadContent
@@ -76,10 +79,13 @@ class FileSource:
                 shown = part.place.encode(errors="replace").decode()
                 raise BadFile(shown, "has a name that is not UTF-8, which no table can hold; rename it")
             try:
-                for block in read(self.workload, part.place):
+                for block in _numbered(read(self.workload, part.place)):
                     yield replace(block, file=part.name)
             except BadContent as error:
                 raise BadFile(part.place, str(error)) from error
+
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> None:
+        return None
 
     def undated(self) -> int:
         return 0
@@ -122,6 +128,15 @@ class FileSource:
         lines = [f"{part.name} {state.bytes} {state.stamp}" for part, state in zip(parts, states, strict=True)]
         digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
         return f"{len(parts)} files, {sum(state.bytes or 0 for state in states)} bytes, {digest}"
+
+
+def _numbered(blocks: Iterator[RowBlock]) -> Iterator[RowBlock]:
+    """Number a file's rows, from 1 on; lines that are no rows have no number."""
+    before = 0
+    for block in blocks:
+        after = before + block.rows.num_rows
+        yield replace(block, numbers=pa.array(np.arange(before + 1, after + 1)))
+        before = after
 
 
 def _is_utf_8(path: str) -> bool:

@@ -51,6 +51,8 @@ class RowBlock:
     """Lines that are no rows of these columns: why, and the line."""
     file: str | None = None
     """The name of the part."""
+    numbers: pa.Array | None = None
+    """The rows' numbers in the part, from 1 on, where they are what tells rows apart; None where rows have no order."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ class Source(Protocol):
             BadFile: when a part cannot be taken.
             OSError: when the system does not give it.
         """
+
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> Sequence[RowBlock] | None:
+        """Return those rows of a day that have some keys' values, and maybe others; None where only all can be read."""
 
     def undated(self) -> int:
         """Return how many rows are there that are of no day, and so are never read."""

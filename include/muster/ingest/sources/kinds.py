@@ -8,12 +8,14 @@ from datetime import date
 from muster.context import Context
 from muster.ingest.sources.files import FileSource
 from muster.ingest.sources.kind import Arrival, Source
+from muster.ingest.sources.sql import SqlSource
 from muster.ingest.sources.table import TableSource
 
 
 def source_of(context: Context) -> Source:
     """Return where a workload's rows come from."""
-    kind = FileSource if context.workload.source.table is None else TableSource
+    declared = context.workload.source
+    kind = SqlSource if declared.sql is not None else FileSource if declared.table is None else TableSource
     return kind(context.workload, context.store.root)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -14,15 +15,17 @@ import pyarrow as pa
 from pyarrow import types
 
 from muster.errors import MusterError
+from muster.ingest.clocks import FIRST_SECOND, dates_of
 from muster.ingest.formats.columns import check_columns
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.places import is_folder
-from muster.ingest.sources.table_log import TableFile, about, files_of
+from muster.ingest.sources.table_log import TableFile, about, files_of, has_zone
 from muster.settings.places import scheme_of
 from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.spec import Workload
+from muster.workload.zone import EPOCH, day_range
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -75,6 +78,8 @@ class TableSource:
         table = self._opened()
         if table is None:
             return set()
+        if self._counted_here(table):
+            return set(self._counts(table, self._dated(table)))
         return {row["day"] for row in self._rows(table, f"DISTINCT {self._day} AS day", self._dated(table))}
 
     def arrived(self, days: Collection[date]) -> dict[date, Arrival]:
@@ -87,8 +92,11 @@ class TableSource:
         if table is None or not days:
             return {}
         files, within = files_of(table, self.workload), self._between(table, min(days), max(days))
-        counts = self._rows(table, f"{self._day} AS day, count(*) AS rows", f"{within} GROUP BY 1")
-        rows_of = {row["day"]: row["rows"] for row in counts}
+        if self._counted_here(table):
+            rows_of = self._counts(table, within)
+        else:
+            counts = self._rows(table, f"{self._day} AS day, count(*) AS rows", f"{within} GROUP BY 1")
+            rows_of = {row["day"]: row["rows"] for row in counts}
         known = about(table, self.workload)
         return {day: self._arrival(day, rows_of[day], files, table, known) for day in sorted(rows_of.keys() & days)}
 
@@ -102,6 +110,9 @@ class TableSource:
                     yield RowBlock(declared(self.workload, batch), file=part.name)
                 except BadContent as error:
                     raise BadTable(part.place, str(error)) from error
+
+    def read_group(self, arrival: Arrival, keys: Mapping[str, pa.Scalar]) -> None:
+        return None
 
     def undated(self) -> int:
         table = self._opened()
@@ -146,17 +157,31 @@ class TableSource:
 
     @property
     def _day(self) -> str:
-        """SQL of a row's day, in UTC."""
+        """SQL of a row's day: as the time shows it, in UTC where it has a zone."""
         return f"CAST({self._time} AS DATE)"
+
+    def _counted_here(self, table: DeltaTable) -> bool:
+        """Return whether days begin by the clocks of a zone: DataFusion has rules of its own, maybe of another year."""
+        return self.workload.zone is not None and has_zone(table, self.workload.time)
+
+    def _counts(self, table: DeltaTable, where: str) -> dict[date, int]:
+        """Return how many rows there are of each day of the zone; only the column of times is read for it."""
+        counts = Counter[date]()
+        for batch in self._batches(table, self._time, where):
+            days = dates_of(batch.column(0), str(self.workload.zone)).value_counts().to_pylist()
+            counts.update({item["values"]: item["counts"] for item in days})
+        return dict(counts)
 
     def _between(self, table: DeltaTable, first: date, last: date) -> str:
         """Return SQL for the rows of some days, in a form by which files are left out."""
-        time, after = _columns(table).field(self.workload.time).type, last + timedelta(days=1)
+        time = _columns(table).field(self.workload.time).type
         if types.is_date(time):
-            return f"{self._time} >= DATE '{first}' AND {self._time} < DATE '{after}'"
+            return f"{self._time} >= DATE '{first}' AND {self._time} < DATE '{last + timedelta(days=1)}'"
         zone = f'Some("{time.tz}")' if time.tz else "None"
+        # What has no zone shows the clocks' own midnights.
+        ends = day_range(self.workload.zone if time.tz else None, first, last)
         # As a plain literal it would be of nanoseconds, which reach from 1677 to 2262.
-        since, until = (f"arrow_cast('{day}T00:00:00', 'Timestamp(Microsecond, {zone})')" for day in (first, after))
+        since, until = (f"arrow_cast('{_written(end)}', 'Timestamp(Microsecond, {zone})')" for end in ends)
         return f"{self._time} >= {since} AND {self._time} < {until}"
 
     def _dated(self, table: DeltaTable) -> str:
@@ -208,6 +233,12 @@ def _at(place: str, version: TableVersion) -> DeltaTable:
 
 def _columns(table: DeltaTable) -> pa.Schema:
     return pa.schema(table.schema().to_arrow())
+
+
+def _written(moment: int) -> str:
+    """Return a moment in UTC, as SQL has it; the first that there is where the year is none."""
+    at = EPOCH + timedelta(microseconds=moment) if moment >= FIRST_SECOND * 10**6 else datetime.min
+    return at.replace(tzinfo=None).isoformat()
 
 
 def _first_line(error: BaseException) -> str:
