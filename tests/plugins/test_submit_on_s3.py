@@ -59,7 +59,9 @@ def test_driver_and_executors_reach_the_store_wherever_they_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = object_store.root("submitted")
-    spark_default = json.dumps(connection(spark_cluster, tmp_path / "scratch", executors=2))
+    named = connection(spark_cluster, tmp_path / "scratch", executors=2)
+    named["extra"]["conf"] |= {"spark.ui.enabled": "true", "spark.ui.port": "0"}
+    spark_default = json.dumps(named)
     variables = {**object_store.environment, "MUSTER_STORE": root, "AIRFLOW_CONN_SPARK_DEFAULT": spark_default}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -76,7 +78,7 @@ def test_driver_and_executors_reach_the_store_wherever_they_work(
         assert SECRET not in " ".join(map(str, arguments))
         started = {**os.environ, **env, **command.environment}
         done = subprocess.run(arguments, env=started, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert SECRET not in done.stdout + done.stderr
     shown = page.read_text()
     assert "spark.executorEnv.AWS_SECRET_ACCESS_KEY" in shown
