@@ -31,10 +31,10 @@ def promote_weeks(registry: Registry, weeks: int = 5) -> None:
     """Promote weeks; each group's own version counts its own promotions, the pack's all."""
     from tests.registry.remembered import remembered  # two seconds that a process of a line's own does without
 
-    remembered(registry, _promote_weeks, weeks)
+    remembered(registry, make_weeks, weeks)
 
 
-def _promote_weeks(registry: Registry, weeks: int) -> None:
+def make_weeks(registry: Registry, weeks: int) -> None:
     pack, own = registry.workload.registry == "pack", dict.fromkeys((A, B, C), 0)
     if registry.store.open("features") is None:
         registry.features(registry.first, [{"group": group, "a": 1.0, "b": 0.0, "record": 0.5} for group in own])

@@ -13,7 +13,7 @@ from muster.models.manifest_reader import about
 from muster.promotion import promoted
 from muster.promotion.rollback_plan import CannotRollBack
 from muster.storage.files import Files
-from tests.housekeeping.conftest import aged, promote_weeks, slopes
+from tests.housekeeping.conftest import aged, make_weeks, promote_weeks, slopes
 from tests.packs import manifest_of
 from tests.promotion.conftest import A, B, C, Killed, Line, Registry
 from tests.promotion.test_older_packs import SHARDS, _older
@@ -95,7 +95,7 @@ def test_shards_beside_an_older_packs_manifest_stay_while_a_newer_pack_names_the
         return built
 
     monkeypatch.setattr(promoted, "build_pack", first_of_before)
-    promote_weeks(pack)
+    make_weeks(pack, 5)  # which no other test has
     folder = Path(pack.store.uri(older[0].folder))
     aged(pack.root)
     sweep(pack.context)

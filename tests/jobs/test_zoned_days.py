@@ -53,7 +53,7 @@ class Days:
         since = datetime(2024, 10, 25, 22, tzinfo=UTC)
         self.hours = [since + timedelta(hours=more) for more in range(49)]
         for day, hours in ((date(2024, 10, 26), self.hours[:24]), (DAY, self.hours[24:])):
-            file = Path(self.store.landing(), f"{day}.csv")
+            file = Path(self.store.uri(self.store.landing), f"{day}.csv")
             file.parent.mkdir(parents=True, exist_ok=True)
             lines = [f"north,{at:%Y-%m-%dT%H:%M:%SZ},1" for at in hours for _ in range(2)]
             file.write_text("\n".join(["depot,at,late", *lines, ""]))

@@ -139,7 +139,7 @@ def test_airflow_refuses_a_name_that_is_not_its_own(tmp_path: Path, monkeypatch:
 
 def test_names_that_are_allowed_are_allowed_at_mlflow_and_spark_too(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, home=tmp_path, allowed_hosts="muster.example")
-    assert "muster.example" in spark_server.confs(settings)["spark.muster.KnownHosts.param.hosts"].split(",")
+    assert "muster.example" in spark_server.confs(settings, {})["spark.muster.KnownHosts.param.hosts"].split(",")
     env = mlflow_server.part(settings).services[0].env
     assert {"muster.example", "127.0.0.1:5000"} <= set(env["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","))
     assert not mlflow_server.part(Settings(_env_file=None, home=tmp_path)).services[0].env

@@ -55,7 +55,7 @@ def test_only_a_store_on_s3_changes_anything(tmp_path: Path) -> None:
     assert "secret" not in json.dumps(on_s3)
 
 
-@pytest.mark.parametrize("store", ["abfss://lake@account.dfs.core.windows.net", "gs://lake", "s3a://lake"])
+@pytest.mark.parametrize("store", ["abfss://lake@account.dfs.core.windows.net", "gs://lake"])
 def test_a_store_for_which_it_has_no_connector_is_refused_at_once(tmp_path: Path, store: str) -> None:
     settings = Settings(_env_file=None, home=tmp_path, store=store)
     with pytest.raises(spark_server.NoConnector, match=f"cannot reach MUSTER_STORE '{store}': .* s3:// only"):

@@ -27,8 +27,8 @@ def server(shared: Shared, object_store: ObjectStore, tmp_path_factory: pytest.T
         for name, value in {**object_store.environment, **of_workers}.items():
             patch.setenv(name, value)
         local.start(settings, ["spark"])
-        yield settings
-        local.stop(settings)
+    yield settings
+    local.stop(settings)
 
 
 @pytest.fixture

@@ -36,7 +36,9 @@ def test_rows_of_a_database_give_the_same_trial_and_only_the_groups_own_are_aske
     from muster.ingest.sources import sql
 
     of_csv, taken, read = home.tried(), set[str](), sql.values_batch
-    files = (pd.read_csv(file, parse_dates=["at"]) for file in Path(home.store.landing()).glob("*.csv.gz"))
+    files = (
+        pd.read_csv(file, parse_dates=["at"]) for file in Path(home.store.uri(home.store.landing)).glob("*.csv.gz")
+    )
     pd.concat(files).to_sql("trains", postgres.engine, index=False)
     select = "SELECT * FROM trains WHERE at >= :start AND at < :end"
     source = f'source: {{sql: "{select}", connection: orders_db}}'

@@ -30,7 +30,7 @@ def test_days_are_those_of_the_zone_and_rows_that_were_read_in_another_are_refus
     assert in_zone["windows"] == in_utc["windows"]
     assert in_zone["refused"] == in_utc["refused"]
     home.ingest()  # as one that wrote nothing down about the zone
-    for file in Path(home.store.landing()).iterdir():
+    for file in Path(home.store.uri(home.store.landing)).iterdir():
         file.unlink()
     code, _, told = home.run()
     assert code != 0

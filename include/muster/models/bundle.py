@@ -39,7 +39,7 @@ EXAMPLE_GROUPS = 3
 
 
 def save_pack(workload: Workload, store: Store, pack: BuiltPack, to: Path, model: Model) -> None:
-    """Write a pack as an MLflow model under `to`: a dozen files, whatever the number of groups.
+    """Write a pack as an MLflow model under `to`: some twenty files, whatever the number of groups.
 
     The models are with it where its manifest says so; else it reads them from the store, with credentials of its own.
 
