@@ -104,8 +104,8 @@ def test_several_answers_may_be_lost(registered: Registered, follow: Follow, fau
 
 
 def test_a_making_that_arrives_when_another_was_made_is_removed(registered: Registered, follow: Follow) -> None:
-    # An answer is waited for one second, and its work for 0.3 s more; the server does it after 1.5 s.
-    follow(Plan(scripted={key: ["late"] for key in CREATES.values()}, held=1.5))
+    # An answer is waited for one second, and its work for 0.3 s more; the server does it after 1.4 s.
+    follow(Plan(scripted={key: ["late"] for key in CREATES.values()}, held=1.4))
     version = registered.register()
     registered.is_whole(version)
 
