@@ -98,14 +98,12 @@ def _measure(root: str, size: int, weeks: int) -> _Costs:
     workload = declared.model_copy(update={"pack": declared.pack.model_copy(update={"mlflow_bytes": 0})})
     store, random = Store(root, workload.name), np.random.default_rng(0)
     names = [f"group-{number:05}" for number in range(size)]
-    first, pack = _timed(lambda: _promoted(workload, store, random, names, 0, None))
+    first, pack = _promoted(workload, store, random, names, 0, None)
     whole = before = _bytes(store)
     digests, seconds, written = [pack.sha256], [], []
     for week in range(1, weeks + 1):
         changed = sorted(random.choice(names, int(CHANGED * size), replace=False))
-        took, pack = _timed(
-            lambda week=week, changed=changed, on=pack: _promoted(workload, store, random, changed, week, on)
-        )
+        took, pack = _promoted(workload, store, random, changed, week, pack)
         manifest = store.files.about(f"{pack.folder}/{MANIFEST_FILE}")
         assert manifest is not None, "it was just written"
         written.append((_bytes(store) - before + manifest.size) / whole)  # MLflow gets the manifest once more
@@ -123,14 +121,18 @@ def _measure(root: str, size: int, weeks: int) -> _Costs:
 
 def _promoted(
     workload: Workload, store: Store, random: np.random.Generator, names: Sequence[str], week: int, on: BuiltPack | None
-) -> BuiltPack:
-    """Write the next pack; the models are trained before the clock would begin, but for what it costs to store them."""
+) -> tuple[float, BuiltPack]:
+    """Write the next pack, in seconds; a run has trained and stored its models before the clock begins."""
     at = date.fromisoformat(PARTITION) + timedelta(days=7 * week)
     models = _models(store, random, names, f"{at}-0123abcd")
     winners = models.select(["group", "algorithm"]).append_column("score", pa.array(random.random(models.num_rows)))
-    base = None if on is None else PackAt(on.folder, on.sha256)
-    champion = None if on is None else incumbents(store, on.folder, on.sha256)
-    return build_pack(workload, store, at, models, winners, champion, base)
+
+    def build() -> BuiltPack:
+        base = None if on is None else PackAt(on.folder, on.sha256)
+        champion = None if on is None else incumbents(store, on.folder, on.sha256)
+        return build_pack(workload, store, at, models, winners, champion, base)
+
+    return _timed(build)
 
 
 def _models(store: Store, random: np.random.Generator, names: Sequence[str], run: str) -> pa.Table:

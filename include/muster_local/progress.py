@@ -16,15 +16,13 @@ from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
 from muster.printable import number
 from muster.settings import Settings
-from muster.storage.results import stage_results
+from muster.storage.results import PUT_OFF, stage_results
 from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
 from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
-PUT_OFF = "until"
-"""What the result of an attempt names that MLflow's budget put off."""
 SKIPPED = "skipped_because"
 """What the result of an attempt names that found no work."""
 Answer = TypeVar("Answer")

@@ -102,12 +102,7 @@ def _in_thread(work: Callable[[], Any], after: float) -> Callable[[], None]:
     return join
 
 
-def test_a_rollback_to_what_is_not_kept_any_more_and_not_swept_yet_keeps_it(
-    pack: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promote_weeks(pack)
-    aged(pack.root)
-    plan = pack.plan("2")
+def _sweep_before_moves(pack: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     append = rollback._append
 
     def swept_first(*arguments: Any) -> None:
@@ -115,6 +110,15 @@ def test_a_rollback_to_what_is_not_kept_any_more_and_not_swept_yet_keeps_it(
         append(*arguments)
 
     monkeypatch.setattr(rollback, "_append", swept_first)
+
+
+def test_a_rollback_to_what_is_not_kept_any_more_and_not_swept_yet_keeps_it(
+    pack: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote_weeks(pack)
+    aged(pack.root)
+    plan = pack.plan("2")
+    _sweep_before_moves(pack, monkeypatch)
     assert rollback.roll_back(pack.context, plan, "ann", "bad scores")["moved"]
     assert slopes(pack) == [2.0, 1.0, 1.0]
 
@@ -135,13 +139,7 @@ def test_groups_that_go_back_to_an_older_pack_take_its_models_along(
     promote_weeks(pack)
     aged(pack.root)
     plan = pack.plan("2", [A])
-    append = rollback._append
-
-    def swept_first(*arguments: Any) -> None:
-        sweep(pack.context)
-        append(*arguments)
-
-    monkeypatch.setattr(rollback, "_append", swept_first)
+    _sweep_before_moves(pack, monkeypatch)
     assert rollback.roll_back(pack.context, plan, "ann", "bad scores")["moved"]
     aged(pack.root)
     sweep(pack.context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -32,6 +32,14 @@ def spark(spark_connect_server: str) -> Iterator[SparkSession]:
     session.conf.set(*MICROSECONDS)
     yield session
     session.stop()
+
+
+def table(job: Job, name: str) -> list[dict[str, Any]]:
+    """Return the rows of one of a job's tables, in a fixed order."""
+    delta_table = job.store.open(name)
+    assert delta_table is not None
+    rows: list[dict[str, Any]] = pa.table(delta_table.to_pyarrow_table()).to_pylist()
+    return sorted(rows, key=str)
 
 
 class LocalJob(Job):

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,8 +21,7 @@ from muster.storage.store import Store
 from muster.storage.tables import TABLES, observations_schema
 from muster.workload.functions import function
 from muster_jobs import features, ingest
-from muster_jobs.job import Job
-from tests.jobs.conftest import MakeJob
+from tests.jobs.conftest import MakeJob, table
 from tests.landed import check_days
 
 pytestmark = pytest.mark.spark
@@ -90,13 +88,6 @@ def put(store: Store, rows: Iterable[Sequence[object]], day: date = DAY) -> None
 
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
-
-
-def table(job: Job, name: str) -> list[dict[str, Any]]:
-    delta_table = job.store.open(name)
-    assert delta_table is not None
-    rows: list[dict[str, Any]] = pa.table(delta_table.to_pyarrow_table()).to_pylist()
-    return sorted(rows, key=str)
 
 
 def at(hour: int, day: date = DAY) -> str:

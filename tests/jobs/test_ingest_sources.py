@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,8 +14,7 @@ from muster.ingest.sources.files import BadFile
 from muster.ingest.sources.kinds import source_of
 from muster.ingest.sources.table import BadTable
 from muster_jobs import ingest
-from muster_jobs.job import Job
-from tests.jobs.conftest import MakeJob
+from tests.jobs.conftest import MakeJob, table
 from tests.landed import check_days
 
 pytestmark = pytest.mark.spark
@@ -54,13 +52,6 @@ def put(folder: Path, name: str, *places: str, **columns: pa.Array) -> Path:
     pq.write_table(pa.table({"place": pa.array(places).dictionary_encode(), "at": at, **numbers, **columns}), path)
     (path.parent / "_SUCCESS").touch()
     return path
-
-
-def table(job: Job, name: str) -> list[dict[str, Any]]:
-    delta_table = job.store.open(name)
-    assert delta_table is not None
-    rows: list[dict[str, Any]] = pa.table(delta_table.to_pyarrow_table()).to_pylist()
-    return sorted(rows, key=str)
 
 
 def test_a_day_of_many_files_is_one_day_and_another_file_is_another_delivery(

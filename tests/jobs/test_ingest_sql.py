@@ -7,7 +7,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from muster.ingest.sources.database import DatabaseChanged
@@ -15,10 +14,9 @@ from muster.ingest.sources.sql import SqlSource
 from muster.settings.connections import variable
 from muster_jobs import ingest
 from muster_jobs.failures import known_failure
-from muster_jobs.job import Job
 from tests import databases
 from tests.conftest import OF_SPARK
-from tests.jobs.conftest import MakeJob
+from tests.jobs.conftest import MakeJob, table
 from tests.landed import check_days
 from tests.shared import Shared
 
@@ -54,13 +52,6 @@ TABLE = """CREATE TABLE rides (version serial, built date, place varchar(20), li
 ROWS = f"""INSERT INTO rides (place, line, at, delay, open, built) VALUES
     ('Zürich', 7, '{DAY} 00:00', 1.5, true, '1999-12-31'), ('Bern', 8, '{DAY} 23:59:59.999999', -0.25, false, NULL),
     ('Bern', 8, '{DAY} 12:00', NULL, NULL, NULL), ('Bern', 9, '{DAY} 12:00', 601, NULL, NULL)"""
-
-
-def table(job: Job, name: str) -> list[dict[str, Any]]:
-    opened = job.store.open(name)
-    assert opened is not None
-    rows: list[dict[str, Any]] = pa.table(opened.to_pyarrow_table()).to_pylist()
-    return sorted(rows, key=str)
 
 
 def test_rows_of_a_database_are_as_of_csv_and_what_changes_meanwhile_is_not_half_ingested(

@@ -20,6 +20,7 @@ from muster import groups
 from muster.champions.opened import opponents
 from muster.mlflow.client import connect
 from muster.models.build import BuiltPack
+from muster.models.bundle import CODE, CODE_OF_OLDER
 from muster.models.loading import CorruptModel
 from muster.models.manifest_reader import ABOUT, BESIDE, FORMAT, CorruptManifest, about
 from muster.promotion import promoted
@@ -195,11 +196,18 @@ def test_what_an_older_muster_logged_of_it_is_whole_and_else_it_is_logged_again(
     (models,) = folder.rglob("models.bin")
     models.unlink()
     assert champion.plan("1").difference["uploads_again"] == 1
-    for name in SHARDS:  # as it was logged before: with its very shards
+    code = models.parent.parent
+    for module in set(CODE) - set(CODE_OF_OLDER):  # as it was logged before: with less code, and its very shards
+        (code / Path(str(module.__file__)).name).unlink()
+    for name in SHARDS:
         (models.parent / name).write_bytes(Path(champion.store.uri(_place(champion)), name).read_bytes())
     assert champion.plan("1").difference["uploads_again"] == 0
+    for needed in (models.parent / SHARDS[1], code / "reader.py"):
+        content = needed.read_bytes()
+        needed.unlink()
+        assert champion.plan("1").difference["uploads_again"] == 1
+        needed.write_bytes(content)
     (models.parent / SHARDS[1]).unlink()
-    assert champion.plan("1").difference["uploads_again"] == 1
     assert champion.roll_back("1")["moved"]
     assert mlflow.pyfunc.load_model(f"models:/{champion.name}/1").predict(ROWS)["score"].tolist()[1] == pytest.approx(
         0.731059, abs=1e-6

@@ -8,7 +8,7 @@ from muster.champions.as_of import AsOf
 from muster.champions.errors import BadChampion
 from muster.champions.journal import Journal, Row, evidence_of
 from muster.champions.lineage import newest_ancestor
-from muster.champions.opened import OpenPack
+from muster.champions.opened import OpenPack, verified_manifest
 from muster.champions.units import is_pack
 from muster.champions.unrecorded import check_begun
 from muster.champions.versions import fits_today
@@ -16,7 +16,7 @@ from muster.context import PartitionContext
 from muster.evaluation.bucket import Incumbents
 from muster.models.build import pack_folder
 from muster.models.manifest import MANIFEST, fits
-from muster.models.manifest_reader import CorruptManifest, about, read_manifest
+from muster.models.manifest_reader import CorruptManifest, about
 
 PLACE = ("shard", "offset", "length")
 """Where a group's model is below the store's root: in its row of `models`, and in the evidence of its move."""
@@ -51,7 +51,7 @@ def _of_pack(context: PartitionContext, row: Row, group: str) -> Incumbents:
     digest, version = row["manifest_sha256"], row["to_version"]
     folder = pack_folder(context.store, digest)
     try:
-        suits = fits(about(read_manifest(context.store.files, folder, digest)), context.workload)
+        suits = fits(about(verified_manifest(context.store.files, folder, digest)), context.workload)
         return OpenPack(context.store.files, folder, digest, version, fits=suits).incumbents(pa.array([group]))
     except CorruptManifest as error:
         raise BadChampion(version, error) from error

@@ -63,7 +63,7 @@ class OpenPack:
 
         By name, not by bucket: the workload may be divided into more buckets now than when the pack was built.
         """
-        read = _verified if self.version else read_manifest
+        read = verified_manifest if self.version else read_manifest
         manifest = read(self.files, self.folder, self.digest)
         rows = manifest.filter(pc.is_in(manifest["group"], groups if self.fits else groups.slice(0, 0)))
         return Incumbents(
@@ -72,24 +72,21 @@ class OpenPack:
 
     def reader(self, cache_bytes: int) -> Pack:
         """Open the pack for scoring; a process that scores bucket after bucket opens a registered one once."""
-        opened = _opened if self.version else _open
-        return opened(self.files, self.folder, self.digest, cache_bytes)
+        if self.version:
+            return _opened(self.files, self.folder, self.digest, cache_bytes)
+        return Pack(self.files, read_manifest(self.files, self.folder, self.digest), cache_bytes)
 
 
 @lru_cache(maxsize=2)
-def _verified(files: Files, folder: str, digest: str) -> pa.Table:
-    """Return a registered pack's manifest: a process that judges bucket after bucket reads and merges it once."""
+def verified_manifest(files: Files, folder: str, digest: str) -> pa.Table:
+    """Return a registered pack's manifest: a process that asks again, bucket after bucket, reads and merges it once."""
     return read_manifest(files, folder, digest)
-
-
-def _open(files: Files, folder: str, digest: str, cache_bytes: int) -> Pack:
-    return Pack(files, read_manifest(files, folder, digest), cache_bytes)
 
 
 @emptied_with_modules
 @lru_cache(maxsize=2)
 def _opened(files: Files, folder: str, digest: str, cache_bytes: int) -> Pack:
-    return _open(files, folder, digest, cache_bytes)
+    return Pack(files, verified_manifest(files, folder, digest), cache_bytes)
 
 
 class Champions(Protocol):
@@ -145,7 +142,7 @@ class PackChampions:
         return sorted(set(groups) - set(self._manifest()["group"].to_pylist()))
 
     def _manifest(self) -> pa.Table:
-        return read_manifest(self.store.files, self.champion.place, self.champion.digest)
+        return verified_manifest(self.store.files, self.champion.place, self.champion.digest)
 
     @contextmanager
     def open(self, groups: Collection[str]) -> Iterator[OpenPack]:
@@ -275,7 +272,7 @@ def _pack(context: Context, journal: Journal, as_of: AsOf) -> PackChampions | No
     if champion is None:
         return None
     try:
-        description = about(read_manifest(context.store.files, champion.place, champion.digest))
+        description = about(verified_manifest(context.store.files, champion.place, champion.digest))
     except CorruptManifest as error:
         raise BadChampion(champion.version, error) from error
     return PackChampions(champion, context.store, fits(description, context.workload), description["fallback"])

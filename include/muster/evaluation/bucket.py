@@ -24,10 +24,10 @@ from muster.storage.tables import DECISIONS
 from muster.workload.spec import Workload
 
 DISABLED = "the gate is disabled"
+NO_CONSTANT = "trained before gate.metric was declared so: train again"
+
 TOGETHER = 128
 """Groups whose models are read in one request a shard."""
-
-NO_CONSTANT = "trained before gate.metric was declared so: train again"
 
 
 class _Bytes(NamedTuple):

@@ -50,17 +50,14 @@ def inventory(store: Store) -> Inventory:
     """List a workload's packs, results and tables; its landed files are nobody's but who delivers them."""
     tables: dict[str, dict[str, Listed]] = {}
     strangers = []
-    below = f"tables/{store.workload}"
-    for file in store.files.listed(below):
-        table, _, path = file.path.removeprefix(f"{below}/").partition("/")
+    for file in store.files.listed(store.tables):
+        table, _, path = file.path.removeprefix(f"{store.tables}/").partition("/")
         if table in TABLES:
             tables.setdefault(table, {})[path] = file
         else:
             strangers.append(file)
-    results = f"results/{store.workload}"
-    return Inventory(
-        _by_kind(store, store.packs, _kind_of_pack_file), _by_kind(store, results, _kind_of_result), tables, strangers
-    )
+    packs = _by_kind(store, store.packs, _kind_of_pack_file)
+    return Inventory(packs, _by_kind(store, store.all_results, _kind_of_result), tables, strangers)
 
 
 def _by_kind(store: Store, below: str, kind_of: Callable[[str], Kind]) -> dict[Kind, list[Listed]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from muster.housekeeping.inventory import RESULT
 from muster.storage.files import Listed
-from muster.storage.results import read_result
+from muster.storage.results import PUT_OFF, read_result
 from muster.storage.store import Store
 
 MOVES = ("promote", "rollback")
@@ -21,7 +21,7 @@ def old_results(store: Store, results: Iterable[Listed]) -> list[Listed]:
     """
     by_partition: dict[tuple[str, str], list[Listed]] = {}
     for file in results:
-        named = RESULT.fullmatch(file.path.removeprefix(f"results/{store.workload}/"))
+        named = RESULT.fullmatch(file.path.removeprefix(f"{store.all_results}/"))
         if named is not None:
             by_partition.setdefault((named["stage"], named["partition"] or ""), []).append(file)
     old: list[Listed] = []
@@ -31,7 +31,7 @@ def old_results(store: Store, results: Iterable[Listed]) -> list[Listed]:
             report = _read(store, file) if not ended or stage in MOVES else {}
             if report is None or (stage in MOVES and report.get("moved")):
                 ended = ended or report is not None
-            elif not ended and "until" not in report:  # else it was put off, and ran again
+            elif not ended and PUT_OFF not in report:  # else it was put off, and ran again
                 ended = True
             else:
                 old.append(file)

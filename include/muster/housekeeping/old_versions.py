@@ -106,7 +106,7 @@ def _present(store: Store, table: str, delta: DeltaTable, keep: Collection[Table
 
 
 def _checkpoint_due(store: Store, table: str, delta: DeltaTable) -> bool:
-    path = f"tables/{store.workload}/{table}/{LOG}/_last_checkpoint"
+    path = f"{store.tables}/{table}/{LOG}/_last_checkpoint"
     try:
         last = int(json.loads(store.files.read(path))["version"])
     except (FileNotFoundError, ValueError, KeyError):

@@ -28,6 +28,8 @@ NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "zstandard")
 """What every model's code imports. Stated, never inferred: MLflow's inference takes 2.6 s."""
 CODE = (groups, allowed, loading, scores, object_store, files, stored, manifest_reader, reader)
 """Modules that travel with every pack; beside one another, they import nothing else of Muster."""
+CODE_OF_OLDER = (groups, allowed, loading, scores, reader)
+"""Those that travelled with a pack that has its shards beside its manifest."""
 CODE_OF_ONE = (allowed, loading, scores)
 """Those that travel with one group's model."""
 STORED = "artifacts/model.bin"
@@ -85,18 +87,18 @@ def is_packed(description: Mapping[str, Any]) -> bool:
 
 def files_of_pack(folder: str, manifest: pa.Table) -> set[str]:
     """Return the files without which nobody can load the MLflow model of the pack in `folder`."""
-    own = {MANIFEST_FILE, *([PACKED] if is_packed(about(manifest)) else [])}
-    return {*_files_of_any(), *(f"artifacts/{PurePosixPath(folder).name}/{name}" for name in own)}
+    return _files_of(CODE, folder, [MANIFEST_FILE, *([PACKED] if is_packed(about(manifest)) else [])])
 
 
 def files_of_older_pack(folder: str, manifest: pa.Table) -> set[str]:
     """Return them as an older Muster logged them: with the pack's very shards."""
-    own = {MANIFEST_FILE, *(PurePosixPath(shard).name for shard in pc.unique(manifest["shard"]).to_pylist())}
-    return {*SAVED, *(f"artifacts/{PurePosixPath(folder).name}/{name}" for name in own)}
+    shards = (PurePosixPath(shard).name for shard in pc.unique(manifest["shard"]).to_pylist())
+    return _files_of(CODE_OF_OLDER, folder, [MANIFEST_FILE, *shards])
 
 
-def _files_of_any() -> set[str]:
-    return {*SAVED, *(f"artifacts/{name}.py" for name in _code(*CODE))}
+def _files_of(code: Iterable[Any], folder: str, own: Iterable[str]) -> set[str]:
+    own_files = (f"artifacts/{PurePosixPath(folder).name}/{name}" for name in own)
+    return {*SAVED, *own_files, *(f"artifacts/{name}.py" for name in _code(*code))}
 
 
 def files_of_model() -> set[str]:

@@ -83,10 +83,8 @@ def merged(layers: Sequence[Layer]) -> pa.Table:
     first, *under = layers
     if not under:
         return first.rows
-    rows, seen = (
-        [first.rows],
-        [first.rows["group"].combine_chunks(), pa.array(about(first.rows)["dropped"], pa.string())],
-    )
+    rows = [first.rows]
+    seen = [first.rows["group"].combine_chunks(), pa.array(about(first.rows)["dropped"], pa.string())]
     for layer in under:
         rows.append(layer.rows.filter(pc.invert(pc.is_in(layer.rows["group"], pa.concat_arrays(seen)))))
         seen.append(layer.rows["group"].combine_chunks())

@@ -18,7 +18,6 @@ from muster.storage.files import Files
 LEVEL = 3
 """zstd level: higher ones gain under 15 % of the size for 4 to 7 times the time (measured on forests)."""
 
-
 IN_MEMORY = 32 * 2**20
 """Bytes of a shard that are held in memory while it is written; more are on this machine's disk."""
 

@@ -13,6 +13,11 @@ def scheme_of(place: str) -> str | None:
     return match[1] if match else None
 
 
+def below_root(root: str, place: str) -> str:
+    """Return where a declared place is: a relative path is below the store's root."""
+    return place if place.startswith("/") or scheme_of(place) else f"{root}/{place}"
+
+
 def place_problem(place: str) -> str | None:
     """Return why files can be at no such place, if so."""
     scheme = scheme_of(place)

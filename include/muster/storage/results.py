@@ -10,6 +10,9 @@ from typing import Any
 
 from muster.storage.store import Store
 
+PUT_OFF = "until"
+"""What the result of an attempt names that MLflow's budget put off: it did not come to its end."""
+
 _NAME = re.compile(r"(?P<partition>\d{4}-\d{2}-\d{2})-[^/]*\.json")
 
 

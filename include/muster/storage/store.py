@@ -79,12 +79,17 @@ class Store:
 
     def table(self, name: str) -> str:
         """Return the path or URI of the Delta table `name`."""
-        return f"{self.root}/tables/{self.workload}/{name}"
+        return self.uri(f"{self.tables}/{name}")
 
     @property
     def files(self) -> Files:
         """All files below the root; the paths that follow are theirs."""
         return Files(self.root)
+
+    @property
+    def tables(self) -> str:
+        """The folder of the Delta tables, below the root."""
+        return f"tables/{self.workload}"
 
     @property
     def landing(self) -> str:
@@ -96,9 +101,14 @@ class Store:
         """The folder of shards and of champion packs, below the root."""
         return f"packs/{self.workload}"
 
+    @property
+    def all_results(self) -> str:
+        """The folder of all stages' result files, below the root."""
+        return f"results/{self.workload}"
+
     def results(self, stage: str) -> str:
         """Return the folder of a stage's result files, below the root."""
-        return f"results/{self.workload}/{stage}"
+        return f"{self.all_results}/{stage}"
 
     def uri(self, path: str) -> str:
         """Return where a path below the root is, for whoever is not of the store: a path, or a URI."""

@@ -103,8 +103,7 @@ def models_rows(
 ) -> pa.Table:
     """Return the rows of `models`: every trained model, sorted by group and algorithm.
 
-    `features` is what was learnt from; `mlflow_runs` the id of each algorithm's
-    MLflow run.
+    `features` is what was learnt from; `mlflow_runs` the id of each algorithm's MLflow run.
     """
     all_fits = fits(outcomes)
     trained = all_fits.filter(pc.equal(all_fits["state"], "trained"))

@@ -87,9 +87,12 @@ def _text(value: object) -> str:
 
 def _moment(value: date) -> datetime:
     """Return a time in UTC, which one without a zone is taken for; of a date its midnight."""
-    if not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return in_utc(value if isinstance(value, datetime) else datetime(value.year, value.month, value.day))
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a driver's time in UTC, which one without a zone is taken for."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 _OF_TYPE: Mapping[ColumnType, Callable[[Any], Any]] = {"int": int, "float": float, "timestamp": _moment}

@@ -16,7 +16,7 @@ from muster.ingest.formats.opened import BadContent
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.pattern import Pattern
 from muster.ingest.sources.places import State, state_of
-from muster.settings.places import scheme_of
+from muster.settings.places import below_root
 from muster.workload.source import WORKLOAD, Format
 from muster.workload.spec import Workload
 
@@ -69,7 +69,7 @@ class FileSource:
             lacks = of_days.of(day) if of_days and not mark else None
             if not paths and self._others(day, found.passed_over, mark):  # not a day without rows: they are not seen
                 lacks = self._pattern.of(day)
-            arrivals[day] = replace(self._arrival(day, paths, mark), lacks=lacks)
+            arrivals[day] = replace(self._arrival(day, paths, mark, found.states), lacks=lacks)
         return arrivals
 
     def read(self, arrival: Arrival) -> Iterator[RowBlock]:
@@ -108,11 +108,10 @@ class FileSource:
         return [name for name in passed_over if str(day) in name and f"{self.place.rstrip('/')}/{name}" not in mark]
 
     def _of_root(self, files: str) -> Pattern:
-        path = files.replace(WORKLOAD, self.workload.name)
-        return Pattern(path if path.startswith("/") or scheme_of(path) else f"{self.root}/{path}")
+        return Pattern(below_root(self.root, files.replace(WORKLOAD, self.workload.name)))
 
-    def _arrival(self, day: date, paths: Sequence[str], mark: Sequence[str]) -> Arrival:
-        states = {path: state_of(path) for path in paths}
+    def _arrival(self, day: date, paths: Sequence[str], mark: Sequence[str], listed: Mapping[str, State]) -> Arrival:
+        states = {path: listed.get(path) or state_of(path) for path in paths}
         times = [state.changed for state in (*states.values(), *map(state_of, mark))]
         known = [at for at in times if at is not None]
         # As the tables have it, in milliseconds.

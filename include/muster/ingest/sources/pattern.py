@@ -10,6 +10,7 @@ from datetime import date
 from functools import cache, cached_property
 
 from muster.ingest.sources import places
+from muster.ingest.sources.places import Entry, State
 from muster.workload.source import DATE
 
 EXAMPLE = "2024-01-08"
@@ -22,6 +23,8 @@ class Listing:
 
     files: dict[date, list[str]] = field(default_factory=dict)
     """The paths of each day, sorted."""
+    states: dict[str, State] = field(default_factory=dict)
+    """Those of the files that the listing itself has told, as an object store's does: nobody has to ask again."""
     passed_over: list[str] = field(default_factory=list)
     """What has another name than the pattern asks for, below its fixed folder; not what begins with `.` or `_`."""
 
@@ -53,8 +56,10 @@ class Pattern:
             OSError: when a folder cannot be listed; one that is not there has no files.
         """
         listing = Listing()
-        for day, path in self._below(self.place, self._fixed, None, days, listing.passed_over):
+        for day, path, state in self._below(self.place, self._fixed, None, days, listing.passed_over):
             listing.files.setdefault(day, []).append(path)
+            if state is not None:
+                listing.states[path] = state
         for paths in listing.files.values():
             paths.sort()
         listing.passed_over.sort()
@@ -70,10 +75,10 @@ class Pattern:
 
     def _below(
         self, folder: str, at: int, day: date | None, days: Collection[date] | None, passed_over: list[str]
-    ) -> Iterator[tuple[date, str]]:
-        """Yield the day and the path of each file below a folder that has the names of the first `at` parts."""
+    ) -> Iterator[tuple[date, str, State | None]]:
+        """Yield the day, path and listed state of each file below a folder that has the first `at` names."""
         last = at == len(self._parts) - 1
-        for name, is_folder in _entries(folder, self._parts[at]):
+        for name, is_folder, state in _entries(folder, self._parts[at]):
             path = f"{folder.rstrip('/')}/{name}"
             matching, own = _day_of(self._parts[at], name)
             if not matching or (own or day) != (day or own) or not (last or is_folder):
@@ -83,20 +88,20 @@ class Pattern:
             elif not last:
                 yield from self._below(path, at + 1, own or day, days, passed_over)
             elif (of_day := own or day) is not None:
-                yield of_day, path
+                yield of_day, path, state
 
 
-def _entries(folder: str, part: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names in a folder that a part of a pattern may mean, each with whether it is a folder."""
+def _entries(folder: str, part: str) -> Iterator[Entry]:
+    """Yield what a folder has under the names that a part of a pattern may mean."""
     if not _WILD.search(part):
         is_folder = places.is_folder(f"{folder}/{part}")
         if is_folder is not None:
-            yield part, is_folder
+            yield Entry(part, is_folder)
         return
-    for name, is_folder in places.entries(folder):
+    for entry in places.entries(folder):
         # Hidden ones are still being written, or are marks: `_SUCCESS`, `._COPYING_`.
-        if name[0] not in "._" or name[0] == part[0]:
-            yield name, is_folder
+        if entry.name[0] not in "._" or entry.name[0] == part[0]:
+            yield entry
 
 
 def _day_of(part: str, name: str) -> tuple[bool, date | None]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from muster.settings.places import scheme_of
-from muster.storage.files import Files
+from muster.storage.files import Files, Listed
 
 
 class State(NamedTuple):
@@ -26,8 +26,17 @@ class State(NamedTuple):
         return " ".join(filter(None, [str(self.changed), self.tag]))
 
 
-def entries(folder: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names in a folder, each with whether it is a folder; none where there is no such folder.
+class Entry(NamedTuple):
+    """What a folder has under a name."""
+
+    name: str
+    is_folder: bool
+    state: State | None = None
+    """A file's, where listing it tells it."""
+
+
+def entries(folder: str) -> Iterator[Entry]:
+    """Yield what is in a folder; nothing where there is no such folder.
 
     Raises:
         OSError: when it cannot be listed.
@@ -35,12 +44,12 @@ def entries(folder: str) -> Iterator[tuple[str, bool]]:
     if scheme_of(folder) is None:
         with suppress(FileNotFoundError), os.scandir(folder) as found:
             for entry in found:
-                yield entry.name, entry.is_dir()
+                yield Entry(entry.name, entry.is_dir())
         return
     files, path = _in_bucket(folder)
     folders, objects = files.folder(path)
-    yield from ((name.rstrip("/").rpartition("/")[2], True) for name in folders)
-    yield from ((item.path.rpartition("/")[2], False) for item in objects)
+    yield from (Entry(name.rstrip("/").rpartition("/")[2], True) for name in folders)
+    yield from (Entry(item.path.rpartition("/")[2], False, _of_object(item)) for item in objects)
 
 
 def is_folder(place: str) -> bool | None:
@@ -58,12 +67,16 @@ def state_of(file: str) -> State:
     if scheme_of(file) is not None:
         files, path = _in_bucket(file)
         item = files.about(path)
-        return State(None, None) if item is None else State(item.size, int(item.modified.timestamp()) * 10**9, item.tag)
+        return State(None, None) if item is None else _of_object(item)
     try:
         stat = os.stat(file)
     except FileNotFoundError:
         return State(None, None)
     return State(stat.st_size, stat.st_mtime_ns)
+
+
+def _of_object(item: Listed) -> State:
+    return State(item.size, int(item.modified.timestamp()) * 10**9, item.tag)
 
 
 def _in_bucket(place: str) -> tuple[Files, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from muster.ingest.formats.columns import check_columns
-from muster.ingest.formats.driver_values import values_batch
+from muster.ingest.formats.driver_values import in_utc, values_batch
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.sources.database import BadDatabase, BadValue, DatabaseChanged, connected
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
@@ -190,7 +190,7 @@ class SqlSource:
             return _Summary(rows, f"{rows} rows, {self.workload.time} {_shown(first)} to {_shown(last)}", None)
         newest = func.max(self._rows.c[changed])
         rows, last = self._of_day(connection, select(func.count(), newest), day).one()
-        since = _in_utc(last) if isinstance(last, datetime) else None
+        since = in_utc(last) if isinstance(last, datetime) else None
         return _Summary(rows, f"{rows} rows, newest {changed} {_shown(last)}", since)
 
     def _unchanged(self, connection: Connection, arrival: Arrival) -> int:
@@ -228,9 +228,5 @@ class SqlSource:
             ) from error
 
 
-def _in_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def _shown(value: object) -> str:
-    return _in_utc(value).isoformat() if isinstance(value, datetime) else str(value)
+    return in_utc(value).isoformat() if isinstance(value, datetime) else str(value)

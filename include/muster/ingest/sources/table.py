@@ -22,7 +22,7 @@ from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.places import is_folder
 from muster.ingest.sources.table_log import TableFile, about, files_of, has_zone
-from muster.settings.places import scheme_of
+from muster.settings.places import below_root
 from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.spec import Workload
 from muster.workload.zone import EPOCH, day_range
@@ -63,8 +63,7 @@ class TableSource:
 
     @property
     def place(self) -> str:
-        path = str(self.workload.source.table)
-        return path if path.startswith("/") or scheme_of(path) else f"{self.root}/{path}"
+        return below_root(self.root, str(self.workload.source.table))
 
     @property
     def part(self) -> str:
