@@ -43,8 +43,6 @@ def _beside(kind: str, workload: Workload) -> Iterator[Problem]:
         if key in workload.source.model_fields_set and getattr(workload.source, key) is not None:
             of = "another source" if key == "table" else "of files"
             yield f"source.{key}", f"is {of}, and '{kind}' is written: leave one of them out"
-    if kind == "sql" and workload.zone is not None:
-        yield "time.zone", "is not read with 'source.sql', whose days are in UTC; leave it out"
     if workload.landing:
         yield "landing", f"a function delivers files, and 'source.{kind}' is read; leave one of them out"
 

@@ -54,6 +54,12 @@ def day_range(zone: str | None, first: date, last: date) -> tuple[int, int]:
     return begins(zone, since), begins(zone, until + 1)
 
 
+def today(zone: str | None) -> date:
+    """Return the day that it is now."""
+    now = datetime.now(UTC)
+    return now.date() if zone is None else now.astimezone(_rules(zone)).date()
+
+
 @lru_cache(maxsize=100_000)
 def begins(zone: str, day: int) -> int:
     """Return the moment at which a day begins: its first midnight; where the clocks skip that, what they skip it at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from muster.errors import bounded
 from muster.ingest.formats.opened import BadContent
-from muster.storage.tables import ARROW_TYPES, STRING
+from muster.storage.tables import ARROW_TYPES, DATE, STRING
 from muster.workload.column import ColumnType
 from muster.workload.spec import Workload
 
@@ -69,11 +69,12 @@ def _is_fraction(value: object) -> bool:
 
 
 def _array(values: Sequence[Any], declared: ColumnType) -> pa.Array:
-    """Return values as an array of the declared type; as texts where some are texts, or are beyond the type."""
+    """Return values as an array that reads as the declared type; as texts where some are, or are beyond the type."""
     if declared != "string" and not any(isinstance(value, str) for value in values):
         of_type = _OF_TYPE.get(declared, lambda value: value)
         try:
-            return pa.array([None if value is None else of_type(value) for value in values], ARROW_TYPES[declared])
+            arrow_type = _type_of_times(values) if declared == "timestamp" else ARROW_TYPES[declared]
+            return pa.array([None if value is None else of_type(value) for value in values], arrow_type)
         except (pa.ArrowInvalid, OverflowError, ValueError):  # as texts, those that fit are read, and others refused
             pass
     return pa.array([None if value is None else _text(value) for value in values], STRING)
@@ -85,14 +86,21 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _moment(value: date) -> datetime:
-    """Return a time in UTC, which one without a zone is taken for; of a date its midnight."""
-    return in_utc(value if isinstance(value, datetime) else datetime(value.year, value.month, value.day))
+_OF_TYPE: Mapping[ColumnType, Callable[[Any], Any]] = {"int": int, "float": float}
 
 
-def in_utc(moment: datetime) -> datetime:
-    """Return a driver's time in UTC, which one without a zone is taken for."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _type_of_times(values: Sequence[date | None]) -> pa.DataType:
+    """Return the type of moments, of what clocks show, or of days, whichever all of these times are.
+
+    Raises:
+        ValueError: when they are not all of one.
+    """
+    kinds = {_kind_of_time(value) for value in values if value is not None} or {DATE}
+    (kind,) = kinds
+    return kind
 
 
-_OF_TYPE: Mapping[ColumnType, Callable[[Any], Any]] = {"int": int, "float": float, "timestamp": _moment}
+def _kind_of_time(value: date) -> pa.DataType:
+    if not isinstance(value, datetime):
+        return DATE
+    return pa.timestamp("us") if value.tzinfo is None else ARROW_TYPES["timestamp"]

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 
-_MYSQL = ("SET time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY")
+UTC_OF_MYSQL = "+00:00"
+"""Which it knows without the tables of zones that its administrator may have loaded."""
+_MYSQL = ("SET time_zone = '{zone}'", "SET SESSION TRANSACTION READ ONLY")
 _AT_FIRST: Mapping[str, tuple[str, ...]] = {
-    "postgresql": ("SET TIME ZONE 'UTC'",),
+    "postgresql": ("SET TIME ZONE '{zone}'",),
     "mysql": _MYSQL,
     "mariadb": _MYSQL,
     "sqlite": ("PRAGMA query_only = ON",),
 }
-"""What each connection begins with: times without a zone are UTC, and nothing is written."""
+"""What each connection begins with: its days are those of the workload's zone, and nothing is written."""
 _ONE_STATE: Mapping[str, Mapping[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     "mysql": {"isolation_level": "REPEATABLE READ"},
@@ -80,8 +82,10 @@ class NoAddress(BadDatabase):
 
 
 @contextmanager
-def connected(name: str) -> Iterator[Connection]:
+def connected(name: str, zone: str | None = None) -> Iterator[Connection]:
     """Connect to a database, in one transaction that only reads; what it cannot do is told without any secret.
+
+    Where the database knows moments, its days are those of `zone`, else UTC's.
 
     Raises:
         NoAddress: when this process does not know where it is.
@@ -92,7 +96,7 @@ def connected(name: str) -> Iterator[Connection]:
 
     url = _url(name)
     try:
-        with _engine(name, url).connect() as connection:
+        with _engine(name, url, zone).connect() as connection:
             if url.get_backend_name() == "sqlite":
                 connection.exec_driver_sql("BEGIN")  # its driver begins none to read
             yield connection
@@ -118,12 +122,18 @@ def _url(name: str) -> URL:
     return url
 
 
-def _engine(name: str, url: URL) -> Engine:
+def _engine(name: str, url: URL, zone: str | None) -> Engine:
     from sqlalchemy import create_engine, event
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
     from sqlalchemy.pool import NullPool
 
     kind = url.get_backend_name()
+    if zone is not None and kind not in _AT_FIRST:
+        raise BadDatabase(
+            name,
+            f"is {kind}, which Muster cannot ask for the days of 'time.zone': leave it out; with it are read "
+            f"{', '.join(_AT_FIRST)}",
+        )
     in_time = {"connect_timeout": 10} if kind == "postgresql" and "connect_timeout" not in url.query else {}
     try:
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=in_time)
@@ -137,7 +147,7 @@ def _engine(name: str, url: URL) -> Engine:
     def begin(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         for statement in _AT_FIRST.get(kind, ()):
-            cursor.execute(statement)
+            cursor.execute(statement.format(zone=zone or (UTC_OF_MYSQL if kind in ("mysql", "mariadb") else "UTC")))
         cursor.close()
         connection.commit()
 

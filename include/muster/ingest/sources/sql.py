@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from muster.ingest.formats.columns import check_columns
-from muster.ingest.formats.driver_values import in_utc, values_batch
+from muster.ingest.formats.driver_values import values_batch
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.sources.database import BadDatabase, BadValue, DatabaseChanged, connected
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
+from muster.ingest.sources.sql_times import Times
 from muster.workload.column import ColumnType
 from muster.workload.spec import Workload
-from muster.workload.statement import END, START
+from muster.workload.zone import today
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Executable, Subquery
@@ -60,10 +61,10 @@ class SqlSource:
     def days(self) -> set[date]:
         from sqlalchemy import func, select
 
-        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        tomorrow = today(self.workload.zone) + timedelta(days=1)
         if self.workload.schedule.start >= tomorrow:
             return set()
-        with connected(self._name) as connection:
+        with connected(self._name, self.workload.zone) as connection:
             self._check(connection)
             day = func.date(self._rows.c[self.workload.time])
             asked = select(day).distinct()
@@ -81,7 +82,7 @@ class SqlSource:
         """
         if not days:
             return {}
-        with connected(self._name) as connection:
+        with connected(self._name, self.workload.zone) as connection:
             self._check(connection)
             summaries = {day: self._summary(connection, day) for day in sorted(days)}
         part = Part(self._name, self.place)
@@ -100,7 +101,7 @@ class SqlSource:
         from sqlalchemy import select
 
         rows = 0
-        with connected(self._name) as connection:
+        with connected(self._name, self.workload.zone) as connection:
             expected = self._unchanged(connection, arrival)
             for block in self._blocks(connection, select(*self._columns), arrival):
                 rows += block.rows.num_rows
@@ -122,7 +123,7 @@ class SqlSource:
             for number, (name, value) in enumerate(keys.items())
         ]
         try:
-            with connected(self._name) as connection:
+            with connected(self._name, self.workload.zone) as connection:
                 self._unchanged(connection, arrival)
                 if not self._compares(connection, arrival.day):
                     return None
@@ -140,6 +141,10 @@ class SqlSource:
     def _name(self) -> str:
         return str(self.workload.source.connection)
 
+    @property
+    def _times(self) -> Times:
+        return Times(self.workload.zone)
+
     @cached_property
     def _rows(self) -> Subquery:
         """The statement, as what others select from; its end is a line's, as it may be a comment."""
@@ -153,25 +158,21 @@ class SqlSource:
         return [self._rows.c[name] for name in self.workload.columns]
 
     def _asked(self, connection: Connection, select: Executable, first: date, after: date) -> Answer:
-        """Send a statement with the bounds of its days; SQLite's times are texts, which dates compare with best."""
-        of_text = connection.dialect.name == "sqlite"
-        bounds = {
-            name: str(day) if of_text else datetime(day.year, day.month, day.day)
-            for name, day in ((START, first), (END, after))
-        }
-        return connection.execute(select, bounds)
+        """Send a statement with the bounds of its days."""
+        return connection.execute(select, self._times.bounds(connection, first, after))
 
     def _of_day(self, connection: Connection, select: Executable, day: date) -> Answer:
         return self._asked(connection, select, day, day + timedelta(days=1))
 
     def _check(self, connection: Connection) -> None:
-        """Check the columns that the statement gives."""
+        """Check the columns that the statement gives, and note whether its times are moments."""
         from sqlalchemy import false, literal_column, select
 
         asked: Executable = select(literal_column("*")).select_from(self._rows).where(false())
         result = self._of_day(connection, asked, self.workload.schedule.start)
-        names = [column[0] for column in result.cursor.description]
+        names, types, *_ = zip(*result.cursor.description, strict=True)
         result.close()
+        self._times.note(connection, dict(zip(names, types, strict=True)).get(self.workload.time))
         try:
             check_columns(self.workload, names)
         except BadContent as error:
@@ -182,16 +183,16 @@ class SqlSource:
     def _summary(self, connection: Connection, day: date) -> _Summary:
         from sqlalchemy import func, select
 
-        changed, time = self.workload.source.changed, self._rows.c[self.workload.time]
+        changed, time, shown = self.workload.source.changed, self._rows.c[self.workload.time], self._times.shown
         if changed is None:
             rows, first, last = self._of_day(
                 connection, select(func.count(), func.min(time), func.max(time)), day
             ).one()
-            return _Summary(rows, f"{rows} rows, {self.workload.time} {_shown(first)} to {_shown(last)}", None)
+            return _Summary(rows, f"{rows} rows, {self.workload.time} {shown(first)} to {shown(last)}", None)
         newest = func.max(self._rows.c[changed])
         rows, last = self._of_day(connection, select(func.count(), newest), day).one()
-        since = in_utc(last) if isinstance(last, datetime) else None
-        return _Summary(rows, f"{rows} rows, newest {changed} {_shown(last)}", since)
+        since = self._times.in_utc(last) if isinstance(last, datetime) else None
+        return _Summary(rows, f"{rows} rows, newest {changed} {shown(last)}", since)
 
     def _unchanged(self, connection: Connection, arrival: Arrival) -> int:
         """Return how many rows a day has, once it is sure that they are those that had arrived."""
@@ -226,7 +227,3 @@ class SqlSource:
             raise BadDatabase(
                 self._name, f"has a value of {arrival.day} that its driver cannot read ({error})"
             ) from error
-
-
-def _shown(value: object) -> str:
-    return in_utc(value).isoformat() if isinstance(value, datetime) else str(value)
