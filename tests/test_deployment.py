@@ -52,6 +52,15 @@ def test_components_share_one_configuration() -> None:
     assert all(environment(service) == shared for service in AIRFLOW)
 
 
+def test_who_reads_and_writes_the_store_is_told_where_it_is_and_nobody_else() -> None:
+    told = {name for name, service in SERVICES.items() if service.get("env_file")}
+    assert told == {"spark", *AIRFLOW}
+    assert all(SERVICES[name]["env_file"] == [{"path": "stores.env", "required": False}] for name in told)
+    assert not any(environment(name).keys() & {"MUSTER_STORE"} for name in told)  # which would win over the file
+    for ignored in (".gitignore", ".dockerignore"):
+        assert "stores.env" in (PROJECT / ignored).read_text(encoding="utf-8").split()
+
+
 def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert len(ports) == 3
