@@ -12,6 +12,7 @@ from pathlib import Path
 
 from muster.printable import cell
 from muster.workload.bounded_yaml import NotReadable, read_bounded
+from muster.workload.freshness_checks import freshness
 from muster.workload.outcome import BASELINES, METRICS
 from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, predictions, without_labels
 from muster.workload.rule import Rule
@@ -295,5 +296,5 @@ def _installed(module: str) -> bool:
         return False
 
 
-SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, predictions, schedule, due)
+SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, predictions, schedule, due, freshness)
 FILE_CHECKS = (feature_function, landing_function, algorithms)
