@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from muster.errors import WrongArgument, bounded
 from muster.ingest.arrivals import day_facts
 from muster.ingest.due_days import due_arrivals
 from muster.ingest.refusals import check_refused
@@ -30,6 +31,9 @@ from muster_jobs.command_line import main
 from muster_jobs.content import day_contents
 from muster_jobs.job import BATCH_ROWS, Job
 
+WITHOUT = "without"
+"""The option that names days of the slice, with commas between, that are late and that nobody waits for any more."""
+
 FEW_CHARACTERS = 20_000_000
 """In rows that are brought to the driver."""
 
@@ -39,9 +43,9 @@ def run(job: Job) -> dict[str, Any]:
 
     Where a file cannot be taken, neither is written to. `observations` comes last: its days show the next run what is
     ingested, so a crash between the two is repaired by running again. Where too many rows of a day are refused, they
-    are in `quarantine`, and `observations` is as before.
+    are in `quarantine`, and `observations` is as before. The option `without` names days that it need not wait for.
     """
-    arrived = due_arrivals(job.context)  # before it is read: what comes meanwhile is another delivery
+    arrived = due_arrivals(job.context, _without(job))  # before it is read: what comes meanwhile is another delivery
     undated = source_of(job.context).undated()
     check_observations(job.workload, job.store.open("observations"))
     days = [arrival.day for arrival in arrived]
@@ -63,12 +67,27 @@ def run(job: Job) -> dict[str, Any]:
         write_facts(job.store, day_facts(job.store, delivered, content, version, job.workload.zone))
     finally:
         rows.unpersist()
-    counts = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
+    counts: dict[str, Any] = {"rows": good + reasons.total(), "accepted": good, "quarantined": reasons.total()}
     if undated:
         counts["undated"] = undated
         print(f"{undated} rows of the source are of no day by '{job.workload.time}'", file=sys.stderr)  # noqa: T201
     files = sum(len(arrival.parts) for arrival in arrived)
+    if missing := [str(day) for day in job.windows.score.days() if day not in days]:
+        counts["missing"] = missing
+        print(f"late, and ingested without: {bounded(missing)}", file=sys.stderr)  # noqa: T201
     return {"days": len(days), "files": files, **counts, "reasons": dict(reasons)}
+
+
+def _without(job: Job) -> set[date]:
+    """Return the days that may be missing.
+
+    Raises:
+        WrongArgument: when the option is no list of days.
+    """
+    try:
+        return {date.fromisoformat(day) for day in job.options.get(WITHOUT, "").split(",") if day}
+    except ValueError as error:
+        raise WrongArgument(f"the option '{WITHOUT}' is no list of days, as 2024-01-08,2024-01-09: {error}") from None
 
 
 def _check_days(job: Job, arrived: Sequence[Arrival]) -> DataFrame:
@@ -129,4 +148,4 @@ def _observation_rows(job: Job, rows: DataFrame) -> DataFrame:
 
 
 if __name__ == "__main__":
-    main("ingest", run)
+    main("ingest", run, options=(WITHOUT,))

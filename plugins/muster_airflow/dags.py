@@ -15,12 +15,13 @@ from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
 from muster.workload.stages import STAGES, Stage
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import approve_doc, dag_doc, task_doc
+from muster_airflow.explain import approve_doc, dag_doc, freshness_doc, task_doc
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
+from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
 if TYPE_CHECKING:
@@ -122,13 +123,23 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
         "doc_md": task_doc(workload, stage),
     }
     if stage.name == "ingest":
-        IngestOperator(**shared)
+        _ingest(dag, workload, path, shared)
     elif stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
+
+
+def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) -> None:
+    """Add `ingest`, and before it, where `freshness` is declared, the task that waits for its data."""
+    if workload.freshness is None:
+        IngestOperator(**shared)
+        return
+    doc = freshness_doc(workload, workload.freshness)
+    sensor = DataFreshnessSensor(dag=dag, task_id="await_data", workload=str(path), doc_md=doc)
+    sensor >> IngestOperator(**shared, job_options={"without": WITHOUT})
 
 
 def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:

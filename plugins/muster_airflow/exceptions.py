@@ -48,6 +48,32 @@ class NothingToDo(AirflowSkipException):
     """Raised when a job says that there is nothing to do for its partition, and why."""
 
 
+class DataLate(AirflowFailException):
+    """Raised when a partition's data were not fresh by the deadline, and late data are to fail it."""
+
+    def __init__(self, partition: str, deadline: datetime, why: str) -> None:
+        until = deadline.isoformat(timespec="minutes")
+        super().__init__(
+            f"the data of partition {partition} were not fresh by {until}: {why}; have them delivered, then clear this "
+            "task: it waits anew"
+        )
+
+
+class DataSkipped(AirflowSkipException):
+    """Raised when a partition's data were not fresh by the deadline, and the partition is left out then."""
+
+    def __init__(self, partition: str, deadline: datetime, why: str) -> None:
+        until = deadline.isoformat(timespec="minutes")
+        super().__init__(
+            f"partition {partition} is skipped, its data were not fresh by {until}: {why}; to bring it later, clear "
+            "this task"
+        )
+
+
+class SourceRefused(AirflowFailException):
+    """Raised when a source cannot be asked what has arrived, and only a human can mend it: no wait would help."""
+
+
 class MlflowClosed(Exception):
     """Raised when MLflow takes no calls for a while; the task waits, it does not fail."""
 

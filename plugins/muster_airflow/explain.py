@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muster.workload.freshness import Freshness
 from muster.workload.spec import Workload
 from muster.workload.stages import Stage
 
@@ -44,6 +45,20 @@ def task_doc(workload: Workload, stage: Stage) -> str:
 - **Writes** `{stage.writes}` of `{workload.name}`.
 - **When it fails**: {stage.on_failure}
 - The log ends with what was counted; the same numbers are the task's XCom and stand on the asset's event.
+"""
+
+
+LATE = {"fail": "fails", "go_on": "lets `ingest` take what is there", "skip": "skips the partition"}
+
+
+def freshness_doc(workload: Workload, limits: Freshness) -> str:
+    """Return the page of the task that waits for a partition's data."""
+    return f"""Waits for the data of `{workload.name}`, {limits.wait_hours:g} hours from when the partition is due.
+
+- **Reads** which days of the slice have come; then keys and times, to count rows and groups.
+- **Writes** nothing. *Storage* has what is there, what is missing and since when (`waiting_for_data`, `data`).
+- **Late** data: it {LATE[limits.late]}. Deferred it holds no slot.
+- **When it fails**: The message says what is missing. Have it delivered, then clear this task: it waits anew.
 """
 
 

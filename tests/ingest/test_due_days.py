@@ -93,3 +93,13 @@ def test_files_that_are_passed_over_for_their_names_are_told_beside_a_missing_da
     passed = r"passed over, since a file is named as 2024-01-08.csv.gz: 2024-01-21.csv, 20240120.csv.gz; run ingest"
     with pytest.raises(NoFile, match=passed):
         due(store)
+
+
+def test_days_that_nobody_waits_for_any_more_may_be_missing_and_those_that_have_come_are_taken(store: Store) -> None:
+    own = WINDOWS.score.days()
+    put_days(store, *own[:5], own[6])
+    context = PartitionContext(WORKLOAD, Path(), store, WINDOWS)
+    days = [arrival.day for arrival in due_arrivals(context, without={own[4], own[5]})]
+    assert days == [*own[:5], own[6]]
+    with pytest.raises(NoFile, match=r"no landed file for 2024-01-20 in"):
+        due_arrivals(context, without={own[4]})

@@ -25,10 +25,10 @@ def test_without_the_section_nothing_is_waited_for_and_each_key_has_a_default(tm
 @pytest.mark.parametrize(
     ("section", "where", "problem"),
     [
-        ({"rows": 50}, "rows", "50 is too large: 1 at most"),
-        ({"groups": 1.01}, "groups", "1.01 is too large: 1 at most"),
-        ({"rows": -0.1}, "rows", "-0.1 is too small: 0 at least"),
-        ({"wait_hours": -1}, "wait_hours", "-1 is too small: 0 at least"),
+        ({"rows": 50}, "rows", "50 is too large: 1.0 at most"),
+        ({"groups": 1.01}, "groups", "1.01 is too large: 1.0 at most"),
+        ({"rows": -0.1}, "rows", "-0.1 is too small: 0.0 at least"),
+        ({"wait_hours": -1}, "wait_hours", "-1 is too small: 0.0 at least"),
         ({"wait_hours": 0, "late": "go_on"}, "wait_hours", "0 does not go with 'late: go_on': nothing would be waited"),
         ({"late": "wait"}, "late", "'wait' is none of 'fail', 'go_on' or 'skip'"),
         ({"stale_after": 6}, "stale_after", "6 is too small: a slice has 7 days"),

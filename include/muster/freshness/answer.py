@@ -27,6 +27,8 @@ class Answer:
     counted: Counted | None = None
     """None while a day is missing: nothing was read then."""
     usual: Usual | None = None
+    known: tuple[str, ...] | None = None
+    """What did not hold of this very delivery when it was counted; it is not counted again."""
 
     @property
     def fresh(self) -> bool:
@@ -36,8 +38,15 @@ class Answer:
     @property
     def problems(self) -> list[str]:
         """What does not hold, a line each, for people."""
+        if self.known is not None:
+            return list(self.known)
         missing = self.arrived.problem
         return [missing] if missing else list(self._of_rows())
+
+    @property
+    def state(self) -> str:
+        """What tells this answer from another, without reading rows."""
+        return state(self.arrived, self.limits)
 
     @property
     def known_groups(self) -> set[str]:
@@ -56,6 +65,7 @@ class Answer:
         if self.counted is not None and self.usual is not None:
             newest = self.counted.newest
             told["newest_event"] = newest.isoformat(timespec="seconds") if newest else None
+            told["row_count"] = sum(self.counted.rows.values())
             told["rows"] = {str(day): self._of_usual(day) for day in list(self.counted.rows)[:31]}
             told["groups"] = len(self.counted.groups)
             told["usual_groups"] = f"{len(self.known_groups)} of {len(self.usual.groups)}"
@@ -83,6 +93,11 @@ class Answer:
         if len(self.known_groups) < self.limits.groups * len(of_late.groups):
             there = f"{len(self.known_groups)} of {len(of_late.groups)} usual groups are there"
             yield f"{there}, fewer than {self.limits.groups:.0%}; not there: {bounded(absent, SHOWN)}"
+
+
+def state(arrived: Arrived, limits: Freshness) -> str:
+    """Return what tells a state from another: of what has arrived, and of what is asked of it."""
+    return f"{arrived.digest} {limits.model_dump_json()}"
 
 
 def ask(context: PartitionContext, limits: Freshness, arrived: Arrived | None = None) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from muster.context import Context, PartitionContext
@@ -27,23 +27,25 @@ class NoFile(MusterError):
         )
 
 
-def due_arrivals(context: PartitionContext) -> list[Arrival]:
+def due_arrivals(context: PartitionContext, without: Collection[date] = ()) -> list[Arrival]:
     """Return the days of the partition's slice, and the earlier ones it needs that no ingest has brought yet.
 
-    What was delivered again since it was ingested has not been brought either.
+    What was delivered again since it was ingested has not been brought either. Days of the slice that have not come may
+    be left out where they are among `without`: nobody waits for them any more, and a later partition brings them.
 
     Raises:
-        NoFile: when a day of the slice has not arrived. Of earlier days, those that were never delivered are left out.
+        NoFile: when another day of the slice has not arrived. Of earlier days, those that were never delivered are left
+            out.
     """
     windows, source = context.windows, source_of(context)
     own = windows.score.days()
     earlier = DateRange(windows.observed.start, windows.score.start).days()
     arrived = source.arrived({*earlier, *own})
     complete = {day: arrival for day, arrival in arrived.items() if arrival.lacks is None}
-    if missing := [day for day in own if day not in complete]:
+    if missing := [day for day in own if day not in complete and day not in without]:
         raise NoFile(missing, source, [arrived[day] for day in missing if day in arrived])
     brought = not_brought(context, {day: complete[day] for day in earlier if day in complete})
-    return [complete[day] for day in (*brought, *own)]
+    return [complete[day] for day in (*brought, *own) if day in complete]
 
 
 def not_brought(context: Context, arrived: Mapping[date, Arrival]) -> list[date]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -14,7 +15,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from muster.errors import MusterError
-from muster.settings.connections import connection_url, variable
+from muster.settings.connections import connection_url, given, variable
 from muster.workload.load import load_workload
 from muster_airflow.exceptions import ConnectionRefused
 
@@ -54,6 +55,17 @@ def database_environment(file: Path) -> dict[str, str]:
         return _of_environment(name)
     _mask(url)
     return {variable(name): url.render_as_string(hide_password=False)}
+
+
+@contextmanager
+def database_known(file: Path) -> Iterator[None]:
+    """Have this thread know where a workload's database is, as its job would: for a source that Airflow asks itself.
+
+    Raises:
+        ConnectionRefused: when the connection is of no database.
+    """
+    with given(database_environment(file)):
+        yield
 
 
 def address(name: str, connection: Connection) -> URL:

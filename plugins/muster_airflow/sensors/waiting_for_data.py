@@ -1,0 +1,67 @@
+"""What a task that waits for data remembers, and shows on its page: until when, what is missing, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from airflow.sdk import Context
+
+SHOWN_AS, FOUND, DEADLINE = "waiting_for_data", "data", "data_deadline"
+"""Keys on the task's page, under *Storage*: what it waits for, what was there when it went on, and until when."""
+
+
+def deadline_of(context: Context, slice_end: datetime, wait: timedelta) -> datetime:
+    """Return until when a task waits: from when its partition was due, the same for each of its retries.
+
+    A partition is due when its run is: a scheduled one's at its tick, any other's when it was asked for; that of a
+    backfill is of long ago, so what is not there then is late at once. None is due before its slice has ended. Where a
+    human has cleared the run since, it waits anew from now on.
+    """
+    store, run = context["task_state_store"], context["dag_run"]
+    cleared = run.clear_number or 0
+    known = store.get(DEADLINE)
+    if known and known["cleared"] == cleared:
+        return max(datetime.fromisoformat(known["due"]), slice_end) + wait
+    due = datetime.now(UTC) if cleared else (run.run_after or datetime.now(UTC))
+    deadline = max(due, slice_end) + wait
+    store.set(DEADLINE, {"due": due.isoformat(), "until": deadline.isoformat(), "cleared": cleared})
+    return deadline
+
+
+class Shown:
+    """What stands on the task's page. A state is told once, in the log and there, however often it is asked about."""
+
+    def __init__(self, store: Any, log: Logger) -> None:
+        self._store = store
+        self._log = log
+
+    def problems(self, state: str) -> tuple[str, ...] | None:
+        """Return what did not hold in this very state, where its rows were counted."""
+        known = self._store.get(SHOWN_AS) or {}
+        return tuple(known["problems"]) if known.get("state") == state and "row_count" in known else None
+
+    def waits(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> None:
+        """Show what does not hold, and since when; nothing new where that is shown."""
+        known = self._store.get(SHOWN_AS) or {}
+        if known.get("state") == state:
+            return
+        shown = {"until": until.isoformat(timespec="seconds"), "why": why, "since": _now()}
+        self._store.set(SHOWN_AS, {**shown, **answer, "state": state})
+        there = f"{answer['days']} days are there; " if answer else ""
+        self._log.info("%s%s; waits until %s at most, no slot is held", there, why, shown["until"])
+
+    def fresh(self, answer: Mapping[str, Any]) -> None:
+        """Show what is there, and no longer that the task waits."""
+        self._store.delete(SHOWN_AS)
+        self._store.set(FOUND, {**answer, "at": _now()})
+        what = f"{answer['row_count']:,} rows of {answer['groups']:,} groups, the newest of {answer['newest_event']}"
+        self._log.info("Fresh: %s days are there, %s", answer["days"], what)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
