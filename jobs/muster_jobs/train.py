@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from muster.context import PartitionContext
 from muster.features.content import content_of
 from muster.features.files import FeatureFiles, list_features
 from muster.features.slices import check_up_to_date
+from muster.freshness.stale import stale_groups
 from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import CANDIDATE_TAG, MODELS_TAG
@@ -39,12 +41,12 @@ def run(job: Job) -> dict[str, Any]:
     Where nothing happened on any of the run's days, it is a run of no group, and takes the place of an earlier one.
     """
     workload, windows = job.workload, job.windows
-    plan = fit_plan(job.context)
+    plan = replace(fit_plan(job.context), stale=stale_groups(job.context))
     learnt_from = windows.run
     check_predictions(workload, job.store)  # what would not be scored is not promoted either
     check_up_to_date(job.context, learnt_from)
     features = list_features(job.context, learnt_from, quiet=lambda: quiet(job.context, learnt_from))
-    name = run_name(job.context, content_of(job.context, features.version, learnt_from))
+    name = run_name(job.context, content_of(job.context, features.version, learnt_from), plan.stale)
     folder = f"{job.store.packs}/{name}"
     outcomes, expected, _ = job.at_once(
         lambda: _train(job, plan, features, folder),
@@ -72,6 +74,7 @@ def run(job: Job) -> dict[str, Any]:
         "groups": ledger_table.num_rows,
         **ledger.counts(ledger_table),
         **_row_counts(ledger_table),
+        **_coverage(job, plan, ledger_table),
         "reasons": ledger.reasons(ledger_table),
         "models": dict(Counter(models["algorithm"].to_pylist())),
         "features_version": features.version,
@@ -125,6 +128,15 @@ def _close_run(
         CANDIDATE_TAG: job.windows.key,
     }
     runs.close_run(run_id, params, metrics, tags)
+
+
+def _coverage(job: Job, plan: FitPlan, ledger_table: pa.Table) -> dict[str, float]:
+    """Return how many of the run's groups are stale, and the share that is not; nothing where no age is declared."""
+    declared = job.workload.freshness
+    if declared is None or declared.stale_after is None:
+        return {}
+    stale = len(plan.stale.keys() & set(ledger_table["group"].to_pylist()))
+    return {"stale": stale, "coverage": round(1 - stale / max(ledger_table.num_rows, 1), 4)}
 
 
 def _row_counts(ledger_table: pa.Table) -> dict[str, int]:

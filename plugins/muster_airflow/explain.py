@@ -56,7 +56,8 @@ def freshness_doc(workload: Workload, limits: Freshness) -> str:
     return f"""Waits for the data of `{workload.name}`, {limits.wait_hours:g} hours from when the partition is due.
 
 - **Reads** which days of the slice have come; then keys and times, to count rows and groups.
-- **Writes** nothing. *Storage* has what is there, what is missing and since when (`waiting_for_data`, `data`).
+- **Writes** nothing. While it waits, *Storage* has what is there, what is missing and since when (`waiting_for_data`);
+  afterwards its XCom and the end of its log.
 - **Late** data: it {LATE[limits.late]}. Deferred it holds no slot.
 - **When it fails**: The message says what is missing. Have it delivered, then clear this task: it waits anew.
 """

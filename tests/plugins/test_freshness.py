@@ -18,7 +18,7 @@ from muster.freshness import answer as answers
 from muster.settings import settings
 from muster_airflow.exceptions import DataLate, DataSkipped, SourceRefused
 from muster_airflow.sensors.freshness import MISSING, DataFreshnessSensor
-from muster_airflow.sensors.waiting_for_data import DEADLINE, FOUND, SHOWN_AS
+from muster_airflow.sensors.waiting_for_data import DEADLINE, SHOWN_AS
 from tests.plugins.airflow_task import WORKLOAD, State, Task, context_of
 
 DAYS = [date(2024, 2, 5) + timedelta(days=number) for number in range(7)]
@@ -85,9 +85,9 @@ def test_what_is_there_is_told_and_the_task_ends(sensor: Declare, capsys: pytest
     result = sensor().execute(context)
     assert (result["fresh"], result["days"], result["row_count"], result["groups"]) == (True, "7 of 7", 21, 3)
     assert context["ti"].pushed[MISSING] == ""
-    assert context["task_state_store"][FOUND]["newest_event"] == "2024-02-11T06:00:00+00:00"
+    assert result["newest_event"] == "2024-02-11T06:00:00+00:00"
     assert SHOWN_AS not in context["task_state_store"]
-    told = "Fresh: 7 of 7 days are there, 21 rows of 3 groups, the newest of 2024-02-11T06:00:00+00:00"
+    told = "7 of 7 days are there, 21 rows of 3 groups, the newest of 2024-02-11T06:00:00+00:00"
     assert told in capsys.readouterr().out
 
 

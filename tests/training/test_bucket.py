@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +276,14 @@ def test_a_column_is_missing_only_where_no_file_has_it(
     assert "noise" not in read_run_rows(context, [str(without)]).column_names
     both = read_run_rows(context, [str(without), str(whole)])
     assert both["noise"].null_count == 60
+
+
+def test_a_stale_group_is_skipped_with_the_day_of_its_last_row_and_the_others_are_as_without(
+    train: Callable[..., Any], make_plan: Callable[..., FitPlan], group_rows: Callable[..., pa.Table]
+) -> None:
+    rows = [group_rows("a"), group_rows("b", signal=[np.inf] * 60)]
+    stale = train(*rows, plan=replace(make_plan(), stale={"b": date(2024, 1, 20), "of no row": date(2024, 1, 1)}))
+    assert (stale["b"]["state"], stale["b"]["reason"]) == ("skipped", "stale: no observation since 2024-01-20")
+    assert (stale["b"]["shard"], stale["b"]["error_class"]) == (None, None)
+    assert stale["a"]["sha256"] == train(*rows)["a"]["sha256"]
+    assert set(stale) == {"a", "b"}

@@ -96,3 +96,13 @@ def test_the_version_of_a_steps_own_library_is_part_of_the_name(
         False,
         True,
     ]
+
+
+def test_groups_that_are_stale_change_the_name_whatever_their_order_and_none_leaves_it(
+    declare: Callable[..., Workload], folder: Path
+) -> None:
+    context = context_of(declare(algorithms={"one": ":logistic"}), folder).at("2024-02-05")
+    names = [run_name(context, {}, stale) for stale in ((), ("a",), ("a", "b"), ("b", "a"))]
+    assert names[0] == run_name(context, {})
+    assert names[2] == names[3]
+    assert len(set(names)) == 3

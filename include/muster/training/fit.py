@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from muster.workload.windows import DateRange
 
 TOO_FEW_ROWS = "too few labelled rows"
 TOO_FEW_UNLABELLED = "too few rows"
+STALE = "stale"
 
 
 class InfiniteValues(ValueError):
@@ -68,6 +70,8 @@ class FitPlan:
     """Of the outcome."""
     allowed_imports: tuple[str, ...]
     """What a stored model may name."""
+    stale: Mapping[str, date] = field(default_factory=dict)
+    """Groups that are not fitted, as they have had no row for too long, with the day of the last one."""
 
     @property
     def labelled_only(self) -> bool:
@@ -115,8 +119,8 @@ def fit_group(
     Takes `features` (rows, columns of the plan) float64, NaN for unknown, and `labels` (rows,), NaN for unknown; in
     order of time. `missing` are columns of the plan that its data does not have, `feature_error` is what the feature
     function raised for the group. `weights`, (rows,), say how much each row counts. An outlier
-    detector learns from all rows, any other model from the labelled ones. Raises nothing: every error is the outcome
-    `failed`.
+    detector learns from all rows, any other model from the labelled ones. A group that the plan names as stale is
+    skipped. Raises nothing: every error is the outcome `failed`.
     """
     is_labelled = plan.kind.usable(labels)
     all_rows = Rows(features, labels, weights)
@@ -144,6 +148,8 @@ def _fit(
     feature_error: str | None,
 ) -> Fit:
     started = perf_counter()
+    if (last := plan.stale.get(group)) is not None:
+        return Fit(factory.name, "skipped", f"{STALE}: no observation since {last}", None, 0.0, None, b"")
     try:
         if feature_error is not None:
             raise FeatureFunctionFailed(feature_error)

@@ -85,13 +85,12 @@ class DataFreshnessSensor(BaseSensorOperator):
                 raise SourceRefused(str(error)) from error
             return self._unanswered(context, deadline, error, shown)
         if answer.fresh:
-            shown.fresh(answer.shown())
-            return self._go_on(context, answer)
+            return self._go_on(context, answer, shown)
         why = bounded_line("; ".join(answer.problems))
         shown.waits(answer.state, why, deadline, answer.shown())
         if datetime.now(UTC) < deadline:
             self._defer(context, deadline, answer.state)
-        return self._late(context, deadline, why, answer)
+        return self._late(context, deadline, why, answer, shown)
 
     def _answer(self, context: Context, shown: Shown) -> Answer:
         """Ask what is there; of a delivery whose rows were counted already they are not counted again."""
@@ -112,27 +111,30 @@ class DataFreshnessSensor(BaseSensorOperator):
         shown.waits(unasked(error), why, deadline, {})
         if datetime.now(UTC) < deadline:
             self._defer(context, deadline, unasked(error))
-        return self._late(context, deadline, why, None)
+        return self._late(context, deadline, why, None, shown)
 
     def _defer(self, context: Context, deadline: datetime, known: str) -> NoReturn:
         partition, until = self._partition(context), deadline.isoformat()
         trigger = ArrivalTrigger(self.workload, partition, known, until, self.poke_interval)
         raise TaskDeferred(trigger=trigger, method_name="resume", kwargs={})
 
-    def _late(self, context: Context, deadline: datetime, why: str, answer: Answer | None) -> dict[str, Any]:
+    def _late(
+        self, context: Context, deadline: datetime, why: str, answer: Answer | None, shown: Shown
+    ) -> dict[str, Any]:
         """Do what is declared for late data. There is nothing to go on with where no day has come at all."""
         late = "skip" if self.soft_fail else self._limits().late
         partition = self._partition(context)
         if late == "go_on" and answer is not None and answer.arrived.arrivals:
             self.log.warning("Late, and goes on with what is there: %s", why)
-            return self._go_on(context, answer)
+            return self._go_on(context, answer, shown)
         if late == "skip" or (late == "go_on" and answer is not None):
             skipped = DataSkipped(partition, deadline, why)
             self.log.warning("%s", skipped)  # Airflow's own line says only that the task was skipped
             raise skipped
         raise DataLate(partition, deadline, why)
 
-    def _go_on(self, context: Context, answer: Answer) -> dict[str, Any]:
+    def _go_on(self, context: Context, answer: Answer, shown: Shown) -> dict[str, Any]:
+        shown.ends(answer.shown())
         missing = [str(day) for day in answer.arrived.missing]
         context["ti"].xcom_push(MISSING, ",".join(missing))
         return {"fresh": answer.fresh, **answer.shown()}

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-SHOWN_AS, FOUND, DEADLINE = "waiting_for_data", "data", "data_deadline"
-"""Keys on the task's page, under *Storage*: what it waits for, what was there when it went on, and until when."""
+SHOWN_AS, DEADLINE = "waiting_for_data", "data_deadline"
+"""Keys on the task's page, under *Storage*: what it waits for, and until when."""
 
 
 def deadline_of(context: Context, slice_end: datetime, wait: timedelta) -> datetime:
@@ -55,12 +55,14 @@ class Shown:
         there = f"{answer['days']} days are there; " if answer else ""
         self._log.info("%s%s; waits until %s at most, no slot is held", there, why, shown["until"])
 
-    def fresh(self, answer: Mapping[str, Any]) -> None:
-        """Show what is there, and no longer that the task waits."""
+    def ends(self, answer: Mapping[str, Any]) -> None:
+        """Show no longer that the task waits, and tell what is there."""
         self._store.delete(SHOWN_AS)
-        self._store.set(FOUND, {**answer, "at": _now()})
-        what = f"{answer['row_count']:,} rows of {answer['groups']:,} groups, the newest of {answer['newest_event']}"
-        self._log.info("Fresh: %s days are there, %s", answer["days"], what)
+        what = ""
+        if "row_count" in answer:
+            newest = answer["newest_event"]
+            what = f", {answer['row_count']:,} rows of {answer['groups']:,} groups, the newest of {newest}"
+        self._log.info("%s days are there%s", answer["days"], what)
 
 
 def _now() -> str:
