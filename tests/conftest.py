@@ -278,10 +278,15 @@ def launcher() -> list[str]:
 ASKS_FIRST = "asks_first"
 """A workload of the running stack beside the declared ones: a human must approve what changes half of its champion."""
 
+LATE = "arrives_late"
+"""Another, which waits for its data."""
+
 
 def _workloads(folder: Path) -> None:
-    """Copy the declared workloads to a folder, and add the one that asks first, and one that predicts a number."""
+    """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
+    waits for its data."""
     from tests.parcels import MINUTES  # imports what most tests do without
+    from tests.plugins.airflow_task import FEATURES, WORKLOAD
     from tests.promotion.conftest import DECLARED
 
     shutil.copytree(PROJECT / "include" / "workloads", folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -289,6 +294,8 @@ def _workloads(folder: Path) -> None:
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
     MINUTES.declare(folder)
+    (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
+    (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

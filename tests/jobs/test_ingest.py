@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pyarrow.compute as pc
 import pytest
 
 from muster import groups
+from muster.errors import WrongArgument
 from muster.features.compute import compute
+from muster.ingest.due_days import NoFile
 from muster.ingest.refusals import TooManyRefused
 from muster.ingest.sources.files import BadFile
 from muster.storage.query import read_rows
@@ -321,3 +324,26 @@ def test_rows_with_long_texts_are_many_whatever_their_number(
             delta = job.store.open(name)
             assert delta is not None
             assert ("Spark" in str(delta.history(1)[0].get("engineInfo"))) == by_spark
+
+
+def test_a_day_that_nobody_waits_for_any_more_is_named_and_the_next_ingest_brings_it(
+    make_job: MakeJob, yaml: Path, tmp_path: Path
+) -> None:
+    yaml.write_text(DECLARED.replace("every: 1", "every: 2"))
+    first, late = date(2024, 1, 5), date(2024, 1, 6)
+    job = make_job("ingest", yaml, first, tmp_path)
+    put(job.store, [("a", "1", at(6, first))], first)
+    with pytest.raises(NoFile):
+        ingest.run(job)
+    without = replace(job, options={"without": f"{late}"})
+    without.__dict__["spark"] = job.__dict__["spark"]
+    result = ingest.run(without)
+    assert (result["days"], result["missing"], result["accepted"]) == (1, [str(late)], 1)
+    put(job.store, [("a", "1", at(6, late))], late)
+    for number in (0, 1):
+        put(job.store, [("a", "1", at(6, date(2024, 1, 7 + number)))], date(2024, 1, 7 + number))
+    after = ingest.run(make_job("ingest", yaml, date(2024, 1, 7), tmp_path))
+    assert (after["days"], "missing" in after) == (3, False)
+    wrong = replace(job, options={"without": "yesterday"})
+    with pytest.raises(WrongArgument, match="'without' is no list of days, as 2024-01-08,2024-01-09"):
+        ingest.run(wrong)
