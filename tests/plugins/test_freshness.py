@@ -220,6 +220,18 @@ def test_retries_share_a_deadline_and_a_cleared_task_waits_anew(sensor: Declare)
     cleared = deferred(task, due(asked, 1, task_state_store=store)).trigger.deadline
     assert datetime.fromisoformat(cleared) > datetime.now(UTC) + timedelta(hours=1.9)
     assert store[DEADLINE]["cleared"] == 1
+    assert store[SHOWN_AS]["until"] == datetime.fromisoformat(cleared).isoformat(timespec="seconds")
+
+
+def test_a_cleared_task_counts_again_what_it_had_counted(sensor: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    count = answers.count_rows_and_groups
+    monkeypatch.setattr(answers, "count_rows_and_groups", lambda *args: counted.append(1) or count(*args))
+    put(*DAYS, cut=12)
+    task, store, asked = sensor(), State(), datetime.now(UTC) - timedelta(hours=1)
+    for cleared in (0, 0, 1, 1):
+        deferred(task, due(asked, cleared, task_state_store=store))
+    assert len(counted) == 2
 
 
 def test_a_slice_that_has_not_ended_is_not_due_and_a_backfill_of_long_ago_is_late_at_once(sensor: Declare) -> None:

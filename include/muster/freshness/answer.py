@@ -14,6 +14,8 @@ from muster.freshness.counted import Counted, count_rows_and_groups
 from muster.freshness.usual import Usual, usual
 from muster.workload.freshness import Freshness
 
+MOST_DAYS = 100
+"""Days that are told one by one: a page of Airflow's holds little more."""
 SHOWN = 5
 """Days and groups that a line names before it counts the rest."""
 
@@ -58,7 +60,7 @@ class Answer:
         there, since = list(self.arrived.arrivals), self.arrived.since
         told: dict[str, Any] = {
             "days": f"{len(there)} of {len(there) + len(self.arrived.missing)}",
-            "missing": [str(day) for day in self.arrived.missing],
+            "missing": [str(day) for day in list(self.arrived.missing)[:MOST_DAYS]],
             "newest_came": since.isoformat(timespec="seconds") if since else None,
             "problems": self.problems,
         }
@@ -66,7 +68,7 @@ class Answer:
             newest = self.counted.newest
             told["newest_event"] = newest.isoformat(timespec="seconds") if newest else None
             told["row_count"] = sum(self.counted.rows.values())
-            told["rows"] = {str(day): self._of_usual(day) for day in list(self.counted.rows)[:31]}
+            told["rows"] = {str(day): self._of_usual(day) for day in list(self.counted.rows)[:MOST_DAYS]}
             told["groups"] = len(self.counted.groups)
             told["usual_groups"] = f"{len(self.known_groups)} of {len(self.usual.groups)}"
         return told

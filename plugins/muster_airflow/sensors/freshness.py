@@ -79,7 +79,7 @@ class DataFreshnessSensor(BaseSensorOperator):
         """
         shown, deadline = Shown(context["task_state_store"], self.log), self._deadline(context)
         try:
-            answer = self._answer(context, shown)
+            answer = self._answer(context, shown, deadline)
         except (MusterError, OSError) as error:
             if isinstance(error, MusterError) and not error.retryable:
                 raise SourceRefused(str(error)) from error
@@ -92,7 +92,7 @@ class DataFreshnessSensor(BaseSensorOperator):
             self._defer(context, deadline, answer.state)
         return self._late(context, deadline, why, answer, shown)
 
-    def _answer(self, context: Context, shown: Shown) -> Answer:
+    def _answer(self, context: Context, shown: Shown, deadline: datetime) -> Answer:
         """Ask what is there; of a delivery whose rows were counted already they are not counted again."""
         from muster.context import Context as WorkloadContext  # not while DAGs are parsed
         from muster.freshness.answer import Answer, ask, state
@@ -102,7 +102,7 @@ class DataFreshnessSensor(BaseSensorOperator):
         of_partition = WorkloadContext.of_file(file, settings()).at(self._partition(context))
         with database_known(file):
             arrived = what_arrived(of_partition)
-            known = shown.problems(state(arrived, limits))
+            known = shown.problems(state(arrived, limits), deadline)
             return ask(of_partition, limits, arrived) if known is None else Answer(arrived, limits, known=known)
 
     def _unanswered(self, context: Context, deadline: datetime, error: Exception, shown: Shown) -> dict[str, Any]:

@@ -40,17 +40,16 @@ class Shown:
         self._store = store
         self._log = log
 
-    def problems(self, state: str) -> tuple[str, ...] | None:
-        """Return what did not hold in this very state, where its rows were counted."""
-        known = self._store.get(SHOWN_AS) or {}
-        return tuple(known["problems"]) if known.get("state") == state and "row_count" in known else None
+    def problems(self, state: str, until: datetime) -> tuple[str, ...] | None:
+        """Return what did not hold in this very state, where its rows were counted within this very wait."""
+        known = self._known(state, until)
+        return tuple(known["problems"]) if "row_count" in known else None
 
     def waits(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> None:
         """Show what does not hold, and since when; nothing new where that is shown."""
-        known = self._store.get(SHOWN_AS) or {}
-        if known.get("state") == state:
+        if self._known(state, until):
             return
-        shown = {"until": until.isoformat(timespec="seconds"), "why": why, "since": _now()}
+        shown = {"until": _text(until), "why": why, "since": _text(datetime.now(UTC))}
         self._store.set(SHOWN_AS, {**shown, **answer, "state": state})
         there = f"{answer['days']} days are there; " if answer else ""
         self._log.info("%s%s; waits until %s at most, no slot is held", there, why, shown["until"])
@@ -64,6 +63,10 @@ class Shown:
             what = f", {answer['row_count']:,} rows of {answer['groups']:,} groups, the newest of {newest}"
         self._log.info("%s days are there%s", answer["days"], what)
 
+    def _known(self, state: str, until: datetime) -> dict[str, Any]:
+        shown = self._store.get(SHOWN_AS) or {}
+        return shown if (shown.get("state"), shown.get("until")) == (state, _text(until)) else {}
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
