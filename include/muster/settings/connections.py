@@ -1,8 +1,9 @@
-"""Where a workload's databases are: `MUSTER_CONNECTION_<NAME>`, of the environment or `.env`, and nowhere else."""
+"""Where a workload's databases are, and keys of object stores: of the environment or `.env`, and nowhere else."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource
@@ -10,6 +11,8 @@ from pydantic_settings import DotEnvSettingsSource
 from muster.settings import PROJECT, Settings
 
 PREFIX = "MUSTER_CONNECTION_"
+OF_STORES = ("AWS_", "AZURE_", "GOOGLE_")
+"""How the names begin by which Spark, delta-rs and obstore are told where an object store is, and its keys."""
 
 
 def variable(connection: str) -> str:
@@ -25,9 +28,19 @@ def connection_url(connection: str) -> SecretStr | None:
 
 def connection_variables() -> dict[str, str]:
     """Return the variables of all connections that this process knows: of the environment, then of `.env`."""
-    in_file = DotEnvSettingsSource(Settings, env_file=PROJECT / ".env", case_sensitive=True).env_vars
-    both = {name: value or "" for name, value in {**in_file, **_without_empty()}.items()}
+    both = {name: value or "" for name, value in {**_in_file(), **_without_empty()}.items()}
     return {name: value.strip() for name, value in both.items() if name.startswith(PREFIX) and value.strip()}
+
+
+def adopt_store_variables() -> None:
+    """Take what `.env` says of object stores into this process's environment, where all that asks for it looks."""
+    for name, value in _in_file().items():
+        if name.startswith(OF_STORES) and value and name not in _without_empty():
+            os.environ[name] = value
+
+
+def _in_file() -> Mapping[str, str | None]:
+    return DotEnvSettingsSource(Settings, env_file=PROJECT / ".env", case_sensitive=True).env_vars
 
 
 def _without_empty() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from muster.printable import cell
-from muster.settings.places import place_problem, scheme_of
+from muster.settings.places import folder_problem, place_problem, scheme_of
 from muster.workload.section import Section
 from muster.workload.statement import statement
 
@@ -86,7 +86,7 @@ def _encoding(encoding: str) -> str:
 def _table(table: str) -> str:
     """Check that a text is the path of a table's folder."""
     problem = None
-    if wrong := place_problem(table):
+    if wrong := folder_problem(table):
         problem = f"is no place of a table: {wrong}"
     elif "/" not in table:
         problem = "is no path: the name of a catalog's table is not supported; write the path of its folder"

@@ -123,13 +123,12 @@ def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
 
 
 def for_executors(configuration: Mapping[str, str], master: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a configuration by which executors know databases and the store too, and Spark's pages do not show how.
+    """Return a configuration by which executors know databases and buckets, and Spark's pages do not show how.
 
-    On this machine executors have the job's own environment.
+    Of buckets, wherever the store is: a source may be in one. On this machine executors have the job's own environment.
     """
     addresses = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
-    if on_s3(settings().store_root):
-        addresses |= {name: os.environ[name] for name in OF_S3 if name in os.environ}
+    addresses |= {name: os.environ[name] for name in OF_S3 if name in os.environ}
     if not addresses or master.startswith("local"):
         return dict(configuration)
     secret = configuration.get(REDACTION, REDACTED)

@@ -22,7 +22,8 @@ from muster.ingest.formats.typed_columns import check_types, declared
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.places import is_folder
 from muster.ingest.sources.table_log import TableFile, about, files_of, has_zone
-from muster.settings.places import below_root
+from muster.settings.places import below_root, scheme_of
+from muster.storage.object_store import NotAllowed, NotAvailable, of_the_system
 from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.spec import Workload
 from muster.workload.zone import EPOCH, day_range
@@ -121,7 +122,7 @@ class TableSource:
         return sum(row["rows"] for row in counted)
 
     def passed_over(self) -> PassedOver:
-        return PassedOver()
+        return PassedOver(missing="table of that name" if self._opened() is None else "")
 
     def _opened(self, version: TableVersion | None = None) -> DeltaTable | None:
         """Open the table, None where there is none, and check its columns."""
@@ -141,7 +142,7 @@ class TableSource:
             check_columns(self.workload, columns.names)
             check_types(self.workload, columns)
         except (DeltaError, OSError) as error:
-            raise TableChanged(self.place, f"cannot be read ({_first_line(error)})") from error
+            raise self._unread(error) from error
         except BadContent as error:
             raise BadTable(self.place, str(error)) from error
         time = columns.field(self.workload.time).type
@@ -201,7 +202,16 @@ class TableSource:
         except (DeltaError, pa.ArrowException, OSError) as error:
             if WIDER in (table.protocol().reader_features or ()):
                 raise BadTable(self.place, _cure(table)) from error
-            raise TableChanged(self.place, f"cannot be read ({_first_line(error)})") from error
+            raise self._unread(error) from error
+
+    def _unread(self, error: Exception) -> BadTable:
+        """Return why the table cannot be read: for good, or as it was a moment ago."""
+        if scheme_of(self.place) is not None and isinstance(error, OSError):
+            told = error if isinstance(error, NotAvailable) else of_the_system(self.place, error)
+            if isinstance(told, NotAllowed):
+                return BadTable(self.place, f"cannot be read: {told}")
+            return TableChanged(self.place, f"cannot be read: {told}")
+        return TableChanged(self.place, f"cannot be read ({_first_line(error)})")
 
     def _arrival(self, day: date, rows: int, files: Sequence[TableFile], table: DeltaTable, known: str) -> Arrival:
         own = sorted((file for file in files if file.may_have(day)), key=lambda file: file.path)
