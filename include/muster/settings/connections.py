@@ -11,7 +11,7 @@ from pydantic_settings import DotEnvSettingsSource
 from muster.settings import PROJECT, Settings
 
 PREFIX = "MUSTER_CONNECTION_"
-OF_STORES = ("AWS_", "AZURE_", "GOOGLE_")
+OF_STORES = ("AWS_", "AZURE_", "GOOGLE_", "DATABRICKS_")
 """How the names begin by which Spark, delta-rs and obstore are told where an object store is, and its keys."""
 
 
