@@ -126,6 +126,7 @@ def database(shared: Shared, name: str) -> Iterator[Database]:
     whole = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with whole.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"ALTER DATABASE {name} SET timezone TO 'Asia/Tokyo'"))  # no source relies on it
     try:
         yield Database(server.set(database=name))
     finally:

@@ -21,13 +21,14 @@ from tests import wheel
 
 FOLDERS = {"muster": "include", "muster_jobs": "jobs", "muster_airflow": "plugins"}
 PACKAGES = {name: PROJECT / folder / name for name, folder in FOLDERS.items()}
-EXTRAS = {"muster": [""], "muster_jobs": ["", "spark"], "muster_airflow": ["", "airflow"]}
+EXTRAS = {"muster": ["", "databricks"], "muster_jobs": ["", "spark"], "muster_airflow": ["", "airflow"]}
 """Package -> the extras (and what is always there) whose requirements it may import."""
 SHARED = {
     "airflow.providers.apache.spark": "apache-airflow-providers-apache-spark",
     "airflow.providers.standard": "apache-airflow-providers-standard",
     "airflow.providers": "another provider",
     "airflow": "apache-airflow",
+    "databricks.sdk": "databricks-sdk",
     "mlflow": "mlflow",
     "pyspark": "pyspark",
 }

@@ -53,6 +53,15 @@ class JarMismatch(StackError):
         super().__init__(f"{jar} has sha256 {actual[:12]}..., not the pinned {pinned[:12]}...; it was not used")
 
 
+class OtherStore(StackError):
+    """Raised when services run that were started with another store."""
+
+    def __init__(self, theirs: str, ours: str) -> None:
+        super().__init__(
+            f"the services run with the store '{theirs}', and MUSTER_STORE is '{ours}' now; `{command('down')}` first"
+        )
+
+
 class AlreadyStarting(StackError):
     """Raised when another command is starting or stopping the same home's services."""
 

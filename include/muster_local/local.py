@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 
 from muster.settings import Settings
+from muster.storage.files import Files
 from muster_local import airflow_services, mlflow_server, passwords, process, spark_server
 from muster_local.airflow_database import update_database
 from muster_local.environment import environment
-from muster_local.errors import AlreadyStarting
+from muster_local.errors import AlreadyStarting, OtherStore
 from muster_local.service import Part, Service, Starter, runs
 
 PARTS = ("mlflow", "spark", "airflow")
@@ -38,9 +39,28 @@ def start(
         starter = Starter(home, settings.host, env, abort, on_state)
         every = _parts(settings, env)
         running = {service.name for part in every for service in part.services if runs(home, service)}
+        _check_store(settings, running)
         tasks = [partial(starter.start, part) for part in every if part.name in parts]
         _side_by_side(tasks, abort, partial(stop, settings, running))
         return running
+
+
+def _check_store(settings: Settings, running: Collection[str]) -> None:
+    """Check that the store answers before anything is started, and that what runs was started with the same.
+
+    Raises:
+        NotAvailable: when an object store does not.
+        OtherStore: when it was not.
+    """
+    ours = settings.store_root
+    for name in running:
+        record = process.read_record(settings.home.resolve(), name)
+        running_process = record.process() if record else None
+        theirs = running_process.environ().get("MUSTER_STORE") if running_process else None
+        if theirs and theirs.rstrip("/") != ours:
+            raise OtherStore(theirs, ours)
+    if "://" in ours:
+        next(iter(Files(ours).listed("landing")), None)
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]], abort: threading.Event, undo: Callable[[], object]) -> None:

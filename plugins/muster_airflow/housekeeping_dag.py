@@ -19,8 +19,9 @@ RUNBOOK = f"""### Remove what nobody needs any more
 Old versions of tables, packs and models beyond the promotions that can be taken back, candidates that were settled,
 results of earlier attempts: by each workload's `housekeeping:` in its YAML. Other stages may run meanwhile.
 
-1. *Trigger* with **Dry run** on, and read the end of each task's log: files and bytes by kind, removed and kept.
-2. Unpause the DAG: it runs every Sunday at 03:30 UTC.
+1. Unpause the DAG: it runs every Sunday at 03:30 UTC, for the first time on the next one. (The run of last Sunday,
+   which Airflow makes at once, is skipped.) While it is paused, a run that is triggered waits.
+2. *Trigger* with **Dry run** on, and read the end of each task's log: files and bytes by kind, removed and kept.
 
 **Afterwards** a rollback beyond `housekeeping.keep` promotions says that housekeeping removed it. Nothing in MLflow is
 removed. The same from a shell: `{command("housekeeping WORKLOAD --dry-run")}`.

@@ -19,6 +19,7 @@ from muster.models.shards import ShardWriter, encode
 from muster.promotion import rollback
 from muster.promotion.promote import PackSwept
 from muster.promotion.rollback_plan import CannotRollBack
+from muster.storage.staying import GOING, write_to_stay
 from tests.housekeeping.conftest import aged, promote_weeks, slopes
 from tests.promotion.conftest import A, B, Line, Registry
 
@@ -144,3 +145,49 @@ def test_groups_that_go_back_to_an_older_pack_take_its_models_along(
     aged(pack.root)
     sweep(pack.context)
     assert slopes(pack) == [2.0, 3.0, 1.0]
+
+
+def test_a_deletion_that_comes_late_takes_nothing_that_a_promotion_has_written_since(
+    pack: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an object store may carry it out: after the promotion's own look at what it refers to."""
+    promote_weeks(pack)
+    week, delete, begun, promoted = "2024-03-11", sweeping.Files.delete, threading.Event(), threading.Event()
+    pack.week(week, {A: "promote"}, 1.0, pack.position())
+    with ShardWriter(pack.store.files, f"{pack.store.packs}/{SHARDS}") as shard:
+        shard.add(encode(pack.model(1.0)))
+    aged(pack.root)
+
+    def late(files: Any, path: str) -> None:
+        if path == shard.path:
+            begun.set()
+            promoted.wait(2)
+        delete(files, path)
+
+    monkeypatch.setattr(sweeping.Files, "delete", late)
+    ended = _in_thread(lambda: sweep(pack.context), 0)
+    assert begun.wait(30)
+    assert pack.promote(week)["moved"]
+    promoted.set()
+    ended()
+    assert missing_of(pack.store, pack.moves[-1]["manifest_sha256"]) == []
+    assert slopes(pack)[0] == 1.0
+
+
+def test_of_a_sweep_that_was_killed_nobody_waits_for_long(pack: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{pack.store.packs}/{SHARDS}/{'0' * 64}.bin"
+    pack.store.files.put(path + GOING, b"")
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            aged(pack.root / pack.store.packs, 0.01)  # a quarter of an hour
+
+    monkeypatch.setattr("muster.storage.staying.time.sleep", pause)
+    write_to_stay(pack.store.files, path, b"bytes")
+    assert (len(looks), pack.store.files.read(path)) == (3, b"bytes")
+    pack.store.files.put(f"{pack.store.packs}/{SHARDS}/{'1' * 64}.bin{GOING}", b"")
+    aged(pack.root)
+    assert sweep(pack.context).report()["removed"]["leftovers"] == 1
+    assert not list((pack.root / pack.store.packs).rglob(f"*{GOING}"))

@@ -17,8 +17,10 @@ from muster.housekeeping.sweep import sweep
 from muster.models.build import missing_of, pack_folder
 from muster.promotion.rollback_plan import CannotRollBack
 from muster.storage.files import Files
+from muster.storage.staying import GOING, remove_if
 from tests.housekeeping.conftest import WEEKS, aged, files_of, promote_weeks, slopes
 from tests.promotion.conftest import A, C, Killed, Registry
+from tests.promotion.history import by_hand
 
 pytestmark = pytest.mark.slow
 PACK = pytest.mark.parametrize("registry", ["pack"], indirect=True)
@@ -114,7 +116,8 @@ def test_killed_at_any_deletion_and_run_again_it_ends_the_same(
                 _whole(swept)
                 assert slopes(swept) == [5.0, 3.0, 1.0]
         sweep(swept.context)
-        assert set(files_of(swept.root / swept.store.packs)) == end
+        left_over = {name for name in files_of(swept.root / swept.store.packs) if not name.endswith(GOING)}
+        assert left_over == end
     assert deaths >= (4 if swept.workload.registry == "pack" else 1)
     shutil.rmtree(copy)
 
@@ -205,3 +208,41 @@ def test_of_results_the_newest_that_ended_stay_and_those_of_moves(registry: Regi
     assert (report["removed"]["results"], report["kept"]["results"]) == (len(goes), len(stays))
     assert not any(Path(registry.store.uri(path)).exists() for path in goes)
     assert all(Path(registry.store.uri(path)).exists() for path in stays)
+
+
+@PACK
+def test_of_a_champion_that_was_put_back_since_no_older_word_of_its_removal_counts(
+    swept: Registry, tmp_path: Path
+) -> None:
+    packs = swept.root / swept.store.packs
+    backup = shutil.copytree(packs, tmp_path.parent / f"{tmp_path.name}-backup")
+    second = pack_folder(swept.store, swept.moves[1]["manifest_sha256"])
+    swept.declared |= {"housekeeping": {"keep": 1}}
+    sweep(swept.context)
+    shutil.copytree(backup, packs, dirs_exist_ok=True)
+    assert swept.roll_back("2")["moved"]
+    aged(swept.root)
+    Path(swept.store.uri(second), "manifest.parquet").unlink()
+    before = files_of(packs)
+    with pytest.raises(NothingRemoved, match="nothing was removed, since a pack that stays cannot be read"):
+        sweep(swept.context)
+    assert files_of(packs) == before
+    shutil.rmtree(backup)
+
+
+@PACK
+def test_the_champion_stays_to_which_a_hand_has_moved_the_alias(swept: Registry) -> None:
+    swept.declared |= {"housekeeping": {"keep": 1}}
+    by_hand(swept, "1")
+    sweep(swept.context)
+    assert missing_of(swept.store, swept.moves[0]["manifest_sha256"]) == []
+    assert missing_of(swept.store, swept.moves[1]["manifest_sha256"]) != []
+
+
+def test_what_is_young_when_it_would_go_stays(tmp_path: Path) -> None:
+    files = Files(str(tmp_path))
+    for name in ("old", "young"):
+        files.put(name, b"bytes")
+    assert remove_if(files, "old", lambda _: True)
+    assert not remove_if(files, "young", lambda file: not file.is_young)
+    assert [file.path for file in files.listed()] == ["young"]

@@ -168,6 +168,7 @@ def test_every_cache_of_a_process_is_emptied_with_modules_or_holds_nothing_of_th
         *("muster.settings.settings", "muster.workload.load._adapter"),
         *("muster.ingest.sources.pattern._expression", "muster.ingest.formats.csv_rows.grammar"),
         *("muster.ingest.formats.json_lines._nearly", "muster.ingest.sources.table._at"),
+        *("muster.ingest.sources.catalog._asked", "muster.ingest.sources.catalog._client"),
         *("muster.storage.object_store.object_store", "muster.champions.opened.verified_manifest"),
         *(f"muster.workload.zone.{name}" for name in ("_names", "_rules", "begins", "stretches")),
     }

@@ -96,3 +96,30 @@ def _written(line: Line, moves: list[Move]) -> None:
         held = line.journal
         held.append(moves)
         held.note_made([move.unit for move in moves])
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "and others come after"])
+def test_a_commit_whose_answer_was_lost_is_the_move_that_it_was(
+    served: Line, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    """An object store has carried it out; delta-rs asks again, and is refused by its own commit."""
+    for week, against in ((served.first, None), (served.second, "1")):
+        served.week(week, {"A,X": "promote"}, 1.0 if against is None else 2.0, against)
+        served.promote(week)
+    lost: list[bool] = []
+
+    def answer_lost(table: DeltaTable, rows: Any, **named: Any) -> None:
+        write_deltalake(table, rows, **named)
+        if not lost:
+            lost.append(True)
+            if others:
+                DeltaTable(table.table_uri).alter.set_table_properties(
+                    {"delta.logRetentionDuration": "interval 60 days"}
+                )
+            raise CommitFailedError("a concurrent transaction")
+
+    monkeypatch.setattr(journal, "write_deltalake", answer_lost)
+    assert served.roll_back()["moved"]
+    assert lost
+    assert (served.position(), [move["to_version"] for move in served.moves]) == ("1", ["1", "2", "1"])
+    assert served.moves[-1]["made"]

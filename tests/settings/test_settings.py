@@ -52,6 +52,17 @@ def test_store_may_be_elsewhere_and_has_no_trailing_slash(monkeypatch: pytest.Mo
     assert plain().store_root == "s3://lake/muster"
 
 
+@pytest.mark.parametrize("letter", ["#", "?", "%", " ", "[", "ü"])
+def test_a_store_is_not_below_what_its_address_would_not_be_read_as(
+    monkeypatch: pytest.MonkeyPatch, letter: str
+) -> None:
+    monkeypatch.setenv("MUSTER_STORE", f"s3://lake/a{letter}b")
+    with pytest.raises(ValidationError, match="which a URI may not have as it is; call the folder otherwise"):
+        plain()
+    monkeypatch.setenv("MUSTER_STORE", f"/lake/a{letter}b")
+    assert plain().store_root == f"/lake/a{letter}b"
+
+
 def test_a_folder_that_is_given_from_here_is_the_same_from_everywhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

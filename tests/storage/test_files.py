@@ -7,7 +7,7 @@ import io
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +18,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from muster.storage import files as module
-from muster.storage.files import Files, file_at
+from muster.storage.files import Files, file_at, in_bucket
 from muster.storage.object_store import NotAvailable
+from muster.storage.remote_file import remote_file
+from muster_jobs.failures import known_failure
 
 MIB = 2**20
 
@@ -39,6 +41,7 @@ def s3_files(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Files:
     """Files below a prefix of a bucket of the test's own."""
     for name, value in {
         "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ALLOW_HTTP": "true",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
@@ -314,6 +317,54 @@ def test_a_server_that_does_not_answer_is_never_read_as_no_file(
     for ask in asked:
         with pytest.raises(NotAvailable, match=r"does not give 's3://.*/lake/made/a': PermissionDeniedError: denied$"):
             ask()
+
+
+@pytest.mark.parametrize("past", [[(50, 5)], [(0, 2), (50, 3)], [(8, 5), (10, 1)]])
+def test_what_is_past_the_end_of_a_file_that_was_cut_off_is_nothing(files: Files, past: list[tuple[int, int]]) -> None:
+    files.put("a", b"0123456789")
+    expected = [b"0123456789"[offset : offset + length] for offset, length in past]
+    assert [files.read("a", *piece) for piece in past] == expected
+    assert files.read_ranges("a", past) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "cure", "lasts"),
+    [
+        ({}, "there is no such bucket; create it", True),
+        ({"AWS_ALLOW_HTTP": "false"}, "set AWS_ALLOW_HTTP=true", True),
+        ({"AWS_ALLOW_HTTP": "maybe"}, "has a value that is none of it", True),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "error sending request", False),
+    ],
+)
+def test_why_a_store_gives_nothing_is_one_line_and_is_tried_again_where_that_may_help(
+    s3_files: Files, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], cure: str, lasts: bool
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    root = f"s3://b{uuid.uuid4().hex}/lake"
+    asked: list[Callable[[], object]] = [lambda: list(Files(root).listed("a")), lambda: Files(root).read("a")]
+    for ask in asked:
+        with pytest.raises(NotAvailable, match=rf"does not give '{root}/.*{cure}") as error:
+            ask()
+        assert "\n" not in str(error.value)
+        assert getattr(known_failure(error.value), "retryable", None) is not lasts
+
+
+def test_an_object_is_read_as_a_file_and_only_as_the_one_that_was_opened(
+    s3_files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muster.storage.remote_file.AT_A_TIME", 10)
+    s3_files.put("a", bytes(range(100)))
+    remote = remote_file(*in_bucket(f"{s3_files.root}/a"))
+    assert (remote.size(), remote.read(5)) == (100, bytes(range(5)))
+    remote.seek(95)
+    assert (remote.read(50), remote.read(1)) == (bytes(range(95, 100)), b"")
+    remote.seek(40)
+    s3_files.put("a", bytes(100))
+    with pytest.raises(NotAvailable, match="Precondition"):
+        remote.read(20)
+    with pytest.raises(FileNotFoundError):
+        remote_file(*in_bucket(f"{s3_files.root}/b"))
 
 
 def test_a_place_is_a_file_among_those_of_its_folder(tmp_path: Path) -> None:

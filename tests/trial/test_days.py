@@ -33,7 +33,7 @@ def test_a_day_that_was_delivered_again_is_read_from_its_file_as_the_next_ingest
     trial = home.tried()
     assert (trial["source"], trial["delivered_again"]) == ("observations, version 0, and 1 landed file", ["2024-01-30"])
     assert before["windows"]["evaluate"]["rows"] - trial["windows"]["evaluate"]["rows"] == 6
-    assert "delivered again since ingest, so read from the files as the next ingest will: 2024-01-30" in home.run()[1]
+    assert "delivered again since ingest, so read from the source as the next ingest will: 2024-01-30" in home.run()[1]
 
 
 def test_files_of_days_that_were_ingested_as_they_are_are_not_read(home: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_table_of_features_with_other_columns_is_told_as_the_next_run_will(hom
 def test_where_nothing_landed_the_folder_is_told_to_put_files_in(fresh: Any) -> None:
     fresh.declare(yaml=lambda yaml: yaml.replace("landing: deliver\n", ""))
     _, _, err = fresh.run()
-    assert f"put them into '{fresh.store.uri(fresh.store.landing)}', each day's as 2024-01-08.csv.gz" in err
+    assert f"nothing landed in '{fresh.store.uri(fresh.store.landing)}', where a day is 2024-01-08.csv.gz" in err
 
 
 def test_a_day_of_which_ingest_refuses_too_many_rows_is_refused_with_its_message(home: Any) -> None:

@@ -59,7 +59,7 @@ def test_files_and_tables_may_be_of_an_object_store(tmp_path: Path, place: str) 
         ),
         ({"table": "hdfs://lake/rides"}, "source.table", "'hdfs://' is not supported; use s3://, abfss://, gs:// or"),
         ({"table": "s3:///rides"}, "source.table", "names no bucket or container; write s3://BUCKET/FOLDER"),
-        ({"table": "raw.rides"}, "source.table", "the name of a catalog's table is not supported; write the path"),
+        ({"table": "raw.rides"}, "source.table", "no name of a catalog's table: write catalog.schema.table"),
         ({"table": "/raw/a%20b"}, "source.table", "has a '%', which the path of a table may not have"),
         ({"table": "../rides"}, "source.table", "is no path; write it as it is"),
         ({"table": ""}, "source.table", "is empty; write some text"),

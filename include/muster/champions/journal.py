@@ -181,7 +181,10 @@ class Journal:
                 break
             except CommitFailedError as error:
                 table.update_incremental()
-                if (now := _read(table)).num_rows > self.count:
+                now = _read(table)
+                if now.slice(self.count, added.num_rows).equals(added):  # this very commit, whose answer was lost
+                    break
+                if now.num_rows > self.count:
                     raise JournalMovedOn(now.slice(now.num_rows - 1).to_pylist()[0]) from error
                 if attempt + 1 == ATTEMPTS:
                     raise

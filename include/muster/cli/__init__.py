@@ -10,6 +10,8 @@ import typer
 from typer.exceptions import TyperException
 
 from muster.errors import MusterError, WrongArgument
+from muster.settings.connections import adopt_store_variables
+from muster.storage.object_store import NotAvailable
 
 COMMANDS = {
     "show": "muster.cli.show:show",
@@ -41,6 +43,7 @@ def main(
     arguments: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS, pass_through: Collection[str] = ()
 ) -> None:
     """Run a command; a failure is one line on stderr and exit code 1, a wrong argument exit code 2."""
+    adopt_store_variables()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     chosen = {words[0]: commands[words[0]]} if words[0] in commands else commands
     try:
@@ -50,7 +53,7 @@ def main(
     except MusterError as error:
         code = _failed(str(error), 1)
     except OSError as error:
-        if error.errno is None or isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) or (error.errno is None and not isinstance(error, NotAvailable)):
             raise
         code = _failed(str(error), 1)
     except TyperException as error:

@@ -38,10 +38,10 @@ def show(workload: str, report: Mapping[str, Any], out: TextIO) -> None:
     from muster.housekeeping.figures import KINDS
 
     verb = "would be removed" if report["dry_run"] else "removed"
-    out.write(f"{workload}:{'':<{max(0, 28 - len(workload))}}{verb:>28}{'kept':>28}\n")
+    out.write(f"{workload}:{'':<{max(0, 28 - len(workload))}}{verb:>24}{'kept':>24}\n")
     for kind, words in KINDS.items():
         gone, left = (_files_and_bytes(report, name, kind) for name in ("removed", "kept"))
-        out.write(f"  {words:<27}{gone:>28}{left:>28}\n")
+        out.write(f"  {words:<27}{gone:>24}{left:>24}\n")
     total = sum(report["removed_bytes"].values())
     out.write(f"{_size(total)} {verb}{'; nothing was changed' if report['dry_run'] else ''}\n")
     if report["unknown"]:

@@ -47,7 +47,7 @@ def _warnings(trial: dict[str, Any]) -> Iterator[str]:
     if why := trial["next_run_fails"]:
         yield f"the next run of `features` will fail: {why}"
     if again := trial["delivered_again"]:
-        yield f"delivered again since ingest, so read from the files as the next ingest will: {bounded(again, 5)}"
+        yield f"delivered again since ingest, so read from the source as the next ingest will: {bounded(again, 5)}"
     if missing := trial["not_landed"]:
         days = f"not landed, {number(len(missing), 'day')} of the windows and their lookback: {bounded(missing, 5)}"
         yield f"{days}{PassedOver(tuple(trial['misnamed']), trial['named_as'])}"

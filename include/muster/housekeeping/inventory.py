@@ -10,6 +10,7 @@ from typing import Literal
 from muster.models.build import SHARDS
 from muster.models.manifest_reader import MANIFEST_FILE, REMOVED
 from muster.storage.files import Listed
+from muster.storage.staying import GOING
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
 
@@ -70,7 +71,7 @@ def _by_kind(store: Store, below: str, kind_of: Callable[[str], Kind]) -> dict[K
 
 def _kind_of_pack_file(path: str) -> Kind:
     folder, _, name = path.rpartition("/")
-    if LEFT.match(path):
+    if LEFT.match(path) or path.endswith(GOING):
         return "leftovers"
     if name == REMOVED and (PACK.fullmatch(folder) or RUN.fullmatch(folder)):
         return "notes"

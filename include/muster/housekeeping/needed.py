@@ -63,7 +63,8 @@ def needed(context: Context, inventory: Inventory) -> Needed:
     journal = Journal(store)  # after the aliases: a move is written down before it is made
     check_begun(store, journal)
     of_pack, of_groups = _of_pack(context, journal, keep, pack), _of_groups(journal, keep, groups)
-    packs = _pack_files(context, digests_of(of_pack))
+    champion = last_row_of(journal.of_group(None), None if pack is None else str(pack.version))
+    packs = _pack_files(context, digests_of(of_pack), None if champion is None else champion["manifest_sha256"])
     return Needed(packs | shards_of(of_groups) | _unnamed_shards(context, of_groups) | runs.shards, runs)
 
 
@@ -107,15 +108,19 @@ def _of_groups(journal: Journal, keep: int, at: Mapping[str | None, str]) -> lis
     return kept
 
 
-def _pack_files(context: Context, digests: Iterable[str]) -> frozenset[str]:
-    """Return all files of the packs; one that an earlier housekeeping has removed, by another `keep`, needs none."""
+def _pack_files(context: Context, digests: Iterable[str], champion: str | None) -> frozenset[str]:
+    """Return all files of the packs; one that an earlier housekeeping has removed, by another `keep`, needs none.
+
+    Not the champion's: that was put back since, if there is word of such.
+    """
     files: set[str] = set()
     for digest in digests:
         try:
             files |= files_of(context.store, digest)
         except CorruptManifest as error:
             place = f"{pack_folder(context.store, digest)}/{MANIFEST_FILE}"
-            if context.store.files.about(place) is None and why_removed(context.store.files, place):
+            gone = context.store.files.about(place) is None and why_removed(context.store.files, place)
+            if gone and digest != champion:
                 continue
             raise NothingRemoved(context.workload.name, error) from error
     return frozenset(files)

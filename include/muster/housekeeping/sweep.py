@@ -2,7 +2,7 @@
 
 What protects them is age: whoever writes a file, or is about to refer to an old one, has written it lately. So a file
 is removed only if it is old in the moment before, and if no champion needs it by a journal that was read after it was
-found.
+found. Who writes an old file anew in that very moment waits until it is gone (`muster.storage.staying`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from muster.mlflow.budget import muster_errors
 from muster.models.manifest_reader import ABOUT, REMOVED
 from muster.printable import number
 from muster.storage.files import Files, Listed
+from muster.storage.staying import remove_if
 from muster.storage.tables import TABLES
 
 MOST_LAYERS = 10**9
@@ -130,8 +131,8 @@ def _remove(context: Context, plan: Plan, figures: Figures) -> None:
             if kind != "champion_shards" and folder not in noted:
                 _note(context, files, folder, kind)
                 noted.add(folder)
-            files.delete(file.path)
-            figures.removed[kind].add([file])
+            if remove_if(files, file.path, _older(days)):
+                figures.removed[kind].add([file])
     for kind, age in (("results", days), ("leftovers", LEFT_OVER)):
         for file in getattr(plan, kind):
             if _still_old(files, file, age):

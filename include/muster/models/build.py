@@ -25,6 +25,7 @@ from muster.models.manifest_reader import (
 from muster.models.shards import ShardWriter
 from muster.models.stored import Place, StoredModels
 from muster.storage.files import Files
+from muster.storage.staying import write_to_stay
 from muster.storage.store import Store
 from muster.workload.spec import Workload
 
@@ -122,17 +123,13 @@ def write_pack(
 def _publish(store: Store, pack: BuiltPack, data: bytes) -> None:
     """Write a manifest, unless it is there and young: an old one is written anew, so that nobody sweeps it."""
     path = f"{pack.folder}/{MANIFEST_FILE}"
-    while not store.files.create(path, data):
-        there = store.files.about(path)
+    if not store.files.create(path, data):
         try:
             read_manifest(store.files, pack.folder, pack.sha256)
         except CorruptManifest:
-            if store.files.about(path) is None:  # swept in this moment
-                continue
-            raise
-        if there is None or not there.is_young:
-            store.files.put(path, data)
-        return
+            if store.files.about(path) is not None:  # else it is swept in this moment
+                raise
+    write_to_stay(store.files, path, data)
 
 
 def pack_folder(store: Store, digest: str) -> str:

@@ -12,6 +12,7 @@ from muster.errors import bounded
 from muster.models.build import files_of, missing_of
 from muster.models.manifest_reader import CorruptManifest
 from muster.promotion.rollback_plan import CannotRollBack, Step
+from muster.storage import staying
 from muster.storage.store import Store
 
 
@@ -45,4 +46,4 @@ def _files(store: Store, digests: Collection[str]) -> set[str]:
 def _write(store: Store, paths: Collection[str]) -> None:
     for path in sorted(paths):
         with suppress(FileNotFoundError):
-            store.files.write_anew(path)
+            staying.write_anew(store.files, path)

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from muster.errors import WrongArgument
 from muster.settings.limits import CallRates, Waiting
-from muster.settings.places import place_problem
+from muster.settings.places import folder_problem
 
 PROJECT = Path(os.environ.get("MUSTER_PROJECT") or Path.cwd())
 """Whose `.env`, `.muster` and `include/workloads` are the defaults: `./muster` names its checkout."""
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, store: str) -> str:
         """Make a folder's path absolute: every process reads it as the one that was given it first."""
-        if problem := place_problem(store):
+        if problem := folder_problem(store):
             raise ValueError(problem)
         return str(Path(store).expanduser().absolute()) if store and "://" not in store else store
 

@@ -1,4 +1,4 @@
-"""Where a workload's databases are: `MUSTER_CONNECTION_<NAME>`, of the environment or `.env`, and nowhere else."""
+"""Where a workload's databases are, and keys of object stores: of the environment or `.env`, and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pydantic_settings import DotEnvSettingsSource
 from muster.settings import PROJECT, Settings
 
 PREFIX = "MUSTER_CONNECTION_"
+OF_STORES = ("AWS_", "AZURE_", "GOOGLE_", "DATABRICKS_")
+"""How the names begin by which Spark, delta-rs and obstore are told where an object store is, and its keys."""
 
 _GIVEN: ContextVar[Mapping[str, str]] = ContextVar("given", default={})  # noqa: B039 - nobody writes to it
 
@@ -43,9 +45,19 @@ def given(variables: Mapping[str, str]) -> Iterator[None]:
 
 def connection_variables() -> dict[str, str]:
     """Return the variables of all connections that this process knows: of the environment, then of `.env`."""
-    in_file = DotEnvSettingsSource(Settings, env_file=PROJECT / ".env", case_sensitive=True).env_vars
-    both = {name: value or "" for name, value in {**in_file, **_without_empty(), **_GIVEN.get()}.items()}
+    both = {name: value or "" for name, value in {**_in_file(), **_without_empty(), **_GIVEN.get()}.items()}
     return {name: value.strip() for name, value in both.items() if name.startswith(PREFIX) and value.strip()}
+
+
+def adopt_store_variables() -> None:
+    """Take what `.env` says of object stores into this process's environment, where all that asks for it looks."""
+    for name, value in _in_file().items():
+        if name.startswith(OF_STORES) and value and name not in _without_empty():
+            os.environ[name] = value
+
+
+def _in_file() -> Mapping[str, str | None]:
+    return DotEnvSettingsSource(Settings, env_file=PROJECT / ".env", case_sensitive=True).env_vars
 
 
 def _without_empty() -> dict[str, str]:

@@ -28,3 +28,12 @@ def place_problem(place: str) -> str | None:
     if not re.match(rf"{scheme}://[^/?#*{{}}]+(/|$)", place):
         return f"names no bucket or container; write {scheme}://BUCKET/FOLDER"
     return None
+
+
+def folder_problem(place: str) -> str | None:
+    """Return why a folder can be at no such place, if so: who opens it by its URI would read some letters otherwise."""
+    if (problem := place_problem(place)) or scheme_of(place) is None:
+        return problem
+    if coded := re.search(r"[^!-~]|[%#?\[\]{}|\\^<>`\"]", place):
+        return f"has a {coded[0]!r}, which a URI may not have as it is; call the folder otherwise"
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,9 +15,35 @@ if TYPE_CHECKING:
 class NotAvailable(OSError):
     """Raised when an object store does not do what it is asked, whatever its reason but that there is no such file."""
 
+    retryable = True
+
+
+class NotAllowed(NotAvailable):
+    """Raised when it will not do so before somebody has put something right: rights, a name, a bucket."""
+
+    retryable = False
+
 
 class PastTheEnd(NotAvailable):
     """Raised when all that is asked for of an object is behind its end."""
+
+
+NO_HTTP = "AWS_ENDPOINT_URL is an http:// address; set AWS_ALLOW_HTTP=true"
+CURES: dict[str, tuple[type[NotAvailable], str]] = {
+    "NoSuchBucket": (NotAllowed, "there is no such bucket; create it, or write its name right"),
+    "URL scheme is not allowed": (NotAllowed, NO_HTTP),
+    "HTTP error: builder error": (NotAllowed, NO_HTTP),
+    "Generic Config error": (
+        NotAllowed,
+        "a variable (AWS_..., AZURE_..., GOOGLE_...) has a value that is none of it",
+    ),
+    "169.254.169.254": (
+        NotAvailable,
+        "there are no credentials: the machine gives none, and this process's environment has none (AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY)",
+    ),
+}
+"""What is said -> what it is, in words that say what to do."""
 
 
 @lru_cache(maxsize=16)
@@ -25,28 +51,46 @@ def object_store(root: str) -> ObjectStore:
     """Return the store of a root, with what the environment says of endpoint, region and credentials."""
     from obstore.store import from_url
 
-    http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://") and root.startswith("s3://")
-    return from_url(root, client_options={"allow_http": True}) if http else from_url(root)
+    return from_url(root)
 
 
 @contextmanager
 def system_errors(place: str) -> Iterator[None]:
     """Turn an object store's errors into the system's."""
-    from obstore.exceptions import BaseError, NotFoundError
+    from obstore.exceptions import BaseError
 
     try:
         yield
-    except (NotFoundError, FileNotFoundError) as error:
-        if "NoSuchBucket" in str(error):
-            raise NotAvailable(f"there is no bucket for '{place}'; create it, or write its name right") from error
-        raise FileNotFoundError(f"there is no file '{place}'") from error
-    except BaseError as error:
-        if "416 Range Not Satisfiable" in str(error):
-            raise PastTheEnd(f"'{place}' ends before") from error
-        problem = f"{type(error).__name__}: {_line(error)}"
-        raise NotAvailable(f"the object store does not give '{place}': {problem}") from error
+    except (BaseError, FileNotFoundError) as error:
+        raise of_the_system(place, error) from error
 
 
-def _line(error: BaseException) -> str:
-    """Return the first line of an error's message, where obstore adds how it came to it on many."""
-    return next(iter(str(error).splitlines()), "")[:300]
+def of_the_system(place: str, error: Exception) -> OSError:
+    """Return what obstore or delta-rs says of a place, as one of the system's errors."""
+    from obstore.exceptions import (
+        InvalidPathError,
+        NotFoundError,
+        NotSupportedError,
+        PermissionDeniedError,
+        UnauthenticatedError,
+    )
+
+    whole = str(error)
+    for words, (kind, cure) in CURES.items():
+        if words in whole:
+            return kind(f"the object store does not give '{place}': {cure}")
+    if isinstance(error, (NotFoundError, FileNotFoundError)):
+        return FileNotFoundError(f"there is no file '{place}'")
+    if "416 Range Not Satisfiable" in whole:
+        return PastTheEnd(f"'{place}' ends before")
+    lasting = isinstance(error, (PermissionDeniedError, UnauthenticatedError, InvalidPathError, NotSupportedError))
+    problem = f"the object store does not give '{place}': {type(error).__name__}: {_in_one_line(whole)}"
+    return NotAllowed(problem) if lasting else NotAvailable(problem)
+
+
+def _in_one_line(text: str) -> str:
+    """Return what is said: delta-rs says it on many coloured lines; obstore on the first, then how it came to it."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = plain.splitlines() if "↳" in plain else plain.splitlines()[:1]
+    said = ": ".join(line.strip(" ↳") for line in lines)
+    return re.sub(r"[:\s]*<\?xml.*", "", said, flags=re.DOTALL)[:400]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muster.errors import MusterError
 from muster.storage.files import Files
+from muster.storage.object_store import of_the_system
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -122,16 +123,22 @@ class Store:
         Raises:
             UnreadableTable: when its files alone do not say which rows it has, or which columns.
             NoSuchVersion: when it has not that version, or is not the table that it is of.
+            NotAvailable: when an object store does not give it.
         """
         from deltalake import DeltaTable
 
         location = self.table(name)
-        if not DeltaTable.is_deltatable(location):
-            return None
-        if version is None:
-            table = DeltaTable(location)
-        else:
-            table = _at_version(location, TableVersion(version) if isinstance(version, int) else version)
+        try:
+            if not DeltaTable.is_deltatable(location):
+                return None
+            if version is None:
+                table = DeltaTable(location)
+            else:
+                table = _at_version(location, TableVersion(version) if isinstance(version, int) else version)
+        except OSError as error:
+            if self.files.is_folder:
+                raise
+            raise of_the_system(location, error) from error
         check_readable(table, location)
         return table
 

@@ -14,8 +14,8 @@ from muster.errors import WrongArgument, bounded
 from muster.features.slices import OtherFeatures, check_columns
 from muster.ingest.due_days import not_brought
 from muster.ingest.landing import land
-from muster.ingest.sources.kind import PassedOver, Source
-from muster.ingest.sources.kinds import complete_arrivals, source_of
+from muster.ingest.sources.kind import Arrival, PassedOver, Source
+from muster.ingest.sources.kinds import source_of
 from muster.printable import number
 from muster.storage.evolution import check_observations, check_zone
 from muster.storage.provenance import newest_facts
@@ -40,10 +40,12 @@ class UnknownGroup(WrongArgument):
 class NothingLanded(WrongArgument):
     """Raised when there is neither a table nor a landed file with the days to read."""
 
-    def __init__(self, workload: str, days: DateRange, source: Source) -> None:
+    def __init__(self, workload: str, days: DateRange, source: Source, begun: Iterable[Arrival] = ()) -> None:
+        lacking = [f"'{arrival.lacks}'" for arrival in begun]
+        incomplete = f"; begun, but without {bounded(lacking, 3)}" if lacking else ""
         super().__init__(
-            f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{source.place}'"
-            f"{source.passed_over()}"
+            f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{source.place}', "
+            f"where a day is {source.named_as}{source.passed_over()}{incomplete}"
         )
 
 
@@ -66,8 +68,8 @@ class GroupObservations:
 
 
 def land_if_empty(context: Context) -> int:
-    """Land the workload's files where there is neither a file nor a table yet; return how many were written."""
-    if source_of(context).days() or context.store.open("observations") is not None:
+    """Land the workload's files, if it can, where there is neither a file nor a table yet; return how many."""
+    if not context.workload.landing or context.store.open("observations") is not None or source_of(context).days():
         return 0
     return land(context).written
 
@@ -81,7 +83,7 @@ def default_partition(context: Context) -> date:
     workload, store, schedule = context.workload, context.store, context.workload.schedule
     if schedule.demo:
         return schedule.demo[-1]
-    days = source_of(context).days() | store.days("observations")
+    days = store.days("observations") or source_of(context).days()
     if not days:
         raise NothingLanded(workload.name, DateRange(schedule.start, schedule.start), source_of(context))
     first = slice_of(workload, max(days) + timedelta(days=1))
@@ -103,9 +105,10 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
     workload, store, wanted = context.workload, context.store, set(days.days())
     table = store.open("observations")
     check_observations(workload, table)
-    landed, ingested = complete_arrivals(context, wanted), store.days("observations") & wanted
+    arrived, ingested = source_of(context).arrived(wanted), store.days("observations") & wanted
+    landed = {day: arrival for day, arrival in arrived.items() if arrival.lacks is None}
     if not landed and not ingested:
-        raise NothingLanded(workload.name, days, source_of(context))
+        raise NothingLanded(workload.name, days, source_of(context), arrived.values())
     to_ingest = {day: landed[day] for day in not_brought(context, landed)}
     checked = landed_group(context, to_ingest, group)
     rows, from_table = [checked.rows], ingested - set(to_ingest)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from muster.printable import cell
-from muster.settings.places import place_problem, scheme_of
+from muster.settings.places import folder_problem, place_problem, scheme_of
 from muster.workload.section import Section
 from muster.workload.statement import statement
 
@@ -83,13 +83,19 @@ def _encoding(encoding: str) -> str:
     return encoding
 
 
+def is_catalog_name(table: str) -> bool:
+    """Tell whether a table is named as of a catalog: `catalog.schema.table`."""
+    return re.fullmatch(r"[\w-]+(\.[\w-]+){2}", table) is not None
+
+
 def _table(table: str) -> str:
     """Check that a text is the path of a table's folder."""
     problem = None
-    if wrong := place_problem(table):
+    if wrong := folder_problem(table):
         problem = f"is no place of a table: {wrong}"
     elif "/" not in table:
-        problem = "is no path: the name of a catalog's table is not supported; write the path of its folder"
+        no_name = "is no path, and no name of a catalog's table: write catalog.schema.table"
+        problem = None if is_catalog_name(table) else no_name
     elif "%" in table:
         problem = "has a '%', which the path of a table may not have: it would be read as a coded character"
     elif not table.isprintable() or any(part in ("..", "~") for part in table.split("/")):
@@ -114,7 +120,7 @@ class DeclaredSource(Section):
 
     files: Annotated[str, Field(max_length=1_000), AfterValidator(_pattern)] = DEFAULT_FILES
     table: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_table)] | None = Field(
-        None, description="The folder of a Delta table that has the rows, in place of files."
+        None, description="The folder of a Delta table that has the rows, or its name in a catalog, in place of files."
     )
     sql: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(statement)] | None = Field(
         None, description="A SELECT that gives the rows of a day, from ':start' to before ':end', in place of files."

@@ -40,8 +40,8 @@ def parse_zone(name: object) -> object:
     """
     if not isinstance(name, str) or name in _names():
         return None if name == "UTC" else name
-    known = {one.casefold(): one for one in _names()}
-    near = difflib.get_close_matches(name.casefold(), known, n=1)
+    known = {one.casefold(): one for one in _names()}  # near is no abbreviation: 'EST' is far from 'CEST'
+    near = difflib.get_close_matches(name.casefold(), [one for one in known if "/" in one], n=1)
     hint = f"did you mean '{known[near[0]]}'?" if near else "write one as 'Europe/Berlin', or leave it out for UTC"
     raise ValueError(f"'{cell(name)}' is no time zone; {hint}")
 

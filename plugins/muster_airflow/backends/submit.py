@@ -41,11 +41,12 @@ MASTER = re.compile(r"^(local(\[[\d*,]+\])?|yarn|spark://[^/]+:\d+|k8s://.+)$")
 
 FROM = ("spark.jars", "spark.jars.packages")
 """Where jars come from: files, or names that Spark resolves."""
-OF_S3 = (
+OF_EXECUTORS = (
     *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("DATABRICKS_HOST", "DATABRICKS_TOKEN", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"),
 )
-"""Variables by which an executor's Python reads features and models, and writes shards."""
+"""Variables by which an executor's Python reads sources, features and models, and writes shards."""
 REDACTION, REDACTED = "spark.redaction.regex", "(?i)secret|password|token|access[.]?key"
 """Which settings Spark's pages and logs do not show the values of, by their names; and those of Spark itself."""
 DELTA = re.compile(r"delta-(spark|core)_[^/]*$")
@@ -123,18 +124,17 @@ def configuration(extra: Mapping[str, Any]) -> dict[str, str]:
 
 
 def for_executors(configuration: Mapping[str, str], master: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a configuration by which executors know databases and the store too, and Spark's pages do not show how.
+    """Return a configuration by which executors know databases, buckets, catalogs, and Spark's pages do not show how.
 
-    On this machine executors have the job's own environment.
+    Of the last two wherever the store is: a source may be there. On this machine executors have the job's environment.
     """
     addresses = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
-    if on_s3(settings().store_root):
-        addresses |= {name: os.environ[name] for name in OF_S3 if name in os.environ}
+    addresses |= {name: os.environ[name] for name in OF_EXECUTORS if name in os.environ}
     if not addresses or master.startswith("local"):
         return dict(configuration)
     secret = configuration.get(REDACTION, REDACTED)
     of_executors = {f"spark.executorEnv.{name}": value for name, value in addresses.items()}
-    return {**configuration, **of_executors, REDACTION: f"(?:{secret})|{PREFIX}|AWS_"}
+    return {**configuration, **of_executors, REDACTION: f"(?:{secret})|{PREFIX}|AWS_|DATABRICKS_"}
 
 
 def _log_store(home: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,24 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+LATE = timedelta(hours=12)
+"""Later, a scheduled sweep is left out: Airflow makes up for the last one when a DAG is unpaused."""
+
+
 class OtherWorkload(AirflowSkipException):
     """Raised when a run is about another workload."""
 
     def __init__(self, chosen: str) -> None:
         super().__init__(f"this run is about '{chosen}' alone")
+
+
+class LongDue(AirflowSkipException):
+    """Raised when a run was due long before it could begin."""
+
+    def __init__(self, due: datetime) -> None:
+        super().__init__(
+            f"it was due on {due:%Y-%m-%d %H:%M} UTC, when the DAG was paused or nothing ran: the next one sweeps"
+        )
 
 
 class HousekeepingOperator(JobOperator):
@@ -39,7 +53,10 @@ class HousekeepingOperator(JobOperator):
         self.dry_run = dry_run
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
-        """Run the job, unless the run is about another workload."""
+        """Run the job, unless the run is about another workload, or was due when the DAG was paused."""
+        run = context["dag_run"]
+        if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > LATE:
+            raise LongDue(run.run_after)
         if self.chosen not in ("", Path(self.workload).stem):
             raise OtherWorkload(self.chosen)
         self.job_options = {"dry_run": self.dry_run}

@@ -154,6 +154,9 @@ def test_a_value_that_python_does_not_know_is_told(rides: Database, tmp_path: Pa
     rides.run("UPDATE rides SET built = '20000-01-01' WHERE place = 'Zürich'")
     with pytest.raises(BadDatabase, match=f"has a value of {DAY} that its driver cannot read"):
         check_arrival(of_sql(tmp_path), arrival(of_sql(tmp_path)))
+    rides.run("UPDATE rides SET updated = '12024-03-15' WHERE place = 'Zürich'")
+    with pytest.raises(BadDatabase, match=f"'orders_db' has a value of {DAY} that its driver cannot read"):
+        arrival(of_sql(tmp_path, changed="updated"))
 
 
 def test_a_lost_connection_is_worth_another_try(
@@ -211,3 +214,13 @@ def test_one_group_is_asked_for_alone_where_the_types_of_its_keys_allow_it(
     )
     whole, taken = asked_of(of_sql(tmp_path), "Bern,8", monkeypatch)
     assert (whole.rows.num_rows, taken) == (2, [4])
+
+
+def test_where_rows_of_other_groups_may_repeat_one_all_are_asked_for(
+    rides: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rides.run(insert("('x', 'Aarau', 8, '2024-01-15 12:00:00Z', 1, true, NULL, NULL)"))
+    context = of_sql(tmp_path)
+    at_once = context.workload.model_copy(update={"unique": ("at",), "max_refused": 1.0})
+    group, taken = asked_of(Context(at_once, context.folder, context.store), "Bern,8", monkeypatch)
+    assert (group.rows.num_rows, sum(group.refused.values()), taken) == (1, 2, [6])

@@ -37,6 +37,7 @@ def test_a_process_without_the_address_is_told_which_variable_it_lacks(
         "s3cret",
         "postgresql://ann:pa@s3cret@127.0.0.1:1/x",
         "postgresql://ann:s3cret@host:port/x",
+        "postgresql://ann:pa@s3cret/word@127.0.0.1:1/x",
         "nothing://ann:s3cret@host/x",
     ):
         monkeypatch.setenv("MUSTER_CONNECTION_ORDERS_DB", address)

@@ -41,6 +41,7 @@ def _problems(workload: Workload, names: Sequence[str], may_lack: bool, refused:
     if lacking and not may_lack:
         yield f"lacks {bounded(sorted(lacking))}"
     if others and refused:
-        yield f"has the undeclared {bounded(sorted(others))}"
+        cure = "" if lacking or renamed else " ('extra: ignore' in 'source' leaves such out)"
+        yield f"has the undeclared {bounded(sorted(others))}{cure}"
     if twice := {name for name, times in header.items() if times > 1 and (refused or name in declared)}:
         yield f"has more than once {bounded(sorted(twice))}"

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import pyarrow as pa
 from pyarrow.fs import FileSystem, FileType
 
+from muster.settings.places import scheme_of
+from muster.storage.files import in_bucket
+from muster.storage.object_store import NotAvailable
+from muster.storage.remote_file import remote_file
 from muster.workload.source import compression
 
 
@@ -42,17 +47,27 @@ _OTHERS = {
 """How files begin that are not of text, or of another."""
 
 
-def check_is_file(file: str) -> None:
-    """Check that there is something to read.
+def opened_file(file: str) -> pa.NativeFile:
+    """Open a file, or an object by its URI.
 
     Raises:
-        BadContent: when it is a folder or empty; not when it is not there, which its reader tells.
+        BadContent: when it is a folder or empty.
+        OSError: when it is not there, or not given.
     """
+    if scheme_of(file) is not None:
+        remote = remote_file(*in_bucket(file))
+        _check_size(remote.size())
+        return remote
     filesystem, path = FileSystem.from_uri(file)
     info = filesystem.get_file_info(path)
     if info.type in NO_FILE:
         raise BadContent(NO_FILE[info.type])
-    if info.size == 0:
+    _check_size(info.size)
+    return filesystem.open_input_file(path)
+
+
+def _check_size(size: int | None) -> None:
+    if size == 0:
         raise BadContent("is empty (0 bytes)")
 
 
@@ -64,12 +79,12 @@ def opened_text(file: str, encoding: str) -> Iterator[Stream]:
         BadContent: when it is no file, empty or cut off, or not of its encoding.
         OSError: when the system does not give it.
     """
-    check_is_file(file)
-    filesystem, path = FileSystem.from_uri(file)
     kind = compression(file)
     try:
-        with filesystem.open_input_stream(path, compression=kind) as stream:
+        with opened_file(file) as opened, pa.CompressedInputStream(opened, kind) if kind else opened as stream:
             yield stream if codecs.lookup(encoding).name == "utf-8" else Decoded(stream, encoding)
+    except NotAvailable:  # it says nothing of what the file holds
+        raise
     except OSError as error:
         if error.errno is not None:  # the system refuses it: that says nothing of what it holds
             raise

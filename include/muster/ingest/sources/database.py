@@ -115,7 +115,7 @@ def _url(name: str) -> URL:
         url = make_url(address.get_secret_value())
     except (ArgumentError, ValueError):
         raise NoAddress(name, f"has no SQLAlchemy URL as its address in {variable(name)}") from None
-    if "@" in (url.host or ""):  # a part of a password, which the driver would show
+    if any("@" in (part or "") for part in (url.host, url.database)):  # what is before was of a password
         raise NoAddress(name, f"has '@' in its password in {variable(name)}: write it as %40")
     if url.drivername in ("postgres", "postgresql"):  # SQLAlchemy's own default may be the one that is not installed
         url = url.set(drivername="postgresql" if find_spec("psycopg") else "postgresql+psycopg2")

@@ -62,10 +62,12 @@ class PassedOver:
     names: tuple[str, ...] = ()
     named_as: str = ""
     """A name that a day's would have."""
+    missing: str = ""
+    """What is not there at all: a table."""
 
     def __str__(self) -> str:
         if not self.names:
-            return ""
+            return f"; there is no {self.missing}" if self.missing else ""
         return f"; passed over, since a file is named as {self.named_as}: {bounded(self.names, 5)}"
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from muster.settings.places import scheme_of
-from muster.storage.files import Files, Listed
+from muster.storage.files import Listed, in_bucket
 
 
 class State(NamedTuple):
@@ -46,17 +46,19 @@ def entries(folder: str) -> Iterator[Entry]:
             for entry in found:
                 yield Entry(entry.name, entry.is_dir())
         return
-    files, path = _in_bucket(folder)
+    files, path = in_bucket(folder)
     folders, objects = files.folder(path)
     yield from (Entry(name.rstrip("/").rpartition("/")[2], True) for name in folders)
-    yield from (Entry(item.path.rpartition("/")[2], False, _of_object(item)) for item in objects)
+    for item in objects:
+        if item.path.strip("/") != path.strip("/"):  # a key that ends in '/', by which consoles mark a folder
+            yield Entry(item.path.rpartition("/")[2], False, _of_object(item))
 
 
 def is_folder(place: str) -> bool | None:
     """Tell whether there is a folder of that name, or else a file: None without either."""
     if scheme_of(place) is None:
         return os.path.isdir(place) if os.path.lexists(place) else None
-    files, path = _in_bucket(place)
+    files, path = in_bucket(place)
     if files.about(path) is not None:
         return False
     return True if any(True for _ in files.listed(path)) else None
@@ -65,7 +67,7 @@ def is_folder(place: str) -> bool | None:
 def state_of(file: str) -> State:
     """Return a file's state."""
     if scheme_of(file) is not None:
-        files, path = _in_bucket(file)
+        files, path = in_bucket(file)
         item = files.about(path)
         return State(None, None) if item is None else _of_object(item)
     try:
@@ -77,10 +79,3 @@ def state_of(file: str) -> State:
 
 def _of_object(item: Listed) -> State:
     return State(item.size, int(item.modified.timestamp()) * 10**9, item.tag)
-
-
-def _in_bucket(place: str) -> tuple[Files, str]:
-    """Return the files of a URI's bucket, and its path there."""
-    scheme, _, rest = place.partition("://")
-    bucket, _, path = rest.partition("/")
-    return Files(f"{scheme}://{bucket}"), path.rstrip("/")

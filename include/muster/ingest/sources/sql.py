@@ -181,6 +181,12 @@ class SqlSource:
             raise BadDatabase(self._name, f"gives no column '{changed}', which 'source.changed' names")
 
     def _summary(self, connection: Connection, day: date) -> _Summary:
+        try:
+            return self._asked_summary(connection, day)
+        except (ValueError, OverflowError) as error:
+            raise self._unreadable(day, error) from error
+
+    def _asked_summary(self, connection: Connection, day: date) -> _Summary:
         from sqlalchemy import func, select
 
         changed, time, shown = self.workload.source.changed, self._rows.c[self.workload.time], self._times.shown
@@ -224,6 +230,7 @@ class SqlSource:
         except BadContent as error:
             raise BadDatabase(self._name, str(error)) from error
         except (ValueError, OverflowError) as error:
-            raise BadDatabase(
-                self._name, f"has a value of {arrival.day} that its driver cannot read ({error})"
-            ) from error
+            raise self._unreadable(arrival.day, error) from error
+
+    def _unreadable(self, day: date, error: Exception) -> BadDatabase:
+        return BadDatabase(self._name, f"has a value of {day} that its driver cannot read ({error})")

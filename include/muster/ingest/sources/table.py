@@ -19,11 +19,14 @@ from muster.ingest.clocks import FIRST_SECOND, dates_of
 from muster.ingest.formats.columns import check_columns
 from muster.ingest.formats.opened import BadContent
 from muster.ingest.formats.typed_columns import check_types, declared
+from muster.ingest.sources.catalog import Located, located
 from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.places import is_folder
 from muster.ingest.sources.table_log import TableFile, about, files_of, has_zone
-from muster.settings.places import below_root
+from muster.settings.places import below_root, scheme_of
+from muster.storage.object_store import NotAllowed, NotAvailable, of_the_system
 from muster.storage.store import CURES, TableVersion, table_id
+from muster.workload.source import is_catalog_name
 from muster.workload.spec import Workload
 from muster.workload.zone import EPOCH, day_range
 
@@ -63,7 +66,8 @@ class TableSource:
 
     @property
     def place(self) -> str:
-        return below_root(self.root, str(self.workload.source.table))
+        table = str(self.workload.source.table)
+        return table if is_catalog_name(table) else below_root(self.root, table)
 
     @property
     def part(self) -> str:
@@ -121,7 +125,7 @@ class TableSource:
         return sum(row["rows"] for row in counted)
 
     def passed_over(self) -> PassedOver:
-        return PassedOver()
+        return PassedOver(missing="table of that name" if self._opened() is None else "")
 
     def _opened(self, version: TableVersion | None = None) -> DeltaTable | None:
         """Open the table, None where there is none, and check its columns."""
@@ -129,11 +133,14 @@ class TableSource:
         from deltalake.exceptions import DeltaError
 
         try:
+            where = _where(self.place)
             if version is not None:
-                table = _at(self.place, version)
-            elif DeltaTable.is_deltatable(self.place):
-                table = DeltaTable(self.place)
-            elif is_folder(self.place) is not None:
+                table = _at(self.place, where, version)
+            elif where is None:
+                return None
+            elif DeltaTable.is_deltatable(where.uri, dict(where.options)):
+                table = DeltaTable(where.uri, storage_options=dict(where.options))
+            elif is_catalog_name(self.place) or is_folder(self.place) is not None:
                 raise BadTable(self.place, "is no Delta table: there is no '_delta_log' in it")
             else:
                 return None
@@ -141,7 +148,7 @@ class TableSource:
             check_columns(self.workload, columns.names)
             check_types(self.workload, columns)
         except (DeltaError, OSError) as error:
-            raise TableChanged(self.place, f"cannot be read ({_first_line(error)})") from error
+            raise self._unread(error) from error
         except BadContent as error:
             raise BadTable(self.place, str(error)) from error
         time = columns.field(self.workload.time).type
@@ -201,7 +208,16 @@ class TableSource:
         except (DeltaError, pa.ArrowException, OSError) as error:
             if WIDER in (table.protocol().reader_features or ()):
                 raise BadTable(self.place, _cure(table)) from error
-            raise TableChanged(self.place, f"cannot be read ({_first_line(error)})") from error
+            raise self._unread(error) from error
+
+    def _unread(self, error: Exception) -> BadTable:
+        """Return why the table cannot be read: for good, or as it was a moment ago."""
+        if (is_catalog_name(self.place) or scheme_of(self.place) is not None) and isinstance(error, OSError):
+            told = error if isinstance(error, NotAvailable) else of_the_system(self.place, error)
+            if isinstance(told, NotAllowed):
+                return BadTable(self.place, f"cannot be read: {told}")
+            return TableChanged(self.place, f"cannot be read: {told}")
+        return TableChanged(self.place, f"cannot be read ({_first_line(error)})")
 
     def _arrival(self, day: date, rows: int, files: Sequence[TableFile], table: DeltaTable, known: str) -> Arrival:
         own = sorted((file for file in files if file.may_have(day)), key=lambda file: file.path)
@@ -213,8 +229,13 @@ class TableSource:
         return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since)
 
 
+def _where(place: str) -> Located | None:
+    """Return where a table is; None where a catalog has none of the name."""
+    return located(place) if is_catalog_name(place) else Located(place)
+
+
 @lru_cache(maxsize=2)  # a task reads many days of one version, and each opening reads the table's log
-def _at(place: str, version: TableVersion) -> DeltaTable:
+def _at(place: str, where: Located | None, version: TableVersion) -> DeltaTable:
     """Open a version of a table.
 
     Raises:
@@ -222,9 +243,9 @@ def _at(place: str, version: TableVersion) -> DeltaTable:
     """
     from deltalake import DeltaTable
 
-    if not DeltaTable.is_deltatable(place):
+    if where is None or not DeltaTable.is_deltatable(where.uri, dict(where.options)):
         raise TableChanged(place, "is not there any more")
-    table = DeltaTable(place, version=version.number)
+    table = DeltaTable(where.uri, version=version.number, storage_options=dict(where.options))
     if table_id(table) != version.table:
         raise TableChanged(place, "is another one than when the run began")
     return table
