@@ -210,6 +210,11 @@ def test_a_day_with_a_mark_is_complete_once_it_is_there(tmp_path: Path) -> None:
     assert list(arrived(tmp_path, "flat/{date}*", complete="{date}.done", format="csv")[DAY].parts[0].name) == list(
         "2024-01-15.csv"
     )
+    beside = source_of(made(tmp_path, "{date}.csv", complete="{date}.done"))  # in no folder at all
+    put(tmp_path, "2024-01-15.csv", HEADER)
+    assert beside.arrived([DAY])[DAY].lacks == f"{tmp_path}/2024-01-15.done"
+    put(tmp_path, "2024-01-15.done", b"")
+    assert beside.arrived([DAY])[DAY].lacks is None
 
 
 def test_a_day_that_has_begun_to_arrive_is_waited_for(tmp_path: Path) -> None:

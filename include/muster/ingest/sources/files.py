@@ -101,7 +101,8 @@ class FileSource:
     def _mark(self) -> Pattern | None:
         """The pattern of the files that say that a day is complete, where there are such."""
         declared = self.workload.source
-        return self._of_root(f"{declared.folder}/{declared.complete}") if declared.complete else None
+        beside = f"{declared.folder}/" if declared.folder else ""
+        return self._of_root(f"{beside}{declared.complete}") if declared.complete else None
 
     def _others(self, day: date, passed_over: Sequence[str], mark: Sequence[str]) -> list[str]:
         """Return what lies among a day's files under a name that the pattern does not ask for."""
