@@ -52,13 +52,13 @@ def _check_store(settings: Settings, running: Collection[str]) -> None:
         NotAvailable: when an object store does not.
         OtherStore: when it was not.
     """
-    ours = settings.store_root
+    home, ours = settings.home.resolve(), settings.store_root
     for name in running:
-        record = process.read_record(settings.home.resolve(), name)
-        running_process = record.process() if record else None
-        theirs = running_process.environ().get("MUSTER_STORE") if running_process else None
-        if theirs and theirs.rstrip("/") != ours:
-            raise OtherStore(theirs, ours)
+        record = process.read_record(home, name)
+        service = record.process() if record else None
+        theirs = service.environ().get("MUSTER_STORE") if service else None
+        if theirs is not None and (began_with := Settings(home=home, store=theirs).store_root) != ours:
+            raise OtherStore(began_with, ours)
     if "://" in ours:
         next(iter(Files(ours).listed("landing")), None)
 

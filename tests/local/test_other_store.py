@@ -15,15 +15,16 @@ from muster_local import local, process
 from muster_local.errors import OtherStore
 
 
-def test_services_that_run_with_another_store_are_not_taken_for_ours(tmp_path: Path) -> None:
-    theirs = Settings(home=tmp_path, store=str(tmp_path / "theirs"))
+@pytest.mark.parametrize("named", [True, False], ids=["named", "the home's own"])
+def test_services_that_run_with_another_store_are_not_taken_for_ours(tmp_path: Path, named: bool) -> None:
+    theirs = Settings(home=tmp_path, store=str(tmp_path / "store") if named else "")
     with subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=theirs.environment()
     ) as service:
         started = psutil.Process(service.pid).create_time()
         process.write_record(tmp_path, process.Record("airflow-api", service.pid, started))
         try:
-            with pytest.raises(OtherStore, match=rf"'{tmp_path}/theirs', and MUSTER_STORE is '{tmp_path}/ours' now"):
+            with pytest.raises(OtherStore, match=rf"'{tmp_path}/store', and MUSTER_STORE is '{tmp_path}/ours' now"):
                 local.start(Settings(home=tmp_path, store=str(tmp_path / "ours")), parts=())
         finally:
             service.kill()
