@@ -30,6 +30,7 @@ def test_services_that_run_with_another_store_are_not_taken_for_ours(tmp_path: P
             service.kill()
 
 
+@pytest.mark.slow  # it is asked ten times
 def test_a_store_that_does_not_answer_is_told_before_anything_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

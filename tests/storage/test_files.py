@@ -333,7 +333,9 @@ def test_what_is_past_the_end_of_a_file_that_was_cut_off_is_nothing(files: Files
         ({}, "there is no such bucket; create it", True),
         ({"AWS_ALLOW_HTTP": "false"}, "set AWS_ALLOW_HTTP=true", True),
         ({"AWS_ALLOW_HTTP": "maybe"}, "has a value that is none of it", True),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "error sending request", False),
+        pytest.param(
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "error sending request", False, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_why_a_store_gives_nothing_is_one_line_and_is_tried_again_where_that_may_help(
