@@ -129,13 +129,13 @@ def _made_once(item: pytest.Item) -> str | None:
 GROUPS = {
     "running_stack": "flights",
     "spark_cluster": "cluster",
-    "without_faults": "faults",
+    "s3_spark": "stores",
     "spark": "spark",
     "exposed": "sign_on",
 }
 """Fixture -> the group of all tests that use it, unless a mark of their own says another; others by `_made_once`."""
 
-LONGEST_FIRST = ("flights", "fx", "faults", "cluster", "wheel", "approval", "spark", "sign_on")
+LONGEST_FIRST = ("flights", "fx", "stores", "cluster", "wheel", "approval", "spark", "sign_on")
 """The groups in the order in which workers take them; then come other slow tests, then the quick ones."""
 
 

@@ -51,7 +51,7 @@ def test_a_test_is_of_the_first_tier_that_holds_it() -> None:
 
     reports = [
         report("tests/e2e/test_runs.py::test_a", "e2e", "slow"),
-        report("tests/mlflow_faults/test_whole_line.py::test_b", "slow", "spark"),
+        report("tests/mlflow_faults/test_nothing_twice.py::test_b", "slow", "spark"),
         report("tests/jobs/test_train.py::test_c", "spark"),
         report("tests/local/test_service.py::test_d", "slow"),
         *[report("tests/test_groups.py::test_e")] * 4,

@@ -19,7 +19,7 @@ FLIGHTS = "of_flights"
 
 
 @pytest.fixture(scope="package")
-def server(shared: Shared, object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def s3_spark(shared: Shared, object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The local Spark Connect server of a home whose store is on S3."""
     settings = settings_of(tmp_path_factory.mktemp("s3"), object_store.root("store"))
     with pytest.MonkeyPatch.context() as patch:
@@ -32,10 +32,10 @@ def server(shared: Shared, object_store: ObjectStore, tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def spark(server: Settings, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkSession]:
+def spark(s3_spark: Settings, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkSession]:
     """A session on it, in a process whose own environment names the store."""
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
-    session = SparkSession.builder.remote(server.spark_remote).create()
+    session = SparkSession.builder.remote(s3_spark.spark_remote).create()
     yield session
     session.stop()

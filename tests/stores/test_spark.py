@@ -100,13 +100,13 @@ def test_partitions_are_replaced_and_earlier_versions_and_checkpoints_read(
     assert numbers(table) == [1, 3, 7, 7]  # from Spark's checkpoint: nothing else says what there was
 
 
-def test_keys_are_in_no_argument_on_no_page_and_in_no_log(server: Settings, spark: SparkSession) -> None:
+def test_keys_are_in_no_argument_on_no_page_and_in_no_log(s3_spark: Settings, spark: SparkSession) -> None:
     assert spark.range(3).count() == 3
-    page = f"http://{server.spark_address}:{server.spark_ui_port}"
+    page = f"http://{s3_spark.spark_address}:{s3_spark.spark_ui_port}"
     [application] = requests.get(f"{page}/api/v1/applications", timeout=30).json()
     told = requests.get(f"{page}/api/v1/applications/{application['id']}/environment", timeout=30).text
     assert "fs.s3a.endpoint" in told
-    logs = [file.read_text(errors="replace") for file in (server.home / "logs").iterdir()]
+    logs = [file.read_text(errors="replace") for file in (s3_spark.home / "logs").iterdir()]
     lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     html = requests.get(f"{page}/environment/", timeout=30).text
     assert not [text for text in (told, html, *logs, *lines) if SECRET in text or "access-key-of-tests" in text]

@@ -1,4 +1,5 @@
-"""The jobs of two weeks behind a proxy that fails them: what comes out is what comes out without a fault."""
+"""The jobs of two weeks on an object store, behind a proxy that fails MLflow: what comes out is what does without a
+fault on a disk."""
 
 from __future__ import annotations
 
@@ -26,17 +27,19 @@ from muster.context import Context
 from muster.mlflow.candidates import tagged_candidates
 from muster.mlflow.client import connect
 from muster.mlflow.runs import ALGORITHM_TAG, RUN_TAG
-from muster.settings import settings
+from muster.settings import Settings, settings
 from muster.storage.store import Store
 from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
 from muster.workload.spec import Workload
 from tests.features_facts import write_down
-from tests.mlflow_faults.conftest import GENEROUS, Processes
+from tests.mlflow_faults.conftest import GENEROUS, Processes, faults
 from tests.mlflow_faults.forked import run_module
 from tests.mlflow_faults.plan import KINDS, PASS, Plan
 from tests.mlflow_faults.running import RunningProxy
+from tests.object_store import ObjectStore
 
+__all__ = ["faults"]
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
 
 PARTITIONS = ("2024-02-05", "2024-02-12")
@@ -92,6 +95,7 @@ class Weeks:
     """Two weeks of one workload, as job processes."""
 
     folder: Path
+    root: str
     environment: dict[str, str]
     ends: list[int] = field(default_factory=list)
     """Exit codes, in order."""
@@ -102,7 +106,7 @@ class Weeks:
 
     @property
     def store(self) -> Store:
-        return Store(str(self.folder / "store"), "faulty")
+        return Store(self.root, "faulty")
 
     def declare(self) -> None:
         self.yaml.write_text(yaml.safe_dump(DECLARED))
@@ -186,12 +190,12 @@ class Met(NamedTuple):
 
 
 def outcome(
-    faults: RunningProxy, spark: str, folder: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan
+    faults: RunningProxy, spark: str, folder: Path, root: str, monkeypatch: pytest.MonkeyPatch, plan: Plan
 ) -> tuple[Outcome, Met]:
-    """Run two weeks behind the proxy; return what came out, and what the proxy has seen."""
+    """Run two weeks behind the proxy, with a store; return what came out, and what the proxy has seen."""
     processes = Processes(folder / "home", faults.uri)
-    more = {"SPARK_REMOTE": spark, "MUSTER_STORE": str(folder / "store")}
-    weeks = Weeks(folder, processes.environment(GENEROUS) | more)
+    more = {"SPARK_REMOTE": spark, "MUSTER_STORE": root}
+    weeks = Weeks(folder, root, processes.environment(GENEROUS) | more)
     faults.follow(plan)
     weeks.run()
     met = Met(Counter(line["fate"] for line in faults.seen()), faults.busiest())
@@ -216,11 +220,12 @@ def clear_away(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def without_faults(
-    faults: RunningProxy, spark_connect_server: str, tmp_path_factory: pytest.TempPathFactory
+    faults: RunningProxy, s3_spark: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Outcome]:
+    """On a disk."""
     folder = tmp_path_factory.mktemp("without")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        yield outcome(faults, spark_connect_server, folder, monkeypatch, Plan())[0]
+        yield outcome(faults, s3_spark.spark_remote, folder, str(folder / "store"), monkeypatch, Plan())[0]
     settings.cache_clear()
 
 
@@ -239,12 +244,15 @@ def test_weeks_without_faults_end_as_expected(without_faults: Outcome) -> None:
 def test_faults_change_nothing_of_what_comes_out(
     without_faults: Outcome,
     faults: RunningProxy,
-    spark_connect_server: str,
+    s3_spark: Settings,
+    object_store: ObjectStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
     plan = Plan(seed=11, share=0.7, held=1.2, pending=0.5)
-    with_faults, met = outcome(faults, spark_connect_server, tmp_path, monkeypatch, plan)
+    with_faults, met = outcome(faults, s3_spark.spark_remote, tmp_path, object_store.root("faulty"), monkeypatch, plan)
     assert set(met.fates) == {PASS, *KINDS}
     assert met.fates[PASS] < 0.5 * met.fates.total()
     assert with_faults.mlflow == without_faults.mlflow
