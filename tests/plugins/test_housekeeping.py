@@ -15,8 +15,12 @@ from tests.plugins.airflow_task import context_of
 from tests.plugins.test_rollback import JOB
 
 
-def _run(task: HousekeepingOperator, kind: str = "manual", due: datetime | None = None) -> dict[str, Any]:
-    run = SimpleNamespace(run_id="manual__1", triggering_user_name="ann", run_type=kind, run_after=due)
+def _run(
+    task: HousekeepingOperator, kind: str = "manual", due: datetime | None = None, cleared: int = 0
+) -> dict[str, Any]:
+    run = SimpleNamespace(
+        run_id="manual__1", triggering_user_name="ann", run_type=kind, run_after=due, clear_number=cleared
+    )
     context = context_of(partition=None, dag_run=run)
     return task.execute(context)  # type: ignore[arg-type]
 
@@ -39,8 +43,10 @@ def test_a_run_that_was_due_while_the_dag_was_paused_is_skipped(
 ) -> None:
     (tmp_path / "job.py").write_text(JOB)
     task = HousekeepingOperator(task_id="sweep", job=str(tmp_path / "job.py"), workload=str(workload), mlflow=False)
+    due = datetime.now(UTC) - timedelta(hours=hours)
+    assert _run(task, kind, due, cleared=1)["options"] == ["dry_run=false"]
     with pytest.raises(LongDue, match="the next one sweeps") if skipped else nullcontext():
-        assert _run(task, kind, datetime.now(UTC) - timedelta(hours=hours))["options"] == ["dry_run=false"]
+        assert _run(task, kind, due)["options"] == ["dry_run=false"]
 
 
 def test_a_run_about_another_workload_is_skipped(workload: Path) -> None:

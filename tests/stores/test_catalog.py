@@ -125,6 +125,14 @@ def test_what_the_catalog_refuses_is_told_without_any_secret(
         assert "wr0ng" not in str(error.value)
 
 
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_catalog_that_breaks_is_worth_another_try(catalog: UnityCatalog, tmp_path: Path, status: int) -> None:
+    catalog.failures = [status] * 9
+    with pytest.raises(CatalogLost) as error:
+        source_of(of_catalog(tmp_path)).days()
+    assert getattr(known_failure(error.value), "retryable", False)
+
+
 def test_a_catalog_that_does_not_answer_is_worth_another_try(
     catalog: UnityCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,9 +53,9 @@ class HousekeepingOperator(JobOperator):
         self.dry_run = dry_run
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
-        """Run the job, unless the run is about another workload, or was due when the DAG was paused."""
+        """Run the job, unless the run is about another workload, or was due long ago and nobody has cleared it since."""
         run = context["dag_run"]
-        if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > LATE:
+        if run.run_type == "scheduled" and not run.clear_number and datetime.now(UTC) - run.run_after > LATE:
             raise LongDue(run.run_after)
         if self.chosen not in ("", Path(self.workload).stem):
             raise OtherWorkload(self.chosen)

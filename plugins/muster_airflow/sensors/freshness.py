@@ -81,7 +81,7 @@ class DataFreshnessSensor(BaseSensorOperator):
         try:
             answer = self._answer(context, shown, deadline)
         except (MusterError, OSError) as error:
-            if isinstance(error, MusterError) and not error.retryable:
+            if not getattr(error, "retryable", True):  # an object store's that refuses too
                 raise SourceRefused(str(error)) from error
             return self._unanswered(context, deadline, error, shown)
         if answer.fresh:

@@ -90,7 +90,7 @@ def _answer(name: str, method: str, path: str, body: Mapping[str, Any] | None = 
     """Return what the catalog answers; None where there is no such table. No secret is in what it is told of errors."""
     if find_spec("databricks") is None:
         raise CatalogRefused(name, "the package 'databricks-sdk' is not installed here")
-    from databricks.sdk.errors import NotFound
+    from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied, Unauthenticated
     from databricks.sdk.errors.base import DatabricksError
     from requests import RequestException
 
@@ -102,7 +102,9 @@ def _answer(name: str, method: str, path: str, body: Mapping[str, Any] | None = 
     except NotFound:
         return None
     except DatabricksError as error:
-        raise CatalogRefused(name, f"{type(error).__name__}: {bounded_line(str(error))}") from None
+        lasting = isinstance(error, (BadRequest, Unauthenticated, PermissionDenied))
+        kind = CatalogRefused if lasting else CatalogLost
+        raise kind(name, f"{type(error).__name__}: {bounded_line(str(error))}") from None
     except (RequestException, TimeoutError) as error:
         raise CatalogLost(name, f"it does not answer ({type(error).__name__}); run it again") from None
 
