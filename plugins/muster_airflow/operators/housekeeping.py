@@ -53,7 +53,7 @@ class HousekeepingOperator(JobOperator):
         self.dry_run = dry_run
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
-        """Run the job, unless the run is about another workload, or was due long ago and nobody has cleared it since."""
+        """Run the job, unless the run is about another workload, or was due long ago and not cleared since."""
         run = context["dag_run"]
         if run.run_type == "scheduled" and not run.clear_number and datetime.now(UTC) - run.run_after > LATE:
             raise LongDue(run.run_after)
