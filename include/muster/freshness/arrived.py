@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from muster.context import PartitionContext
 from muster.errors import bounded
-from muster.ingest.sources.kind import Arrival, PassedOver
+from muster.ingest.sources.kind import Arrival, PassedOver, begun_without
 from muster.ingest.sources.kinds import source_of
 
 
@@ -50,8 +50,7 @@ class Arrived:
         """What is missing, in one line; None where nothing is."""
         if not self.missing:
             return None
-        begun = [f"'{why}'" for why in self.missing.values() if why is not None]
-        incomplete = f"; begun, but without {bounded(begun, 3)}" if begun else ""
+        incomplete = begun_without(self.missing.values())
         return f"no {self.part} for {bounded(self.missing)} in '{self.place}'{self.passed_over}{incomplete}"
 
 

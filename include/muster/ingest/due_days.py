@@ -8,7 +8,7 @@ from datetime import date
 from muster.context import Context, PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.arrivals import ingested_days
-from muster.ingest.sources.kind import Arrival, Source
+from muster.ingest.sources.kind import Arrival, Source, begun_without
 from muster.ingest.sources.kinds import source_of
 from muster.workload.windows import DateRange
 
@@ -19,8 +19,7 @@ class NoFile(MusterError):
     retryable = True
 
     def __init__(self, days: Sequence[date], source: Source, begun: Sequence[Arrival] = ()) -> None:
-        lacking = [f"'{arrival.lacks}'" for arrival in begun]
-        incomplete = f"; begun, but without {bounded(lacking, 3)}" if begun else ""
+        incomplete = begun_without(arrival.lacks for arrival in begun)
         super().__init__(
             f"no {source.part} for {bounded(days)} in '{source.place}'{source.passed_over()}{incomplete}; "
             "run ingest again once they are delivered"

@@ -14,7 +14,7 @@ from muster.errors import WrongArgument, bounded
 from muster.features.slices import OtherFeatures, check_columns
 from muster.ingest.due_days import not_brought
 from muster.ingest.landing import land
-from muster.ingest.sources.kind import Arrival, PassedOver, Source
+from muster.ingest.sources.kind import Arrival, PassedOver, Source, begun_without
 from muster.ingest.sources.kinds import source_of
 from muster.printable import number
 from muster.storage.evolution import check_observations, check_zone
@@ -41,8 +41,7 @@ class NothingLanded(WrongArgument):
     """Raised when there is neither a table nor a landed file with the days to read."""
 
     def __init__(self, workload: str, days: DateRange, source: Source, begun: Iterable[Arrival] = ()) -> None:
-        lacking = [f"'{arrival.lacks}'" for arrival in begun]
-        incomplete = f"; begun, but without {bounded(lacking, 3)}" if lacking else ""
+        incomplete = begun_without(arrival.lacks for arrival in begun)
         super().__init__(
             f"{workload} has no data from {days.start} up to {days.stop}: nothing landed in '{source.place}', "
             f"where a day is {source.named_as}{source.passed_over()}{incomplete}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -69,6 +69,12 @@ class PassedOver:
         if not self.names:
             return f"; there is no {self.missing}" if self.missing else ""
         return f"; passed over, since a file is named as {self.named_as}: {bounded(self.names, 5)}"
+
+
+def begun_without(lacking: Iterable[str | None]) -> str:
+    """Return in words what days lack that have begun to arrive; nothing where none has."""
+    names = [f"'{what}'" for what in lacking if what is not None]
+    return f"; begun, but without {bounded(names, 3)}" if names else ""
 
 
 class Source(Protocol):
