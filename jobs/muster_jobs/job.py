@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,13 @@ from muster.settings import Settings
 from muster.storage.delta import created, marked_version, replace_rows
 from muster.storage.store import Store
 from muster.storage.tables import TABLES
+from muster.training.task_memory import Memory
 from muster.workload.spec import Workload
 from muster.workload.windows import PartitionWindows
 from muster_jobs.collation import without_collation
 from muster_jobs.failures import is_conflict
+from muster_jobs.progress import Progress
+from muster_jobs.task_memory import of_several_cpus, task_memory
 
 if TYPE_CHECKING:  # a job that uses no session does not wait for pyspark
     from pyspark.sql import DataFrame, Observation, SparkSession
@@ -63,7 +67,11 @@ class Job:
     """What was given as `--option name=value`: only names that the job declares."""
     executors_calls: list[int] = field(default_factory=list)
     """MLflow calls that executors made, a number for each piece of work that was dealt out and has ended."""
+    progress: Progress = field(default_factory=Progress)
+    """Tells how far the work over buckets is; how much there is in all the stage says, where it knows."""
     _observed: list[Observation] = field(default_factory=list)
+    _tasks: list[int] = field(default_factory=list)
+    """Of what was planned and has not run, how many tasks."""
 
     @property
     def workload(self) -> Workload:
@@ -101,6 +109,11 @@ class Job:
         if remote is None:
             return submitted_session(self.tag)
         return connect_session(remote, f"{self.store.root}/{self.workload.name}", self.tag)
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """What memory a task has; None where nobody says."""
+        return task_memory(self.spark, self.settings)
 
     def at_once(self, *calls: Callable[[], Any]) -> list[Any]:
         """Make the calls side by side, each in a thread whose Spark work bears the job's tag; return what they return.
@@ -149,7 +162,8 @@ class Job:
         return before if version is None else version  # nothing to write and nothing there: then there is no commit
 
     def _brought_here(self, rows: DataFrame, table: str) -> pa.Table:
-        columns, brought = TABLES[table].schema(self.workload), rows.toArrow()
+        with self._watched():
+            columns, brought = TABLES[table].schema(self.workload), rows.toArrow()
         self._count_calls()
         return brought.cast(pa.schema([columns.field(name) for name in brought.column_names]))
 
@@ -159,8 +173,13 @@ class Job:
         options = {"replaceWhere": where, "mergeSchema": str(bool(added)).lower()}
         marked = {"userMetadata": mark} if mark else {}
         writer = rows.write.format("delta").mode("overwrite").options(**options, **marked)
-        (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
+        with self._watched():
+            (writer.partitionBy(*by) if by else writer).save(self.store.table(table))
         self._count_calls()
+
+    def _watched(self) -> AbstractContextManager[None]:
+        """Tell of the progress of what was planned, while it runs."""
+        return self.progress.watch(self.spark, self._tasks[-1] if self._tasks else None)
 
     def _count_calls(self) -> None:
         """Add the MLflow calls of what has run by now."""
@@ -173,12 +192,16 @@ class Job:
         function: Callable[[int], pa.Table],
         schema: pa.Schema,
         loads: Collection[str] = (),
+        cpus: int = 1,
     ) -> pa.Table:
         """Run `function(bucket)` for every bucket, a task a bin, in the order given; return all rows.
 
         `loads` is what models that it opens may name: the code of champions, not only what the workload declares now.
+        `cpus` is how many of an executor's cores a task takes, where a cluster allows tasks to take several.
         """
-        rows = self._counted(bins, function, schema, loads).toArrow()
+        planned = self._counted(bins, function, schema, loads, cpus)
+        with self.progress.watch(self.spark, len(bins)):
+            rows = planned.toArrow()
         self.executors_calls.append(pc.sum(rows[CALLS]).as_py() or 0)
         return rows.select(schema.names).cast(schema)
 
@@ -196,6 +219,7 @@ class Job:
         counted = self._counted(bins, function, schema, loads)
         observation = Observation()  # of the kind that the session is of, which is there by now
         self._observed.append(observation)
+        self._tasks.append(len(bins))
         return counted.observe(observation, F.sum(CALLS).alias("calls")).drop(CALLS)
 
     def _counted(
@@ -204,6 +228,7 @@ class Job:
         function: Callable[[int], pa.Table],
         schema: pa.Schema,
         loads: Collection[str],
+        cpus: int = 1,
     ) -> DataFrame:
         """Plan the work, each bucket's MLflow calls in a column beside its first row."""
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -227,4 +252,5 @@ class Job:
         tasks = len(buckets_of_task)
         numbers = self.spark.range(0, tasks, 1, max(tasks, 1))
         strings = [field.name for field in schema if pa.types.is_string(field.type)]
-        return without_collation(numbers.mapInArrow(run, from_arrow_schema(counted)), *strings)
+        profile = of_several_cpus(self.spark, cpus)
+        return without_collation(numbers.mapInArrow(run, from_arrow_schema(counted), profile=profile), *strings)

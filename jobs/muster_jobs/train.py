@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,9 +29,12 @@ from muster.training.bins import balance
 from muster.training.bucket import read_run_rows, train_bucket
 from muster.training.expected_groups import expected_groups
 from muster.training.fit import FitPlan, fit_plan
+from muster.training.large_groups import large_groups
 from muster.training.outcome_tables import OUTCOMES, fits, ledger_rows, models_rows
+from muster.training.preflight import preflight
 from muster.training.run_name import run_name
 from muster.training.shards_there import check_shards
+from muster.training.task_memory import Passes
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
@@ -48,13 +52,17 @@ def run(job: Job) -> dict[str, Any]:
     features = list_features(job.context, learnt_from, quiet=lambda: quiet(job.context, learnt_from))
     name = run_name(job.context, content_of(job.context, features.version, learnt_from), plan.stale)
     folder = f"{job.store.packs}/{name}"
-    outcomes, expected, _ = job.at_once(
-        lambda: _train(job, plan, features, folder),
-        lambda: expected_groups(job.store, features.version, learnt_from),
+    expected = expected_groups(job.store, features.version, windows)
+    plan = replace(plan, large=large_groups(workload, expected.training_rows))
+    ahead = preflight(job.context, expected, plan.large, job.memory)
+    print(ahead, file=sys.stderr)  # noqa: T201 - the job's log
+    job.progress.total = ahead.groups
+    outcomes, _ = job.at_once(
+        lambda: _train(job, plan, features, folder, ahead.passes),
         runs.connect,  # importing MLflow takes as long as training hundreds of groups
     )
     ledger_table = ledger_rows(outcomes, name, windows)
-    ledger.reconcile(name, expected, ledger_table)
+    ledger.reconcile(name, expected.rows, ledger_table)
     mlflow_runs = runs.open_runs(workload, name, sorted(workload.algorithms))
     learnt = TableVersion(features.version, features.table)
     models = models_rows(outcomes, name, windows, learnt, mlflow_runs)
@@ -75,6 +83,8 @@ def run(job: Job) -> dict[str, Any]:
         **ledger.counts(ledger_table),
         **_row_counts(ledger_table),
         **_coverage(job, plan, ledger_table),
+        "bytes": pc.sum(ledger_table["bytes"]).as_py() or 0,
+        **ahead.as_result(),
         "reasons": ledger.reasons(ledger_table),
         "models": dict(Counter(models["algorithm"].to_pylist())),
         "features_version": features.version,
@@ -82,17 +92,26 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
-def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: str) -> pa.Table:
-    """Fit every group: a task a bin of buckets, the costliest bin first."""
-    bins = balance(features.rows, job.bins)
+def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: str, passes: Passes) -> pa.Table:
+    """Fit every group: a task a bin of buckets, the costliest bin first.
+
+    Buckets that need more memory than a task has come afterwards, in fewer tasks, each of which has more of it.
+    """
     train = partial(_train_bucket, job.context, plan, features.files, folder)
-    return job.over_bins(bins, train, OUTCOMES)
+    usual = {bucket: rows for bucket, rows in features.rows.items() if bucket not in passes.large}
+    outcomes = job.over_bins(balance(usual, job.bins), train, OUTCOMES)
+    if not passes.large:
+        return outcomes
+    large = {bucket: features.rows[bucket] for bucket in passes.large}
+    alone = job.over_bins(balance(large, passes.at_once), train, OUTCOMES, cpus=passes.cpus)
+    return pa.concat_tables([outcomes, alone])
 
 
 def _train_bucket(
     context: PartitionContext, plan: FitPlan, files: Mapping[int, list[str]], folder: str, bucket: int
 ) -> pa.Table:
-    return train_bucket(plan, read_run_rows(context, files[bucket]), bucket, context.store.files, folder)
+    rows = read_run_rows(context, files[bucket], plan.large)
+    return train_bucket(plan, rows, bucket, context.store.files, folder)
 
 
 def _close_run(

@@ -51,6 +51,7 @@ class LocalJob(Job):
         function: Callable[[int], pa.Table],
         schema: pa.Schema,
         loads: Collection[str] = (),
+        cpus: int = 1,
     ) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *(function(bucket) for some in bins for bucket in some)])
 

@@ -82,6 +82,7 @@ class WorkerJob(Job):
         function: Callable[[int], pa.Table],
         schema: pa.Schema,
         loads: Collection[str] = (),
+        cpus: int = 1,
     ) -> pa.Table:
         sent = pickle.dumps(WithOwnCode(function, self.context, loads))
         return self.worker.run(sent, [bucket for buckets in bins for bucket in buckets])

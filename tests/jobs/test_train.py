@@ -25,6 +25,7 @@ from muster.storage.store import Store, table_id
 from muster.storage.tables import LEDGER, MODELS, TABLES, features_schema
 from muster.training.ledger import LedgerNotReconciled, TooManyFailed
 from muster.training.outcome_tables import OUTCOMES
+from muster.training.task_memory import WORKER, Memory, NotEnoughMemory
 from muster.workload.spec import Workload
 from muster.workload.windows import partition_windows
 from muster_jobs import train
@@ -71,6 +72,8 @@ class LocalJob(Job):
     losing: str = ""
     """A group whose outcome is lost on the way."""
     planned: list[Sequence[Sequence[int]]] = field(default_factory=list)
+    cpus: list[int] = field(default_factory=list)
+    memory: Memory | None = None  # type: ignore[assignment]
 
     @property
     def bins(self) -> int:
@@ -80,9 +83,10 @@ class LocalJob(Job):
         return [call() for call in calls]
 
     def over_bins(
-        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema
+        self, bins: Sequence[Sequence[int]], function: Callable[[int], pa.Table], schema: pa.Schema, cpus: int = 1
     ) -> pa.Table:
         self.planned.append(bins)
+        self.cpus.append(cpus)
         buckets = [bucket for some in bins for bucket in some]
         tables = [function(bucket) for bucket in (reversed(buckets) if self.reverse else buckets)]
         outcomes = pa.concat_tables([schema.empty_table(), *tables])
@@ -125,7 +129,7 @@ def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., L
     monkeypatch.setattr(train.runs, "connect", lambda: None)
 
     def make(root: str = "store", write: bool = True, **changes: Any) -> LocalJob:
-        options = {name: changes.pop(name) for name in ("reverse", "losing") if name in changes}
+        options = {name: changes.pop(name) for name in ("reverse", "losing", "memory") if name in changes}
         workload = Workload.model_validate(DECLARED | changes)
         (tmp_path / "made.py").write_text(OWN_FILE)
         store = Store(str(tmp_path / root), workload.name)
@@ -181,6 +185,10 @@ def test_every_group_ends_in_one_state_with_its_reason(make_job: Callable[..., L
         "models": {"logistic": 5},
         "features_version": 0,
         "mlflow_run_id": "m-logistic",
+        "bytes": sum(row["bytes"] for row in ledger.values()),
+        "rows_read": sum(result["largest_groups"].values()) // 3 * 7 + 10,
+        "largest_groups": dict.fromkeys(sorted(GROUPS)[:3], 42),
+        "task_bytes": result["task_bytes"],
     }
     assert result["run"].startswith(f"{PARTITION}-")
 
@@ -288,6 +296,39 @@ def test_the_costliest_bin_comes_first(make_job: Callable[..., LocalJob]) -> Non
     in_bucket = [groups.bucket(group, 4) for group in GROUPS]
     costs = [sum(in_bucket.count(bucket) for bucket in some) for some in job.planned[0]]
     assert costs == sorted(costs, reverse=True)
+
+
+def test_buckets_that_need_more_memory_than_a_task_has_are_trained_fewer_at_once_to_the_same_models(
+    make_job: Callable[..., LocalJob],
+) -> None:
+    usual, tight = make_job("one"), make_job("two", memory=Memory(of_task=WORKER, cores=2))
+    assert train.run(usual) == train.run(tight)
+    assert [len(bins) for bins in (*usual.planned, *tight.planned)] == [4, 0, 1]
+    assert (usual.cpus, tight.cpus) == ([1], [1, 2])
+    for table in ("models", "ledger"):
+        assert read(usual, table) == read(tight, table)
+
+
+def test_a_bucket_that_fits_into_no_memory_stops_the_run_before_anything_is_trained(
+    make_job: Callable[..., LocalJob],
+) -> None:
+    job = make_job(memory=Memory(of_task=WORKER // 4, cores=2))
+    with pytest.raises(NotEnoughMemory, match=r"bucket \d needs about .*largest groups: .*\(42 rows\).*large_groups"):
+        train.run(job)
+    assert (job.planned, job.store.open("ledger")) == ([], None)
+
+
+def test_a_large_group_is_trained_on_a_sample_or_failed_as_declared(make_job: Callable[..., LocalJob]) -> None:
+    sampled, failed = (
+        make_job(then, large_groups={"rows": 20, "then": then}, windows={"train": 14, "evaluate": 7, "min_rows": 4})
+        for then in ("sample", "fail")
+    )
+    train.run(sampled)
+    reasons = {row["group"]: (row["state"], row["reason"]) for row in read(sampled, "ledger")}
+    assert reasons["a"] == ("trained", "sampled: more than 20 rows")
+    assert 10 < {row["group"]: row["learnt"] for row in read(sampled, "ledger")}["a"] < 28
+    with pytest.raises(TooManyFailed, match=r"7 of 8 groups failed.*TooManyRows \(7\)"):
+        train.run(failed)
 
 
 def test_a_lost_group_fails_the_run_by_name_and_writes_nothing(make_job: Callable[..., LocalJob]) -> None:

@@ -151,3 +151,14 @@ def test_sparks_page_is_linked_before_the_job_ends(
     with pytest.raises(JobFailed):
         task.execute(context)  # type: ignore[arg-type]
     assert context["ti"].pushed == {SparkLink().xcom_key: "http://spark:4040/connect/"}
+
+
+def test_how_far_a_job_is_stands_on_the_tasks_page_while_it_runs(operator: Any) -> None:
+    context = context_of()
+    shown: list[Any] = []
+    store = context["task_state_store"]
+    store.set = lambda key, value: (shown.append((key, value["done"])), store.update({key: value}))
+    line = "print('progress: about 5 of 10 groups, 9 s left', file=sys.stderr)"
+    operator(JOB + line).execute(context)
+    assert shown == [("progress", "about 5 of 10 groups, 9 s left")]
+    assert "progress" not in store

@@ -57,7 +57,7 @@ def ask_of_readers(log: Path, feature: str) -> None:
 
 READERS: dict[str, Callable[[Context], Any]] = {
     "features": lambda context: list_features(context, DAYS),
-    "features, another way": lambda context: expected_groups(context.store, 1, DAYS),
+    "features, another way": lambda context: expected_groups(context.store, 1, context.at(PARTITION).windows),
     "observations": lambda context: observe(context.at(PARTITION), "a", DAYS),
     "ledger": lambda context: read_candidates(context.at(PARTITION), []),
     "models": lambda context: replace_rows(context.store, "models", pa.table({}), "true"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from muster.context import Context
 from muster.errors import MusterError
@@ -122,19 +123,26 @@ def read_bucket(
     days: DateRange,
     columns: Iterable[str] | None = None,
     parents: bool = True,
+    keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
 ) -> pa.Table:
     """Read the rows of `days` from a bucket's `files`, sorted by group, time and row_id.
 
-    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored).
+    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored). `keep` takes rows
+    out of each batch before the next is read.
     """
     schema = features_schema(workload)
     schema = pa.schema([field for field in schema if field.name not in ("partition", "bucket")])
-    keep = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
+    within = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
     if not parents:
-        keep &= ~pc.field("parent")
+        within &= ~pc.field("parent")
     names = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
-    table = parquet_files(files, schema).to_table(columns=names, filter=keep)
+    scanner = parquet_files(files, schema).scanner(columns=names, filter=within)
+    table = scanner.to_table() if keep is None else _kept(scanner, keep)
     return table.sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])
+
+
+def _kept(scanner: ds.Scanner, keep: Callable[[pa.RecordBatch], pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(map(keep, scanner.to_batches()), scanner.projected_schema)
 
 
 def groups_of(workload: Workload, features: FeatureFiles, days: DateRange) -> set[str]:

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     spark_ui_port: int = Field(default=4040, ge=1, le=65535)
     spark_cores: int = Field(default=2, ge=1, description="Cores of the local Spark server.")
     spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="Heap of the local Spark server.")
+    task_memory: str = Field(
+        default="",
+        pattern=r"^(\d+[gm])?$",
+        description="Memory of one Spark task's Python, by which training is planned. Default: what Spark says of its "
+        "executors, or what is free on this machine, by its cores.",
+    )
     mlflow_uri: str = Field(default="", description="MLflow tracking server. Default: the local one.")
 
     mlflow_budget: Annotated[CallRates, NoDecode] = Field(

@@ -18,18 +18,22 @@ from muster.storage.delta import parquet_files
 from muster.storage.files import Files
 from muster.storage.tables import FEATURE_ERROR, SAMPLE_WEIGHT
 from muster.training.fit import FitPlan, Rows, fit_group
+from muster.training.large_groups import NONE, LargeGroups
 from muster.training.outcome_tables import outcomes_table
 
 
-def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
-    """Read the rows of the run's days, sorted by group and time, without the columns that no file has."""
+def read_run_rows(context: PartitionContext, files: Sequence[str], large: LargeGroups = NONE) -> pa.Table:
+    """Read the rows of the run's days, sorted by group and time, without the columns that no file has.
+
+    Of `large` groups only those that are sampled, which are picked out batch by batch: the others are never in memory.
+    """
     present: set[str] = set()
     for fragment in parquet_files(files).get_fragments():
         present.update(fragment.physical_schema.names)
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
     own = ["group", "parent", "date", "label", FEATURE_ERROR, *([SAMPLE_WEIGHT] if workload.weight else [])]
-    return read_bucket(workload, files, context.windows.run, [*own, *columns])
+    return read_bucket(workload, files, context.windows.run, [*own, *columns], keep=large.keep())
 
 
 def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, files: Files, folder: str) -> pa.Table:

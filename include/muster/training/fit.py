@@ -24,6 +24,7 @@ from muster.outcomes.kinds import kind_of
 from muster.outcomes.weighted import Weights
 from muster.training.algorithms import estimator_factories
 from muster.training.estimator import EstimatorFactory, weight_parameter
+from muster.training.large_groups import NONE, LargeGroups
 from muster.training.outcome import Fit, Known, Outcome, group_outcome
 from muster.training.search import ChosenBy, best_params
 from muster.workload.spec import Gate
@@ -72,6 +73,9 @@ class FitPlan:
     """What a stored model may name."""
     stale: Mapping[str, date] = field(default_factory=dict)
     """Groups that are not fitted, as they have had no row for too long, with the day of the last one."""
+
+    large: LargeGroups = NONE
+    """Groups with more rows than are to be learnt from."""
 
     @property
     def labelled_only(self) -> bool:
@@ -153,6 +157,7 @@ def _fit(
     try:
         if feature_error is not None:
             raise FeatureFunctionFailed(feature_error)
+        plan.large.check(group)
         _check(plan, factory, rows, missing)
         skipped = _skip_reason(plan, factory, rows)
         if skipped:
@@ -168,7 +173,8 @@ def _fit(
         seconds = perf_counter() - started
         return Fit(factory.name, "failed", reason_of(error), type(error).__name__, seconds, None, b"")
     seconds = perf_counter() - started
-    return Fit(factory.name, "trained", note, None, seconds, params, model, len(rows.labels), probabilities)
+    noted = "; ".join(filter(None, (plan.large.note(group), note))) or None
+    return Fit(factory.name, "trained", noted, None, seconds, params, model, len(rows.labels), probabilities)
 
 
 def new_estimator(

@@ -34,6 +34,7 @@ def run_name(context: PartitionContext, content: Mapping[str, str], stale: Colle
         "metric": workload.gate.metric if searched else None,
         **({} if workload.gate.quantile is None else {"quantile": workload.gate.quantile}),
         **({} if workload.weight is None else {"weight": workload.weight}),
+        **({} if workload.large_groups is None else {"large_groups": workload.large_groups.model_dump()}),
         "code": {
             step.name: code_digest(workload, context.folder, code)
             for step in workload.steps

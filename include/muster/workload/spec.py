@@ -12,6 +12,7 @@ from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Fi
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
 from muster.workload.column import Column, parse_column, parse_time, parse_unique
 from muster.workload.freshness import Freshness
+from muster.workload.large_groups import LargeGroups
 from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
@@ -243,6 +244,7 @@ class Workload(Section):
     features: Features
     algorithms: dict[Name, Annotated[Algorithm, BeforeValidator(parse_algorithm)]] = Field(min_length=1)
     windows: Windows
+    large_groups: LargeGroups | None = Field(None, description="Without it each group is trained on all its rows.")
     gate: Gate = Gate()
     pack: Pack = Pack()
     predictions: Predictions = Predictions()

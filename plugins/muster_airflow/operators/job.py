@@ -18,6 +18,7 @@ from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoP
 from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
+from muster_airflow.progress import progress_shown
 from muster_airflow.summary import summary
 from muster_airflow.waiting import MAX_WAIT, check_closed, clear_wait, defer
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from muster_airflow.backends.protocol import Backend, Outcome
+    from muster_airflow.progress import Show
 
 
 class JobOperator(BaseOperator):
@@ -129,7 +131,8 @@ class JobOperator(BaseOperator):
         self._handle = handle = backend.submit(call)
         self.spark_ui = handle.links.get("spark_ui", "")
         context["ti"].xcom_push(SparkLink().xcom_key, self.spark_ui)
-        result = self._result(self._ended(backend, handle))
+        with progress_shown(context) as show:
+            result = self._result(self._ended(backend, handle, show))
         shown = {name: value for name, value in result.items() if name not in self.left_out_of_summary}
         self.log.info("%s", summary(self.stage, Path(self.workload).stem, call.partition, shown))
         return result
@@ -153,13 +156,14 @@ class JobOperator(BaseOperator):
 
         return BACKENDS[settings().backend] if self.spark else PLAIN
 
-    def _ended(self, backend: Backend, handle: Handle) -> Outcome:
-        """Pass on what the job writes until it has ended; return what became of it."""
+    def _ended(self, backend: Backend, handle: Handle, show: Show) -> Outcome:
+        """Pass on what the job writes until it has ended, and show its progress; return what became of it."""
         try:
             while True:
                 status = backend.poll(handle)
                 for line in status.lines:
                     self.log.info("%s", line)
+                    show(line)
                 if not status.running:
                     return backend.result(handle)
         except BaseException:
