@@ -33,9 +33,9 @@ def task_memory(session: SparkSession, settings: Settings) -> Memory | None:
     local = _local_cores(session)
     cores = local or max(1, _number(session, "spark.executor.cores", 1) // _number(session, "spark.task.cpus", 1))
     if settings.task_memory:
-        return Memory(_bytes(settings.task_memory), cores)
+        return Memory(_bytes(settings.task_memory), cores, not local)
     if declared := session.conf.get("spark.executor.pyspark.memory", None):
-        return Memory(_bytes(declared) // cores, cores)
+        return Memory(_bytes(declared) // cores, cores, not local)
     return Memory(int(psutil.virtual_memory().available * SPARE) // local, local) if local else None
 
 

@@ -103,7 +103,7 @@ def _train(job: Job, plan: FitPlan, features: FeatureFiles, folder: str, passes:
     if not passes.large:
         return outcomes
     large = {bucket: features.rows[bucket] for bucket in passes.large}
-    alone = job.over_bins(balance(large, passes.at_once), train, OUTCOMES, cpus=passes.cpus)
+    alone = job.over_bins(balance(large, passes.tasks or job.bins), train, OUTCOMES, cpus=passes.cpus)
     return pa.concat_tables([outcomes, alone])
 
 

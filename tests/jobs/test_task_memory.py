@@ -43,7 +43,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             {"spark_master": "spark://m:7077", "spark_executor_pyspark_memory": "8g", "spark_executor_cores": "4"},
             None,
-            Memory(2 * GIB, 4),
+            Memory(2 * GIB, 4, of_an_executor=True),
         ),
         (
             {
@@ -53,7 +53,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
                 "spark_task_cpus": "2",
             },
             None,
-            Memory(3 * GIB, 2),
+            Memory(3 * GIB, 2, of_an_executor=True),
         ),
     ],
 )
@@ -67,7 +67,7 @@ def test_a_tasks_memory_is_what_spark_says_or_what_is_free_here(
 
 def test_what_is_declared_counts_before_all_else() -> None:
     conf = {"spark_master": "yarn", "spark_executor_pyspark_memory": "8g", "spark_executor_cores": "4"}
-    assert task_memory(session(**conf), Settings(task_memory="512m")) == Memory(GIB // 2, 4)
+    assert task_memory(session(**conf), Settings(task_memory="512m")) == Memory(GIB // 2, 4, of_an_executor=True)
 
 
 def test_only_a_cluster_gives_a_task_several_cores() -> None:

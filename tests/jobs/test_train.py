@@ -305,8 +305,11 @@ def test_buckets_that_need_more_memory_than_a_task_has_are_trained_fewer_at_once
     assert train.run(usual) == train.run(tight)
     assert [len(bins) for bins in (*usual.planned, *tight.planned)] == [4, 0, 1]
     assert (usual.cpus, tight.cpus) == ([1], [1, 2])
+    on_cluster = make_job("three", memory=Memory(of_task=WORKER, cores=2, of_an_executor=True))
+    train.run(on_cluster)
+    assert [len(bins) for bins in on_cluster.planned] == [0, 4]
     for table in ("models", "ledger"):
-        assert read(usual, table) == read(tight, table)
+        assert read(usual, table) == read(tight, table) == read(on_cluster, table)
 
 
 def test_a_bucket_that_fits_into_no_memory_stops_the_run_before_anything_is_trained(

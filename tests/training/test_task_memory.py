@@ -16,8 +16,9 @@ def test_a_task_needs_its_buckets_rows_and_once_more_its_largest_group() -> None
     [
         (None, Passes((0, 1, 2))),
         (Memory(30, 4), Passes((0, 1, 2))),
-        (Memory(20, 4), Passes((0, 1), (2,), at_once=2, cpus=2)),
+        (Memory(20, 4), Passes((0, 1), (2,), at_once=2, tasks=2, cpus=2)),
         (Memory(10, 4), Passes((0,), (1, 2), at_once=1, cpus=4)),
+        (Memory(10, 4, of_an_executor=True), Passes((0,), (1, 2), at_once=1, tasks=None, cpus=4)),
         (Memory(15, 2), Passes((0,), (1, 2), at_once=1, cpus=2)),
     ],
 )

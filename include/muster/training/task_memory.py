@@ -40,6 +40,8 @@ class Memory:
     """Bytes, with all cores at work."""
     cores: int
     """Tasks that run at once and share the memory: of an executor, or of this machine."""
+    of_an_executor: bool = False
+    """Whether there may be several of them, and Spark sees to it how many tasks each has."""
 
     @property
     def shared(self) -> int:
@@ -56,6 +58,8 @@ class Passes:
     """Buckets that need more than a task has."""
     at_once: int = 1
     """How many of them may share the memory."""
+    tasks: int | None = 1
+    """How many tasks they are to be divided among at most; None where Spark itself lets no more run at once."""
     cpus: int = 1
     """Spark's cores that each of their tasks takes: so that no more run beside it than there is memory for."""
 
@@ -81,4 +85,5 @@ def passes(needed: Mapping[int, int], memory: Memory | None) -> Passes:
     if at_once < 1:
         raise ValueError(bucket)
     usual = tuple(bucket for bucket in needed if bucket not in large)
-    return Passes(usual, tuple(large), at_once, math.ceil(memory.cores / at_once))
+    tasks = None if memory.of_an_executor else at_once
+    return Passes(usual, tuple(large), at_once, tasks, math.ceil(memory.cores / at_once))
