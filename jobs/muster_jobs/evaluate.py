@@ -39,6 +39,7 @@ def run(job: Job) -> dict[str, Any]:
     days = job.windows.evaluate
     files = list_features(job.context, days, candidates.features, lambda: quiet(job.context, days))
     ledger = candidates.ledger.read()
+    job.progress.total = ledger.num_rows
     bins = balance(_costs(ledger, files), job.bins)
     loads = champions.loads if champions else ()
     decisions = job.over_bins(bins, _judge(job, candidates, champions, files), DECISIONS, loads)

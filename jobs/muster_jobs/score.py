@@ -31,11 +31,12 @@ def run(job: Job) -> dict[str, Any]:
         scoring = prepare(job.context)
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
+    at_most = sum(scoring.features.rows.values())
+    job.progress.what, job.progress.total = "rows", at_most
     bins = balance(scoring.costs, job.bins)
     columns = answers_schema(job.workload)
     answers = job.frame_over_bins(bins, partial(score_bucket, scoring), columns, scoring.champions.loads)
     rows = _with_declared(job, answers, scoring.days)
-    at_most = sum(scoring.features.rows.values())
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'", at_most)
     return {
         **count_predictions(job.context),
