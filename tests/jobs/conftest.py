@@ -45,6 +45,8 @@ def table(job: Job, name: str) -> list[dict[str, Any]]:
 class LocalJob(Job):
     """The job with its bins run here."""
 
+    memory = None  # type: ignore[assignment] - there is no Spark to ask
+
     def over_bins(
         self,
         bins: Sequence[Sequence[int]],

@@ -75,6 +75,7 @@ class WorkerJob(Job):
 
     worker: Worker
     written: pa.Table
+    memory = None  # type: ignore[assignment] - there is no Spark to ask
 
     def over_bins(
         self,
