@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
-from muster.champions.as_of import AsOf
+from muster.champions.as_of import AsOf, to_score
 from muster.champions.journal import Journal, Moves, Row
 from muster.champions.lineage import champion_of, last_row_of, newest_ancestor, same_bytes
 from muster.champions.units import is_pack
@@ -64,8 +64,11 @@ class Predictions:
             if (group is None) == pack:  # else of the registry that the workload had before
                 moves = journal.of_group(group)
                 of = [one for one in self.scored if group in moved[one.partition]]
-                changed.update(one.partition for one in of if _other_champion(one, moves))
+                changed.update(one.partition for one in of if _other_champion(one, moves, self._as_of(one)))
         return {partition: (_words(None if pack else count),) for partition, count in changed.items()}
+
+    def _as_of(self, one: Scored) -> AsOf:
+        return to_score(self.context.workload, one.partition)
 
     def _other_features(self, one: Scored) -> bool:
         """Tell whether a slice's features hold other rows than were scored.
@@ -106,17 +109,17 @@ class Predictions:
         return {(fact.slice, fact.digest): fact.made_from for fact in facts(self.context.store, "features")}
 
 
-def _other_champion(one: Scored, moves: Moves) -> bool:
-    version, today = one.report.get("model_version"), _champion(moves, one.partition)
+def _other_champion(one: Scored, moves: Moves, as_of: AsOf) -> bool:
+    version, today = one.report.get("model_version"), _champion(moves, as_of)
     if version is not None:  # a pack's; without a champion of that time nothing is scored
         return today is not None and not same_bytes(last_row_of(moves, version), today)
-    then = _champion([move for move in moves if move["at"] <= one.champions_at], one.partition)
+    then = _champion([move for move in moves if move["at"] <= one.champions_at], as_of)
     return then is not today and not same_bytes(then, today)
 
 
-def _champion(moves: Moves, partition: str) -> Row | None:
+def _champion(moves: Moves, as_of: AsOf) -> Row | None:
     """Return the move to the champion of a slice's own time."""
-    return newest_ancestor(moves, champion_of(moves), AsOf(partition, including=True).old_enough)
+    return newest_ancestor(moves, champion_of(moves), as_of.old_enough)
 
 
 def _words(groups: int | None) -> str:

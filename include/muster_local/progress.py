@@ -16,7 +16,7 @@ from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
 from muster.printable import number
 from muster.settings import Settings
-from muster.storage.results import PUT_OFF, stage_results
+from muster.storage.results import ended_result, stage_results
 from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
@@ -201,12 +201,8 @@ def ended_at(store: Store, stage: str, partition: str) -> float | None:
 
 
 def _ended(store: Store, stage: str, partition: str) -> tuple[dict[str, Any], float] | None:
-    results = stage_results(store, stage, partition)
-    for result in sorted(results, key=lambda result: (result.at, result.path), reverse=True):
-        report = result.read()
-        if PUT_OFF not in report:
-            return report, result.at.timestamp()
-    return None
+    ended = ended_result(store, stage, partition)
+    return None if ended is None else (ended.report, ended.at.timestamp())
 
 
 def champion(store: Store) -> str | None:

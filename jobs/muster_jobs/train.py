@@ -79,6 +79,7 @@ def run(job: Job) -> dict[str, Any]:
     ledger.check_failed(name, ledger_table, workload.max_failed)
     return {
         "run": name,
+        **({"why": job.options["why"]} if "why" in job.options else {}),
         "groups": ledger_table.num_rows,
         **ledger.counts(ledger_table),
         **_row_counts(ledger_table),
@@ -174,4 +175,4 @@ def _remove_unreferenced(files: Files, folder: str, models: pa.Table) -> None:
 
 
 if __name__ == "__main__":
-    main("train", run)
+    main("train", run, options=("why",))

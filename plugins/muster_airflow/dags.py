@@ -8,19 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Asset, AssetAny, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
 from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
-from muster.workload.stages import STAGES, Stage
+from muster.workload.stages import KEPT, STAGES, Stage, started_by
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import approve_doc, dag_doc, freshness_doc, task_doc
+from muster_airflow.explain import DECIDE_DOC, KEEP_DOC, approve_doc, dag_doc, freshness_doc, task_doc
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
+from muster_airflow.operators.retrain import DecideOperator, KeepChampionOperator
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
@@ -81,24 +82,24 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 
 
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
-    upstream = [None, *STAGES[:-1]]
-    dags = [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+    dags = [_stage_dag(workload, path, stage) for stage in STAGES]
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
     return dags
 
 
-def _stage_dag(workload: Workload, path: Path, stage: Stage, before: Stage | None) -> DAG:
+def _stage_dag(workload: Workload, path: Path, stage: Stage) -> DAG:
     schedule = workload.schedule
+    first = not started_by(workload.retrain, stage)
     dag = DAG(
         dag_id=f"{workload.name}.{stage.name}",
         description=stage.does,
-        doc_md=dag_doc(workload, stage, before),
-        schedule=_first_timetable(workload) if before is None else _timetable_after(workload, before),
-        start_date=_start_of(_first_due(workload) if before is None else schedule.start),
-        end_date=_last_tick(workload) if before is None else None,
-        catchup=schedule.catchup and schedule.cron is not None and before is None,
+        doc_md=dag_doc(workload, stage),
+        schedule=_first_timetable(workload) if first else _timetable_after(workload, stage),
+        start_date=_start_of(_first_due(workload) if first else schedule.start),
+        end_date=_last_tick(workload) if first else None,
+        catchup=schedule.catchup and schedule.cron is not None and first,
         max_active_runs=1,
         tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
         params=_guard_params() if stage.name == "promote" else None,
@@ -124,6 +125,8 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
     }
     if stage.name == "ingest":
         _ingest(dag, workload, path, shared)
+    elif stage.name == "train" and workload.retrain is not None:
+        _train(dag, workload, path, shared)
     elif stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
@@ -140,6 +143,15 @@ def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) ->
     doc = freshness_doc(workload, workload.freshness)
     sensor = DataFreshnessSensor(dag=dag, task_id="await_data", workload=str(path), doc_md=doc)
     sensor >> IngestOperator(**shared, job_options={"without": WITHOUT})
+
+
+def _train(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) -> None:
+    """Add `train`, and before it the task that decides whether the partition is trained."""
+    why = "{{ ti.xcom_pull(task_ids='decide', key='why') or '' }}"
+    decide = DecideOperator(dag=dag, task_id="decide", workload=str(path), doc_md=DECIDE_DOC)
+    kept = asset(workload, KEPT)
+    keep = KeepChampionOperator(dag=dag, task_id="keep_champion", why=why, outlets=[kept], doc_md=KEEP_DOC)
+    decide >> [JobOperator(stage="train", job_options={"why": why}, **shared), keep]
 
 
 def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
@@ -163,8 +175,10 @@ def _first_timetable(workload: Workload) -> BaseTimetable:
     return SliceTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
 
 
-def _timetable_after(workload: Workload, before: Stage) -> BaseTimetable:
-    return PartitionedAssetTimetable(assets=asset(workload, before.writes))
+def _timetable_after(workload: Workload, stage: Stage) -> BaseTimetable:
+    """Return the start of a stage by any of its assets: each event has the partition as its key."""
+    first, *others = (asset(workload, name) for name in started_by(workload.retrain, stage))
+    return PartitionedAssetTimetable(assets=AssetAny(first, *others) if others else first)
 
 
 def _first_due(workload: Workload) -> date:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from muster.workload.freshness import Freshness
 from muster.workload.spec import Workload
-from muster.workload.stages import Stage
+from muster.workload.stages import Stage, started_by
 
 
-def dag_doc(workload: Workload, stage: Stage, before: Stage | None) -> str:
+def dag_doc(workload: Workload, stage: Stage) -> str:
     """Return the page of one stage's DAG."""
     schedule, windows = workload.schedule, workload.windows
     until = f" up to {schedule.end}" if schedule.end else ""
     slices = f"{schedule.start} and every {schedule.every} days on{until}"
-    if before:
-        due = f"when `{workload.name}.{before.name}` has updated `{before.writes}`, with the same partition key"
+    if assets := started_by(workload.retrain, stage):
+        named = " or ".join(f"`{asset}`" for asset in assets)
+        due = f"when {named} of `{workload.name}` is updated, with the same partition key"
     elif schedule.cron:
         due = f"by `{schedule.cron}` (UTC), for the slice that has just ended"
     else:
@@ -48,6 +49,18 @@ def task_doc(workload: Workload, stage: Stage) -> str:
 """
 
 
+DECIDE_DOC = """Decides whether this partition is trained: by `retrain` of the workload.
+
+- **Reads** which partitions were trained before, and which event or human started this run.
+- **Writes** the decision: its log, the XCom `why`, and the event of the task that follows.
+- **When it fails**: The message says why. Nothing was trained. Clear this task.
+"""
+KEEP_DOC = """Says that this partition is not trained; where scoring waits for training, it is scored now.
+
+- **Reads** why, from `decide`.
+- **Writes** nothing but its event. To train the partition all the same, trigger this DAG with its partition key.
+- **When it fails**: Clear this task.
+"""
 LATE = {"fail": "fails", "go_on": "lets `ingest` take what is there", "skip": "skips the partition"}
 
 

@@ -9,6 +9,7 @@ from muster.champions.lineage import newest_ancestor
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion, current, of_move
 from muster.storage.store import Store
+from muster.workload.spec import Workload
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,8 @@ class AsOf:
         moves = journal.of(unit)
         before = newest_ancestor(moves, present.version, self.old_enough)
         return None if before is None else of_move(unit, before, moves, store)
+
+
+def to_score(workload: Workload, partition: str) -> AsOf:
+    """Return how far back scoring looks: to the slice's own partition where it waits for that to be promoted."""
+    return AsOf(partition, including=workload.retrain is None or workload.retrain.score_waits)

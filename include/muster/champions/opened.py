@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.champions.access import Access
-from muster.champions.as_of import AsOf
+from muster.champions.as_of import AsOf, to_score
 from muster.champions.errors import BadChampion
 from muster.champions.fetched import (
     Fetched,
@@ -216,19 +216,20 @@ def opponents(context: PartitionContext) -> Champions | None:
         AliasGone, ForeignVersion, NotVouched: when the alias was removed, or is at what Muster did not put there.
         JournalGone: when somebody was promoted and the journal has no move of it.
     """
-    return _champions(context, including=False)
+    return _champions(context, AsOf(context.partition, including=False))
 
 
 def scorers(context: PartitionContext) -> Champions | None:
     """Return who scores a partition's slice, or None where there was no champion at its time.
 
     That is the champion of the slice's own time: a later partition's has learnt from the slice's own rows, or was
-    judged on them. So a slice scored again gets the same predictions, until a rollback takes back what made them.
+    judged on them. So a slice scored again gets the same predictions, until a rollback takes back what made them; where
+    scoring does not wait for training, not by what its own partition has promoted meanwhile.
 
     Raises:
         AliasGone, BadChampion, ForeignVersion, JournalGone, NotVouched: as `opponents` does.
     """
-    return _champions(context, including=True)
+    return _champions(context, to_score(context.workload, context.partition), scoring=True)
 
 
 def replaced_since(context: PartitionContext) -> bool:
@@ -236,24 +237,23 @@ def replaced_since(context: PartitionContext) -> bool:
     return any(row["partition"] > context.partition for row in Journal(context.store).rows)
 
 
-def _champions(context: PartitionContext, including: bool) -> Champions | None:
+def _champions(context: PartitionContext, as_of: AsOf, scoring: bool = False) -> Champions | None:
     journal, key = Journal(context.store), context.partition
     check_begun(context.store, journal)
     if is_pack(context.workload):
-        return _pack(context, journal, AsOf(key, including))
+        return _pack(context, journal, as_of)
     check_all_recorded(context.store, journal)
     groups = frozenset(group for group in journal.groups if not left_without(journal.of_group(group)))
     if not groups:
         return None
     units(context.workload, groups)  # two groups' models may not have one name
-    as_of = AsOf(key, including)
-    if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in groups):
+    if scoring and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in groups):
         return None
     access = Access.of_driver(settings(), len(groups))
     moves = {group: _fitting_move(context, journal.of_group(group), as_of) for group in groups}
     fitting = {group: move for group, move in moves.items() if move is not None}
     scale = Scale(probabilities=True)  # of the opponents only the models are asked
-    if including:
+    if scoring:
         probabilities = all_give_probabilities(context, fitting.values())
         known = prior(context.workload, journal, key)
         scale = Scale(probabilities, known, answering_baseline(context.workload, context.store))

@@ -55,3 +55,25 @@ def stage_results(store: Store, stage: str, partition: str | None = None) -> lis
         if named is not None and partition in (None, named["partition"]):
             found.append(StageResult(store, file.path, named["partition"], file.modified))
     return found
+
+
+@dataclass(frozen=True)
+class EndedResult:
+    """What the last attempt reported that came to its end."""
+
+    report: dict[str, Any]
+    at: datetime
+
+
+def ended_result(store: Store, stage: str, partition: str) -> EndedResult | None:
+    """Return what a stage's last attempt on a partition reported that came to its end: one that was put off did not.
+
+    Raises:
+        ValueError: when its result is no JSON.
+    """
+    results = stage_results(store, stage, partition)
+    for result in sorted(results, key=lambda result: (result.at, result.path), reverse=True):
+        report = result.read()
+        if PUT_OFF not in report:
+            return EndedResult(report, result.at)
+    return None

@@ -15,6 +15,7 @@ from muster.workload.bounded_yaml import NotReadable, read_bounded
 from muster.workload.freshness_checks import freshness
 from muster.workload.outcome import BASELINES, METRICS
 from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, predictions, without_labels
+from muster.workload.retrain_checks import retrain
 from muster.workload.rule import Rule
 from muster.workload.source_checks import source
 from muster.workload.spec import RESERVED, Gate, Parent, Workload
@@ -296,5 +297,8 @@ def _installed(module: str) -> bool:
         return False
 
 
-SECTION_CHECKS = (names, types, source, rules, weight, features, gate, fallback, predictions, schedule, due, freshness)
+SECTION_CHECKS = (
+    *(names, types, source, rules, weight, features, gate, fallback, predictions),
+    *(schedule, due, freshness, retrain),
+)
 FILE_CHECKS = (feature_function, landing_function, algorithms)

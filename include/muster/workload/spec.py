@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -11,9 +10,11 @@ from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Fi
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
 from muster.workload.column import Column, parse_column, parse_time, parse_unique
+from muster.workload.days import parse_days
 from muster.workload.freshness import Freshness
 from muster.workload.large_groups import LargeGroups
 from muster.workload.outcome import Outcome, completed
+from muster.workload.retrain import Retrain
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
 from muster.workload.source import DeclaredSource
@@ -84,12 +85,6 @@ class Windows(Section):
     train: int = Field(ge=1, le=MAX_DAYS)
     evaluate: int = Field(ge=1, le=MAX_DAYS)
     min_rows: PositiveInt = Field(20, description="Fewer labelled training rows than this: the group is skipped.")
-
-
-def parse_days(text: object) -> object:
-    """Return the number of days of `60d`; anything else as it is."""
-    match = re.fullmatch(r"(\d{1,6})\s*d", text.strip(), re.ASCII) if isinstance(text, str) else None
-    return int(match[1]) if match else text
 
 
 class Gate(Section):
@@ -252,6 +247,7 @@ class Workload(Section):
         "pack", description="One registered model that holds all groups' models, or one for each promoted group."
     )
     schedule: Schedule
+    retrain: Retrain | None = Field(None, description="Without it each partition is trained.")
     freshness: Freshness | None = Field(None, description="Without it a day that is missing fails `ingest`.")
     housekeeping: Housekeeping = Housekeeping()
     max_refused: float = Field(0.5, ge=0, le=1, description="A larger share of refused rows of a day fails ingest.")

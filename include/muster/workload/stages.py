@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muster.settings import command
+from muster.workload.retrain import EVENTS, Retrain
 
 StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
 
@@ -75,5 +76,33 @@ STAGES: tuple[Stage, ...] = (
         on_failure="`predictions` of the partition are as before. Clear the task.",
     ),
 )
+
+KEPT = "champion_kept"
+"""The asset of a partition that is not trained: it is scored by the champion of its time."""
+
+
+def started_by(retrain: Retrain | None, stage: Stage) -> tuple[str, ...]:
+    """Return the assets by any of which a stage is started; none for the first, which its schedule starts.
+
+    Without `retrain` each stage is started by what the one before writes. With it, training is also by events, and a
+    partition is scored beside it, or once it is known that it is not trained.
+    """
+    number = STAGES.index(stage)
+    before = (STAGES[number - 1].writes,) if number else ()
+    if retrain is None:
+        return before
+    if stage.name == "train":
+        return (*before, *(cause for cause in retrain.on if cause in EVENTS))
+    if stage.name == "score":
+        return (*before, KEPT) if retrain.score_waits else ("features",)
+    return before
+
+
+def leads_to(retrain: Retrain | None) -> list[tuple[StageName, StageName]]:
+    """Return each stage with one that its asset starts, in their order."""
+    writes = {stage.writes: stage.name for stage in STAGES}
+    pairs = [(asset, stage) for stage in STAGES for asset in started_by(retrain, stage)]
+    return [(writes[asset], stage.name) for asset, stage in pairs if asset in writes]
+
 
 STAGE_NAMES: tuple[StageName, ...] = tuple(stage.name for stage in STAGES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from muster.settings import settings
 from muster.workload.load import load_workload
+from muster_airflow.attempt import attempt_name
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import comes_from_backfill
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
@@ -144,7 +144,7 @@ class JobOperator(BaseOperator):
             stage=self.stage,
             workload=self.workload,
             partition=partition,
-            attempt=_attempt_name(context),
+            attempt=attempt_name(context),
             job=self.job or "",
             options={name: value for name, value in (self.job_options or {}).items() if value},
             environment={**self._mlflow(), **database_environment(Path(self.workload))},
@@ -191,10 +191,3 @@ class JobOperator(BaseOperator):
         self.mlflow_ui = hook.ui
         check_closed(hook.uri)
         return hook.environment()
-
-
-def _attempt_name(context: Context) -> str:
-    """Name this attempt: who started the run if anyone did, the run, the try; fit for a file's name."""
-    run = context["dag_run"]
-    parts = [run.triggering_user_name, run.run_id, str(context["ti"].try_number)]
-    return re.sub(r"[^\w.-]", "-", ".".join(filter(None, parts)))[-180:]

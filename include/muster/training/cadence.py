@@ -1,0 +1,103 @@
+"""Whether a partition is trained: by its cadence, or for a cause off it; by what was trained, not by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from muster.printable import number
+from muster.storage.results import ended_result, stage_results
+from muster.storage.store import Store
+from muster.workload.retrain import Cause, Retrain
+
+DECISIONS = "cadence"
+"""The stage whose results have what was decided."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Somebody, or an event, asks for a partition to be trained though it may not be due."""
+
+    cause: Cause
+    why: str = ""
+    who: str = ""
+    at: datetime | None = None
+    """When the event came; None of a human, who is asked nothing."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What was trained before."""
+
+    before: date | None = None
+    """The last earlier partition; None where there is none."""
+    itself_at: datetime | None = None
+    """When the partition itself was trained last; None where it never was."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a partition is trained, and why."""
+
+    train: bool
+    why: str
+    cause: Cause | Literal["cadence"] | None
+    """What it is trained for; None where it is not."""
+
+
+def decide(
+    retrain: Retrain, slice_days: int, partition: date, trained: Trained, asked: Sequence[Asked] = ()
+) -> Decision:
+    """Return whether a partition is trained.
+
+    It is due where no partition of the `every` days before it was trained: so one that failed, or that an outage left
+    out, is made up for by the next. Off the cadence a human's word counts at once, an event only where none was trained
+    in `at_least_apart` days before, and where the partition itself was not trained since it came.
+    """
+    last = trained.before
+    if last is None:
+        return Decision(True, "no partition before it was trained", "cadence")
+    ago = (partition - last).days
+    if ago >= retrain.every:
+        why = f"due: the last one that was trained is {last}, {number(ago, 'day')} before"
+        return Decision(True, why, "cadence")
+    again = last + timedelta(days=retrain.every)
+    refused = [f"not due before {again}: the last one that was trained is {last}, {number(ago, 'day')} before"]
+    for one in sorted(asked, key=lambda one: one.cause != "by_hand"):
+        problem = _refused(retrain, slice_days, trained, ago, one)
+        if problem is None:
+            by = f" by '{one.who}'" if one.who else ""
+            about = f": {one.why}" if one.why else ""
+            words = "asked for by hand" if one.cause == "by_hand" else one.cause
+            return Decision(True, f"{words}{by}{about}", one.cause)
+        refused.append(problem)
+    return Decision(False, "; ".join(refused), None)
+
+
+def _refused(retrain: Retrain, slice_days: int, trained: Trained, ago: int, one: Asked) -> str | None:
+    """Return why a cause trains nothing; None where it does."""
+    if one.cause not in retrain.on:
+        return f"'{one.cause}' trains nothing, since 'retrain.on' has {', '.join(retrain.on) or 'nothing'}"
+    if one.cause == "by_hand":
+        return None
+    if one.at is not None and trained.itself_at is not None and trained.itself_at > one.at:
+        return f"'{one.cause}' is of before it was trained, at {trained.itself_at:%Y-%m-%d %H:%M} UTC"
+    apart = retrain.at_least_apart or slice_days
+    if ago < apart:
+        return f"'{one.cause}' trains nothing within {number(apart, 'day')} of the last, 'retrain.at_least_apart'"
+    return None
+
+
+def trained_before(store: Store, partition: date) -> Trained:
+    """Return what was trained before a partition, as the results of training have it."""
+    own = ended_result(store, "train", partition.isoformat())
+    earlier = {item.partition for item in stage_results(store, "train")} - {partition.isoformat()}
+    ended = (name for name in sorted(earlier, reverse=True) if name < partition.isoformat() and _ended(store, name))
+    last = next(ended, None)
+    return Trained(date.fromisoformat(last) if last else None, own.at if own else None)
+
+
+def _ended(store: Store, partition: str) -> bool:
+    return ended_result(store, "train", partition) is not None
