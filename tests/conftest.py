@@ -281,6 +281,9 @@ ASKS_FIRST = "asks_first"
 LATE = "arrives_late"
 """Another, which waits for its data."""
 
+SELDOM = "trained_seldom"
+"""Another, which is not trained with each of its partitions."""
+
 
 def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
@@ -296,6 +299,10 @@ def _workloads(folder: Path) -> None:
     MINUTES.declare(folder)
     (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
+    windows = "windows: {train: 7, evaluate: 7, min_rows: 4}\ngate: {min_positives: 1, min_rows: 2}"
+    seldom = WORKLOAD.replace("windows: {train: 14, evaluate: 7}", windows)
+    (folder / f"{SELDOM}.yaml").write_text(f"{seldom}retrain: {{every: 14}}\n", encoding="utf-8")
+    (folder / f"{SELDOM}.py").write_text(FEATURES, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

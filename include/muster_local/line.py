@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from muster.errors import MusterError
+from muster.workload.retrain import Retrain
 from muster.workload.stages import STAGE_NAMES
 from muster_local.airflow_api import Airflow, DagRun
 
@@ -61,6 +62,8 @@ class Line:
     workload: str
     on_stage: Callable[[str, str, float | None], None]
     """Called with a stage, its state and its seconds whenever the state changes."""
+    retrain: Retrain | None = None
+    """When the workload's partitions are trained; None: each is."""
 
     def open(self) -> None:
         """Wait until Airflow has read the workload's DAGs and let them run; what somebody has paused stays so.
@@ -98,9 +101,26 @@ class Line:
                 if stage in runs and not reporter.ended(stage, runs[stage]):
                     reporter.report(stage, runs[stage], self._state(runs[stage]))
             self._check(runs, reporter)
-            if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":  # or skipped, with its reason
+            if self._ended(runs):
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
             time.sleep(POLL_SECONDS)
+
+    def _ended(self, runs: dict[str, DagRun]) -> bool:
+        """Tell whether all stages have ended that this partition goes through, or were skipped, with their reasons."""
+        last = ["score"] if self._score_is_last(runs) else ["score", "promote"]
+        return all(stage in runs and runs[stage].state == "success" for stage in last)
+
+    def _score_is_last(self, runs: dict[str, DagRun]) -> bool:
+        """Tell whether nothing follows scoring, or is beside it: no training that has begun, or is still to."""
+        if self.retrain is None or self.retrain.score_waits:
+            return True
+        return "train" in runs and self._kept(runs["train"])
+
+    def _kept(self, run: DagRun) -> bool:
+        """Tell whether a run is one of training that has decided that the partition is not trained."""
+        if self.retrain is None or run.dag != self._dag("train") or run.state != "success":
+            return False
+        return any(task.task == "train" and task.state == "skipped" for task in self.airflow.tasks(run))
 
     def _dag(self, stage: str) -> str:
         return f"{self.workload}.{stage}"
@@ -120,7 +140,8 @@ class Line:
             return run.state
         tasks = self.airflow.tasks(run)
         if run.state == "success":
-            return "skipped" if tasks and all(task.state == "skipped" for task in tasks) else run.state
+            skipped = tasks and (all(task.state == "skipped" for task in tasks) or self._kept(run))
+            return "skipped" if skipped else run.state
         states = [WAITING_STATES[task.state] for task in tasks if task.state in WAITING_STATES]
         return states[0] if states else run.state
 
@@ -130,11 +151,13 @@ class Line:
                 raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
         if any(run.active for run in runs.values()):
             return
-        reached = [stage for stage in STAGE_NAMES if stage in runs]
+        kept = "train" in runs and self._kept(runs["train"])
+        path = [stage for stage in STAGE_NAMES if not kept or stage not in ("train", "evaluate", "promote")]
+        reached = [stage for stage in path if stage in runs]
         last = runs[reached[-1]] if reached and reached[-1] != STAGE_NAMES[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
-        waiting = next((stage for stage in STAGE_NAMES if stage not in reached), None)
+        waiting = next((stage for stage in path if stage not in reached), None)
         if waiting is None:
             return
         if reporter.seconds_unchanged() < NEXT_STAGE_SECONDS:

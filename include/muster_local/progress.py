@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +18,10 @@ from muster.printable import number
 from muster.settings import Settings
 from muster.storage.results import ended_result, stage_results
 from muster.storage.store import Store
+from muster.training.cadence import DECISIONS
 from muster.workload.load import declared_files, load_workload
-from muster.workload.stages import STAGE_NAMES, StageName
+from muster.workload.retrain import Retrain
+from muster.workload.stages import STAGE_NAMES, StageName, leads_to
 from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
@@ -45,6 +47,8 @@ class Progress:
     """The partitions before the last ingested one that no ingest has brought."""
     out_of_date: str | None
     """How many of the slices that the last features looked at are not what would be made now, and why."""
+    next_training: str | None = None
+    """From which day on a partition is due to be trained again, where not each is."""
     predictions_old: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Partition -> why its predictions are not what score would write now."""
     refused: str | None = None
@@ -90,17 +94,26 @@ def _progress(file: Path, settings: Settings) -> Progress:
 
 def _read(file: Path, settings: Settings) -> Progress:
     name, store = file.stem, Store(settings.store_root, file.stem)
+    retrain = _retrain(file)
     last = {stage: partition for stage in STAGE_NAMES if (partition := _last_worked(store, stage))}
     return Progress(
         name,
         file.name,
         last,
-        waiting(store),
+        waiting(store, retrain),
         champion(store),
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
+        next_training(store, retrain) if retrain else None,
         _of_last(last.get("score"), name, settings, _predictions_old) or {},
     )
+
+
+def _retrain(file: Path) -> Retrain | None:
+    try:
+        return load_workload(file).retrain
+    except WorkloadError:  # told beside it
+        return None
 
 
 def _refused(file: Path) -> str | None:
@@ -122,6 +135,12 @@ def _of_last(
         return None if partition is None else ask(Context.named(workload, settings).at(partition))
     except MusterError:  # Airflow and every stage say so
         return None
+
+
+def next_training(store: Store, retrain: Retrain) -> str | None:
+    """Return from when on a partition is due to be trained; None where none was trained yet."""
+    last = last_finished(store, "train")
+    return str(date.fromisoformat(last) + timedelta(days=retrain.every)) if last else None
 
 
 def _out_of_date(context: PartitionContext) -> str | None:
@@ -150,9 +169,9 @@ def finished(store: Store, stage: str, partition: str) -> bool:
     return result(store, stage, partition) is not None
 
 
-def unfinished(store: Store, partitions: Sequence[str]) -> list[str]:
+def unfinished(store: Store, partitions: Sequence[str], retrain: Retrain | None = None) -> list[str]:
     """Return the partitions that were not scored, or that came to an earlier stage's end again since."""
-    again = {item.partition for item in waiting(store)}
+    again = {item.partition for item in waiting(store, retrain)}
     return [partition for partition in partitions if partition in again or not finished(store, "score", partition)]
 
 
@@ -167,23 +186,42 @@ def _last_worked(store: Store, stage: str) -> str | None:
     return next((item for item, report in reports if report is not None and SKIPPED not in report), None)
 
 
-def waiting(store: Store) -> list[Waiting]:
+def waiting(store: Store, retrain: Retrain | None = None) -> list[Waiting]:
     """Return which partitions have ended a stage and not the next one since.
 
     Airflow starts a stage when the one before ends, unless its DAG is paused just then; nothing is red, and unpausing
     it later starts what comes afterwards only. A stage that was run again, and whose next one waits for an answer say,
     leaves that with what was right before. Older partitions than the next stage's last are left out: a backfill is not
-    promoted.
+    promoted. Nor does a partition wait for training that is not to be trained.
     """
     due = []
-    for stage, following in pairwise(STAGE_NAMES):
+    for stage, following in leads_to(retrain):
         last = last_finished(store, following) or ""
         for partition in (item for item in _begun(store, stage) if item >= last):
             ended, next_ended = (ended_at(store, name, partition) for name in (stage, following))
             if ended is not None and (next_ended is None or next_ended < ended):
+                if following == "train" and (_kept_at(store, partition) or 0.0) >= ended:
+                    continue
                 again = next_ended is not None
                 due.append(Waiting(store.workload, partition, stage, following, again, ended))
+    return due if retrain is None or not retrain.score_waits else [*due, *_kept_and_not_scored(store)]
+
+
+def _kept_and_not_scored(store: Store) -> list[Waiting]:
+    """Return the partitions that were not to be trained, and not scored since that was decided."""
+    last = last_finished(store, "score") or ""
+    due = []
+    for partition in (item for item in _begun(store, DECISIONS) if item >= last):
+        decided, scored = _kept_at(store, partition), ended_at(store, "score", partition)
+        if decided is not None and (scored is None or scored < decided):
+            due.append(Waiting(store.workload, partition, "features", "score", scored is not None, decided))
     return due
+
+
+def _kept_at(store: Store, partition: str) -> float | None:
+    """Return when it was decided that a partition is not trained; None where it was not, or is trained."""
+    decided = ended_result(store, DECISIONS, partition)
+    return None if decided is None or decided.report["train"] else decided.at.timestamp()
 
 
 def _begun(store: Store, stage: str) -> list[str]:

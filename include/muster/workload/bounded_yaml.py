@@ -21,6 +21,9 @@ _NEITHER_TEXT_NOR_SPACE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud80
 """What `"\\0"` and its like stand for: databases refuse it, and with it all that is written in the same transaction."""
 
 
+_BOOL, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
+
+
 class NotReadable(Exception):
     """Raised when a file cannot be read as YAML; the message does not name the file."""
 
@@ -97,6 +100,8 @@ class _Loader(yaml.SafeLoader):
             if key in seen:
                 raise ConstructorError(None, None, f"the key '{key}' is here twice", key_node.start_mark)
             seen.add(key)
+            if key_node.tag == _BOOL:  # `on: [degraded]`, a column `no`: a key is a name
+                key_node.tag = _TEXT
         return super().construct_mapping(node, deep)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:

@@ -141,6 +141,8 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     lines += _first([str(error) for error in aliases.wrong.get(workload.workload, [])], "groups")
     lines += _first([run.text() for run in airflow.runs.get(workload.workload, [])], "runs")
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
+    if workload.next_training:
+        lines.append(f"trained again from partition {workload.next_training} on, or for a cause of 'retrain.on'")
     if workload.left_out:
         lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
     lines += _first(_predictions_old(workload), "reasons")
