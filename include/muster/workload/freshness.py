@@ -25,5 +25,5 @@ class Freshness(Section):
     )
     groups: Share = Field(0.5, description="At least this share of the usual groups is there; 0 does not ask.")
     stale_after: int | None = Field(
-        None, ge=1, description="Days after which a group without a new row is not trained: its champion stays."
+        None, ge=1, description="So many last days without a row of a group: it is not trained, its champion stays."
     )

@@ -22,10 +22,10 @@ def freshness(workload: Workload) -> Iterator[Problem]:
 
 def _stale_after(workload: Workload, days: int) -> Iterator[Problem]:
     every, windows = workload.schedule.every, workload.windows
-    longest = windows.train + windows.evaluate + every
+    longest = windows.train + windows.evaluate
     if days < every:
-        why = f"a slice has {every} days, so a group seen on its first day would be stale already"
+        why = f"a slice has {every} days, so a group seen on the first day of the last one would be stale already"
         yield "freshness.stale_after", f"{days} is too small: {why}; write {every} at least"
     elif days >= longest:
-        why = f"training looks back {longest} days from the slice's end, so no group of it is ever older"
+        why = f"training looks back {longest} days, so no group of it is ever older"
         yield "freshness.stale_after", f"{days} is too large: {why}; write less, or leave it out"
