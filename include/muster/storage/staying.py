@@ -3,8 +3,8 @@
 An object store may carry out a deletion long after it was asked for, and repeats one whose answer was lost. So who
 removes a file says so first, by a mark of its own in a folder beside it, which stays until the deletion is done; who
 writes one looks for marks afterwards, and where there is any waits, and writes once more. Of the two, one always sees
-the other. Of two who remove one file at once, who sees the other's mark leaves the file to it; so both may, and the
-next one takes it.
+the other. Two may remove one file at once: each has its mark, and the writer waits for both. Neither leaves the file to
+the other, who may have been killed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def write_anew(files: Files, path: str) -> None:
 
 
 def remove_if(files: Files, path: str, is_old: Callable[[Listed], bool]) -> bool:
-    """Remove a file if it is old, as it is now, and nobody else is about to; tell whether it was removed.
+    """Remove a file if it is old, as it is now; tell whether it was removed, maybe by another at the same time.
 
     Raises:
         OSError: when it cannot be. An object store may still do it then: the mark stays until it is old.
@@ -68,7 +68,7 @@ def remove_if(files: Files, path: str, is_old: Callable[[Listed], bool]) -> bool
     done = True
     try:
         now = files.about(path)
-        if now is None or not is_old(now) or _is_going(files, path, but=mark):
+        if now is None or not is_old(now):
             return False
         done = files.is_folder
         files.delete(path)
@@ -79,9 +79,8 @@ def remove_if(files: Files, path: str, is_old: Callable[[Listed], bool]) -> bool
             files.delete(mark)
 
 
-def _is_going(files: Files, path: str, but: str | None = None) -> bool:
-    marks = files.listed(f"{path}{GOING}")
-    return any(mark.path != but and datetime.now(UTC) - mark.modified < AT_MOST for mark in marks)
+def _is_going(files: Files, path: str) -> bool:
+    return any(datetime.now(UTC) - mark.modified < AT_MOST for mark in files.listed(f"{path}{GOING}"))
 
 
 def _put(files: Files, path: str, data: bytes | IO[bytes]) -> None:
