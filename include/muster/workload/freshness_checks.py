@@ -16,6 +16,10 @@ def freshness(workload: Workload) -> Iterator[Problem]:
     if declared.late == "go_on" and declared.wait_hours == 0:
         why = "nothing would be waited for, and nothing would come of what is found"
         yield "freshness.wait_hours", f"0 does not go with 'late: go_on': {why}; write hours, or 'late: fail'"
+    written = "look_every_minutes" in declared.model_fields_set
+    if written and 0 < declared.wait_hours * 60 < declared.look_every_minutes:
+        why = f"the wait is over after {declared.wait_hours:g} hours, before the second look"
+        yield "freshness.look_every_minutes", f"{declared.look_every_minutes:g} is too large: {why}; look more often"
     if declared.stale_after is not None:
         yield from _stale_after(workload, declared.stale_after)
 

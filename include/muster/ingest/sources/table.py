@@ -226,7 +226,9 @@ class TableSource:
         since = datetime.fromtimestamp(max(file.at for file in own) / 1000, UTC) if own else None
         version = TableVersion(table.version(), table_id(table))
         part = Part(f"{self.place.rpartition('/')[2]}, version {version.number}", self.place, version)
-        return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since)
+        unsure = any(file.first is None for file in own)  # without statistics, it may be of any day
+        settles_by = f"{rows} rows {known}" if unsure else None
+        return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since, settles_by=settles_by)
 
 
 def _where(place: str) -> Located | None:
