@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import threading
+import traceback
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from obstore.exceptions import GenericError
 
 from muster.storage import files as module
 from muster.storage.files import Files, file_at, in_bucket
-from muster.storage.object_store import NotAvailable
+from muster.storage.object_store import NotAvailable, of_the_system, redacted
 from muster.storage.remote_file import remote_file
 from muster_jobs.failures import known_failure
 
@@ -313,6 +315,32 @@ def test_why_a_store_gives_nothing_is_one_line_and_is_tried_again_where_that_may
             ask()
         assert "\n" not in str(error.value)
         assert getattr(known_failure(error.value), "retryable", None) is not lasts
+
+
+def test_a_password_in_the_stores_address_is_in_no_error_and_in_no_cause_of_it(
+    s3_server: str, s3_files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.replace("://", "://ann:hid%40den@"))
+    root = f"s3://b{uuid.uuid4().hex}/lake"
+    files = Files(root)
+    asked: list[Callable[[], object]] = [
+        lambda: list(files.listed("a")),
+        lambda: files.put("a", b""),
+        lambda: files.read("a"),
+    ]
+    for ask in asked:
+        with pytest.raises(OSError, match=root) as error:
+            ask()
+        assert "hid" not in "".join(traceback.format_exception(error.value))
+    told = of_the_system(root, GenericError("Error performing GET http://ann:hidden@127.0.0.1:1/b in 3 s - HTTP error"))
+    assert "GET http://***@127.0.0.1:1/b in 3 s" in str(told)
+
+
+@pytest.mark.parametrize(
+    "place", ["abfss://container@account.dfs.core.windows.net/a:b@c", "s3://bucket/a:b@c", "a:b@c"]
+)
+def test_a_place_without_a_password_is_shown_as_it_is(place: str) -> None:
+    assert redacted(place) == place
 
 
 def test_an_object_is_read_as_a_file_and_only_as_the_one_that_was_opened(
