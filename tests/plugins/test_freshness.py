@@ -394,6 +394,24 @@ def test_what_is_listed_and_cannot_be_read_is_read_again_ever_more_seldom(
     assert task.resume(context, event={**asyncio.run(fired(trigger)), "same": event["same"]})["fresh"] is True
 
 
+def test_a_source_that_answers_the_triggerer_and_not_the_task_is_asked_ever_more_seldom(
+    sensor: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any) -> None:
+        raise ConnectionError("no route to host")
+
+    put(*DAYS)
+    task, context = sensor(), due()
+    event = second_look(task, context)
+    monkeypatch.setattr(answers, "look", unreachable)
+    begun, waits = datetime.now(UTC), deferred(task, context, event)
+    assert waits.trigger.known == event["same"]
+    assert "cannot be asked what has arrived: no route" in context["task_state_store"][SHOWN_AS]["why"]
+    context["task_state_store"][SHOWN_AS]["unread"] = 5000  # of a wait of weeks
+    waits = deferred(task, context, event)
+    assert datetime.fromisoformat(waits.trigger.again) - begun < timedelta(hours=1.1)
+
+
 def test_a_source_that_hangs_is_shown_and_not_asked_by_the_task(
     sensor: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,8 @@ class DataFreshnessSensor(BaseSensorOperator):
         except (MusterError, OSError) as error:
             if not getattr(error, "retryable", True):  # an object store's that refuses too
                 raise SourceRefused(str(error)) from error
+            if same := event.get("same"):  # the triggerer is answered, and would only wake it again
+                return self._unread(wait, same, f"cannot be asked what has arrived: {error}", {})
             return self._unanswered(wait, str(error), unasked_state(error))
 
     def _look(self, wait: Wait, of_partition: PartitionContext, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +114,7 @@ class DataFreshnessSensor(BaseSensorOperator):
             except (MusterError, OSError) as error:
                 if not getattr(error, "retryable", True):
                     raise
-                return self._unread(wait, seen.state, answer, error)
+                return self._unread(wait, seen.state, f"cannot be read: {error}", answer.shown())
         if answer.fresh:
             return self._go_on(wait, answer)
         why = bounded_line("; ".join(answer.problems))
@@ -128,12 +130,13 @@ class DataFreshnessSensor(BaseSensorOperator):
         wait.shown.waits(f"settling {seen.state}", SETTLES, wait.deadline, answer.shown())
         wait.defer("", seen=seen.state)
 
-    def _unread(self, wait: Wait, state: str, answer: Answer, error: Exception) -> dict[str, Any]:
-        """Wait with what has come and cannot be read just now: until it changes, or for longer each time."""
-        why = bounded_line(f"cannot be read: {error}")
-        times = wait.shown.unread(state, why, wait.deadline, answer.shown())
+    def _unread(self, wait: Wait, state: str, error: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait with what the triggerer sees and this task cannot read: until it changes, or for longer each time."""
+        why = bounded_line(error)
+        times = wait.shown.unread(state, why, wait.deadline, answer)
         if not wait.is_late:
-            wait.defer(state, again=datetime.now(UTC) + min(READ_AGAIN * 2 ** (times - 1), READ_AGAIN_AT_MOST))
+            longer = READ_AGAIN * 2 ** min(times - 1, 10)
+            wait.defer(state, again=datetime.now(UTC) + min(longer, READ_AGAIN_AT_MOST))
         return self._late(wait, why, None)
 
     def _unanswered(self, wait: Wait, error: str, state: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Shown:
     def _show(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> None:
         shown = {"until": _text(until), "why": why, "since": _text(datetime.now(UTC))}
         self._store.set(SHOWN_AS, {**shown, **answer, "state": state})
-        there = f"{answer['days']} days are there; " if answer else ""
+        there = f"{answer['days']} days are there; " if "days" in answer else ""
         self._log.info("%s%s; waits until %s at most, no slot is held", there, why, shown["until"])
 
     def ends(self, answer: Mapping[str, Any]) -> None:
