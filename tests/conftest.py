@@ -294,7 +294,7 @@ def _workloads(folder: Path) -> None:
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
     MINUTES.declare(folder)
-    (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
+    (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{look_every_minutes: 0.1}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
 
 

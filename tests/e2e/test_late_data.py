@@ -113,7 +113,8 @@ def test_a_partition_waits_for_its_last_day_and_another_goes_on_without_it(
     assert (ingest.result(first, "await_data")["row_count"], ingest.result(first, "ingest")["accepted"]) == (21, 21)
 
     yaml = started_stack.settings.workloads / f"{LATE}.yaml"
-    yaml.write_text(yaml.read_text().replace("freshness: {}", "freshness: {wait_hours: 0.002, late: go_on}"))
+    waits = "freshness: {wait_hours: 0.002, late: go_on}"
+    yaml.write_text(yaml.read_text().replace("freshness: {look_every_minutes: 0.1}", waits))
     ingest.land(*days[7:11], *days[12:])
     second = ingest.start(SECOND)
     ingest.reaches(second, "ingest", "success")

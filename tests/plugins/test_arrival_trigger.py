@@ -21,7 +21,7 @@ from muster_airflow.triggers import arrival, looks
 from muster_airflow.triggers.arrival import ArrivalTrigger
 from muster_airflow.triggers.looks import HANGS, Seen, see, unasked_state
 from tests.plugins.airflow_task import WORKLOAD
-from tests.plugins.test_freshness import DAYS, due, event_of, fired
+from tests.plugins.late_data import DAYS, due, event_of, fired
 
 SQL = 'source: {sql: "SELECT * FROM rides WHERE at >= :start AND at < :end", connection: rides_db}\nfreshness: {}\n'
 
