@@ -17,6 +17,7 @@ from muster.workload.windows import partition_windows
 from muster.workload.zone import EPOCH, day_range
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
+from muster_airflow.hooks.store import mask_store_password
 from muster_airflow.sensors.waiting_for_data import Shown, Wait, deadline_of
 from muster_airflow.triggers.looks import unasked_state
 
@@ -87,6 +88,7 @@ class DataFreshnessSensor(BaseSensorOperator):
         if why := event.get("unasked"):  # a source that hangs would hang here too
             return self._unanswered(wait, why, event["state"])
         try:
+            mask_store_password()
             of_partition = self._of_partition(context)
             with database_known(Path(self.workload)):
                 return self._look(wait, of_partition, event)

@@ -13,6 +13,7 @@ from muster.errors import MusterError, reason_of
 from muster.settings import settings
 from muster.workload.freshness import Freshness
 from muster_airflow.hooks.database import database_known
+from muster_airflow.hooks.store import mask_store_password
 
 UNASKED = "unasked: "
 """How the state begins of a source that does not answer."""
@@ -39,6 +40,7 @@ def see(workload: str, partition: str) -> Seen:
     from muster.context import Context  # not while DAGs are parsed
     from muster.freshness.answer import look
 
+    mask_store_password()
     try:
         context = Context.of_file(Path(workload), settings()).at(partition)
         with database_known(Path(workload)):
