@@ -297,7 +297,7 @@ def _workloads(folder: Path) -> None:
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
     MINUTES.declare(folder)
-    (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
+    (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{look_every_minutes: 0.1}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
     windows = "windows: {train: 7, evaluate: 7, min_rows: 4}\ngate: {min_positives: 1, min_rows: 2}"
     seldom = WORKLOAD.replace("windows: {train: 14, evaluate: 7}", windows)

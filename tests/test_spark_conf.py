@@ -46,7 +46,7 @@ def test_another_service_is_asked_by_path_and_has_a_region_if_only_by_name() -> 
 @pytest.mark.parametrize("allowed", ["", "false", "no"])
 def test_what_is_not_encrypted_has_to_be_meant(allowed: str) -> None:
     with pytest.raises(PlainEndpoint, match="'http://store' is not encrypted: use https, or set AWS_ALLOW_HTTP=true"):
-        told(AWS_ENDPOINT_URL="http://store", AWS_ALLOW_HTTP=allowed)
+        told(AWS_ENDPOINT_URL="http://ann:hidden@store", AWS_ALLOW_HTTP=allowed)
     assert told(AWS_ENDPOINT_URL="http://store", AWS_ALLOW_HTTP="true")["endpoint"] == "http://store"
 
 

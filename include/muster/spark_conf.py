@@ -38,8 +38,10 @@ class PlainEndpoint(MusterError):
     """Raised when an object store is to be asked without encryption, and nobody has said that this is meant."""
 
     def __init__(self, address: str) -> None:
+        scheme, _, host = address.partition("://")
+        shown = f"{scheme}://{host.rpartition('@')[2]}"  # without a password
         super().__init__(
-            f"AWS_ENDPOINT_URL '{address}' is not encrypted: use https, or set AWS_ALLOW_HTTP=true where that is meant"
+            f"AWS_ENDPOINT_URL '{shown}' is not encrypted: use https, or set AWS_ALLOW_HTTP=true where that is meant"
         )
 
 

@@ -18,6 +18,7 @@ from muster.mlflow import budget
 from muster.mlflow.budget import BudgetSpent, muster_errors
 from muster.settings import settings
 from muster.storage.files import file_at
+from muster.storage.object_store import redacted
 from muster_jobs.failures import in_one_line, known_failure
 from muster_jobs.job import Job
 
@@ -52,8 +53,8 @@ def _failed(error: BaseException) -> int:
     """Print what failed as the log's last line, after a traceback where nobody foresaw it; return the exit code."""
     known = known_failure(error)
     if known is None:
-        traceback.print_exception(error)
-    print(f"error: {known or in_one_line(error)}", file=sys.stderr)  # noqa: T201 - read by whoever started the job
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+    print(redacted(f"error: {known or in_one_line(error)}"), file=sys.stderr)  # noqa: T201 - read by whoever started the job
     return 1 if known is None or known.retryable else os.EX_DATAERR
 
 

@@ -48,6 +48,25 @@ class Ingest:
 
         return wait_for(there, f"{run} {task} {state}", 300)
 
+    def clear(self, run: str, task: str) -> None:
+        ids = {"dag_run_id": run.rpartition("/")[2], "task_ids": [task]}
+        how = {"dry_run": False, "only_failed": False, "include_downstream": False, "reset_dag_runs": True}
+        self.airflow.ask("POST", f"/dags/{self.dag}/clearTaskInstances", json={**ids, **how})
+
+    def shows(self, run: str, days: str) -> Json:
+        def there() -> Json | None:
+            shown = self.shown(run)
+            return shown if shown.get("waiting_for_data", {}).get("days") == days else None
+
+        return wait_for(there, f"{run} {days}", 300)
+
+    def waits_anew(self, run: str, begun: Json) -> Json:
+        def anew() -> Json | None:
+            deadline: Json = self.shown(run)["data_deadline"]
+            return deadline if deadline != begun else None
+
+        return wait_for(anew, f"{run} waits anew", 120)
+
     def result(self, run: str, task: str) -> Json:
         value = self.airflow.get(f"{run}/taskInstances/{task}/xcomEntries/return_value")["value"]
         return json.loads(value) if isinstance(value, str) else value
@@ -73,8 +92,15 @@ def test_a_partition_waits_for_its_last_day_and_another_goes_on_without_it(
     ingest: Ingest, started_stack: RunningStack
 ) -> None:
     days = [FIRST + timedelta(days=number) for number in range(14)]
-    ingest.land(*days[:6])
+    ingest.land(*days[:5])
     first = ingest.start(FIRST)
+    ingest.reaches(first, "await_data", "deferred")
+    begun = ingest.shown(first)["data_deadline"]
+    ingest.clear(first, "ingest")  # another task of the run: no new wait
+    ingest.land(days[5])
+    assert ingest.shows(first, "6 of 7")["data_deadline"] == begun
+    ingest.clear(first, "await_data")
+    assert ingest.waits_anew(first, begun)["due"] > begun["due"]
     ingest.reaches(first, "await_data", "deferred")
     shown = ingest.shown(first)["waiting_for_data"]
     assert (shown["days"], shown["missing"]) == ("6 of 7", [str(days[6])])
@@ -87,7 +113,8 @@ def test_a_partition_waits_for_its_last_day_and_another_goes_on_without_it(
     assert (ingest.result(first, "await_data")["row_count"], ingest.result(first, "ingest")["accepted"]) == (21, 21)
 
     yaml = started_stack.settings.workloads / f"{LATE}.yaml"
-    yaml.write_text(yaml.read_text().replace("freshness: {}", "freshness: {wait_hours: 0.002, late: go_on}"))
+    waits = "freshness: {wait_hours: 0.002, late: go_on}"
+    yaml.write_text(yaml.read_text().replace("freshness: {look_every_minutes: 0.1}", waits))
     ingest.land(*days[7:11], *days[12:])
     second = ingest.start(SECOND)
     ingest.reaches(second, "ingest", "success")

@@ -10,11 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from muster.context import PartitionContext
 from muster.freshness import answer as answers
-from muster.freshness.answer import Answer, ask
+from muster.freshness.answer import Answer, ask, look
+from muster.freshness.arrived import what_arrived
 from muster.settings.connections import variable
 from muster.workload.freshness import Freshness
 from tests.freshness.made_weeks import PLACES, START, context_of, ingested, put, put_slice, text_of, weeks_before
@@ -24,7 +25,11 @@ LAST = START + timedelta(days=6)
 
 
 def asked(context: PartitionContext, **limits: Any) -> Answer:
-    return ask(context, Freshness(**limits))
+    return ask(context, Freshness(**limits), what_arrived(context))
+
+
+def state(context: PartitionContext, **limits: Any) -> str:
+    return look(context, Freshness(**limits)).state
 
 
 def rows_of(day: date, places: tuple[str, ...] = PLACES) -> list[tuple[str, datetime, float, str]]:
@@ -183,3 +188,51 @@ def test_rows_that_ingest_would_refuse_by_key_or_time_are_none(tmp_path: Path) -
     assert counted is not None
     assert (counted.rows[LAST], counted.groups) == (3, set(PLACES))
     assert counted.newest == datetime(2024, 2, 11, 8, tzinfo=UTC)
+
+
+def test_a_corrected_week_before_is_another_state_once_all_days_are_there(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    ingested(context, {day: PLACES for day in weeks_before()})
+    put_slice(tmp_path, but=[6])
+    missing, partial = state(context), weeks_before()[0]
+    ingested(context, {partial: PLACES}, rows=1)
+    assert state(context) == missing  # nothing is compared while a day is missing
+    put_slice(tmp_path)
+    before, unasked = state(context), state(context, rows=0, groups=0)
+    assert state(context) == before
+    ingested(context, {partial: PLACES}, rows=2)
+    assert state(context) != before
+    assert state(context, rows=0, groups=0) == unasked
+
+
+def test_rows_that_were_deleted_from_observations_are_usual_no_more(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    ingested(context, {day: PLACES for day in weeks_before()}, rows=10)
+    put_slice(tmp_path)
+    assert "(12 of usually 40)" in asked(context).problems[0]
+    before, table = state(context), DeltaTable(context.store.table("observations"))
+    table.delete("\"group\" <> 'a'")
+    assert state(context) != before
+    assert answers.usual(context).rows == {START + timedelta(days=n): 10.0 for n in range(7)}
+    assert asked(context).fresh
+    table.delete()
+    assert answers.usual(context).rows == {}
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_a_table_that_gets_rows_of_other_days_settles_with_and_without_statistics(
+    tmp_path: Path, statistics: bool
+) -> None:
+    def append(days: list[date]) -> None:
+        kept = {} if statistics else {"configuration": {"delta.dataSkippingNumIndexedCols": "0"}}
+        write_deltalake(tmp_path / "raw" / "rides", arrow(days), mode="append", **kept)
+
+    days = [START + timedelta(days=number) for number in range(7)]
+    append(days)
+    context = context_of(tmp_path, {"table": "raw/rides"})
+    before, arrived = state(context), what_arrived(context)
+    append([LAST + timedelta(days=1)])
+    assert state(context) == before
+    assert (what_arrived(context).arrivals[LAST].delivery == arrived.arrivals[LAST].delivery) is statistics
+    append([LAST])
+    assert state(context) != before

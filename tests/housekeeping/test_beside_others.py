@@ -174,9 +174,37 @@ def test_a_deletion_that_comes_late_takes_nothing_that_a_promotion_has_written_s
     assert slopes(pack)[0] == 1.0
 
 
+def test_two_sweeps_at_once_remove_what_one_would_and_neither_fails(
+    pack: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote_weeks(pack)
+    aged(pack.root)
+    planned = sweep(pack.context, dry_run=True).report()["removed"]
+    together, delete = threading.Barrier(2), sweeping.Files.delete
+
+    def slowly(files: Any, path: str) -> None:
+        time.sleep(0.005)
+        delete(files, path)
+
+    monkeypatch.setattr(sweeping.Files, "delete", slowly)
+    reports: list[dict[str, Any]] = []
+
+    def one() -> None:
+        together.wait(30)
+        reports.append(sweep(pack.context).report()["removed"])
+
+    ended = [_in_thread(one, 0) for _ in range(2)]
+    for end in ended:
+        end()
+    counted = {kind: [report.get(kind, 0) for report in reports] for kind in ("manifests", "champion_shards")}
+    assert all(max(each) <= planned[kind] <= sum(each) for kind, each in counted.items())
+    assert not any(sweep(pack.context, dry_run=True).report()["removed"].get(kind) for kind in counted)
+    assert missing_of(pack.store, pack.moves[-1]["manifest_sha256"]) == []
+
+
 def test_of_a_sweep_that_was_killed_nobody_waits_for_long(pack: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"{pack.store.packs}/{SHARDS}/{'0' * 64}.bin"
-    pack.store.files.put(path + GOING, b"")
+    pack.store.files.put(f"{path}{GOING}/killed", b"")
     looks: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -187,7 +215,8 @@ def test_of_a_sweep_that_was_killed_nobody_waits_for_long(pack: Registry, monkey
     monkeypatch.setattr("muster.storage.staying.time.sleep", pause)
     write_to_stay(pack.store.files, path, b"bytes")
     assert (len(looks), pack.store.files.read(path)) == (3, b"bytes")
-    pack.store.files.put(f"{pack.store.packs}/{SHARDS}/{'1' * 64}.bin{GOING}", b"")
+    pack.store.files.put(f"{pack.store.packs}/{SHARDS}/{'1' * 64}.bin{GOING}/killed", b"")
+    pack.store.files.put(f"{pack.store.packs}/{SHARDS}/{'2' * 64}.bin{GOING}", b"")  # of an older Muster
     aged(pack.root)
-    assert sweep(pack.context).report()["removed"]["leftovers"] == 1
+    assert sweep(pack.context).report()["removed"]["leftovers"] == 3
     assert not list((pack.root / pack.store.packs).rglob(f"*{GOING}"))

@@ -158,6 +158,21 @@ def test_what_fails_is_one_line_and_the_exit_code_tells_what_must_be_mended_from
     assert (exit_info.value.code, printed[: len(f"error: {line}")]) == (code, f"error: {line}")
 
 
+def test_a_password_in_an_address_is_neither_in_the_last_line_nor_in_the_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Job) -> dict[str, Any]:
+        raise ValueError("Error performing PUT http://ann:hidden@127.0.0.1:1/bucket")
+
+    monkeypatch.setattr("sys.argv", ["job.py", "--workload", str(declare(tmp_path)), "--partition", "2024-02-05"])
+    with pytest.raises(SystemExit):
+        main("fail", fail)
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback")
+    assert printed.count("PUT http://***@127.0.0.1:1/bucket") == 3  # the source line, too
+    assert printed.splitlines()[-1].startswith("error: ValueError: Error performing PUT")
+
+
 CANCELED = """UnknownException: (org.apache.spark.sql.connect.execution.ExecuteGrpcResponseSender)
 [OPERATION_CANCELED] Operation has been canceled. SQLSTATE: HY008
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -455,21 +455,24 @@ def test_on_spark_the_rows_and_bytes_are_those_of_a_plain_loop(
 
 
 def test_a_late_group_is_skipped_and_its_data_make_another_run(make_job: Callable[..., LocalJob]) -> None:
-    def observed(days: dict[str, date], mode: str = "append") -> None:
-        table = pa.table({"group": list(days), "date": pa.array(list(days.values()), pa.date32())})
-        write_deltalake(make_job(write=False).store.table("observations"), table, partition_by=["date"], mode=mode)
+    def observed(groups: Iterable[str], day: date) -> None:
+        table = pa.table({"group": list(groups), "date": pa.array([day] * len(list(groups)), pa.date32())})
+        write_deltalake(make_job(write=False).store.table("observations"), table, partition_by=["date"], mode="append")
 
-    last_of_slice, before = date(2024, 2, 11), date(2024, 2, 4)
-    observed({group: before if group in ("a", "few") else last_of_slice for group in GROUPS})
+    last = date(2024, 2, 4)
+    observed(GROUPS, last - timedelta(days=7))
+    for number in range(7):
+        observed(set(GROUPS) - {"a", "few"}, last - timedelta(days=number))
     without = train.run(make_job())
     job = make_job(freshness={"stale_after": 7})
     result = train.run(job)
     ledger = {row["group"]: row for row in read(job, "ledger")}
     assert {group for group, row in ledger.items() if (row["reason"] or "").startswith("stale")} == {"a", "few"}
-    assert (ledger["a"]["state"], ledger["a"]["reason"]) == ("skipped", "stale: no observation since 2024-02-04")
+    assert (ledger["a"]["state"], ledger["a"]["reason"]) == ("skipped", "stale: no observation since 2024-01-28")
     assert (result["trained"], result["skipped"], result["stale"], result["coverage"]) == (4, 3, 2, 0.75)
+    assert result["reasons"]["stale"] == 2
     assert [row["group"] for row in read(job, "models")] == sorted(set(TRAINED) - {"a"})
     assert result["run"] != without["run"]
-    observed({"a": last_of_slice, "few": last_of_slice})
+    observed({"a", "few"}, last)
     come = train.run(make_job(freshness={"stale_after": 7}))
     assert (come["run"], come["stale"], come["coverage"]) == (without["run"], 0, 1.0)

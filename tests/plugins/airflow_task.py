@@ -46,6 +46,7 @@ class Task:
     """A task instance that remembers what was pushed."""
 
     try_number: int = 1
+    max_tries: int = 0
     pushed: dict[str, Any] = field(default_factory=dict)
     dag_id: str = "made.train"
     run_id: str = "manual__1"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from muster.freshness import answer as answers
 from muster.settings import Settings, settings
 from tests import cluster
-from tests.plugins.airflow_task import declare
+from tests.plugins.airflow_task import WORKLOAD, declare
+from tests.plugins.late_data import Declare
 from tests.plugins.line import Line, environment
 from tests.shared import Shared
 
@@ -67,3 +70,24 @@ def line(request: pytest.FixtureRequest) -> Line:
     """Each of the two backends."""
     of_backend: Line = request.getfixturevalue(request.param)
     return of_backend
+
+
+@pytest.fixture
+def sensor(home: Path, workload: Path) -> Declare:
+    """Return a maker of sensors of a workload with these keys of `freshness`."""
+    from muster_airflow.sensors.freshness import DataFreshnessSensor
+
+    def make(freshness: str = "", **more: Any) -> DataFreshnessSensor:
+        workload.write_text(f"{WORKLOAD}freshness: {{{freshness}}}\n", encoding="utf-8")
+        return DataFreshnessSensor(task_id="await_data", workload=str(workload), poke_interval=0.05, **more)
+
+    return make
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that has an item for each time that rows are counted."""
+    counted: list[int] = []
+    count = answers.count_rows_and_groups
+    monkeypatch.setattr(answers, "count_rows_and_groups", lambda *args: counted.append(1) or count(*args))
+    return counted

@@ -6,59 +6,24 @@ import errno
 import io
 import os
 import threading
+import traceback
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from obstore.exceptions import GenericError
 
 from muster.storage import files as module
 from muster.storage.files import Files, file_at, in_bucket
-from muster.storage.object_store import NotAvailable
+from muster.storage.object_store import NotAvailable, of_the_system, redacted
 from muster.storage.remote_file import remote_file
 from muster_jobs.failures import known_failure
 
 MIB = 2**20
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """The address of an S3-compatible server on a free port."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3_files(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Files:
-    """Files below a prefix of a bucket of the test's own."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_server,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"b{uuid.uuid4().hex}"
-    boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1").create_bucket(Bucket=bucket)
-    return Files(f"s3://{bucket}/lake/made")
-
-
-@pytest.fixture(params=["folder", "s3"])
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    """Files of each kind."""
-    if request.param == "folder":
-        return Files(str(tmp_path / "root"))
-    made: Files = request.getfixturevalue("s3_files")
-    return made
 
 
 def paths(files: Files, below: str = "") -> list[str]:
@@ -350,6 +315,32 @@ def test_why_a_store_gives_nothing_is_one_line_and_is_tried_again_where_that_may
             ask()
         assert "\n" not in str(error.value)
         assert getattr(known_failure(error.value), "retryable", None) is not lasts
+
+
+def test_a_password_in_the_stores_address_is_in_no_error_and_in_no_cause_of_it(
+    s3_server: str, s3_files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.replace("://", "://ann:hid%40den@"))
+    root = f"s3://b{uuid.uuid4().hex}/lake"
+    files = Files(root)
+    asked: list[Callable[[], object]] = [
+        lambda: list(files.listed("a")),
+        lambda: files.put("a", b""),
+        lambda: files.read("a"),
+    ]
+    for ask in asked:
+        with pytest.raises(OSError, match=root) as error:
+            ask()
+        assert "hid" not in "".join(traceback.format_exception(error.value))
+    told = of_the_system(root, GenericError("Error performing GET http://ann:hidden@127.0.0.1:1/b in 3 s - HTTP error"))
+    assert "GET http://***@127.0.0.1:1/b in 3 s" in str(told)
+
+
+@pytest.mark.parametrize(
+    "place", ["abfss://container@account.dfs.core.windows.net/a:b@c", "s3://bucket/a:b@c", "a:b@c"]
+)
+def test_a_place_without_a_password_is_shown_as_it_is(place: str) -> None:
+    assert redacted(place) == place
 
 
 def test_an_object_is_read_as_a_file_and_only_as_the_one_that_was_opened(

@@ -90,6 +90,9 @@ def test_a_table_that_the_catalog_does_not_have_has_no_days(catalog: UnityCatalo
     assert source_of(context).days() == set()
     with pytest.raises(NothingLanded, match=f"nothing landed in '{NAME}'.*; there is no table of that name"):
         observe(context, "Bern,1", DateRange(DAY, DAY + timedelta(days=1)))
+    write_deltalake(tmp_path / "rides", rows())
+    catalog.add(NAME, f"file://{tmp_path}/rides")
+    assert source_of(context).days() == {DAY}  # at the next look, as nobody keeps that there was none
 
 
 @pytest.mark.parametrize("failures", [[429], [503, 503]])

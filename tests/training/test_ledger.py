@@ -77,6 +77,13 @@ def test_reasons_are_counted_by_skip_and_error_class_the_commonest_first() -> No
     assert list(reasons(ledger(A, B, C, D)).items()) == [("ValueError", 2), ("one class only", 1)]
 
 
+def test_stale_groups_are_one_reason_whatever_their_last_days() -> None:
+    stale = [
+        (f"g{n}", "skipped", f"stale: no observation since 2024-01-{n:02}", None) for n in range(1, MAX_REASONS + 5)
+    ]
+    assert reasons(ledger(B, *stale)) == {"stale": MAX_REASONS + 4, "one class only": 1}
+
+
 def test_many_different_reasons_are_bounded() -> None:
     rows = [(f"g{number}", "failed", "text", f"Error{number:03d}") for number in range(100)]
     counts = reasons(ledger(*rows))

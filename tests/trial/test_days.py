@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from muster.storage.tables import features_schema
 from muster.workload.load import load_workload
 
 
-def landing(home: Any, day: str) -> Path:
+def landing(home: Any, day: str | date) -> Path:
     return Path(home.store.uri(home.store.landing), f"{day}.csv.gz")
 
 
@@ -58,6 +58,28 @@ def test_days_that_have_not_landed_are_named(home: Any) -> None:
     assert home.tried()["not_landed"] == days
     shown = " ".join(home.run()[1].split())
     assert f"not landed, 6 days of the windows and their lookback: {', '.join(days[:5])} and 1 more window" in shown
+
+
+@pytest.mark.parametrize("ingested", [False, True])
+def test_a_group_that_the_next_run_would_skip_as_stale_says_so(home: Any, ingested: bool) -> None:
+    """Whose rows end on 21 January, of days that came up to 4 February, but for two."""
+    for day in range(1, 35):
+        file = landing(home, date(2024, 1, 1) + timedelta(days=day - 1))
+        rows = pd.read_csv(file)
+        rows.query(f"{day} <= 21 or place != 'calm'").to_csv(file, index=False)
+    for day in ("2024-02-03", "2024-02-04"):
+        landing(home, day).unlink()
+    if ingested:
+        for day in ("2024-02-03", "2024-02-04"):
+            pd.read_csv(landing(home, "2024-01-31")).head(0).to_csv(landing(home, day), index=False)
+        home.ingest()
+    home.declare(yaml=lambda yaml: f"{yaml}freshness: {{stale_after: 12}}\n")
+    assert home.tried(group="calm,1")["stale_since"] == "2024-01-21"
+    assert home.tried(group="north,1")["stale_since"] is None
+    skipped = "the next `train` would skip this group as stale, by `freshness.stale_after`: no observation since"
+    assert f"{skipped} 2024-01-21" in " ".join(home.run(group="calm,1")[1].split())
+    home.declare(yaml=lambda yaml: f"{yaml}freshness: {{stale_after: 13}}\n")  # 12 days have come since
+    assert home.tried(group="calm,1")["stale_since"] is None
 
 
 def test_a_file_under_another_name_is_told_beside_the_day_that_lacks_it(home: Any) -> None:

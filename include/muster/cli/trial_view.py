@@ -46,6 +46,9 @@ def _warnings(trial: dict[str, Any]) -> Iterator[str]:
     """Say of which days the trial knows more than the tables do, and why the next run will fail, or nothing."""
     if why := trial["next_run_fails"]:
         yield f"the next run of `features` will fail: {why}"
+    if since := trial["stale_since"]:
+        skipped = "the next `train` would skip this group as stale, by `freshness.stale_after`"
+        yield f"{skipped}: no observation since {since}"
     if again := trial["delivered_again"]:
         yield f"delivered again since ingest, so read from the source as the next ingest will: {bounded(again, 5)}"
     if missing := trial["not_landed"]:

@@ -73,6 +73,7 @@ def as_dict(trial: Trial) -> dict[str, Any]:
         "misnamed": list(trial.observed.misnamed.names),
         "named_as": trial.observed.misnamed.named_as,
         "next_run_fails": trial.observed.next_run_fails,
+        "stale_since": trial.stale_since,
         "weight": trial.workload.weight,
         "windows": trial.rows(),
         "features": trial.summary(),

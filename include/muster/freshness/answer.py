@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,7 +11,7 @@ from muster.context import PartitionContext
 from muster.errors import bounded
 from muster.freshness.arrived import Arrived, what_arrived
 from muster.freshness.counted import Counted, count_rows_and_groups
-from muster.freshness.usual import Usual, usual
+from muster.freshness.usual import Usual, usual, usual_digest
 from muster.workload.freshness import Freshness
 
 MOST_DAYS = 100
@@ -29,8 +29,8 @@ class Answer:
     counted: Counted | None = None
     """None while a day is missing: nothing was read then."""
     usual: Usual | None = None
-    known: tuple[str, ...] | None = None
-    """What did not hold of this very delivery when it was counted; it is not counted again."""
+    known: Mapping[str, Any] | None = None
+    """What was shown of this very state when it was counted; it is not counted again."""
 
     @property
     def fresh(self) -> bool:
@@ -41,14 +41,9 @@ class Answer:
     def problems(self) -> list[str]:
         """What does not hold, a line each, for people."""
         if self.known is not None:
-            return list(self.known)
+            return list(self.known["problems"])
         missing = self.arrived.problem
         return [missing] if missing else list(self._of_rows())
-
-    @property
-    def state(self) -> str:
-        """What tells this answer from another, without reading rows."""
-        return state(self.arrived, self.limits)
 
     @property
     def known_groups(self) -> set[str]:
@@ -57,6 +52,8 @@ class Answer:
 
     def shown(self) -> dict[str, Any]:
         """Return the answer as JSON, bounded however many days and groups there are."""
+        if self.known is not None:
+            return dict(self.known)
         there, since = list(self.arrived.arrivals), self.arrived.since
         told: dict[str, Any] = {
             "days": f"{len(there)} of {len(there) + len(self.arrived.missing)}",
@@ -97,13 +94,29 @@ class Answer:
             yield f"{there}, fewer than {self.limits.groups:.0%}; not there: {bounded(absent, SHOWN)}"
 
 
-def state(arrived: Arrived, limits: Freshness) -> str:
-    """Return what tells a state from another: of what has arrived, and of what is asked of it."""
-    return f"{arrived.digest} {limits.model_dump_json()}"
+@dataclass(frozen=True)
+class Look:
+    """What a look at a partition has seen, without reading rows."""
+
+    arrived: Arrived
+    state: str
+    """What tells it from what another look sees: of what has arrived, of what is asked of it, and of what is usual."""
 
 
-def ask(context: PartitionContext, limits: Freshness, arrived: Arrived | None = None) -> Answer:
-    """Return what is there of a partition; `arrived` is what is known of its days already.
+def look(context: PartitionContext, limits: Freshness) -> Look:
+    """Look which days of a partition are there. What is usual counts once all are, as it is asked only then.
+
+    Raises:
+        MusterError: when the source cannot be asked; worth another try where it is `retryable`.
+        OSError: when the system does not answer.
+    """
+    arrived = what_arrived(context)
+    compared = usual_digest(context) if arrived.whole and (limits.rows or limits.groups) else ""
+    return Look(arrived, f"{arrived.digest} {compared} {limits.model_dump_json()}")
+
+
+def ask(context: PartitionContext, limits: Freshness, arrived: Arrived) -> Answer:
+    """Return what is there of a partition, of whose days `arrived` is known.
 
     Rows are read only once all days are there: their keys and times, by this process, a block at a time.
 
@@ -111,7 +124,6 @@ def ask(context: PartitionContext, limits: Freshness, arrived: Arrived | None = 
         MusterError: when the source cannot be asked; worth another try where it is `retryable`.
         OSError: when the system does not answer.
     """
-    arrived = arrived or what_arrived(context)
     if not arrived.whole:
         return Answer(arrived, limits)
     return Answer(arrived, limits, count_rows_and_groups(context, arrived.arrivals), usual(context))

@@ -41,7 +41,7 @@ class Arrived:
     @property
     def digest(self) -> str:
         """What tells this state from another: it changes with any delivery, and with what a begun day lacks."""
-        there = [f"{day} {arrival.delivery}" for day, arrival in self.arrivals.items()]
+        there = [f"{day} {arrival.settles_by or arrival.delivery}" for day, arrival in self.arrivals.items()]
         lacking = [f"{day} lacks {why}" for day, why in self.missing.items()]
         return hashlib.sha256("\n".join([*there, *lacking]).encode(errors="surrogateescape")).hexdigest()[:16]
 

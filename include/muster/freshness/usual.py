@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from muster.context import PartitionContext
 from muster.storage.delta import count_rows
-from muster.storage.provenance import newest_facts
+from muster.storage.provenance import file_digests, read_facts
 from muster.storage.store import Store
 from muster.workload.windows import DateRange
 from muster.workload.zone import EPOCH
@@ -35,8 +36,7 @@ def usual(context: PartitionContext) -> Usual:
     Rows are counted in the facts that ingest has left. Groups are counted within delta-rs: of `observations` it reads
     two columns of the weeks, and gives back a name a group.
     """
-    start, days = context.windows.score.start, context.windows.score.days()
-    before = DateRange(start - timedelta(weeks=WEEKS), start)
+    before, days = _before(context), context.windows.score.days()
     weekdays = {day.weekday() for day in days}
     ingested = {day: rows for day, rows in _ingested_rows(context.store, before).items() if day.weekday() in weekdays}
     rows = {}
@@ -47,14 +47,31 @@ def usual(context: PartitionContext) -> Usual:
     return Usual(rows, _usual_groups(context.store, before, ingested))
 
 
+def usual_digest(context: PartitionContext) -> str:
+    """Return what changes with any row of the weeks before, by what is written down about them; none is read."""
+    files = file_digests(context.store, "observations")
+    facts = read_facts(context.store, "observations", files)
+    days = map(str, _before(context).days())
+    known = {day: facts[day].digest if day in facts else files[day] for day in days if day in facts or day in files}
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+
+
+def _before(context: PartitionContext) -> DateRange:
+    start = context.windows.score.start
+    return DateRange(start - timedelta(weeks=WEEKS), start)
+
+
 def _ingested_rows(store: Store, days: DateRange) -> dict[date, int]:
-    """Return how many rows each day has that was ingested; a day on which nothing happened has none."""
-    facts = newest_facts(store, "observations")
+    """Return how many rows each day has that was ingested; a day on which nothing happened has none.
+
+    By the facts that are true of its files; else, as when rows were deleted since, by the table's log.
+    """
+    facts = read_facts(store, "observations", file_digests(store, "observations"))
     known = {day: facts[str(day)].rows for day in days.days() if str(day) in facts}
     table = store.open("observations")
     if table is None:
         return known
-    for day in sorted((set(days.days()) & store.days("observations")) - known.keys()):  # another Muster ingested it
+    for day in sorted((set(days.days()) & store.days("observations")) - known.keys()):
         if (rows := count_rows(table, DateRange(day, day + timedelta(days=1)))) is not None:
             known[day] = rows
     return known

@@ -71,7 +71,7 @@ def _by_kind(store: Store, below: str, kind_of: Callable[[str], Kind]) -> dict[K
 
 def _kind_of_pack_file(path: str) -> Kind:
     folder, _, name = path.rpartition("/")
-    if LEFT.match(path) or path.endswith(GOING):
+    if LEFT.match(path) or path.endswith(GOING) or folder.endswith(GOING):  # the former is of an older Muster
         return "leftovers"
     if name == REMOVED and (PACK.fullmatch(folder) or RUN.fullmatch(folder)):
         return "notes"

@@ -62,7 +62,7 @@ def system_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, FileNotFoundError) as error:
-        raise of_the_system(place, error) from error
+        raise of_the_system(place, error) from shown_cause(error)
 
 
 def of_the_system(place: str, error: Exception) -> OSError:
@@ -75,7 +75,7 @@ def of_the_system(place: str, error: Exception) -> OSError:
         UnauthenticatedError,
     )
 
-    whole = str(error)
+    whole, place = redacted(str(error)), redacted(place)
     for words, (kind, cure) in CURES.items():
         if words in whole:
             return kind(f"the object store does not give '{place}': {cure}")
@@ -86,6 +86,20 @@ def of_the_system(place: str, error: Exception) -> OSError:
     lasting = isinstance(error, (PermissionDeniedError, UnauthenticatedError, InvalidPathError, NotSupportedError))
     problem = f"the object store does not give '{place}': {type(error).__name__}: {_in_one_line(whole)}"
     return NotAllowed(problem) if lasting else NotAvailable(problem)
+
+
+PASSWORD = re.compile(r"(?<=://)[^\s/@:]*:[^\s/]*@")
+"""User and password in an address, as AWS_ENDPOINT_URL may have them."""
+
+
+def redacted(text: str) -> str:
+    """Return a text without the passwords in its addresses."""
+    return PASSWORD.sub("***@", text)
+
+
+def shown_cause(error: Exception) -> Exception | None:
+    """Return an error as the cause of what is told of it: None where it shows a password, as a log shows causes."""
+    return error if redacted(str(error)) == str(error) else None
 
 
 def _in_one_line(text: str) -> str:

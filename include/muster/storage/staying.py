@@ -1,8 +1,10 @@
 """Files that somebody is about to refer to, beside one who removes what nobody refers to: neither comes too late.
 
 An object store may carry out a deletion long after it was asked for, and repeats one whose answer was lost. So who
-removes a file says so first, in a file beside it, which stays until the deletion is done; who writes one looks for
-that word afterwards, and where it is there waits, and writes once more. Of the two, one always sees the other.
+removes a file says so first, by a mark of its own in a folder beside it, which stays until the deletion is done; who
+writes one looks for marks afterwards, and where there is any waits, and writes once more. Of the two, one always sees
+the other. Two may remove one file at once: each has its mark, and the writer waits for both. Neither leaves the file to
+the other, who may have been killed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import IO
@@ -19,7 +22,7 @@ from muster.storage.files import Files, Listed
 log = logging.getLogger(__name__)
 
 GOING = ".going"
-"""What the name of the file has at its end by which one says that another is being removed."""
+"""What the name of the folder has at its end, beside the file's own, that holds a mark of each who removes the file."""
 AT_MOST = timedelta(minutes=10)
 """So long a deletion may take: then whoever began it was killed."""
 PAUSE = 0.5
@@ -55,25 +58,29 @@ def write_anew(files: Files, path: str) -> None:
 
 
 def remove_if(files: Files, path: str, is_old: Callable[[Listed], bool]) -> bool:
-    """Remove a file if it is old, as it is now; tell whether it was removed.
+    """Remove a file if it is old, as it is now; tell whether it was removed, maybe by another at the same time.
 
     Raises:
-        OSError: when it cannot be.
+        OSError: when it cannot be. An object store may still do it then: the mark stays until it is old.
     """
-    files.put(path + GOING, b"")
+    mark = f"{path}{GOING}/{uuid.uuid4().hex}"
+    files.put(mark, b"")
+    done = True
     try:
         now = files.about(path)
         if now is None or not is_old(now):
             return False
+        done = files.is_folder
         files.delete(path)
+        done = True
         return True
     finally:
-        files.delete(path + GOING)
+        if done:
+            files.delete(mark)
 
 
 def _is_going(files: Files, path: str) -> bool:
-    said = files.about(path + GOING)
-    return said is not None and datetime.now(UTC) - said.modified < AT_MOST
+    return any(datetime.now(UTC) - mark.modified < AT_MOST for mark in files.listed(f"{path}{GOING}"))
 
 
 def _put(files: Files, path: str, data: bytes | IO[bytes]) -> None:

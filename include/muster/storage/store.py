@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muster.errors import MusterError
 from muster.storage.files import Files
-from muster.storage.object_store import of_the_system
+from muster.storage.object_store import of_the_system, shown_cause
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -138,7 +138,7 @@ class Store:
         except OSError as error:
             if self.files.is_folder:
                 raise
-            raise of_the_system(location, error) from error
+            raise of_the_system(location, error) from shown_cause(error)
         check_readable(table, location)
         return table
 

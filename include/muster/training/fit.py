@@ -25,14 +25,13 @@ from muster.outcomes.weighted import Weights
 from muster.training.algorithms import estimator_factories
 from muster.training.estimator import EstimatorFactory, weight_parameter
 from muster.training.large_groups import NONE, LargeGroups
-from muster.training.outcome import Fit, Known, Outcome, group_outcome
+from muster.training.outcome import STALE, Fit, Known, Outcome, group_outcome
 from muster.training.search import ChosenBy, best_params
 from muster.workload.spec import Gate
 from muster.workload.windows import DateRange
 
 TOO_FEW_ROWS = "too few labelled rows"
 TOO_FEW_UNLABELLED = "too few rows"
-STALE = "stale"
 
 
 class InfiniteValues(ValueError):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.errors import MusterError, bounded
+from muster.training.outcome import STALE
 
 STATES = ("trained", "skipped", "failed")
 """The terminal states of a group's training."""
@@ -47,11 +48,11 @@ def counts(ledger: pa.Table) -> dict[str, int]:
 def reasons(ledger: pa.Table) -> dict[str, int]:
     """Return how many groups were not trained, or not by every algorithm, by reason, the commonest first.
 
-    A reason is its text, or the class of an error where the group failed: an error's text may be another for every
-    group.
+    A reason is its text without what is another for every group: the class of an error where the group failed, and
+    without its day that it is stale.
     """
     causes = pc.coalesce(ledger["error_class"], ledger["reason"]).drop_null()
-    by_cause = Counter(causes.to_pylist())
+    by_cause = Counter(STALE if cause.startswith(f"{STALE}: ") else cause for cause in causes.to_pylist())
     ordered = sorted(by_cause.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ordered[MAX_REASONS:])
     return {**dict(ordered[:MAX_REASONS]), **({"(other)": rest} if rest else {})}

@@ -9,6 +9,9 @@ from muster.errors import bounded_line
 
 State = Literal["trained", "skipped", "failed"]
 
+STALE = "stale"
+"""Why a group without a new row for too long is skipped; its ledger row adds since when, another day for each."""
+
 
 class Fit(NamedTuple):
     """The outcome of one algorithm's fit of a group."""

@@ -62,6 +62,8 @@ class GroupObservations:
     """Days of which nothing is known."""
     next_run_fails: str | None = None
     """Why `features` will fail, though the group can be tried: its table has other columns."""
+    to_ingest: Mapping[date, Arrival] = field(default_factory=dict)
+    """Days that no ingest has brought as they are now: these were read of the source, all others of the table."""
     misnamed: PassedOver = field(default_factory=PassedOver)
     """Where there are such days: what lies beside them, and is no day's by its name."""
 
@@ -130,6 +132,7 @@ def observe(context: Context, group: str, days: DateRange) -> GroupObservations:
         delivered_again=tuple(day for day in to_ingest if day in brought_once),
         not_landed=not_landed,
         next_run_fails=_next_run_fails(context),
+        to_ingest=to_ingest,
         misnamed=source_of(context).passed_over() if not_landed else PassedOver(),
     )
 

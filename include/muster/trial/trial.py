@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from muster.errors import let_through
 from muster.evaluation.bucket import Incumbents, judge_bucket
 from muster.evaluation.significance import control
 from muster.features.compute import compute
+from muster.freshness.stale import fresh_from
+from muster.ingest.due_days import has_rows
 from muster.outcomes.kinds import kind_of
 from muster.outcomes.weighted import Weights
 from muster.storage.files import Files
@@ -53,6 +56,8 @@ class Trial:
     failed_at: dict[str, str]
     """By algorithm: file, line and function of an estimator of one's own at which its fit failed."""
     decision: Row
+    stale_since: date | None = None
+    """The group's last day, where the next run would skip it as stale; None where it would not."""
 
     def rows(self) -> dict[str, Row]:
         """Return of each window how many rows it has, and what its kind of outcome tells of their labels."""
@@ -91,7 +96,21 @@ def try_group(context: PartitionContext, group: str) -> Trial:
     failed_at = {
         factory.name: place for factory in factories if (place := _failure_place(context, plan, factory, features))
     }
-    return Trial(workload, group, windows, observed, features, checked, training, fits, failed_at, decision)
+    stale = _stale_since(context, observed)
+    return Trial(workload, group, windows, observed, features, checked, training, fits, failed_at, decision, stale)
+
+
+def _stale_since(context: PartitionContext, observed: GroupObservations) -> date | None:
+    declared, run = context.workload.freshness, context.windows.run
+    if declared is None or declared.stale_after is None:
+        return None
+    landed = {day for day, arrival in observed.to_ingest.items() if has_rows(context, arrival)}
+    since = fresh_from(
+        (context.store.days("observations") - observed.to_ingest.keys()) | landed, run, declared.stale_after
+    )
+    days: list[date] = observed.rows["date"].to_pylist()
+    last = max((day for day in days if run.start <= day < run.stop), default=None)
+    return None if since is None or last is None or last >= since else last
 
 
 def _train_and_judge(

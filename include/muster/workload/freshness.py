@@ -20,10 +20,13 @@ class Freshness(Section):
     late: Literal["fail", "go_on", "skip"] = Field(
         "fail", description="What is done then: fail, ingest what is there, or skip the partition."
     )
+    look_every_minutes: float = Field(
+        1, ge=0.1, le=24 * 60, description="How often it is looked whether anything has come; a database counts for it."
+    )
     rows: Share = Field(
         0.5, description="A day has at least this share of the rows that its weekday had of late; 0 does not ask."
     )
     groups: Share = Field(0.5, description="At least this share of the usual groups is there; 0 does not ask.")
     stale_after: int | None = Field(
-        None, ge=1, description="Days after which a group without a new row is not trained: its champion stays."
+        None, ge=1, description="So many last days without a row of a group: it is not trained, its champion stays."
     )

@@ -17,6 +17,7 @@ from muster_airflow.backfill import comes_from_backfill
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
 from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
+from muster_airflow.hooks.store import mask_store_password
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.progress import progress_shown
 from muster_airflow.summary import summary
@@ -139,6 +140,7 @@ class JobOperator(BaseOperator):
 
     def _call(self, context: Context) -> JobCall:
         partition = self.partition_of(context)
+        mask_store_password()
         key = [settings().store_root, Path(self.workload).stem, self.stage, partition]
         return JobCall(
             stage=self.stage,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import TaskDeferred
 
 from muster.errors import MusterError, bounded_line
 from muster.settings import settings
@@ -17,17 +17,22 @@ from muster.workload.windows import partition_windows
 from muster.workload.zone import EPOCH, day_range
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
-from muster_airflow.sensors.waiting_for_data import Shown, deadline_of
-from muster_airflow.triggers.arrival import ArrivalTrigger, unasked
+from muster_airflow.hooks.store import mask_store_password
+from muster_airflow.sensors.waiting_for_data import Shown, Wait, deadline_of
+from muster_airflow.triggers.looks import unasked_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from muster.freshness.answer import Answer
+    from muster.context import PartitionContext
+    from muster.freshness.answer import Answer, Look
 
 MISSING = "missing"
 """The XCom that names the days without which `ingest` goes on, with commas between; empty where none is missing."""
 
+SETTLES = "it is looked once more whether what has come still changes"
+READ_AGAIN, READ_AGAIN_AT_MOST = timedelta(minutes=5), timedelta(hours=1)
+"""When what has come and could not be read is read again, though it has not changed: twice as long each time."""
 
 WITHOUT = "{{ ti.xcom_pull(task_ids='await_data', key='missing') or '' }}"
 """Those days as `ingest` is told them; none where a human has marked the task `await_data` as done."""
@@ -36,14 +41,15 @@ WITHOUT = "{{ ti.xcom_pull(task_ids='await_data', key='missing') or '' }}"
 class DataFreshnessSensor(BaseSensorOperator):
     """Wait until a partition's data are there, as `freshness` of the workload declares; else as by its defaults.
 
-    It asks which days of the slice have come. Once all have, it counts rows and groups beside those of the weeks
-    before, reading keys and times alone. What does not hold it tells, on the task's page under *Storage* and in the
-    log, and gives its slot back until something changes. By the deadline it fails, skips what follows, or goes on with
-    what is there: as `late` says. Retries wait no longer than the first attempt would have; a cleared task waits anew.
+    It asks which days of the slice have come. Once all have, and are the same at two looks, it counts rows and groups
+    beside those of the weeks before, reading keys and times alone. What does not hold it tells, on the task's page
+    under *Storage* and in the log, and gives its slot back until something changes. By the deadline it fails, skips
+    what follows, or goes on with what is there: as `late` says. Retries wait no longer than the first attempt would
+    have; a cleared task waits anew.
 
     :param workload: path of the workload's YAML file. (templated)
     :param partition: the partition's date; left out, the run's partition key. (templated)
-    :param poke_interval: how often it is looked whether anything has come; what has is taken when it is the same twice.
+    :param poke_interval: how often it is looked whether anything has come; left out, as the workload declares.
     """
 
     template_fields = ("workload", "partition")
@@ -54,22 +60,23 @@ class DataFreshnessSensor(BaseSensorOperator):
         *,
         workload: str,
         partition: str | None = None,
-        poke_interval: timedelta | float = timedelta(minutes=1),
+        poke_interval: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        super().__init__(poke_interval=60 if poke_interval is None else poke_interval, **kwargs)
         self.workload = workload
         self.partition = partition
+        self.as_declared = poke_interval is None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what is there, once it is fresh."""
-        return self.carry_out(context)
+        return self.carry_out(context, {})
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Ask again, since something has changed or it is late."""
-        return self.carry_out(context)
+        return self.carry_out(context, event)
 
-    def carry_out(self, context: Context) -> dict[str, Any]:
+    def carry_out(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Ask, tell, and wait on; or decide, where it is past the deadline.
 
         Raises:
@@ -77,67 +84,101 @@ class DataFreshnessSensor(BaseSensorOperator):
             DataLate, DataSkipped: by the deadline.
             SourceRefused: when the source cannot be asked, and waiting would not help.
         """
-        shown, deadline = Shown(context["task_state_store"], self.log), self._deadline(context)
+        wait = self._wait(context)
+        if why := event.get("unasked"):  # a source that hangs would hang here too
+            return self._unanswered(wait, why, event["state"])
         try:
-            answer = self._answer(context, shown, deadline)
+            mask_store_password()
+            of_partition = self._of_partition(context)
+            with database_known(Path(self.workload)):
+                return self._look(wait, of_partition, event)
         except (MusterError, OSError) as error:
             if not getattr(error, "retryable", True):  # an object store's that refuses too
                 raise SourceRefused(str(error)) from error
-            return self._unanswered(context, deadline, error, shown)
+            if same := event.get("same"):  # the triggerer is answered, and would only wake it again
+                return self._unread(wait, same, f"cannot be asked what has arrived: {error}", {})
+            return self._unanswered(wait, str(error), unasked_state(error))
+
+    def _look(self, wait: Wait, of_partition: PartitionContext, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Look what has come; count it once it is the same at two looks, unless it was counted already."""
+        from muster.freshness.answer import Answer, ask, look
+
+        limits = self._limits()
+        seen = look(of_partition, limits)
+        counted = wait.shown.counted(seen.state, wait.deadline)
+        answer = Answer(seen.arrived, limits, known=counted)
+        takes = seen.arrived.whole or (wait.is_late and self._late_is() == "go_on" and seen.arrived.arrivals)
+        if takes and counted is None and event.get("same") != seen.state:
+            return self._settle(wait, seen, answer, event)
+        if seen.arrived.whole and counted is None:
+            try:
+                answer = ask(of_partition, limits, seen.arrived)
+            except (MusterError, OSError) as error:
+                if not getattr(error, "retryable", True):
+                    raise
+                return self._unread(wait, seen.state, f"cannot be read: {error}", answer.shown())
         if answer.fresh:
-            return self._go_on(context, answer, shown)
+            return self._go_on(wait, answer)
         why = bounded_line("; ".join(answer.problems))
-        shown.waits(answer.state, why, deadline, answer.shown())
-        if datetime.now(UTC) < deadline:
-            self._defer(context, deadline, answer.state)
-        return self._late(context, deadline, why, answer, shown)
+        wait.shown.waits(seen.state, why, wait.deadline, answer.shown())
+        if not wait.is_late:
+            wait.defer(seen.state)
+        return self._late(wait, why, answer)
 
-    def _answer(self, context: Context, shown: Shown, deadline: datetime) -> Answer:
-        """Ask what is there; of a delivery whose rows were counted already they are not counted again."""
-        from muster.context import Context as WorkloadContext  # not while DAGs are parsed
-        from muster.freshness.answer import Answer, ask, state
-        from muster.freshness.arrived import what_arrived
+    def _settle(self, wait: Wait, seen: Look, answer: Answer, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait for a second look that sees the same; past the deadline, for a few looks more, and once."""
+        if event.get("settling") and wait.is_late:
+            return self._late(wait, f"what has come to '{seen.arrived.place}' was never the same at two looks", None)
+        wait.shown.waits(f"settling {seen.state}", SETTLES, wait.deadline, answer.shown())
+        wait.defer("", seen=seen.state)
 
-        limits, file = self._limits(), Path(self.workload)
-        of_partition = WorkloadContext.of_file(file, settings()).at(self._partition(context))
-        with database_known(file):
-            arrived = what_arrived(of_partition)
-            known = shown.problems(state(arrived, limits), deadline)
-            return ask(of_partition, limits, arrived) if known is None else Answer(arrived, limits, known=known)
+    def _unread(self, wait: Wait, state: str, error: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait with what the triggerer sees and this task cannot read: until it changes, or for longer each time."""
+        why = bounded_line(error)
+        times = wait.shown.unread(state, why, wait.deadline, answer)
+        if not wait.is_late:
+            longer = READ_AGAIN * 2 ** min(times - 1, 10)
+            wait.defer(state, again=datetime.now(UTC) + min(longer, READ_AGAIN_AT_MOST))
+        return self._late(wait, why, None)
 
-    def _unanswered(self, context: Context, deadline: datetime, error: Exception, shown: Shown) -> dict[str, Any]:
+    def _unanswered(self, wait: Wait, error: str, state: str) -> dict[str, Any]:
         """Wait until the source answers, or says something else."""
         why = bounded_line(f"cannot be asked what has arrived: {error}")
-        shown.waits(unasked(error), why, deadline, {})
-        if datetime.now(UTC) < deadline:
-            self._defer(context, deadline, unasked(error))
-        return self._late(context, deadline, why, None, shown)
+        wait.shown.waits(state, why, wait.deadline, {})
+        if not wait.is_late:
+            wait.defer(state)
+        return self._late(wait, why, None)
 
-    def _defer(self, context: Context, deadline: datetime, known: str) -> NoReturn:
-        partition, until = self._partition(context), deadline.isoformat()
-        trigger = ArrivalTrigger(self.workload, partition, known, until, self.poke_interval)
-        raise TaskDeferred(trigger=trigger, method_name="resume", kwargs={})
-
-    def _late(
-        self, context: Context, deadline: datetime, why: str, answer: Answer | None, shown: Shown
-    ) -> dict[str, Any]:
+    def _late(self, wait: Wait, why: str, answer: Answer | None) -> dict[str, Any]:
         """Do what is declared for late data. There is nothing to go on with where no day has come at all."""
-        late = "skip" if self.soft_fail else self._limits().late
-        partition = self._partition(context)
+        late = self._late_is()
         if late == "go_on" and answer is not None and answer.arrived.arrivals:
             self.log.warning("Late, and goes on with what is there: %s", why)
-            return self._go_on(context, answer, shown)
+            return self._go_on(wait, answer)
         if late == "skip" or (late == "go_on" and answer is not None):
-            skipped = DataSkipped(partition, deadline, why)
+            skipped = DataSkipped(wait.partition, wait.deadline, why)
             self.log.warning("%s", skipped)  # Airflow's own line says only that the task was skipped
             raise skipped
-        raise DataLate(partition, deadline, why)
+        raise DataLate(wait.partition, wait.deadline, why)
 
-    def _go_on(self, context: Context, answer: Answer, shown: Shown) -> dict[str, Any]:
-        shown.ends(answer.shown())
+    def _go_on(self, wait: Wait, answer: Answer) -> dict[str, Any]:
+        wait.shown.ends(answer.shown())
         missing = [str(day) for day in answer.arrived.missing]
-        context["ti"].xcom_push(MISSING, ",".join(missing))
+        wait.context["ti"].xcom_push(MISSING, ",".join(missing))
         return {"fresh": answer.fresh, **answer.shown()}
+
+    def _late_is(self) -> str:
+        return "skip" if self.soft_fail else self._limits().late
+
+    def _wait(self, context: Context) -> Wait:
+        every = self._limits().look_every_minutes * 60 if self.as_declared else self.poke_interval
+        shown, partition = Shown(context["task_state_store"], self.log), self._partition(context)
+        return Wait(context, self.workload, partition, self._deadline(context), every, shown)
+
+    def _of_partition(self, context: Context) -> PartitionContext:
+        from muster.context import Context as WorkloadContext  # not while DAGs are parsed
+
+        return WorkloadContext.of_file(Path(self.workload), settings()).at(self._partition(context))
 
     def _limits(self) -> Freshness:
         return load_workload(Path(self.workload)).freshness or Freshness()
@@ -160,4 +201,5 @@ class DataFreshnessSensor(BaseSensorOperator):
         except MusterError as error:
             raise SourceRefused(str(error)) from error
         ended = EPOCH + timedelta(microseconds=day_range(workload.zone, days[0], days[-1])[1])
-        return deadline_of(context, ended, timedelta(hours=(workload.freshness or Freshness()).wait_hours))
+        wait = timedelta(hours=(workload.freshness or Freshness()).wait_hours)
+        return deadline_of(context, ended, wait, self.retries)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import TaskDeferred
+
+from muster_airflow.triggers.arrival import SOON, ArrivalTrigger
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -13,23 +18,30 @@ if TYPE_CHECKING:
 
 SHOWN_AS, DEADLINE = "waiting_for_data", "data_deadline"
 """Keys on the task's page, under *Storage*: what it waits for, and until when."""
+OWN = ("until", "why", "since", "state")
+"""What is shown beside the answer itself."""
 
 
-def deadline_of(context: Context, slice_end: datetime, wait: timedelta) -> datetime:
+def deadline_of(context: Context, slice_end: datetime, wait: timedelta, retries: int) -> datetime:
     """Return until when a task waits: from when its partition was due, the same for each of its retries.
 
     A partition is due when its run is: a scheduled one's at its tick, any other's when it was asked for; that of a
     backfill is of long ago, so what is not there then is late at once. None is due before its slice has ended. Where a
-    human has cleared the run since, it waits anew from now on.
+    human has cleared this very task since, it waits anew from now on; not where another task of the run was, nor where
+    a backfill has taken up the run once more.
     """
-    store, run = context["task_state_store"], context["dag_run"]
-    cleared = run.clear_number or 0
-    known = store.get(DEADLINE)
-    if known and known["cleared"] == cleared:
-        return max(datetime.fromisoformat(known["due"]), slice_end) + wait
-    due = datetime.now(UTC) if cleared else (run.run_after or datetime.now(UTC))
+    store, run, tries = context["task_state_store"], context["dag_run"], context["ti"].max_tries
+    of_backfill = run.run_type == "backfill"
+    known = store.get(DEADLINE) or {"max_tries": retries}
+    # Airflow raises the most tries of a task that is cleared, by those that it has had, and of no other.
+    cleared = tries > known.get("max_tries", tries)
+    by_backfill = of_backfill and not known.get("of_backfill")
+    begun = known.get("due") or (run.run_after or datetime.now(UTC)).isoformat()
+    due = datetime.now(UTC) if cleared and not by_backfill else datetime.fromisoformat(begun)
     deadline = max(due, slice_end) + wait
-    store.set(DEADLINE, {"due": due.isoformat(), "until": deadline.isoformat(), "cleared": cleared})
+    now = {"due": due.isoformat(), "until": deadline.isoformat(), "max_tries": tries, "of_backfill": of_backfill}
+    if now != known:
+        store.set(DEADLINE, now)
     return deadline
 
 
@@ -40,18 +52,26 @@ class Shown:
         self._store = store
         self._log = log
 
-    def problems(self, state: str, until: datetime) -> tuple[str, ...] | None:
-        """Return what did not hold in this very state, where its rows were counted within this very wait."""
+    def counted(self, state: str, until: datetime) -> dict[str, Any] | None:
+        """Return what was shown of this very state, where its rows were counted within this very wait."""
         known = self._known(state, until)
-        return tuple(known["problems"]) if "row_count" in known else None
+        return {name: value for name, value in known.items() if name not in OWN} if "row_count" in known else None
 
     def waits(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> None:
         """Show what does not hold, and since when; nothing new where that is shown."""
-        if self._known(state, until):
-            return
+        if not self._known(state, until):
+            self._show(state, why, until, answer)
+
+    def unread(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> int:
+        """Show that what has come cannot be read just now; return how often that was so of this very state."""
+        times = self._known(state, until).get("unread", 0) + 1
+        self._show(state, why, until, {**answer, "unread": times})
+        return int(times)
+
+    def _show(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> None:
         shown = {"until": _text(until), "why": why, "since": _text(datetime.now(UTC))}
         self._store.set(SHOWN_AS, {**shown, **answer, "state": state})
-        there = f"{answer['days']} days are there; " if answer else ""
+        there = f"{answer['days']} days are there; " if "days" in answer else ""
         self._log.info("%s%s; waits until %s at most, no slot is held", there, why, shown["until"])
 
     def ends(self, answer: Mapping[str, Any]) -> None:
@@ -70,3 +90,38 @@ class Shown:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A task's wait for a partition's data."""
+
+    context: Context
+    workload: str
+    """The path of its YAML."""
+    partition: str
+    deadline: datetime
+    every: float
+    """Seconds between two looks."""
+    shown: Shown
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline is past."""
+        return datetime.now(UTC) >= self.deadline
+
+    def defer(self, known: str, seen: str | None = None, again: datetime | None = None) -> NoReturn:
+        """Give the slot back until the state is no longer `known`, or it is `again` time to read what is there.
+
+        With `seen` until that state is seen a second time: past the deadline too, a few looks long.
+        """
+        until = self.deadline if seen is None else max(self.deadline, datetime.now(UTC) + self._settling)
+        read_again = again.isoformat() if again else None
+        trigger = ArrivalTrigger(
+            self.workload, self.partition, known, until.isoformat(), self.every, seen=seen, again=read_again
+        )
+        raise TaskDeferred(trigger=trigger, method_name="resume", kwargs={})
+
+    @property
+    def _settling(self) -> timedelta:
+        return timedelta(seconds=5 * min(self.every, SOON))

@@ -65,14 +65,21 @@ def located(name: str) -> Located | None:
         CatalogLost: when it does not answer: worth another try.
         CatalogRefused: when it is not known, refuses, or the table is none of Delta.
     """
-    return _asked(name, int(time.monotonic() / KEPT))
+    try:
+        return _asked(name, int(time.monotonic() / KEPT))
+    except _NoTable:
+        return None
+
+
+class _NoTable(LookupError):
+    """Raised where a catalog has no table of a name: no answer to keep, as somebody may be about to make it."""
 
 
 @lru_cache(maxsize=8)
-def _asked(name: str, _: int) -> Located | None:
+def _asked(name: str, _: int) -> Located:
     table = _answer(name, "GET", f"{TABLES}/tables/{quote(name)}")
     if table is None:
-        return None
+        raise _NoTable
     if (kind := table.get("data_source_format")) != "DELTA":
         raise CatalogRefused(name, f"it is of the format {kind}; only DELTA is read")
     place = str(table["storage_location"])

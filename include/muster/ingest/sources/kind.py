@@ -38,6 +38,8 @@ class Arrival:
     """When the newest of it came; None where nobody knows."""
     lacks: str | None = None
     """What has to come until it is complete; None where it is."""
+    settles_by: str | None = None
+    """What of it has stopped to change once all has come, where the delivery may change by rows of other days too."""
 
 
 @dataclass(frozen=True)

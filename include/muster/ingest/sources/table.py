@@ -24,7 +24,7 @@ from muster.ingest.sources.kind import Arrival, Part, PassedOver, RowBlock
 from muster.ingest.sources.places import is_folder
 from muster.ingest.sources.table_log import TableFile, about, files_of, has_zone
 from muster.settings.places import below_root, scheme_of
-from muster.storage.object_store import NotAllowed, NotAvailable, of_the_system
+from muster.storage.object_store import NotAllowed, NotAvailable, of_the_system, redacted, shown_cause
 from muster.storage.store import CURES, TableVersion, table_id
 from muster.workload.source import is_catalog_name
 from muster.workload.spec import Workload
@@ -148,7 +148,7 @@ class TableSource:
             check_columns(self.workload, columns.names)
             check_types(self.workload, columns)
         except (DeltaError, OSError) as error:
-            raise self._unread(error) from error
+            raise self._unread(error) from shown_cause(error)
         except BadContent as error:
             raise BadTable(self.place, str(error)) from error
         time = columns.field(self.workload.time).type
@@ -208,7 +208,7 @@ class TableSource:
         except (DeltaError, pa.ArrowException, OSError) as error:
             if WIDER in (table.protocol().reader_features or ()):
                 raise BadTable(self.place, _cure(table)) from error
-            raise self._unread(error) from error
+            raise self._unread(error) from shown_cause(error)
 
     def _unread(self, error: Exception) -> BadTable:
         """Return why the table cannot be read: for good, or as it was a moment ago."""
@@ -226,7 +226,9 @@ class TableSource:
         since = datetime.fromtimestamp(max(file.at for file in own) / 1000, UTC) if own else None
         version = TableVersion(table.version(), table_id(table))
         part = Part(f"{self.place.rpartition('/')[2]}, version {version.number}", self.place, version)
-        return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since)
+        unsure = any(file.first is None for file in own)  # without statistics, it may be of any day
+        settles_by = f"{rows} rows {known}" if unsure else None
+        return Arrival(day, (part,), f"{rows} rows of {len(own)} files, {digest}", since, settles_by=settles_by)
 
 
 def _where(place: str) -> Located | None:
@@ -263,7 +265,7 @@ def _written(moment: int) -> str:
 
 def _first_line(error: BaseException) -> str:
     """Return what an error says, without the backtraces and colours that may follow."""
-    first, *_ = [*re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines(), type(error).__name__]
+    first, *_ = [*re.sub(r"\x1b\[[0-9;]*m", "", redacted(str(error))).strip().splitlines(), type(error).__name__]
     return first[:300]
 
 
