@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,15 +17,13 @@ from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
 from muster.printable import number
 from muster.settings import Settings
-from muster.storage.results import PUT_OFF, stage_results
+from muster.storage.results import SKIPPED, ended, stage_results
 from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
 from muster.workload.stages import STAGE_NAMES, StageName
 from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
-SKIPPED = "skipped_because"
-"""What the result of an attempt names that found no work."""
 Answer = TypeVar("Answer")
 
 
@@ -47,6 +46,10 @@ class Progress:
     """How many of the slices that the last features looked at are not what would be made now, and why."""
     predictions_old: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Partition -> why its predictions are not what score would write now."""
+    late: tuple[str, ...] = ()
+    """Its deadlines that are missed, a sentence each."""
+    watched: bool = False
+    """Whether it declares any."""
     refused: str | None = None
     """The first problem of its YAML, which has no DAGs then, and how to see all."""
     unreadable: str | None = None
@@ -100,7 +103,24 @@ def _read(file: Path, settings: Settings) -> Progress:
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
         _of_last(last.get("score"), name, settings, _predictions_old) or {},
+        **_deadlines(name, settings),
     )
+
+
+def _deadlines(name: str, settings: Settings) -> dict[str, Any]:
+    """Return whether a workload declares deadlines, and which are missed; nothing where its YAML does not hold."""
+    from muster.deadlines.message import late
+    from muster.deadlines.missed import look
+    from muster.deadlines.told import Told
+
+    try:
+        context = Context.named(name, settings)
+    except MusterError:
+        return {}
+    if context.workload.deadlines is None:
+        return {}
+    looked = look(context, datetime.now(UTC), Told.read(context.store).open)
+    return {"watched": True, "late": tuple(late(context.workload, one).sentence for one in looked.missed)}
 
 
 def _refused(file: Path) -> str | None:
@@ -201,12 +221,8 @@ def ended_at(store: Store, stage: str, partition: str) -> float | None:
 
 
 def _ended(store: Store, stage: str, partition: str) -> tuple[dict[str, Any], float] | None:
-    results = stage_results(store, stage, partition)
-    for result in sorted(results, key=lambda result: (result.at, result.path), reverse=True):
-        report = result.read()
-        if PUT_OFF not in report:
-            return report, result.at.timestamp()
-    return None
+    last = ended(store, stage, partition)
+    return None if last is None else (last.report, last.at.timestamp())
 
 
 def champion(store: Store) -> str | None:

@@ -17,6 +17,7 @@ from muster.errors import MusterError, UnknownName, WorkloadError
 from muster.printable import cell
 from muster.workload import checks
 from muster.workload.bounded_yaml import NotReadable, read_yaml
+from muster.workload.file_checks import FILE_CHECKS
 from muster.workload.outcome import completed
 from muster.workload.section import Section
 from muster.workload.spec import Workload
@@ -128,7 +129,7 @@ def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -
     for check in checks.SECTION_CHECKS:
         with suppress(*excused):
             yield from check(workload)
-    for check_file in checks.FILE_CHECKS:
+    for check_file in FILE_CHECKS:
         with suppress(*excused):
             yield from check_file(workload, path.with_suffix(".py"))
     if getattr(workload, "name", path.stem) != path.stem:

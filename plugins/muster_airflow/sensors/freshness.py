@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,12 +12,15 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from muster.errors import MusterError, bounded_line
 from muster.settings import settings
+from muster.storage.results import AWAIT_DATA, LATE, SKIPPED
+from muster.storage.store import Store
 from muster.workload.freshness import Freshness
 from muster.workload.load import load_workload
 from muster.workload.windows import partition_windows
 from muster.workload.zone import EPOCH, day_range
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
+from muster_airflow.operators.job import attempt_name
 from muster_airflow.sensors.waiting_for_data import Shown, deadline_of
 from muster_airflow.triggers.arrival import ArrivalTrigger, unasked
 
@@ -130,8 +134,20 @@ class DataFreshnessSensor(BaseSensorOperator):
         if late == "skip" or (late == "go_on" and answer is not None):
             skipped = DataSkipped(partition, deadline, why)
             self.log.warning("%s", skipped)  # Airflow's own line says only that the task was skipped
+            self._leave(context, {SKIPPED: str(skipped)})
             raise skipped
-        raise DataLate(partition, deadline, why)
+        late_data = DataLate(partition, deadline, why)
+        self._leave(context, {LATE: str(late_data)})
+        raise late_data
+
+    def _leave(self, context: Context, report: dict[str, Any]) -> None:
+        """Leave in the store why `ingest` does not run: deadlines are looked at there alone."""
+        store = Store(settings().store_root, Path(self.workload).stem)
+        path = f"{store.results(AWAIT_DATA)}/{self._partition(context)}-{attempt_name(context)}.json"
+        try:
+            store.files.put(path, json.dumps(report).encode())
+        except OSError as error:  # the task's own error says more
+            self.log.warning("cannot leave in the store why ingest does not run: %s", error)
 
     def _go_on(self, context: Context, answer: Answer, shown: Shown) -> dict[str, Any]:
         shown.ends(answer.shown())
