@@ -62,9 +62,9 @@ def _webhook(channel: Channel, message: Message) -> None:
 
 def _mask_path(address: str) -> None:
     """Keep an address's path out of the log, where its hook writes it: who knows it may call the webhook."""
-    path = urlsplit(address if "://" in address else f"//{address}").path.strip("/")
-    if path:
-        mask_secret(path)
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    for part in filter(None, (parts.path.strip("/"), parts.query)):
+        mask_secret(part)
 
 
 def reason(error: Exception) -> str:

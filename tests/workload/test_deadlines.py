@@ -9,6 +9,7 @@ import pytest
 
 from muster.errors import WorkloadError
 from muster.workload.deadlines import Alert, ByTime, Deadlines
+from muster.workload.load import load_sound_part
 from tests.workload.test_outcome import loaded, problems
 
 OUTCOME = {"regression": {"column": "kg"}}
@@ -116,3 +117,23 @@ def test_alerts_of_nothing_and_alerts_that_are_there_twice_are_refused(tmp_path:
 
 def test_an_alert_tells_by_what_it_goes() -> None:
     assert Alert(webhook="pager").connection == "pager"
+
+
+def test_what_is_sound_of_a_refused_yaml_has_its_dates_and_their_zone(tmp_path: Path) -> None:
+    zoned = {"time": {"column": "at", "zone": "Europe/Berlin"}}
+    with pytest.raises(WorkloadError):
+        loaded(tmp_path, outcome=OUTCOME, **zoned, **BY, retries="many")
+    workload, refused = load_sound_part(tmp_path / "parcels.yaml")
+    assert refused == "retries: 'many' is no whole number"
+    assert (workload.zone, workload.schedule.every, workload.deadlines) == (
+        "Europe/Berlin",
+        7,
+        Deadlines(predictions_by=ByTime(0, 360)),
+    )
+
+
+def test_without_sound_dates_it_is_refused_as_ever(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError):
+        loaded(tmp_path, outcome=OUTCOME, windows={"train": "long"})
+    with pytest.raises(WorkloadError, match=r"windows\.train: 'long' is no whole number"):
+        load_sound_part(tmp_path / "parcels.yaml")

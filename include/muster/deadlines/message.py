@@ -7,16 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from muster.deadlines.missed import Key, Missed, What
+from muster.deadlines.missed import RUNBOOK, Key, Missed, What
 from muster.workload.spec import Workload
 from muster.workload.zone import local_time
 
-RUNBOOK: dict[What, str] = {
-    "data": "docs/operations.md#data-are-late",
-    "predictions": "docs/operations.md#predictions-are-late",
-    "champion": "docs/operations.md#the-champion-is-old",
-}
-"""The section that says what to do."""
 SUBJECTS: dict[What, str] = {
     "data": "data of {} are late",
     "predictions": "predictions of {} are late",
@@ -99,7 +93,7 @@ def late(workload: Workload, missed: Missed, airflow: str = "") -> Message:
         "why": missed.why or "",
         "last_done": missed.last,
         "do": missed.do,
-        "runbook": RUNBOOK[missed.key.what],
+        "runbook": missed.page,
         "airflow": f"{airflow.rstrip('/')}/dags/{missed.dag}" if airflow else "",
     }
     return Message(workload.name, missed.key, "late", missed.since, fields)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from muster.context import Context, PartitionContext
 from muster.deadlines import there
 from muster.deadlines.there import There
+from muster.errors import bounded_line
 from muster.settings import command
 from muster.workload.deadlines import ByTime
 from muster.workload.due import deadline_at, due_at, last_due, last_past
@@ -17,6 +18,15 @@ from muster.workload.stages import StageName
 from muster.workload.windows import NotAPartition, slice_of
 
 What = Literal["data", "predictions", "champion"]
+
+
+RUNBOOK: dict[What, str] = {
+    "data": "docs/operations.md#data-are-late",
+    "predictions": "docs/operations.md#predictions-are-late",
+    "champion": "docs/operations.md#the-champion-is-old",
+}
+"""The section that says what to do."""
+REFUSED = "docs/operations.md#a-workloads-yaml-is-refused"
 
 
 class Key(NamedTuple):
@@ -44,6 +54,8 @@ class Missed:
     do: str
     dag: str
     """The DAG to look at."""
+    page: str
+    """The section of the runbook."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +91,17 @@ KINDS = (
 )
 
 
-def look(context: Context, now: datetime, open_before: Collection[Key] = ()) -> Looked:
+def look(context: Context, now: datetime, open_before: Collection[Key] = (), refused: str | None = None) -> Looked:
     """Return which deadlines are missed at `now`, and which of those that were open before are over.
 
     Asked is the newest partition whose deadline has come, and those that are still open. One that is open ends when
     what it lacked is there, or when a later partition has it: then nobody makes up for it, or it was skipped.
+    `refused`: the problem for which the YAML is, so that nothing of the workload runs.
     """
     missed: list[Missed] = []
     over: list[Over] = []
     for kind in KINDS:
-        by = getattr(context.workload.deadlines, kind.field, None)
+        by = _declared(context, kind.field)
         of_kind = {key for key in open_before if key.what == kind.what}
         if by is None:
             over += [Over(key, f"deadlines.{kind.field} is declared no more") for key in of_kind]
@@ -100,7 +113,20 @@ def look(context: Context, now: datetime, open_before: Collection[Key] = ()) -> 
         missed.append(old)
     elif Key("champion") in open_before:
         over.append(Over(Key("champion"), old))
+    if refused is not None:
+        missed = [_of_refused(context, one, refused) for one in missed]
     return Looked(missed, [one for one in over if one.key in open_before])
+
+
+def _of_refused(context: Context, missed: Missed, problem: str) -> Missed:
+    every = command(f"try {context.workload.name} --group ANY")
+    why = bounded_line(f"its YAML is refused, so nothing of it runs: {problem}")
+    return replace(missed, why=why, do=f"mend the YAML; all problems: {every}", page=REFUSED)
+
+
+def _declared(context: Context, field: str) -> Any:
+    """Return a declared deadline: of a YAML that is refused the section may be missing, or any of its fields."""
+    return getattr(getattr(context.workload, "deadlines", None), field, None)
 
 
 def _of_kind(
@@ -136,13 +162,14 @@ def _missed(context: PartitionContext, kind: _Kind, by: ByTime) -> Missed:
     else:
         do = f"look at {dag} of {partition}; the runbook says what to do"
     since = deadline_at(workload, context.windows.partition, by)
-    return Missed(Key(kind.what, partition), since, f"{kind.field}: {by}", reached.last, reached.why, do, dag)
+    key, declared = Key(kind.what, partition), f"{kind.field}: {by}"
+    return Missed(key, since, declared, reached.last, reached.why, do, dag, RUNBOOK[kind.what])
 
 
 def _old_champion(context: Context, now: datetime) -> Missed | str:
     """Return that the champion is too old; else why it is not, in words."""
     workload = context.workload
-    days = workload.deadlines.champion_no_older_than if workload.deadlines else None
+    days = _declared(context, "champion_no_older_than")
     due = last_due(workload, now)
     if days is None:
         return "deadlines.champion_no_older_than is declared no more"
@@ -163,6 +190,7 @@ def _old_champion(context: Context, now: datetime) -> Missed | str:
         None,
         f"see why nothing is promoted: {decisions}",
         f"{workload.name}.promote",
+        RUNBOOK["champion"],
     )
 
 

@@ -10,13 +10,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from muster.context import Context
 from muster.deadlines.message import Message, late, over
 from muster.deadlines.missed import Key, Looked, look
+from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.deadlines import Alert, Kind
+from muster.workload.load import load_sound_part
 
 FILE = "told.json"
 
@@ -117,14 +120,30 @@ class Report:
     told: Told
 
 
-def tell(context: Context, now: datetime, send: Callable[[Channel, Message], None], airflow: str = "") -> Report:
+def watched(file: Path, settings: Settings) -> tuple[Context, str | None]:
+    """Return the context of a workload, and why its YAML is refused: of such a one no more than its dates may be there.
+
+    Raises:
+        WorkloadError: when not even these can be read.
+    """
+    workload, refused = load_sound_part(file)
+    return Context(workload, file.parent, Store(settings.store_root, file.stem)), refused
+
+
+def tell(
+    context: Context,
+    now: datetime,
+    send: Callable[[Channel, Message], None],
+    airflow: str = "",
+    refused: str | None = None,
+) -> Report:
     """Look at a workload's deadlines and tell every channel what it does not know yet.
 
-    A channel that is not reached is left until the next call, and holds up no other.
+    A channel that is not reached is left until the next call, and holds up no other. `refused`: why the YAML is.
     """
-    told, workload = Told.read(context.store), context.workload
-    looked = look(context, now, told.open)
-    reached = channels(workload.alerts)
+    told = Told.read(context.store)
+    looked = look(context, now, told.open, refused)
+    reached = channels(getattr(context.workload, "alerts", ()))  # of a YAML that is refused they may be missing
     told.expect(reached, looked)
     report = Report(looked, [], [], told)
     for channel in reached:

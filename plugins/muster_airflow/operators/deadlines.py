@@ -39,13 +39,12 @@ class DeadlinesOperator(BaseOperator):
         Raises:
             NotTold: when somebody could not be reached.
         """
-        from muster.context import Context as WorkloadContext  # not while DAGs are parsed
-        from muster.deadlines.message import late
-        from muster.deadlines.told import tell
+        from muster.deadlines.message import late  # not while DAGs are parsed
+        from muster.deadlines.told import tell, watched
         from muster_airflow.channels import reason, send
 
-        of_workload = WorkloadContext.of_file(Path(self.workload), settings())
-        report = tell(of_workload, datetime.now(UTC), send, _airflow())
+        of_workload, refused = watched(Path(self.workload), settings())
+        report = tell(of_workload, datetime.now(UTC), send, _airflow(), refused)
         for missed in report.looked.missed:
             self.log.warning("%s", late(of_workload.workload, missed).text)
         for one in report.looked.over:

@@ -141,7 +141,7 @@ class JobOperator(BaseOperator):
             stage=self.stage,
             workload=self.workload,
             partition=partition,
-            attempt=attempt_name(context),
+            attempt=_attempt_name(context),
             job=self.job or "",
             options={name: value for name, value in (self.job_options or {}).items() if value},
             environment={**self._mlflow(), **database_environment(Path(self.workload))},
@@ -189,7 +189,7 @@ class JobOperator(BaseOperator):
         return hook.environment()
 
 
-def attempt_name(context: Context) -> str:
+def _attempt_name(context: Context) -> str:
     """Name this attempt: who started the run if anyone did, the run, the try; fit for a file's name."""
     run = context["dag_run"]
     parts = [run.triggering_user_name, run.run_id, str(context["ti"].try_number)]

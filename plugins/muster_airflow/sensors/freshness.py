@@ -20,7 +20,6 @@ from muster.workload.windows import partition_windows
 from muster.workload.zone import EPOCH, day_range
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
-from muster_airflow.operators.job import attempt_name
 from muster_airflow.sensors.waiting_for_data import Shown, deadline_of
 from muster_airflow.triggers.arrival import ArrivalTrigger, unasked
 
@@ -140,17 +139,18 @@ class DataFreshnessSensor(BaseSensorOperator):
         self._leave(context, {LATE: str(late_data)})
         raise late_data
 
-    def _leave(self, context: Context, report: dict[str, Any]) -> None:
-        """Leave in the store why `ingest` does not run: deadlines are looked at there alone."""
+    def _leave(self, context: Context, report: dict[str, Any] | None) -> None:
+        """Leave in the store why `ingest` does not run, or that nothing keeps it: deadlines are looked at there."""
         store = Store(settings().store_root, Path(self.workload).stem)
-        path = f"{store.results(AWAIT_DATA)}/{self._partition(context)}-{attempt_name(context)}.json"
+        path = f"{store.results(AWAIT_DATA)}/{self._partition(context)}-late.json"
         try:
-            store.files.put(path, json.dumps(report).encode())
-        except OSError as error:  # the task's own error says more
-            self.log.warning("cannot leave in the store why ingest does not run: %s", error)
+            store.files.delete(path) if report is None else store.files.put(path, json.dumps(report).encode())
+        except OSError as error:  # no reason to do otherwise than it would
+            self.log.warning("cannot write down why ingest does not run: %s", error)
 
     def _go_on(self, context: Context, answer: Answer, shown: Shown) -> dict[str, Any]:
         shown.ends(answer.shown())
+        self._leave(context, None)
         missing = [str(day) for day in answer.arrived.missing]
         context["ti"].xcom_push(MISSING, ",".join(missing))
         return {"fresh": answer.fresh, **answer.shown()}
