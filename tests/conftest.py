@@ -281,10 +281,13 @@ ASKS_FIRST = "asks_first"
 LATE = "arrives_late"
 """Another, which waits for its data."""
 
+WATCHED = "watched"
+"""Another, which nothing of has ever run: its predictions are late, and somebody is to be told."""
+
 
 def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
-    waits for its data."""
+    waits for its data, one with a deadline."""
     from tests.parcels import MINUTES  # imports what most tests do without
     from tests.plugins.airflow_task import FEATURES, WORKLOAD
     from tests.promotion.conftest import DECLARED
@@ -296,6 +299,10 @@ def _workloads(folder: Path) -> None:
     MINUTES.declare(folder)
     (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
+    ended = WORKLOAD.replace("2024-01-01", "2024-01-01, end: 2024-02-05")
+    told = 'deadlines: {predictions_by: "06:00"}\nalerts: [{webhook: pager}]\n'
+    (folder / f"{WATCHED}.yaml").write_text(ended + told, encoding="utf-8")
+    (folder / f"{WATCHED}.py").write_text(FEATURES, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

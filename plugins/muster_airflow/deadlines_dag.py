@@ -55,8 +55,7 @@ def deadlines_dag(folder: Path) -> DAG | None:
         default_args={"retries": 0, "retry_delay": RETRY_DELAY, "execution_timeout": timedelta(minutes=15)},
     )
     for one in workloads:
-        owner = getattr(one.workload, "owner", "muster")
-        DeadlinesOperator(dag=dag, task_id=one.file.stem, workload=str(one.file), owner=owner, doc_md=TASK)
+        DeadlinesOperator(dag=dag, task_id=one.file.stem, workload=str(one.file), owner=one.workload.owner, doc_md=TASK)
     return dag
 
 
@@ -74,8 +73,8 @@ def _watched(folder: Path) -> Iterator[_Watched]:
             workload, refused = load_sound_part(file)
         except WorkloadError:
             continue  # dags/refused_workloads.py says why
-        if deadlines := getattr(workload, "deadlines", None):
-            yield _Watched(file, workload, deadlines, refused is not None)
+        if workload.deadlines is not None:
+            yield _Watched(file, workload, workload.deadlines, refused is not None)
 
 
 def _declared(one: _Watched) -> str:

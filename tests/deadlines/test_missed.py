@@ -143,6 +143,12 @@ def test_a_deadline_that_is_taken_out_of_the_yaml_is_over(tmp_path: Path) -> Non
     }
 
 
+def test_a_deadline_that_a_refused_yaml_does_not_have_is_neither_missed_nor_over(tmp_path: Path) -> None:
+    open_before = [FIRST_LATE, Key("champion")]
+    looked = look(watched(tmp_path, deadlines=None), utc("2024-01-08T07:00"), open_before, refused="x: is wrong")
+    assert (looked.missed, looked.over) == ([], [])
+
+
 OLD = {"champion_no_older_than": "14d"}
 
 

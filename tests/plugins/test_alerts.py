@@ -203,9 +203,12 @@ def test_a_yaml_that_is_refused_is_told_as_the_reason_once_predictions_are_late(
     assert watched.look()["sent"] == 0  # it is late all the same, and everyone knows
 
 
-def test_a_yaml_that_is_refused_for_its_alerts_is_looked_at_and_told_nobody(watched: Watched, posts: Posts) -> None:
-    watched.alert("[{webhook: pager, slack: chat}]")
-    assert watched.look() == {"missed": [LATE.format(watched.partition)], "over": [], "sent": 0}
+def test_a_yaml_that_is_refused_for_its_alerts_is_looked_at_and_who_was_told_stays_told(
+    watched: Watched, posts: Posts
+) -> None:
+    for alerts, sent in (("[{webhook: pager}]", 1), ("[{webhook: pager, slack: chat}]", 0), ("[{webhook: pager}]", 0)):
+        watched.alert(alerts)
+        assert watched.look() == {"missed": [LATE.format(watched.partition)], "over": [], "sent": sent}
 
 
 def test_a_yaml_without_dates_fails_the_task(watched: Watched) -> None:

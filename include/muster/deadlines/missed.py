@@ -104,14 +104,15 @@ def look(context: Context, now: datetime, open_before: Collection[Key] = (), ref
         by = _declared(context, kind.field)
         of_kind = {key for key in open_before if key.what == kind.what}
         if by is None:
-            over += [Over(key, f"deadlines.{kind.field} is declared no more") for key in of_kind]
+            if refused is None:  # else it may be the very line that is wrong
+                over += [Over(key, f"deadlines.{kind.field} is declared no more") for key in of_kind]
             continue
         for one in _of_kind(context, now, kind, by, of_kind):
             missed.append(one) if isinstance(one, Missed) else over.append(one)
     old = _old_champion(context, now)
     if isinstance(old, Missed):
         missed.append(old)
-    elif Key("champion") in open_before:
+    elif refused is None or _declared(context, "champion_no_older_than"):
         over.append(Over(Key("champion"), old))
     if refused is not None:
         missed = [_of_refused(context, one, refused) for one in missed]
@@ -125,8 +126,8 @@ def _of_refused(context: Context, missed: Missed, problem: str) -> Missed:
 
 
 def _declared(context: Context, field: str) -> Any:
-    """Return a declared deadline: of a YAML that is refused the section may be missing, or any of its fields."""
-    return getattr(getattr(context.workload, "deadlines", None), field, None)
+    """Return a declared deadline; None without it, or where a YAML is refused for it."""
+    return getattr(context.workload.deadlines, field, None)
 
 
 def _of_kind(

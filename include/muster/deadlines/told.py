@@ -143,9 +143,11 @@ def tell(
     """
     told = Told.read(context.store)
     looked = look(context, now, told.open, refused)
-    reached = channels(getattr(context.workload, "alerts", ()))  # of a YAML that is refused they may be missing
-    told.expect(reached, looked)
     report = Report(looked, [], [], told)
+    reached = channels(context.workload.alerts)
+    if refused is not None and not reached:  # it may be for its alerts: who was told stays told
+        return report
+    told.expect(reached, looked)
     for channel in reached:
         known = told.entries[str(channel)]
         try:

@@ -112,7 +112,7 @@ def load_sound_part(path: Path) -> tuple[Workload, str | None]:
     except WorkloadError as refused:
         with suppress(Exception):
             workload = _checked(path)[0]
-            if all(hasattr(getattr(workload, section), key) for section, key in DATES):
+            if workload.name and all(hasattr(getattr(workload, section), key) for section, key in DATES):
                 return workload, ": ".join(refused.problems[0])
         raise
 
