@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from muster.deadlines.missed import Key, Looked, Missed, look
+from muster.storage.delta import replace_rows
+from muster.storage.tables import PREDICTIONS
 from tests.deadlines.watched import BY, FIRST, SECOND, THIRD, end, end_all, promote, utc, watched
 from tests.features.test_slices import Line
 
@@ -190,3 +193,18 @@ def test_of_groups_own_champions_the_latest_counts_and_the_older_are_counted(tmp
     promote(context, THIRD, "none", "c", cause="rollback")  # left without a champion
     missed = only(look(context, utc("2024-01-29T00:00")))
     assert "2 of 2 groups have one of more than 14 d" in missed.last
+
+
+def test_moves_of_the_registry_that_a_workload_had_before_make_no_champion_of_it(tmp_path: Path) -> None:
+    promote(watched(tmp_path, deadlines=OLD), THIRD, "8")
+    assert keys(look(watched(tmp_path, deadlines=OLD), utc("2024-01-29T00:00"))) == []
+    missed = only(look(watched(tmp_path, deadlines=OLD, registry="per_group"), utc("2024-02-20T00:00")))
+    assert missed.last == "there is none"
+
+
+def test_predictions_that_only_the_table_has_are_there_as_after_a_job_that_was_run_by_hand(tmp_path: Path) -> None:
+    context = watched(tmp_path)
+    row = pa.Table.from_pylist([{"partition": FIRST, "group": "a", "bucket": 0}], PREDICTIONS)
+    replace_rows(context.store, "predictions", row, f"partition = '{FIRST}'")
+    assert keys(look(context, utc("2024-01-08T06:00"))) == []
+    assert keys(look(context, utc("2024-01-15T06:00"))) == [f"predictions of {SECOND}"]
