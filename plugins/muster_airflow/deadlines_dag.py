@@ -51,8 +51,13 @@ def deadlines_dag(folder: Path) -> DAG | None:
         max_active_runs=1,
         is_paused_upon_creation=False,
         tags=["muster", "deadlines"],
-        # The next run is the next try.
-        default_args={"retries": 0, "retry_delay": RETRY_DELAY, "execution_timeout": timedelta(minutes=15)},
+        default_args={
+            "retries": 0,  # the next run is the next try
+            "retry_delay": RETRY_DELAY,
+            "execution_timeout": timedelta(minutes=10),
+            "priority_weight": 1_000,  # before whatever waits for a slot
+            "weight_rule": "absolute",
+        },
     )
     for one in workloads:
         DeadlinesOperator(dag=dag, task_id=one.file.stem, workload=str(one.file), owner=one.workload.owner, doc_md=TASK)

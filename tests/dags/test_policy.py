@@ -177,7 +177,10 @@ def test_deadlines_are_looked_at_every_five_minutes_from_the_start_where_any_are
     assert dag.schedule == "*/5 * * * *"
     assert dag.task_ids == ["watched"]
     (task,) = dag.tasks
-    assert (task.owner, task.retries, task.upstream_task_ids, task.pool) == ("muster", 0, set(), "default_pool")
+    assert (task.owner, task.retries, task.upstream_task_ids) == ("muster", 0, set())
+    assert task.priority_weight > max(
+        other.priority_weight for one in bag.dags.values() for other in one.tasks[:1] if one is not dag
+    )
     assert (
         "- **watched**: `predictions_by: 06:00` UTC, `champion_no_older_than: 60d`; tells smtp by `mail`" in dag.doc_md
     )

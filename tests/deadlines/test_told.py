@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
@@ -28,12 +29,15 @@ class Receivers:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str]] = []
+        self.asked: list[str] = []
         self.down: Collection[str] = ()
+        self.error: Exception = ConnectionRefusedError(111, "Connection refused")
         self.killed: str = ""
 
     def send(self, channel: Channel, message: Message) -> None:
+        self.asked.append(str(channel))
         if str(channel) in self.down:
-            raise ConnectionRefusedError(111, "Connection refused")
+            raise self.error
         self.got.append((str(channel), message.subject))
         if str(channel) == self.killed:
             raise Killed
@@ -84,10 +88,20 @@ def test_a_channel_that_is_down_is_told_later_and_no_other_twice(tmp_path: Path,
 
 def test_one_refused_address_holds_up_no_other_and_doubles_none(tmp_path: Path, receivers: Receivers) -> None:
     context = of(tmp_path, MAIL)
-    receivers.down = ["smtp mail a@b.org"]
+    receivers.down, receivers.error = ["smtp mail a@b.org"], SMTPRecipientsRefused({})
     for at in (SIX, SEVEN):
         told(context, at, receivers)
     assert receivers.take() == [("smtp mail c@d.org", LATE)]
+
+
+def test_a_server_that_does_not_answer_is_asked_for_one_address_alone(tmp_path: Path, receivers: Receivers) -> None:
+    context = of(tmp_path, MAIL, {"smtp": "other", "to": ["a@b.org"]})
+    receivers.down, receivers.error = ["smtp mail a@b.org"], TimeoutError()
+    report = told(context, SIX, receivers)
+    assert receivers.asked == ["smtp mail a@b.org", "smtp other a@b.org"]
+    assert [str(one.channel) for one in report.not_reached] == ["smtp mail a@b.org", "smtp mail c@d.org"]
+    receivers.down = ()
+    assert len(told(context, SEVEN, receivers).sent) == 2
 
 
 def test_who_was_down_all_the_while_is_told_at_least_that_it_was_late(tmp_path: Path, receivers: Receivers) -> None:

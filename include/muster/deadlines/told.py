@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from socket import gaierror
 from typing import Any, NamedTuple
 
 from muster.context import Context
@@ -148,8 +149,12 @@ def tell(
     if refused is not None and not reached:  # it may be for its alerts: who was told stays told
         return report
     told.expect(reached, looked)
+    silent: dict[tuple[Kind, str], Exception] = {}
     for channel in reached:
-        known = told.entries[str(channel)]
+        known, server = told.entries[str(channel)], (channel.kind, channel.connection)
+        if server in silent:  # each more address would wait as long as the first
+            report.not_reached.append(NotReached(channel, silent[server]))
+            continue
         try:
             for key, message in _due(context, looked, known, airflow):
                 send(channel, message)
@@ -161,6 +166,8 @@ def tell(
                 told.write()
         except Exception as error:
             report.not_reached.append(NotReached(channel, error))
+            if isinstance(error, (ConnectionError, TimeoutError, gaierror)):
+                silent[server] = error
     return report
 
 
