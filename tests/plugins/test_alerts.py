@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -191,6 +194,32 @@ def test_no_secret_of_a_connection_is_in_error_or_store_and_an_addresss_path_is_
     told = Path(settings().store_root, "results", "made", "deadlines", "told.json").read_text()
     assert "s3cret" not in told
     assert masked == ["hooks/s3cret", "key=k3y"]  # which Airflow's HTTP hook logs where nobody answers
+
+
+PROCESS = """
+import sys
+from airflow.sdk.log import configure_logging
+configure_logging(colored_console_log=False)  # as in Airflow's own task process: secrets are masked
+from muster_airflow.operators.deadlines import DeadlinesOperator
+from tests.plugins.airflow_task import context_of
+DeadlinesOperator(task_id="made", workload=sys.argv[1]).execute(context_of(None))
+"""
+
+
+@pytest.mark.slow
+def test_a_tasks_log_has_no_secret_where_nobody_answers(watched: Watched, tmp_path: Path) -> None:
+    with web_server() as gone:
+        hook = gone.connection("/hooks/s3cret?key=k3y", login="ann", password="pa55word")
+        chat = gone.slack(TOKEN)
+    watched.alert("[{slack: chat}, {webhook: pager}]")
+    env = {**os.environ, "AIRFLOW_CONN_CHAT": chat, "AIRFLOW_CONN_PAGER": hook, "PYTHONPATH": os.getcwd()}
+    ended = subprocess.run(
+        [sys.executable, "-c", PROCESS, str(watched.file)], env=env, capture_output=True, text=True, timeout=120
+    )
+    log = ended.stdout + ended.stderr
+    assert "could not tell slack chat: " in log
+    assert "Tenacity will retry" in log  # the line of Airflow's that names the address
+    assert [secret for secret in ("s3cret", "k3y", "pa55word") if secret in log] == []
 
 
 def test_a_yaml_that_is_refused_is_told_as_the_reason_once_predictions_are_late(watched: Watched, posts: Posts) -> None:
