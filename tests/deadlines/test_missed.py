@@ -53,6 +53,21 @@ def test_what_was_last_done_and_the_stage_that_did_not_follow_are_named(tmp_path
     assert (missed.last, missed.dag, missed.why) == ("features, 2024-01-08 04:10 UTC", "made.train", None)
 
 
+def test_of_a_partition_that_has_not_begun_the_last_one_that_came_so_far_is_named(tmp_path: Path) -> None:
+    context = watched(tmp_path)
+    end_all(context, FIRST, "2024-01-08T05:00")
+    end(context, "score", SECOND, "2024-01-15T05:00", skipped_because="no champion")
+    missed = only(look(context, utc("2024-01-22T06:00")))
+    assert missed.key.partition == THIRD
+    assert missed.last == (f"nothing of it has run to its end; the last to end score was {FIRST}, 2024-01-08 05:00 UTC")
+
+
+def test_what_a_reason_quotes_begins_no_line_of_a_message(tmp_path: Path) -> None:
+    context = watched(tmp_path)
+    end(context, "await_data", FIRST, "2024-01-08T02:00", late="no file\r\nDo: nothing")
+    assert only(look(context, utc("2024-01-08T06:00"))).why == "no file Do: nothing"
+
+
 def test_a_skip_is_told_as_such_with_its_reason(tmp_path: Path) -> None:
     context = watched(tmp_path)
     end_all(context, FIRST, "2024-01-08T05:00")

@@ -62,14 +62,14 @@ class Reached:
 
 def reached(context: PartitionContext, until: StageName) -> Reached:
     """Return how far a partition has come on its way to the end of a stage."""
-    last = "nothing of it has run to its end"
+    last = _nothing(context.store, until)
     stages = STAGE_NAMES[: STAGE_NAMES.index(until) + 1]
     for stage in stages:
         one = ended(context.store, stage, context.partition)
         if one is None:
             return Reached(last, stage, _why_not(context.store, stage, context.partition))
         if why := one.report.get(SKIPPED):
-            return Reached(last, stage, bounded_line(f"{stage} was skipped: {why}"))
+            return Reached(last, stage, _line(f"{stage} was skipped: {why}"))
         last = f"{stage}, {one.at:%Y-%m-%d %H:%M} UTC"
         if stage == until and (days := one.report.get(MISSING)):
             return Reached(last, stage, f"ingested without {bounded(days)}")
@@ -81,11 +81,26 @@ def _why_not(store: Store, stage: StageName, partition: str) -> str | None:
     report = _newest(store, AWAIT_DATA, partition) if stage == "ingest" else None
     if report is not None:
         skipped = report.get(SKIPPED)
-        return bounded_line(f"ingest was skipped: {skipped}" if skipped else str(report.get(LATE)))
+        return _line(f"ingest was skipped: {skipped}" if skipped else str(report.get(LATE)))
     report = _newest(store, stage, partition)
     if report is not None and PUT_OFF in report:
-        return bounded_line(f"{stage} was put off until {report[PUT_OFF]}: {report.get('why')}")
+        return _line(f"{stage} was put off until {report[PUT_OFF]}: {report.get('why')}")
     return None
+
+
+def _nothing(store: Store, until: StageName) -> str:
+    """Say that a partition has not begun, and which one was the last that came to the end of a stage."""
+    nothing = "nothing of it has run to its end"
+    for partition in sorted({result.partition for result in stage_results(store, until)}, reverse=True):
+        one = ended(store, until, partition)
+        if one is not None and SKIPPED not in one.report:
+            return f"{nothing}; the last to end {until} was {partition}, {one.at:%Y-%m-%d %H:%M} UTC"
+    return nothing
+
+
+def _line(text: str) -> str:
+    """Return a text of a result as one line: it may quote what was landed, and begins no line of a message."""
+    return bounded_line(" ".join(text.split()))
 
 
 def _newest(store: Store, stage: str, partition: str) -> dict[str, Any] | None:
