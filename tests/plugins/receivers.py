@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -74,6 +74,7 @@ class Posts:
     port: int = 0
     got: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     answer: int = 200
+    before_answer: Callable[[], None] = lambda: None
 
     @property
     def bodies(self) -> list[Any]:
@@ -95,6 +96,7 @@ def web_server(port: int = 0) -> Iterator[Posts]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if posts.answer < 300:
                 posts.got.append((self.path, dict(self.headers), json.loads(body)))
+            posts.before_answer()
             self.send_response(posts.answer)
             if posts.answer == 302:
                 self.send_header("Location", "/elsewhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,17 +207,36 @@ DeadlinesOperator(task_id="made", workload=sys.argv[1]).execute(context_of(None)
 """
 
 
+def process(watched: Watched, **connections: str) -> subprocess.Popen[str]:
+    """Start a process of the task."""
+    env = {**os.environ, **connections, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])}
+    task = [sys.executable, "-c", PROCESS, str(watched.file)]
+    return subprocess.Popen(task, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 @pytest.mark.slow
-def test_a_tasks_log_has_no_secret_where_nobody_answers(watched: Watched, tmp_path: Path) -> None:
+def test_a_task_that_is_killed_before_it_writes_down_what_arrived_sends_it_once_more(
+    watched: Watched, posts: Posts
+) -> None:
+    watched.alert("[{webhook: pager}]")
+    with process(watched) as task:
+        posts.before_answer = task.kill
+        task.communicate(timeout=120)
+    assert (task.returncode, len(posts.got)) == (-signal.SIGKILL, 1)
+    posts.before_answer = lambda: None
+    assert [watched.look()["sent"] for _ in range(2)] == [1, 0]
+    assert [body["state"] for body in posts.bodies] == ["late", "late"]
+    assert len({body["id"] for body in posts.bodies}) == 1
+
+
+@pytest.mark.slow
+def test_a_tasks_log_has_no_secret_where_nobody_answers(watched: Watched) -> None:
     with web_server() as gone:
         hook = gone.connection("/hooks/s3cret?key=k3y", login="ann", password="pa55word")
         chat = gone.slack(TOKEN)
     watched.alert("[{slack: chat}, {webhook: pager}]")
-    env = {**os.environ, "AIRFLOW_CONN_CHAT": chat, "AIRFLOW_CONN_PAGER": hook, "PYTHONPATH": os.getcwd()}
-    ended = subprocess.run(
-        [sys.executable, "-c", PROCESS, str(watched.file)], env=env, capture_output=True, text=True, timeout=120
-    )
-    log = ended.stdout + ended.stderr
+    with process(watched, AIRFLOW_CONN_CHAT=chat, AIRFLOW_CONN_PAGER=hook) as task:
+        log = task.communicate(timeout=120)[0]
     assert "could not tell slack chat: " in log
     assert "Tenacity will retry" in log  # the line of Airflow's that names the address
     assert [secret for secret in ("s3cret", "k3y", "pa55word") if secret in log] == []
