@@ -12,8 +12,10 @@ import pytest
 from muster.context import Context
 from muster.deadlines.message import Message
 from muster.deadlines.told import FILE, Channel, Report, channels, tell
+from muster.storage.store import Store
 from muster.workload.deadlines import Alert
 from tests.deadlines.watched import FIRST, SECOND, end_all, utc, watched
+from tests.object_store import ObjectStore
 
 PAGER, MAIL = {"webhook": "pager"}, {"smtp": "mail", "to": ["a@b.org", "c@d.org"]}
 LATE, OVER = f"made: predictions of {FIRST} are late", f"made: over: predictions of {FIRST} are late"
@@ -209,3 +211,19 @@ def test_a_file_that_somebody_broke_counts_as_none_and_is_told_of(
 def test_channels_that_are_named_twice_are_one() -> None:
     twice = [Alert(smtp="mail", to=("a@b.org", "a@b.org")), Alert(smtp="mail", to=("a@b.org", "c@d.org"))]
     assert [str(channel) for channel in channels(twice)] == ["smtp mail a@b.org", "smtp mail c@d.org"]
+
+
+@pytest.mark.slow
+def test_on_an_object_store_it_is_the_same(
+    tmp_path: Path, receivers: Receivers, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    on_disk = of(tmp_path, PAGER)
+    context = Context(on_disk.workload, tmp_path, Store(object_store.root("deadlines"), "made"))
+    for at in (SIX, SEVEN):
+        told(context, at, receivers)
+    context.store.files.put(f"{context.store.results('score')}/{FIRST}-a.json", b"{}")
+    for at in ("2024-01-08T07:05", "2024-01-08T07:10"):
+        told(context, at, receivers)
+    assert receivers.take() == [("webhook pager", LATE), ("webhook pager", OVER)]
