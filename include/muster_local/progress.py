@@ -48,6 +48,8 @@ class Progress:
     """Partition -> why its predictions are not what score would write now."""
     late: tuple[str, ...] = ()
     """Its deadlines that are missed, a sentence each."""
+    not_told: tuple[str, ...] = ()
+    """Who was to be told of one of them, and was not yet, a sentence each."""
     watched: bool = False
     """Whether it declares any."""
     refused: str | None = None
@@ -119,8 +121,10 @@ def _deadlines(name: str, settings: Settings) -> dict[str, Any]:
         return {}
     if context.workload.deadlines is None:
         return {}
-    looked = look(context, datetime.now(UTC), Told.read(context.store).open)
-    return {"watched": True, "late": tuple(late(context.workload, one).sentence for one in looked.missed)}
+    told = Told.read(context.store)
+    looked = look(context, datetime.now(UTC), told.open)
+    sentences = tuple(late(context.workload, one).sentence for one in looked.missed)
+    return {"watched": True, "late": sentences, "not_told": tuple(told.not_told())}
 
 
 def _refused(file: Path) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 
 from muster.context import Context
 from muster.deadlines.message import Message
-from muster.deadlines.told import FILE, Channel, Report, channels, tell
+from muster.deadlines.told import FILE, Channel, Report, Told, channels, tell
 from muster.storage.store import Store
 from muster.workload.deadlines import Alert
 from tests.deadlines.watched import FIRST, SECOND, end_all, utc, watched
@@ -82,9 +82,12 @@ def test_a_channel_that_is_down_is_told_later_and_no_other_twice(tmp_path: Path,
     receivers.down = ["webhook pager"]
     report = told(context, SIX, receivers)
     assert [str(one.channel) for one in report.not_reached] == ["webhook pager"]
+    (not_told,) = Told.read(context.store).not_told()
+    assert not_told.startswith(f"webhook pager could not be told yet of predictions of {FIRST}: ")
     assert [channel for channel, _ in receivers.take()] == ["smtp mail a@b.org", "smtp mail c@d.org"]
     receivers.down = ()
     assert told(context, SEVEN, receivers).not_reached == []
+    assert list(Told.read(context.store).not_told()) == []
     assert receivers.take() == [("webhook pager", LATE)]
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from muster.context import Context
 from muster.deadlines.message import Message, late, over
 from muster.deadlines.missed import Key, Looked, look
+from muster.errors import bounded
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.deadlines import Alert, Kind
@@ -83,6 +84,12 @@ class Told:
     def open(self) -> set[Key]:
         """The deadlines that any channel knows as missed."""
         return {key for known in self.entries.values() for key in known}
+
+    def not_told(self) -> Iterator[str]:
+        """Yield who was to be told of what, and was not reached yet."""
+        for channel, known in self.entries.items():
+            if keys := [str(key) for key, entry in known.items() if not entry.told]:
+                yield f"{channel} could not be told yet of {bounded(keys)}: the log of the DAG deadlines says why"
 
     def expect(self, now: Sequence[Channel], looked: Looked) -> None:
         """Write down what each channel is to be told; one that is declared no more is forgotten."""

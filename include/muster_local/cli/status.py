@@ -145,7 +145,7 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     if workload.unreadable:
         lines.append(f"what it left in the store cannot be read: {workload.unreadable}")
     lines += _first([str(error) for error in aliases.wrong.get(workload.workload, [])], "groups")
-    lines += _first(list(workload.late), "deadlines")
+    lines += [*_first(list(workload.late), "deadlines"), *_first(list(workload.not_told), "alerts")]
     lines += _first([run.text() for run in airflow.runs.get(workload.workload, [])], "runs")
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
     if workload.left_out:
