@@ -283,11 +283,13 @@ LATE = "arrives_late"
 
 SELDOM = "trained_seldom"
 """Another, which is not trained with each of its partitions."""
+WATCHED = "watched"
+"""Another, which nothing of has ever run: its predictions are late, and somebody is to be told."""
 
 
 def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
-    waits for its data."""
+    waits for its data, one with a deadline."""
     from tests.parcels import MINUTES  # imports what most tests do without
     from tests.plugins.airflow_task import FEATURES, WORKLOAD
     from tests.promotion.conftest import DECLARED
@@ -303,6 +305,10 @@ def _workloads(folder: Path) -> None:
     seldom = WORKLOAD.replace("windows: {train: 14, evaluate: 7}", windows)
     (folder / f"{SELDOM}.yaml").write_text(f"{seldom}retrain: {{every: 14}}\n", encoding="utf-8")
     (folder / f"{SELDOM}.py").write_text(FEATURES, encoding="utf-8")
+    ended = WORKLOAD.replace("2024-01-01", "2024-01-01, end: 2024-02-05")
+    told = 'deadlines: {predictions_by: "06:00"}\nalerts: [{webhook: pager}]\n'
+    (folder / f"{WATCHED}.yaml").write_text(ended + told, encoding="utf-8")
+    (folder / f"{WATCHED}.py").write_text(FEATURES, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,9 @@ EXTRAS = {"muster": ["", "databricks"], "muster_jobs": ["", "spark"], "muster_ai
 """Package -> the extras (and what is always there) whose requirements it may import."""
 SHARED = {
     "airflow.providers.apache.spark": "apache-airflow-providers-apache-spark",
+    "airflow.providers.http": "apache-airflow-providers-http",
+    "airflow.providers.slack": "apache-airflow-providers-slack",
+    "airflow.providers.smtp": "apache-airflow-providers-smtp",
     "airflow.providers.standard": "apache-airflow-providers-standard",
     "airflow.providers": "another provider",
     "airflow": "apache-airflow",

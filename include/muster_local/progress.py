@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from muster.errors import MusterError, WorkloadError
 from muster.ingest.left_out import left_out
 from muster.printable import number
 from muster.settings import Settings
-from muster.storage.results import ended_result, stage_results
+from muster.storage.results import SKIPPED, ended, stage_results
 from muster.storage.store import Store
 from muster.training.cadence import DECISIONS
 from muster.workload.load import declared_files, load_workload
@@ -25,8 +25,6 @@ from muster.workload.stages import STAGE_NAMES, StageName, leads_to
 from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
-SKIPPED = "skipped_because"
-"""What the result of an attempt names that found no work."""
 Answer = TypeVar("Answer")
 
 
@@ -51,6 +49,12 @@ class Progress:
     """From which day on a partition is due to be trained again, where not each is."""
     predictions_old: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Partition -> why its predictions are not what score would write now."""
+    late: tuple[str, ...] = ()
+    """Its deadlines that are missed, a sentence each."""
+    not_told: tuple[str, ...] = ()
+    """Who was to be told of one of them, and was not yet, a sentence each."""
+    watched: bool = False
+    """Whether it declares any."""
     refused: str | None = None
     """The first problem of its YAML, which has no DAGs then, and how to see all."""
     unreadable: str | None = None
@@ -106,6 +110,7 @@ def _read(file: Path, settings: Settings) -> Progress:
         _of_last(last.get("features"), name, settings, _out_of_date),
         next_training(store, retrain) if retrain else None,
         _of_last(last.get("score"), name, settings, _predictions_old) or {},
+        **_deadlines(name, settings),
     )
 
 
@@ -114,6 +119,24 @@ def _retrain(file: Path) -> Retrain | None:
         return load_workload(file).retrain
     except WorkloadError:  # told beside it
         return None
+
+
+def _deadlines(name: str, settings: Settings) -> dict[str, Any]:
+    """Return whether a workload declares deadlines, and which are missed; nothing where its YAML does not hold."""
+    from muster.deadlines.message import late
+    from muster.deadlines.missed import look
+    from muster.deadlines.told import Told
+
+    try:
+        context = Context.named(name, settings)
+    except MusterError:
+        return {}
+    if context.workload.deadlines is None:
+        return {}
+    told = Told.read(context.store)
+    looked = look(context, datetime.now(UTC), told.open)
+    sentences = tuple(late(context.workload, one).sentence for one in looked.missed)
+    return {"watched": True, "late": sentences, "not_told": tuple(told.not_told())}
 
 
 def _refused(file: Path) -> str | None:
@@ -220,7 +243,7 @@ def _kept_and_not_scored(store: Store) -> list[Waiting]:
 
 def _kept_at(store: Store, partition: str) -> float | None:
     """Return when it was decided that a partition is not trained; None where it was not, or is trained."""
-    decided = ended_result(store, DECISIONS, partition)
+    decided = ended(store, DECISIONS, partition)
     return None if decided is None or decided.report["train"] else decided.at.timestamp()
 
 
@@ -239,8 +262,8 @@ def ended_at(store: Store, stage: str, partition: str) -> float | None:
 
 
 def _ended(store: Store, stage: str, partition: str) -> tuple[dict[str, Any], float] | None:
-    ended = ended_result(store, stage, partition)
-    return None if ended is None else (ended.report, ended.at.timestamp())
+    last = ended(store, stage, partition)
+    return None if last is None else (last.report, last.at.timestamp())
 
 
 def champion(store: Store) -> str | None:

@@ -82,6 +82,15 @@ class MlflowClosed(Exception):
         super().__init__(f"MLflow takes no calls before {until.isoformat(timespec='seconds')}: {why}")
 
 
+class NotTold(AirflowException):
+    """Raised when an alert could not be sent to everyone; who was not reached is told at the next look."""
+
+    def __init__(self, whom: list[str]) -> None:
+        super().__init__(
+            f"could not tell {bounded(whom)}; the others were told, and these are tried again by the next run"
+        )
+
+
 class WaitedTooLong(AirflowFailException):
     """Raised when MLflow took no calls for as long as a task may wait."""
 

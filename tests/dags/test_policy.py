@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from airflow.sdk import PartitionedAssetTimetable
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from muster_airflow.deadlines_dag import deadlines_dag
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 from tests.plugins.airflow_task import WORKLOAD, declare
@@ -43,9 +45,16 @@ WRONG = {
 }
 """Name -> a YAML that does not hold, by what once hid the DAGs of all workloads; and the path that the error names."""
 
-MANUAL, OF_ALL = {"rollback"}, {"rollback", "housekeeping"}
+MANUAL, OF_ALL = {"rollback"}, {"rollback", "housekeeping", "deadlines"}
 """DAGs that are started by hand, and those that are about no partition."""
-HEAVY = ("pandas", "pyspark", "mlflow", "sklearn", "pyarrow", "deltalake", "numpy")
+WATCHED = """
+deadlines: {predictions_by: "06:00", champion_no_older_than: 60d}
+alerts: [{smtp: mail, to: [oncall@example.com]}]
+"""
+HEAVY = (
+    *("pandas", "pyspark", "mlflow", "sklearn", "pyarrow", "deltalake", "numpy"),
+    *("slack_sdk", "airflow.providers.http", "airflow.providers.smtp"),
+)
 PARSE = f"""
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
@@ -64,6 +73,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
             (folder / file.name).write_bytes(file.read_bytes())
     declare(folder, "by_hand")
     declare(folder, "asks").write_text(WORKLOAD + "gate: {max_changed: 0.2, approval_hours: 2}\n", encoding="utf-8")
+    declare(folder, "watched").write_text(WORKLOAD + WATCHED, encoding="utf-8")
     declare(folder, "wrong").write_text(WORKLOAD + "unknown: 1\nretries: many\n", encoding="utf-8")
     for name, (text, _) in WRONG.items():
         declare(folder, name).write_text(text, encoding="utf-8")
@@ -161,6 +171,37 @@ def test_housekeeping_sweeps_each_sound_workload_weekly_once_somebody_unpauses_i
     assert {None, "by_hand"} <= set(dag.params.get_param("workload").schema["enum"])
 
 
+def test_deadlines_are_looked_at_every_five_minutes_from_the_start_where_any_are_declared(bag: DagBag) -> None:
+    dag: Any = bag.dags["deadlines"]
+    assert (dag.is_paused_upon_creation, dag.max_active_runs, dag.catchup) == (False, 1, False)
+    assert dag.schedule == "*/5 * * * *"
+    assert dag.task_ids == ["watched"]
+    (task,) = dag.tasks
+    assert (task.owner, task.retries, task.upstream_task_ids) == ("muster", 0, set())
+    assert task.priority_weight > max(
+        other.priority_weight for one in bag.dags.values() for other in one.tasks[:1] if one is not dag
+    )
+    assert (
+        "- **watched**: `predictions_by: 06:00` UTC, `champion_no_older_than: 60d`; tells smtp by `mail`" in dag.doc_md
+    )
+    assert "oncall@example.com" not in dag.doc_md
+
+
+def test_without_any_deadline_there_is_no_such_dag(tmp_path: Path) -> None:
+    declare(tmp_path, "by_hand")
+    assert deadlines_dag(tmp_path) is None
+
+
+def test_a_workload_whose_yaml_is_refused_is_watched_where_its_dates_can_be_read(tmp_path: Path) -> None:
+    declare(tmp_path, "refused").write_text(f"{WORKLOAD}{WATCHED}retries: many\n", encoding="utf-8")
+    no_dates = WORKLOAD.replace("start: 2024-01-01", "start: someday")
+    declare(tmp_path, "no_dates").write_text(no_dates + WATCHED, encoding="utf-8")
+    declare(tmp_path, "no_yaml").write_text("keys: [", encoding="utf-8")
+    dag: Any = deadlines_dag(tmp_path)
+    assert dag.task_ids == ["refused"]
+    assert "- **refused**: its YAML is refused" in dag.doc_md
+
+
 def test_no_two_runs_of_a_dag_at_once_and_only_what_has_a_cron_catches_up(every_dag: list[DAG]) -> None:
     assert {dag.max_active_runs for dag in every_dag} == {1}
     assert {dag.dag_id for dag in every_dag if dag.catchup} == {
@@ -227,7 +268,7 @@ def test_a_human_is_asked_only_where_the_workload_says_so(bag: DagBag) -> None:
 
 
 def test_every_job_that_a_dag_names_is_there(every_dag: list[DAG]) -> None:
-    tasks: list[Any] = [task for dag in every_dag for task in dag.tasks]
+    tasks: list[Any] = [task for dag in every_dag for task in dag.tasks if dag.dag_id != "deadlines"]
     assert [task.stage for task in tasks if not (PROJECT / "jobs" / "muster_jobs" / f"{task.stage}.py").is_file()] == []
 
 

@@ -195,6 +195,8 @@ def test_of_results_the_newest_that_ended_stay_and_those_of_moves(registry: Regi
         result(f"{train}/2024-02-05-b.json", {"run": "2"}, 20),
         result(f"{train}/2024-02-12-a.json", {"run": "2"}, 20),
         result(f"{train}/2024-02-12-b.json", {"run": "3"}, 2),
+        result(f"{registry.store.results('deadlines')}/told.json", {"channels": {}}, 40),
+        result(f"{registry.store.results('await_data')}/2024-02-05-late.json", {"late": "no file"}, 40),
     ]
     goes = [
         result(f"{promote}/2024-02-05-b.json", {"moved": False}, 30),

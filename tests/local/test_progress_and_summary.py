@@ -111,6 +111,19 @@ schedule: {start: 2024-01-01, cron: "0 6 * * 1"}
 """
 
 
+def test_status_tells_which_deadlines_are_missed(tmp_path: Path) -> None:
+    settings = Settings(workloads=tmp_path, store=str(tmp_path))
+    (tmp_path / "made.py").write_text("def features(rows): ...")
+    (tmp_path / "made.yaml").write_text(YAML)
+    assert [(one.watched, one.late) for one in progress(settings)] == [(False, ())]
+    (tmp_path / "made.yaml").write_text(YAML + 'deadlines: {predictions_by: "07:00"}\n')
+    ((watched, (late,)),) = [(one.watched, one.late) for one in progress(settings)]
+    assert watched is True
+    assert re.match(r"predictions of \d{4}-\d\d-\d\d are late since .* 07:00 UTC, by predictions_by: 07:00; last", late)
+    (tmp_path / "made.yaml").write_text(YAML + "deadlines: {}\n")
+    assert [(one.watched, one.late, bool(one.refused)) for one in progress(settings)] == [(False, (), True)]
+
+
 def test_status_and_summary_tell_what_is_out_of_date_and_why(tmp_path: Path) -> None:
     line, settings = Line(tmp_path), Settings(workloads=tmp_path, store=str(tmp_path))
     (tmp_path / "made.yaml").write_text(YAML)

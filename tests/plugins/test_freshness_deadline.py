@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from muster.context import Context
+from muster.deadlines.there import reached
 from muster.freshness import answer as answers
+from muster.settings import settings
 from muster_airflow.exceptions import DataLate, DataSkipped
 from muster_airflow.sensors.freshness import MISSING, DataFreshnessSensor
 from muster_airflow.sensors.waiting_for_data import DEADLINE
@@ -59,6 +63,34 @@ def test_by_its_deadline_it_skips_what_follows(
     with pytest.raises(AirflowSkipException):
         task.execute(context)
     assert "partition 2024-02-05 is skipped, its data were not fresh by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("does", ["skip", "fail"])
+def test_why_ingest_does_not_run_is_in_the_store_for_deadlines_until_the_data_have_come(
+    sensor: Declare, does: str
+) -> None:
+    put(*DAYS[:-1])
+    task, context = sensor(f"wait_hours: 0, late: {does}"), due()
+    with pytest.raises((DataLate, DataSkipped)) as error:
+        task.execute(context)
+    made = Context.of_file(Path(task.workload), settings()).at("2024-02-05")
+    assert str(error.value)[:200] in str(reached(made, "score").why)
+    assert ("ingest was skipped" in str(reached(made, "score").why)) == (does == "skip")
+    put(LAST)
+    taken(task, due())
+    assert reached(made, "score").why is None
+
+
+def test_a_store_that_takes_no_file_changes_nothing_of_what_is_done(
+    sensor: Declare, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("muster.storage.files.Files.put", refuse)
+    with pytest.raises(DataLate):
+        sensor("wait_hours: 0").execute(due())
+    assert "cannot write down why ingest does not run: [Errno 28] No space left" in capsys.readouterr().out
 
 
 def test_the_trigger_wakes_it_at_the_deadline(sensor: Declare) -> None:

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import Asset
 
 from muster.settings import settings
-from muster.storage.results import ended_result
+from muster.storage import results
 from muster.storage.store import Store
 from muster_airflow.exceptions import NoPartition
 from muster_airflow.operators.retrain import DecideOperator, KeepChampionOperator
@@ -69,7 +69,7 @@ def test_whoever_triggers_the_dag_is_named(decide: Callable[..., Any]) -> None:
 
 def test_the_decision_stands_among_the_results(decide: Callable[..., Any]) -> None:
     _, why = decide(triggering_asset_events=events("features"))
-    ended = ended_result(Store(settings().store_root, "made"), "cadence", PARTITION)
+    ended = results.ended(Store(settings().store_root, "made"), "cadence", PARTITION)
     assert ended is not None
     assert ended.report == {"train": False, "why": why, "cause": None}
     json.dumps(ended.report)

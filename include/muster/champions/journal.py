@@ -124,6 +124,13 @@ class Journal:
         of_that_time = (pc.field("cause") != "gate") | (pc.field("partition") <= partition)
         return frozenset(self._moves.filter((pc.field("at") > at) & of_that_time)["group"].to_pylist())
 
+    @property
+    def last_moves(self) -> pa.Table:
+        """The last move of each unit: its `group`, `partition`, `to_version` and `at`; of a pack the group is null."""
+        columns = ["group", "partition", "to_version", "at"]
+        grouped = self._moves.select(columns).group_by("group", use_threads=False)  # else nobody knows which is last
+        return grouped.aggregate([(name, "last") for name in columns[1:]]).rename_columns(columns)
+
     def of(self, unit: Unit) -> Moves:
         """Return one unit's own moves."""
         return self.of_group(unit.group)

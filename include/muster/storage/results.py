@@ -6,12 +6,19 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from muster.storage.store import Store
 
 PUT_OFF = "until"
 """What the result of an attempt names that MLflow's budget put off: it did not come to its end."""
+SKIPPED = "skipped_because"
+"""What the result of an attempt names that found no work, or was not to do it."""
+
+AWAIT_DATA = "await_data"
+"""Where the task that waits for a partition's data says that they were late, as if it were a stage."""
+LATE = "late"
+"""What it names then, where the partition was not skipped: why they are late."""
 
 _NAME = re.compile(r"(?P<partition>\d{4}-\d{2}-\d{2})-[^/]*\.json")
 
@@ -57,16 +64,15 @@ def stage_results(store: Store, stage: str, partition: str | None = None) -> lis
     return found
 
 
-@dataclass(frozen=True)
-class EndedResult:
-    """What the last attempt reported that came to its end."""
+class Ended(NamedTuple):
+    """What a stage's last attempt on a partition came to."""
 
     report: dict[str, Any]
     at: datetime
 
 
-def ended_result(store: Store, stage: str, partition: str) -> EndedResult | None:
-    """Return what a stage's last attempt on a partition reported that came to its end: one that was put off did not.
+def ended(store: Store, stage: str, partition: str) -> Ended | None:
+    """Return what a stage's last attempt on a partition came to that reached its end: one that was put off did not.
 
     Raises:
         ValueError: when its result is no JSON.
@@ -75,5 +81,5 @@ def ended_result(store: Store, stage: str, partition: str) -> EndedResult | None
     for result in sorted(results, key=lambda result: (result.at, result.path), reverse=True):
         report = result.read()
         if PUT_OFF not in report:
-            return EndedResult(report, result.at)
+            return Ended(report, result.at)
     return None

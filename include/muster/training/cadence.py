@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from muster.printable import number
-from muster.storage.results import ended_result, stage_results
+from muster.storage.results import ended, stage_results
 from muster.storage.store import Store
 from muster.workload.retrain import Cause, Retrain
 
@@ -92,12 +92,12 @@ def _refused(retrain: Retrain, slice_days: int, trained: Trained, ago: int, one:
 
 def trained_before(store: Store, partition: date) -> Trained:
     """Return what was trained before a partition, as the results of training have it."""
-    own = ended_result(store, "train", partition.isoformat())
+    own = ended(store, "train", partition.isoformat())
     earlier = {item.partition for item in stage_results(store, "train")} - {partition.isoformat()}
-    ended = (name for name in sorted(earlier, reverse=True) if name < partition.isoformat() and _ended(store, name))
-    last = next(ended, None)
+    before = (name for name in sorted(earlier, reverse=True) if name < partition.isoformat() and _ended(store, name))
+    last = next(before, None)
     return Trained(date.fromisoformat(last) if last else None, own.at if own else None)
 
 
 def _ended(store: Store, partition: str) -> bool:
-    return ended_result(store, "train", partition) is not None
+    return ended(store, "train", partition) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from inspect import isclass
@@ -11,12 +11,13 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, cast, get_args
 
-from pydantic import AliasChoices, TypeAdapter, ValidationError
+from pydantic import AliasChoices, AliasPath, TypeAdapter, ValidationError
 
 from muster.errors import MusterError, UnknownName, WorkloadError
 from muster.printable import cell
 from muster.workload import checks
 from muster.workload.bounded_yaml import NotReadable, read_yaml
+from muster.workload.file_checks import FILE_CHECKS
 from muster.workload.outcome import completed
 from muster.workload.section import Section
 from muster.workload.spec import Workload
@@ -27,6 +28,11 @@ S = TypeVar("S", bound=Section)
 
 SUFFIX = ".yaml"
 MAX_PROBLEMS = 50
+DATES = (
+    *(("schedule", key) for key in ("start", "every", "cron", "end")),
+    *(("windows", "train"), ("windows", "evaluate"), ("features", "lookback")),
+)
+"""What the dates of a partition are made of."""
 
 
 class NoWorkloadFolder(MusterError):
@@ -93,6 +99,24 @@ def load_workload(path: Path) -> Workload:
     return workload
 
 
+def load_sound_part(path: Path) -> tuple[Workload, str | None]:
+    """Return a workload, and None; or what is sound of one that is refused, and its first problem.
+
+    For who goes on looking whether its partitions come: their dates are there, any other section may be missing.
+
+    Raises:
+        WorkloadError: when not even its dates can be read.
+    """
+    try:
+        return load_workload(path), None
+    except WorkloadError as refused:
+        with suppress(Exception):
+            workload = _checked(path)[0]
+            if workload.name and all(hasattr(getattr(workload, section), key) for section, key in DATES):
+                return workload, ": ".join(refused.problems[0])
+        raise
+
+
 def _shown(problems: list[Problem]) -> Iterator[Problem]:
     """Yield the problems as a log and Airflow's page can bear them, however long the values and however many."""
     for where, problem in problems[:MAX_PROBLEMS]:
@@ -128,7 +152,7 @@ def _contradictions(workload: Workload, path: Path, *excused: type[Exception]) -
     for check in checks.SECTION_CHECKS:
         with suppress(*excused):
             yield from check(workload)
-    for check_file in checks.FILE_CHECKS:
+    for check_file in FILE_CHECKS:
         with suppress(*excused):
             yield from check_file(workload, path.with_suffix(".py"))
     if getattr(workload, "name", path.stem) != path.stem:
@@ -166,6 +190,16 @@ def _required(annotation: Any) -> Any:
     return kinds[0] if len(kinds) == 1 and NoneType in get_args(annotation) else annotation
 
 
+def _declared(name: str, alias: object, declared: Mapping[str, Any]) -> Any:
+    """Return what a file has for a field, under whichever name, or within another section; None without any."""
+    if isinstance(alias, AliasPath):
+        section, key = alias.path
+        inner = declared.get(str(section))
+        return inner.get(key) if isinstance(inner, Mapping) else None
+    names = [name, *alias.choices] if isinstance(alias, AliasChoices) else [name]
+    return next((declared[str(one)] for one in names if one in declared), None)
+
+
 def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
     """Return the section with what is sound in it, so that the rest of a file is checked too.
 
@@ -173,8 +207,7 @@ def _sound_part(section: type[S], declared: dict[str, Any]) -> S:
     """
     sound: dict[str, Any] = {}
     for name, field in section.model_fields.items():
-        keys = [name, *alias.choices] if isinstance(alias := field.validation_alias, AliasChoices) else [name]
-        value, kind = next((declared[str(key)] for key in keys if key in declared), None), _required(field.annotation)
+        value, kind = _declared(name, field.validation_alias, declared), _required(field.annotation)
         try:
             sound[name] = _adapter(section, name).validate_python(value)
         except ValidationError:

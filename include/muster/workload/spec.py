@@ -10,13 +10,13 @@ from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Fi
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
 from muster.workload.column import Column, parse_column, parse_time, parse_unique
-from muster.workload.days import parse_days
+from muster.workload.deadlines import Alert, Deadlines
 from muster.workload.freshness import Freshness
 from muster.workload.large_groups import LargeGroups
 from muster.workload.outcome import Outcome, completed
 from muster.workload.retrain import Retrain
 from muster.workload.rule import Rule, parse_rule
-from muster.workload.section import Name, Section
+from muster.workload.section import MAX_DAYS, Name, Section, parse_days
 from muster.workload.source import DeclaredSource
 from muster.workload.zone import parse_zone
 
@@ -60,7 +60,6 @@ _IMPORT_PATTERN = r"^[A-Za-z_]\w*$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 """Within these, and windows of a century at most, no date of a partition is one that Python does not know."""
-MAX_DAYS = 36_600
 
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -249,6 +248,8 @@ class Workload(Section):
     schedule: Schedule
     retrain: Retrain | None = Field(None, description="Without it each partition is trained.")
     freshness: Freshness | None = Field(None, description="Without it a day that is missing fails `ingest`.")
+    deadlines: Deadlines | None = Field(None, description="By when data and predictions are there; how old a champion.")
+    alerts: tuple[Alert, ...] = Field((), max_length=20, description="Who is told of a missed deadline, and its end.")
     housekeeping: Housekeeping = Housekeeping()
     max_refused: float = Field(0.5, ge=0, le=1, description="A larger share of refused rows of a day fails ingest.")
     max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails training.")

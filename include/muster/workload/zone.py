@@ -60,6 +60,24 @@ def today(zone: str | None) -> date:
     return now.date() if zone is None else now.astimezone(_rules(zone)).date()
 
 
+def local_time(zone: str | None, moment: datetime) -> datetime:
+    """Return what the zone's clocks show at a moment; those of UTC without a zone."""
+    return moment.astimezone(UTC if zone is None else _rules(zone))
+
+
+def moment_on(zone: str | None, day: date, minutes: int) -> datetime:
+    """Return the first moment at which the clocks show so many minutes after a day's midnight.
+
+    Where they skip that, it is the moment at which they do.
+    """
+    number = (day - EPOCH.date()).days
+    shown = number * A_DAY + minutes * 60 * _A_SECOND
+    moment = shown if zone is None else moment_of(zone, shown)
+    if moment is None:
+        moment = stretches(str(zone), number)[-1].since
+    return EPOCH + timedelta(microseconds=moment)
+
+
 @lru_cache(maxsize=100_000)
 def begins(zone: str, day: int) -> int:
     """Return the moment at which a day begins: its first midnight; where the clocks skip that, what they skip it at."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_LINES = 3
 """Lines of one kind below the table, for one workload."""
+DEADLINES = "deadlines"
+"""The DAG that tells people of them."""
 
 
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -88,6 +90,8 @@ def show_workloads(workloads: list[Progress], airflow: AirflowState, aliases: Al
     console = Console(highlight=False)
     lines = [problem for problem in (airflow.problem, aliases.problem) if problem]
     lines += [f"Airflow cannot read {error}" for error in airflow.import_errors[:MAX_LINES]]
+    if DEADLINES in airflow.paused and any(workload.watched for workload in workloads):
+        lines.append(f"the DAG {DEADLINES} is paused: nobody is told of a deadline that is missed; unpause it")
     for workload in workloads:
         lines += [f"{workload.workload}: {line}" for line in remarks(workload, airflow, aliases)]
     console.print()
@@ -124,6 +128,8 @@ def now(workload: Progress, airflow: AirflowState, aliases: AliasState) -> str:
         return runs[0].short
     if waiting := _waiting(workload, airflow):
         return waiting[0].short(airflow.paused)
+    if workload.late:
+        return "past a deadline"
     return "not known" if airflow.problem else "idle"
 
 
@@ -139,6 +145,7 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     if workload.unreadable:
         lines.append(f"what it left in the store cannot be read: {workload.unreadable}")
     lines += _first([str(error) for error in aliases.wrong.get(workload.workload, [])], "groups")
+    lines += [*_first(list(workload.late), "deadlines"), *_first(list(workload.not_told), "alerts")]
     lines += _first([run.text() for run in airflow.runs.get(workload.workload, [])], "runs")
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
     if workload.next_training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from airflow.sdk import BaseSensorOperator
 
 from muster.errors import MusterError, bounded_line
 from muster.settings import settings
+from muster.storage.results import AWAIT_DATA, LATE, SKIPPED
+from muster.storage.store import Store
 from muster.workload.freshness import Freshness
 from muster.workload.load import load_workload
 from muster.workload.windows import partition_windows
@@ -158,11 +161,24 @@ class DataFreshnessSensor(BaseSensorOperator):
         if late == "skip" or (late == "go_on" and answer is not None):
             skipped = DataSkipped(wait.partition, wait.deadline, why)
             self.log.warning("%s", skipped)  # Airflow's own line says only that the task was skipped
+            self._leave(wait, {SKIPPED: str(skipped)})
             raise skipped
-        raise DataLate(wait.partition, wait.deadline, why)
+        late_data = DataLate(wait.partition, wait.deadline, why)
+        self._leave(wait, {LATE: str(late_data)})
+        raise late_data
+
+    def _leave(self, wait: Wait, report: dict[str, Any] | None) -> None:
+        """Leave in the store why `ingest` does not run, or that nothing keeps it: deadlines are looked at there."""
+        store = Store(settings().store_root, Path(self.workload).stem)
+        path = f"{store.results(AWAIT_DATA)}/{wait.partition}-late.json"
+        try:
+            store.files.delete(path) if report is None else store.files.put(path, json.dumps(report).encode())
+        except OSError as error:  # no reason to do otherwise than it would
+            self.log.warning("cannot write down why ingest does not run: %s", error)
 
     def _go_on(self, wait: Wait, answer: Answer) -> dict[str, Any]:
         wait.shown.ends(answer.shown())
+        self._leave(wait, None)
         missing = [str(day) for day in answer.arrived.missing]
         wait.context["ti"].xcom_push(MISSING, ",".join(missing))
         return {"fresh": answer.fresh, **answer.shown()}

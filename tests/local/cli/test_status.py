@@ -128,6 +128,21 @@ def test_old_predictions_are_a_line_for_each_reason_with_the_runs_to_clear() -> 
     assert not workload("w", predictions_old={"2024-01-15": (features,)}).old
 
 
+LATE = f"predictions of {DAY} are late since 2024-02-13 06:00 UTC, by predictions_by: 06:00; last done: train"
+
+
+def test_a_deadline_that_is_missed_is_told_and_that_nobody_is_told_of_it_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    late = workload("w", late=(LATE,), not_told=("webhook pager could not be told",), watched=True)
+    assert now(late, AirflowState(), AGREED) == "past a deadline"
+    assert {LATE, "webhook pager could not be told"} <= set(remarks(late, AirflowState(), AGREED))
+    told = " ".join(" ".join(shown(capsys, [late], AirflowState(paused={"deadlines"}))).split())
+    assert "the DAG deadlines is paused: nobody is told of a deadline that is missed; unpause it" in told
+    for of, airflow in ((late, AirflowState()), (workload("w"), AirflowState(paused={"deadlines"}))):
+        assert "the DAG deadlines" not in "".join(shown(capsys, [of], airflow))
+
+
 def test_what_airflow_has_refused_is_told_though_the_file_holds_here() -> None:
     airflow = AirflowState(refused={"w.yaml": "w.yaml: (file): its DAGs cannot be built: ValueError: no"})
     assert now(workload("w"), airflow, AGREED) == "YAML refused"
