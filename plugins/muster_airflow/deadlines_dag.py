@@ -24,7 +24,6 @@ the results of jobs and the journal in the store. Who stands in `alerts:` is tol
 
 - **Paused**, this DAG tells nobody; nor of a workload of whose YAML not even the dates can be read.
 - **A red task** could not reach somebody; its log names whom. The others were told, and the next run tries again.
-- **To try the channels**: declare a `predictions_by` that has passed today, look, and take it back: two messages.
 - What to do about a message: its last lines name the section of the runbook, and the DAG to look at.
 
 Declared now:
