@@ -12,6 +12,7 @@ from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Fi
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
 from muster.workload.column import Column, parse_column, parse_time, parse_unique
 from muster.workload.freshness import Freshness
+from muster.workload.monitor import Monitor
 from muster.workload.outcome import Outcome, completed
 from muster.workload.rule import Rule, parse_rule
 from muster.workload.section import Name, Section
@@ -251,6 +252,7 @@ class Workload(Section):
     )
     schedule: Schedule
     freshness: Freshness | None = Field(None, description="Without it a day that is missing fails `ingest`.")
+    monitor: Monitor | None = Field(None, description="Without it there is no stage `monitor`.")
     housekeeping: Housekeeping = Housekeeping()
     max_refused: float = Field(0.5, ge=0, le=1, description="A larger share of refused rows of a day fails ingest.")
     max_failed: float = Field(0.5, ge=0, le=1, description="A larger share of failed groups fails training.")

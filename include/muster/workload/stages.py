@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muster.settings import command
+from muster.workload.spec import Workload
 
-StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
+StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score", "monitor"]
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,23 @@ STAGES: tuple[Stage, ...] = (
 )
 
 STAGE_NAMES: tuple[StageName, ...] = tuple(stage.name for stage in STAGES)
+
+MONITOR = Stage(
+    name="monitor",
+    writes="monitoring",
+    does="Compares what the champion answered with the outcomes that are there by now, and the slice's features with "
+    "those that it learnt from: degraded, drifted, or neither.",
+    reads="`predictions`, `features`, `decisions`; the features of the training window",
+    on_failure="`monitoring` of the partition is as before, and nothing was moved or announced. Clear the task.",
+    mlflow=False,
+)
+
+
+def stages_of(workload: Workload) -> tuple[Stage, ...]:
+    """Return the stages that a workload has: `monitor` only where it is declared."""
+    return STAGES if workload.monitor is None else (*STAGES, MONITOR)
+
+
+def stage_names(workload: Workload) -> tuple[StageName, ...]:
+    """Return the names of the stages that a workload has."""
+    return tuple(stage.name for stage in stages_of(workload))
