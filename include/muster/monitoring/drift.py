@@ -93,7 +93,8 @@ def compared(counts: Binned) -> Drift:
     rows, now = float(of_block.sum()), counts.now.sum(axis=1).astype(np.float64)
     if rows == 0 or len(of_block) < FEWEST_BLOCKS:
         nothing = np.full(columns, np.nan)
-        return Drift(*([nothing] * 7), np.full(columns, rows), now)
+        of = dict.fromkeys(Drift._fields, nothing)
+        return Drift(**{**of, "rows": np.full(columns, rows), "now": now})
     shares, shares_now = reference.sum(axis=0) / rows, counts.now / np.maximum(now, 1)[:, np.newaxis]
     cumulative = np.cumsum(shares, axis=1)[:, :-1]
     distance = np.abs(cumulative - np.cumsum(shares_now, axis=1)[:, :-1]).max(axis=1)
@@ -118,7 +119,8 @@ def _effect(counts: Floats, of_block: Floats, shares: Floats, variance: Floats) 
     blocks, rows = len(counts), float(of_block.sum())
     own = ((counts - of_block * shares) ** 2).sum(axis=0) * blocks / (blocks - 1) / rows
     total = variance.sum(axis=1)
-    return np.maximum(1.0, np.divide(own.sum(axis=1), total, out=np.ones_like(total), where=total > 0))
+    effects: Floats = np.maximum(1.0, np.divide(own.sum(axis=1), total, out=np.ones_like(total), where=total > 0))
+    return effects
 
 
 def _psi(reference: Floats, now: Counts) -> Floats:
@@ -128,10 +130,9 @@ def _psi(reference: Floats, now: Counts) -> Floats:
     """
     used = reference + now > 0
     bins = np.count_nonzero(used, axis=1)[:, np.newaxis]
-    then, today = (
-        (counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * bins) for counts in (reference, now)
-    )
-    return np.where(used, (today - then) * np.log(today / then), 0.0).sum(axis=1)
+    then, today = ((counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * bins) for counts in (reference, now))
+    psi: Floats = np.where(used, (today - then) * np.log(today / then), 0.0).sum(axis=1)
+    return psi
 
 
 class Tested(NamedTuple):
@@ -142,7 +143,7 @@ class Tested(NamedTuple):
     p_value: Floats
 
 
-def tested(drift: Drift, min_rows: int, alone: bool = False) -> Tested:
+def tested(drift: Drift, min_rows: int, *, alone: bool) -> Tested:
     """Test the columns of many groups, (groups, columns) each; `alone`: each group by itself.
 
     Rows of a block are alike, so they count as fewer: as many as would let independent shares vary as those of the
@@ -178,4 +179,4 @@ def _p_values(drift: Drift, effect: Floats, freedom: Floats) -> Floats:
     limit = kolmogorov((root + 0.12 + 0.11 / root) * drift.distance)
     normal = -ndtri(np.maximum(limit, 1e-300) / 2)
     tail = np.where(np.isinf(freedom), limit, 2 * stdtr(np.where(np.isinf(freedom), 1.0, freedom), -normal))
-    return np.minimum(1.0, tail)
+    return np.asarray(np.minimum(1.0, tail))

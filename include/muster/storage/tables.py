@@ -167,7 +167,7 @@ MONITORING = pa.schema(
         ("model_version", STRING),
         ("variance_by_row", FLOAT),  # of score, if rows were independent
         ("at", TIMESTAMP),
-        ("made_from", STRING),  # a digest of the predictions, features and decisions that it was made from
+        ("made_from", STRING),  # a digest of the predictions, features and limits that it was made from
     ]
 )
 
