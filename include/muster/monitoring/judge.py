@@ -88,6 +88,8 @@ def _outcomes(watched: Watched, groups: pa.Table, rows: Sequence[Row], whole: Ro
     whole.update(state="judged", score=all_of_them.value, reference_score=all_of_them.reference, degraded=bool(raised))
     p_value = None if np.isnan(all_of_them.p_value) else all_of_them.p_value
     whole.update(worse_by=all_of_them.loss, p_value=p_value, q_value=p_value)
+    if not (biases := table["bias"]).null_count:
+        whole["bias"] = float(np.average(biases.to_numpy(), weights=of["labelled"]))
 
 
 _NEEDED = (
