@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from muster.errors import MusterError
-from muster.workload.stages import STAGE_NAMES
+from muster.workload.stages import STAGE_NAMES, StageName
 from muster_local.airflow_api import Airflow, DagRun
 
 POLL_SECONDS = 1.0
@@ -61,6 +61,8 @@ class Line:
     workload: str
     on_stage: Callable[[str, str, float | None], None]
     """Called with a stage, its state and its seconds whenever the state changes."""
+    stages: tuple[StageName, ...] = STAGE_NAMES
+    """Those of the workload."""
 
     def open(self) -> None:
         """Wait until Airflow has read the workload's DAGs and let them run; what somebody has paused stays so.
@@ -70,7 +72,7 @@ class Line:
             DagsPaused: when somebody has paused any of them.
         """
         deadline = time.monotonic() + DAGS_READ_SECONDS
-        dags = [self._dag(stage) for stage in STAGE_NAMES]
+        dags = [self._dag(stage) for stage in self.stages]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:
@@ -90,15 +92,15 @@ class Line:
         before = self._runs(partition)
         finished = {run.id for run in before.values() if not run.active}
         if len(finished) == len(before):
-            self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
+            self.airflow.trigger(self._dag(self.stages[0]), partition)
         reporter = _Reporter(self.on_stage)
         while True:
             runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
-            for stage in STAGE_NAMES:
+            for stage in self.stages:
                 if stage in runs and not reporter.ended(stage, runs[stage]):
                     reporter.report(stage, runs[stage], self._state(runs[stage]))
             self._check(runs, reporter)
-            if STAGE_NAMES[-1] in runs and runs[STAGE_NAMES[-1]].state == "success":  # or skipped, with its reason
+            if self.stages[-1] in runs and runs[self.stages[-1]].state == "success":  # or skipped, with its reason
                 return {stage: run.seconds or 0.0 for stage, run in runs.items()}
             time.sleep(POLL_SECONDS)
 
@@ -110,7 +112,7 @@ class Line:
         newest: dict[str, DagRun] = {}
         for run in self.airflow.runs(partition):
             workload, _, stage = run.dag.rpartition(".")
-            if workload == self.workload and stage in STAGE_NAMES:
+            if workload == self.workload and stage in self.stages:
                 newest.setdefault(stage, run)
         return newest
 
@@ -130,11 +132,11 @@ class Line:
                 raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
         if any(run.active for run in runs.values()):
             return
-        reached = [stage for stage in STAGE_NAMES if stage in runs]
-        last = runs[reached[-1]] if reached and reached[-1] != STAGE_NAMES[-1] else None
+        reached = [stage for stage in self.stages if stage in runs]
+        last = runs[reached[-1]] if reached and reached[-1] != self.stages[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
-        waiting = next((stage for stage in STAGE_NAMES if stage not in reached), None)
+        waiting = next((stage for stage in self.stages if stage not in reached), None)
         if waiting is None:
             return
         if reporter.seconds_unchanged() < NEXT_STAGE_SECONDS:

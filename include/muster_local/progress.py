@@ -19,7 +19,7 @@ from muster.settings import Settings
 from muster.storage.results import PUT_OFF, stage_results
 from muster.storage.store import Store
 from muster.workload.load import declared_files, load_workload
-from muster.workload.stages import STAGE_NAMES, StageName
+from muster.workload.stages import STAGE_NAMES, StageName, stage_names
 from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
@@ -90,17 +90,26 @@ def _progress(file: Path, settings: Settings) -> Progress:
 
 def _read(file: Path, settings: Settings) -> Progress:
     name, store = file.stem, Store(settings.store_root, file.stem)
-    last = {stage: partition for stage in STAGE_NAMES if (partition := _last_worked(store, stage))}
+    stages = _stages(file)
+    last = {stage: partition for stage in stages if (partition := _last_worked(store, stage))}
     return Progress(
         name,
         file.name,
         last,
-        waiting(store),
+        waiting(store, stages),
         champion(store),
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
         _of_last(last.get("score"), name, settings, _predictions_old) or {},
     )
+
+
+def _stages(file: Path) -> tuple[StageName, ...]:
+    """Return the names of a workload's stages; of one that cannot be read those that all have."""
+    try:
+        return stage_names(load_workload(file))
+    except WorkloadError:
+        return STAGE_NAMES
 
 
 def _refused(file: Path) -> str | None:
@@ -167,7 +176,7 @@ def _last_worked(store: Store, stage: str) -> str | None:
     return next((item for item, report in reports if report is not None and SKIPPED not in report), None)
 
 
-def waiting(store: Store) -> list[Waiting]:
+def waiting(store: Store, stages: Sequence[StageName] = STAGE_NAMES) -> list[Waiting]:
     """Return which partitions have ended a stage and not the next one since.
 
     Airflow starts a stage when the one before ends, unless its DAG is paused just then; nothing is red, and unpausing
@@ -176,7 +185,7 @@ def waiting(store: Store) -> list[Waiting]:
     promoted.
     """
     due = []
-    for stage, following in pairwise(STAGE_NAMES):
+    for stage, following in pairwise(stages):
         last = last_finished(store, following) or ""
         for partition in (item for item in _begun(store, stage) if item >= last):
             ended, next_ended = (ended_at(store, name, partition) for name in (stage, following))

@@ -1,4 +1,4 @@
-"""A workload's six DAGs, joined by assets with a partition key."""
+"""A workload's DAGs, one a stage, joined by assets with a partition key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
+from muster.monitoring.announced import KINDS
 from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
-from muster.workload.stages import STAGES, Stage
+from muster.workload.stages import Stage, stages_of
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import approve_doc, dag_doc, freshness_doc, task_doc
+from muster_airflow.explain import announce_doc, approve_doc, dag_doc, freshness_doc, task_doc
+from muster_airflow.operators.announce import AnnounceOperator
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
@@ -81,8 +83,9 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 
 
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
-    upstream = [None, *STAGES[:-1]]
-    dags = [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+    stages = stages_of(workload)
+    upstream = [None, *stages[:-1]]
+    dags = [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, stages, strict=True)]
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
@@ -128,6 +131,8 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
         EvaluateOperator(**shared)
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
+    elif stage.name == "monitor":
+        _monitor(dag, workload, path, JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared))
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
 
@@ -140,6 +145,22 @@ def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) ->
     doc = freshness_doc(workload, workload.freshness)
     sensor = DataFreshnessSensor(dag=dag, task_id="await_data", workload=str(path), doc_md=doc)
     sensor >> IngestOperator(**shared, job_options={"without": WITHOUT})
+
+
+def _monitor(dag: DAG, workload: Workload, path: Path, monitor: JobOperator) -> None:
+    """Add the tasks that announce alarms, each by an asset of its own; without an alarm they are skipped."""
+    for kind in KINDS:
+        announced = asset(workload, kind)
+        AnnounceOperator(
+            dag=dag,
+            task_id=kind,
+            kind=kind,
+            workload=str(path),
+            alarms=monitor.output["alarms"],
+            inlets=[announced],
+            outlets=[announced],
+            doc_md=announce_doc(workload, kind),
+        )
 
 
 def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:

@@ -63,6 +63,17 @@ def freshness_doc(workload: Workload, limits: Freshness) -> str:
 """
 
 
+def announce_doc(workload: Workload, kind: str) -> str:
+    """Return the page of a task that announces alarms."""
+    return f"""Announces the groups that `monitor` found {kind}; skipped where there are none, or none that are new.
+
+- **Reads** what `monitor` told, and the events of `{workload.name}.{kind}` of the last weeks.
+- **Writes** an event of the asset `{workload.name}.{kind}` with the next partition as its key: how many groups, which,
+  why. It moves nothing.
+- **When it fails**: The message says why. Clear the task: what was announced is not announced twice.
+"""
+
+
 def approve_doc(workload: Workload) -> str:
     """Return the page of the task that asks a human."""
     gate = workload.gate

@@ -107,7 +107,9 @@ class Made:
         )
         self._put("predictions", rows, predictions_schema(self.workload))
 
-    def decide(self, scores: dict[str, float], spread: float | None = 0.01, run: str = RUN, chance: float = 0.5) -> None:
+    def decide(
+        self, scores: dict[str, float], spread: float | None = 0.01, run: str = RUN, chance: float = 0.5
+    ) -> None:
         """Write what the models were worth when they were judged."""
         same = {"partition": run[:10], "run": run, "metric": self.workload.gate.metric, "rows": 280, "clusters": 14}
         same |= {"candidate_spread": spread, "chance_score": chance, "verdict": "promote"}

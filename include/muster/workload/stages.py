@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from muster.settings import command
 from muster.workload.spec import Workload
@@ -88,6 +88,10 @@ MONITOR = Stage(
     on_failure="`monitoring` of the partition is as before, and nothing was moved or announced. Clear the task.",
     mlflow=False,
 )
+
+
+ALL_STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
+"""Those that some workloads have, too."""
 
 
 def stages_of(workload: Workload) -> tuple[Stage, ...]:

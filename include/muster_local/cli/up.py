@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from muster.context import Context
     from muster.mlflow.sign_in import Login
     from muster.settings import Settings
+    from muster.workload.spec import Workload
 
 
 def up(
@@ -76,13 +77,14 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
             with console.status(f"Landing the files of {workload.name}"):
                 landed = land(context)
             console.print(f"[green]✓[/] {landed.written} files landed, {landed.days} days are there")
-        _run_stages(workload.name, waiting, settings, console)
+        _run_stages(workload, waiting, settings, console)
     for partition in partitions:
         console.print()
         console.print(summary(context, partition))
 
 
-def _run_stages(workload: str, partitions: list[str], settings: Settings, console: Console) -> None:
+def _run_stages(workload: Workload, partitions: list[str], settings: Settings, console: Console) -> None:
+    from muster.workload.stages import stage_names
     from muster_local import local
     from muster_local.airflow_api import Airflow
     from muster_local.line import WAITING_STATES, Line, LineStopped
@@ -99,7 +101,7 @@ def _run_stages(workload: str, partitions: list[str], settings: Settings, consol
                 console.print(f"  [red]✗[/] {stage}")
             else:
                 if state in WAITING_STATES.values():  # whoever sees no spinner would not know that it waits for them
-                    page = f"{settings.airflow_url}/dags/{workload}.{stage}"
+                    page = f"{settings.airflow_url}/dags/{workload.name}.{stage}"
                     console.print(f"  [yellow]…[/] {stage:<9} {state}: {page}", soft_wrap=True)
                 spinner.update(f"{stage} {state}")
 
@@ -109,11 +111,11 @@ def _run_stages(workload: str, partitions: list[str], settings: Settings, consol
             alive=lambda: local.lives(settings, "airflow-api"),
             on_wait=lambda: on_stage("Airflow", "does not answer yet, though its process lives", None),
         )
-        line = Line(airflow, workload, on_stage)
+        line = Line(airflow, workload.name, on_stage, stage_names(workload))
         try:
             line.open()
             for partition in partitions:
-                console.print(f"{workload} {partition}")
+                console.print(f"{workload.name} {partition}")
                 line.run(partition)
         except LineStopped as stopped:
             for text in stopped.log:
