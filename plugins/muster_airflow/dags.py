@@ -156,7 +156,7 @@ def _monitor(dag: DAG, workload: Workload, path: Path, monitor: JobOperator) -> 
             task_id=kind,
             kind=kind,
             workload=str(path),
-            alarms=monitor.output["alarms"],
+            result=monitor.output,
             inlets=[announced],
             outlets=[announced],
             doc_md=announce_doc(workload, kind),

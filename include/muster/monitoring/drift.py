@@ -143,7 +143,7 @@ class Tested(NamedTuple):
     p_value: Floats
 
 
-def tested(drift: Drift, min_rows: int, *, alone: bool) -> Tested:
+def assessed(drift: Drift, min_rows: int, *, alone: bool) -> Tested:
     """Test the columns of many groups, (groups, columns) each; `alone`: each group by itself.
 
     Rows of a block are alike, so they count as fewer: as many as would let independent shares vary as those of the

@@ -16,7 +16,7 @@ from muster.evaluation.metrics import measure_of
 from muster.groups import WILDCARD
 from muster.monitoring.bucket import counted_together, drift_columns
 from muster.monitoring.degraded import Each, History, Losses, p_values, together
-from muster.monitoring.drift import Drift, compared, tested
+from muster.monitoring.drift import Drift, assessed, compared
 from muster.monitoring.false_alarms import alarms, q_values
 from muster.monitoring.rows import Watched
 from muster.storage.tables import MONITORING
@@ -117,7 +117,7 @@ def _drifts(watched: Watched, groups: pa.Table, counts: pa.ChunkedArray, rows: S
     parts = [compared(part) for part in counted_together(watched, total)]
     of_all = Drift(*(np.concatenate(values)[np.newaxis] for values in zip(*parts, strict=True)))
     for of, drift, alone in ((rows, Drift(**dict(drift_columns(groups))), False), ([whole], of_all, True)):
-        result = tested(drift, monitor.min_rows, alone=alone)
+        result = assessed(drift, monitor.min_rows, alone=alone)
         q = q_values(result.p_value)
         raised = alarms(q, monitor, watched.workload.schedule.every) & (result.psi > monitor.psi)
         for place, row in enumerate(of):

@@ -31,17 +31,17 @@ class AnnounceOperator(BaseOperator):
 
     :param kind: `degraded` or `drifted`.
     :param workload: path of the workload's YAML file. (templated)
-    :param alarms: what the task `monitor` told, by kind, then by partition. (templated)
+    :param result: what the task `monitor` returned. (templated)
     """
 
-    template_fields = ("workload", "alarms")
+    template_fields = ("workload", "result")
     ui_color = "#f7d9d9"
 
-    def __init__(self, *, kind: str, workload: str, alarms: Any, **kwargs: Any) -> None:
+    def __init__(self, *, kind: str, workload: str, result: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind = kind
         self.workload = workload
-        self.alarms = alarms
+        self.result = result
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what is announced."""
@@ -49,7 +49,7 @@ class AnnounceOperator(BaseOperator):
         if not (partition := context.get("partition_key")):
             raise NoPartition(self.dag_id, schedule.start)
         known = self._announced(context)
-        of_kind: Mapping[str, Any] = (self.alarms or {}).get(self.kind, {})
+        of_kind: Mapping[str, Any] = self.result.get("alarms", {}).get(self.kind, {})
         new = {name: told for name, told in of_kind.items() if told["digest"] not in known}
         if not of_kind:
             raise NoAlarm(f"nothing is {self.kind}")
