@@ -29,13 +29,14 @@ from muster.monitoring.reference import expected
 from muster.settings import Settings
 from muster.workload.monitor import Monitor
 
-GROUPS, WEEKS = 2_000, 52
+GROUPS, WEEKS = 1_000, 52
 ROWS, POSITIVES, AUC = (10, 500), (0.1, 0.4), (0.66, 0.05)
 """Rows a week (log-uniform), their share of positives, and the models' AUC, mean and spread."""
 COLUMNS = 5
 LEARNT = 12
 """Weeks of the training window."""
 JUDGED_ON = 28
+REPEATED = 4
 SEED = 20130812
 AUC_OF = METRICS["roc_auc"]
 
@@ -204,9 +205,9 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
             figures += _quiet_drift(pool, like, groups, 2 if quick else WEEKS // 4)
         like = DAYS[1]
         for planted, name in ((Planted(1, 0.12), "one"), (Planted(20, 0.12), "20"), (Planted(-1, 0.03), "all")):
-            figures.append(_degraded(pool, like, groups, planted, name, 1 if quick else 10))
+            figures.append(_degraded(pool, like, groups, planted, name, 1 if quick else REPEATED))
         for planted, name in ((Planted(1, shift=1.0), "one"), (Planted(20, shift=1.0), "20")):
-            figures.append(_drift(pool, like, groups, planted, name, 1 if quick else 10))
+            figures.append(_drift(pool, like, groups, planted, name, 1 if quick else REPEATED))
     return [*figures, _seconds(20 if quick else 300)]
 
 
