@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from muster.errors import MusterError
 from muster.workload.retrain import Retrain
-from muster.workload.stages import STAGE_NAMES
+from muster.workload.spec import Workload
+from muster.workload.stages import STAGE_NAMES, StageName, stage_names
 from muster_local.airflow_api import Airflow, DagRun
 
 POLL_SECONDS = 1.0
@@ -62,8 +63,17 @@ class Line:
     workload: str
     on_stage: Callable[[str, str, float | None], None]
     """Called with a stage, its state and its seconds whenever the state changes."""
-    retrain: Retrain | None = None
-    """When the workload's partitions are trained; None: each is."""
+    declared: Workload | None = None
+    """Which stages it has, and what starts each; None: the usual ones, one after the other."""
+
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        """Those of the workload."""
+        return STAGE_NAMES if self.declared is None else stage_names(self.declared)
+
+    @property
+    def _retrain(self) -> Retrain | None:
+        return None if self.declared is None else self.declared.retrain
 
     def open(self) -> None:
         """Wait until Airflow has read the workload's DAGs and let them run; what somebody has paused stays so.
@@ -73,7 +83,7 @@ class Line:
             DagsPaused: when somebody has paused any of them.
         """
         deadline = time.monotonic() + DAGS_READ_SECONDS
-        dags = [self._dag(stage) for stage in STAGE_NAMES]
+        dags = [self._dag(stage) for stage in self.stages]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:
@@ -93,11 +103,11 @@ class Line:
         before = self._runs(partition)
         finished = {run.id for run in before.values() if not run.active}
         if len(finished) == len(before):
-            self.airflow.trigger(self._dag(STAGE_NAMES[0]), partition)
+            self.airflow.trigger(self._dag(self.stages[0]), partition)
         reporter = _Reporter(self.on_stage)
         while True:
             runs = {stage: run for stage, run in self._runs(partition).items() if run.id not in finished}
-            for stage in STAGE_NAMES:
+            for stage in self.stages:
                 if stage in runs and not reporter.ended(stage, runs[stage]):
                     reporter.report(stage, runs[stage], self._state(runs[stage]))
             self._check(runs, reporter)
@@ -107,18 +117,18 @@ class Line:
 
     def _ended(self, runs: dict[str, DagRun]) -> bool:
         """Tell whether all stages have ended that this partition goes through, or were skipped, with their reasons."""
-        last = ["score"] if self._score_is_last(runs) else ["score", "promote"]
+        last = [self.stages[-1]] if self._nothing_beside(runs) else [self.stages[-1], "promote"]
         return all(stage in runs and runs[stage].state == "success" for stage in last)
 
-    def _score_is_last(self, runs: dict[str, DagRun]) -> bool:
-        """Tell whether nothing follows scoring, or is beside it: no training that has begun, or is still to."""
-        if self.retrain is None or self.retrain.score_waits:
+    def _nothing_beside(self, runs: dict[str, DagRun]) -> bool:
+        """Tell whether nothing is beside scoring: no training that has begun, or is still to."""
+        if self._retrain is None or self._retrain.score_waits:
             return True
         return "train" in runs and self._kept(runs["train"])
 
     def _kept(self, run: DagRun) -> bool:
         """Tell whether a run is one of training that has decided that the partition is not trained."""
-        if self.retrain is None or run.dag != self._dag("train") or run.state != "success":
+        if self._retrain is None or run.dag != self._dag("train") or run.state != "success":
             return False
         return any(task.task == "train" and task.state == "skipped" for task in self.airflow.tasks(run))
 
@@ -130,7 +140,7 @@ class Line:
         newest: dict[str, DagRun] = {}
         for run in self.airflow.runs(partition):
             workload, _, stage = run.dag.rpartition(".")
-            if workload == self.workload and stage in STAGE_NAMES:
+            if workload == self.workload and stage in self.stages:
                 newest.setdefault(stage, run)
         return newest
 
@@ -152,9 +162,9 @@ class Line:
         if any(run.active for run in runs.values()):
             return
         kept = "train" in runs and self._kept(runs["train"])
-        path = [stage for stage in STAGE_NAMES if not kept or stage not in ("train", "evaluate", "promote")]
+        path = [stage for stage in self.stages if not kept or stage not in ("train", "evaluate", "promote")]
         reached = [stage for stage in path if stage in runs]
-        last = runs[reached[-1]] if reached and reached[-1] != STAGE_NAMES[-1] else None
+        last = runs[reached[-1]] if reached and reached[-1] != self.stages[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
         waiting = next((stage for stage in path if stage not in reached), None)

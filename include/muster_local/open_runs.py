@@ -10,7 +10,7 @@ from typing import Any
 
 from muster.settings import Settings
 from muster.storage.store import Store
-from muster.workload.stages import STAGE_NAMES
+from muster.workload.stages import ALL_STAGE_NAMES
 from muster_local import local
 from muster_local.airflow_api import Airflow, AirflowRefused, DagRun, TaskInstance
 from muster_local.passwords import airflow_login
@@ -96,7 +96,7 @@ def ask(airflow: Airflow, settings: Settings, files: list[Path]) -> AirflowState
     opened: dict[str, dict[tuple[str, str | None], OpenRun]] = {file.stem: {} for file in files}
     for run in runs:
         name, _, stage = run.dag.rpartition(".")
-        if name not in opened or stage not in STAGE_NAMES:
+        if name not in opened or stage not in ALL_STAGE_NAMES:
             continue
         row = _open_run(airflow, run, tasks.get((run.dag, run.id)), paused)
         if row.state == "failed" and run.partition is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,8 @@ from muster.storage.store import Store
 from muster.training.cadence import DECISIONS
 from muster.workload.load import declared_files, load_workload
 from muster.workload.retrain import Retrain
-from muster.workload.stages import STAGE_NAMES, StageName, leads_to
+from muster.workload.spec import Workload
+from muster.workload.stages import STAGE_NAMES, StageName, leads_to, stage_names
 from muster.workload.windows import DateRange, NotAPartition
 from muster_local.waiting import Waiting
 
@@ -98,25 +100,26 @@ def _progress(file: Path, settings: Settings) -> Progress:
 
 def _read(file: Path, settings: Settings) -> Progress:
     name, store = file.stem, Store(settings.store_root, file.stem)
-    retrain = _retrain(file)
-    last = {stage: partition for stage in STAGE_NAMES if (partition := _last_worked(store, stage))}
+    declared = _declared(file)
+    stages = STAGE_NAMES if declared is None else stage_names(declared)
+    last = {stage: partition for stage in stages if (partition := _last_worked(store, stage))}
     return Progress(
         name,
         file.name,
         last,
-        waiting(store, retrain),
+        waiting(store, declared),
         champion(store),
         _of_last(last.get("ingest"), name, settings, left_out) or [],
         _of_last(last.get("features"), name, settings, _out_of_date),
-        next_training(store, retrain) if retrain else None,
+        next_training(store, declared.retrain) if declared and declared.retrain else None,
         _of_last(last.get("score"), name, settings, _predictions_old) or {},
         **_deadlines(name, settings),
     )
 
 
-def _retrain(file: Path) -> Retrain | None:
+def _declared(file: Path) -> Workload | None:
     try:
-        return load_workload(file).retrain
+        return load_workload(file)
     except WorkloadError:  # told beside it
         return None
 
@@ -192,9 +195,9 @@ def finished(store: Store, stage: str, partition: str) -> bool:
     return result(store, stage, partition) is not None
 
 
-def unfinished(store: Store, partitions: Sequence[str], retrain: Retrain | None = None) -> list[str]:
+def unfinished(store: Store, partitions: Sequence[str], declared: Workload | None = None) -> list[str]:
     """Return the partitions that were not scored, or that came to an earlier stage's end again since."""
-    again = {item.partition for item in waiting(store, retrain)}
+    again = {item.partition for item in waiting(store, declared)}
     return [partition for partition in partitions if partition in again or not finished(store, "score", partition)]
 
 
@@ -209,7 +212,7 @@ def _last_worked(store: Store, stage: str) -> str | None:
     return next((item for item, report in reports if report is not None and SKIPPED not in report), None)
 
 
-def waiting(store: Store, retrain: Retrain | None = None) -> list[Waiting]:
+def waiting(store: Store, declared: Workload | None = None) -> list[Waiting]:
     """Return which partitions have ended a stage and not the next one since.
 
     Airflow starts a stage when the one before ends, unless its DAG is paused just then; nothing is red, and unpausing
@@ -218,7 +221,8 @@ def waiting(store: Store, retrain: Retrain | None = None) -> list[Waiting]:
     promoted. Nor does a partition wait for training that is not to be trained.
     """
     due = []
-    for stage, following in leads_to(retrain):
+    retrain = None if declared is None else declared.retrain
+    for stage, following in pairwise(STAGE_NAMES) if declared is None else leads_to(declared):
         last = last_finished(store, following) or ""
         for partition in (item for item in _begun(store, stage) if item >= last):
             ended, next_ended = (ended_at(store, name, partition) for name in (stage, following))

@@ -15,7 +15,7 @@ from muster.storage.delta import dataset
 from muster.storage.query import NotWritten, read_rows
 from muster.storage.row_filter import RowFilter
 from muster.storage.store import Store
-from muster.workload.stages import STAGE_NAMES
+from muster.workload.stages import stage_names
 from muster_local.progress import result
 
 Row = dict[str, Any]
@@ -34,7 +34,7 @@ def summary(context: Context, partition: str) -> Table:
     shown = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
     ledger = _rows(store, "ledger", partition, ["state", "parent"])
     decisions = _rows(store, "decisions", partition, VERDICTS)
-    results = ((stage, result(store, stage, partition)) for stage in STAGE_NAMES)
+    results = ((stage, result(store, stage, partition)) for stage in stage_names(context.workload))
     reports = {stage: report for stage, report in results if report}
     if rebuilt := reports.get("features", {}).get("rebuilt"):
         shown.add_row("slices built again", "; ".join(f"{count}: {why}" for why, count in rebuilt.items()))
@@ -57,6 +57,12 @@ def summary(context: Context, partition: str) -> Table:
     shown.add_row("rows scored", reports.get("score", {}).get("skipped_because", scored))
     if stale := reports.get("score", {}).get("features_out_of_date"):
         shown.add_row("of features out of date", "; ".join(stale))
+    if watched := reports.get("monitor", {}).get("states"):
+        states = ", ".join(f"{count:,} {state}" for state, count in watched.items())
+        shown.add_row(
+            "monitored",
+            f"{states}: {reports['monitor']['degraded']:,} degraded, {reports['monitor']['drifted']:,} drifted",
+        )
     shown.add_row("seconds", ", ".join(f"{stage} {report.get('seconds', 0):.1f}" for stage, report in reports.items()))
     shown.add_row("MLflow calls", f"{sum(report.get('mlflow_calls', 0) for report in reports.values()):,}")
     return shown

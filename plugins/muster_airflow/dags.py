@@ -1,4 +1,4 @@
-"""A workload's six DAGs, joined by assets with a partition key."""
+"""A workload's DAGs, one a stage, joined by assets with a partition key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, Asset, AssetAny, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
+from muster.monitoring.announced import KINDS
 from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
-from muster.workload.stages import KEPT, STAGES, Stage, started_by
+from muster.workload.stages import KEPT, Stage, stages_of, started_by
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import DECIDE_DOC, KEEP_DOC, approve_doc, dag_doc, freshness_doc, task_doc
+from muster_airflow.explain import (
+    DECIDE_DOC,
+    KEEP_DOC,
+    announce_doc,
+    approve_doc,
+    dag_doc,
+    freshness_doc,
+    task_doc,
+)
+from muster_airflow.operators.announce import AnnounceOperator
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
@@ -82,7 +92,7 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 
 
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
-    dags = [_stage_dag(workload, path, stage) for stage in STAGES]
+    dags = [_stage_dag(workload, path, stage) for stage in stages_of(workload)]
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
@@ -91,7 +101,7 @@ def _build_dags(workload: Workload, path: Path) -> list[DAG]:
 
 def _stage_dag(workload: Workload, path: Path, stage: Stage) -> DAG:
     schedule = workload.schedule
-    first = not started_by(workload.retrain, stage)
+    first = not started_by(workload, stage)
     dag = DAG(
         dag_id=f"{workload.name}.{stage.name}",
         description=stage.does,
@@ -131,6 +141,8 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
         EvaluateOperator(**shared)
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
+    elif stage.name == "monitor":
+        _monitor(dag, workload, path, JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared))
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
 
@@ -152,6 +164,22 @@ def _train(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) -> 
     kept = asset(workload, KEPT)
     keep = KeepChampionOperator(dag=dag, task_id="keep_champion", why=why, outlets=[kept], doc_md=KEEP_DOC)
     decide >> [JobOperator(stage="train", job_options={"why": why}, **shared), keep]
+
+
+def _monitor(dag: DAG, workload: Workload, path: Path, monitor: JobOperator) -> None:
+    """Add the tasks that announce alarms, each by an asset of its own; without an alarm they are skipped."""
+    for kind in KINDS:
+        announced = asset(workload, kind)
+        AnnounceOperator(
+            dag=dag,
+            task_id=kind,
+            kind=kind,
+            workload=str(path),
+            result=monitor.output,
+            inlets=[announced],
+            outlets=[announced],
+            doc_md=announce_doc(workload, kind),
+        )
 
 
 def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
@@ -177,7 +205,7 @@ def _first_timetable(workload: Workload) -> BaseTimetable:
 
 def _timetable_after(workload: Workload, stage: Stage) -> BaseTimetable:
     """Return the start of a stage by any of its assets: each event has the partition as its key."""
-    first, *others = (asset(workload, name) for name in started_by(workload.retrain, stage))
+    first, *others = (asset(workload, name) for name in started_by(workload, stage))
     return PartitionedAssetTimetable(assets=AssetAny(first, *others) if others else first)
 
 

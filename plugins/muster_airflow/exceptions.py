@@ -48,6 +48,10 @@ class NothingToDo(AirflowSkipException):
     """Raised when a job says that there is nothing to do for its partition, and why."""
 
 
+class NoAlarm(AirflowSkipException):
+    """Raised when there is nothing to announce: no alarm, or none that was not announced before."""
+
+
 class DataLate(AirflowFailException):
     """Raised when a partition's data were not fresh by the deadline, and late data are to fail it."""
 

@@ -12,7 +12,7 @@ def dag_doc(workload: Workload, stage: Stage) -> str:
     schedule, windows = workload.schedule, workload.windows
     until = f" up to {schedule.end}" if schedule.end else ""
     slices = f"{schedule.start} and every {schedule.every} days on{until}"
-    if assets := started_by(workload.retrain, stage):
+    if assets := started_by(workload, stage):
         named = " or ".join(f"`{asset}`" for asset in assets)
         due = f"when {named} of `{workload.name}` is updated, with the same partition key"
     elif schedule.cron:
@@ -73,6 +73,17 @@ def freshness_doc(workload: Workload, limits: Freshness) -> str:
   afterwards its XCom and the end of its log.
 - **Late** data: it {LATE[limits.late]}. Deferred it holds no slot.
 - **When it fails**: The message says what is missing. Have it delivered, then clear this task: it waits anew.
+"""
+
+
+def announce_doc(workload: Workload, kind: str) -> str:
+    """Return the page of a task that announces alarms."""
+    return f"""Announces the groups that `monitor` found {kind}; skipped where there are none, or none that are new.
+
+- **Reads** what `monitor` told, and the events of `{workload.name}.{kind}` of the last weeks.
+- **Writes** an event of the asset `{workload.name}.{kind}` with the next partition as its key: how many groups, which,
+  why. It moves nothing.
+- **When it fails**: The message says why. Clear the task: what was announced is not announced twice.
 """
 
 

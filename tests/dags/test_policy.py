@@ -25,6 +25,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from muster_airflow.deadlines_dag import deadlines_dag
+from muster_airflow.operators.announce import AnnounceOperator
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 from tests.plugins.airflow_task import WORKLOAD, declare
@@ -74,6 +75,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
     declare(folder, "by_hand")
     declare(folder, "asks").write_text(WORKLOAD + "gate: {max_changed: 0.2, approval_hours: 2}\n", encoding="utf-8")
     declare(folder, "watched").write_text(WORKLOAD + WATCHED, encoding="utf-8")
+    declare(folder, "monitored").write_text(WORKLOAD + "monitor: {}\n", encoding="utf-8")
     declare(folder, "wrong").write_text(WORKLOAD + "unknown: 1\nretries: many\n", encoding="utf-8")
     for name, (text, _) in WRONG.items():
         declare(folder, name).write_text(text, encoding="utf-8")
@@ -101,9 +103,33 @@ def first_of(dags: list[DAG], workload: str) -> DAG:
     return next(dag for dag in dags if dag.dag_id == f"{workload}.ingest")
 
 
-def test_every_workload_has_its_six_dags(bag: DagBag) -> None:
+def jobs_of(dags: list[DAG]) -> list[Any]:
+    """Return the tasks that run a job."""
+    return [
+        task
+        for dag in dags
+        for task in dag.tasks
+        if dag.dag_id != "deadlines" and not isinstance(task, AnnounceOperator)
+    ]
+
+
+def test_every_workload_has_its_dags(bag: DagBag) -> None:
     declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem not in {"wrong", *WRONG}]
-    assert set(bag.dags) == {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES} | OF_ALL
+    stages = {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES}
+    assert set(bag.dags) == stages | {"monitored.monitor"} | OF_ALL
+
+
+def test_what_is_watched_has_a_dag_that_starts_after_score_and_announces_each_kind_of_alarm(bag: DagBag) -> None:
+    dag: Any = bag.dags["monitored.monitor"]
+    assert dag.timetable.asset_condition.name == "monitored.predictions"
+    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks}
+    assert outlets == {
+        "monitor": ["monitored.monitoring"],
+        "degraded": ["monitored.degraded"],
+        "drifted": ["monitored.drifted"],
+    }
+    assert dag.get_task("monitor").downstream_task_ids == {"degraded", "drifted"}
+    assert dag.get_task("monitor").mlflow is False
 
 
 def test_a_wrong_yaml_hides_only_its_own_dags_and_an_import_error_names_every_problem(bag: DagBag) -> None:
@@ -247,7 +273,7 @@ def test_a_key_that_is_written_otherwise_is_refused_by_the_form(dags: list[DAG],
 
 
 def test_only_promote_needs_no_spark_and_only_promote_guards_against_backfills(dags: list[DAG]) -> None:
-    tasks: list[Any] = [task for dag in dags for task in dag.tasks]
+    tasks = jobs_of(dags)
     assert {task.stage for task in tasks if not task.spark} == {"promote", "review"}
     assert {task.stage for task in tasks if isinstance(task, PromoteOperator)} == {"promote"}
     assert {dag.dag_id.split(".")[1] for dag in dags if "allow_backfill" in dag.params} == {"promote"}
@@ -268,13 +294,13 @@ def test_a_human_is_asked_only_where_the_workload_says_so(bag: DagBag) -> None:
 
 
 def test_every_job_that_a_dag_names_is_there(every_dag: list[DAG]) -> None:
-    tasks: list[Any] = [task for dag in every_dag for task in dag.tasks if dag.dag_id != "deadlines"]
+    tasks = jobs_of(every_dag)
     assert [task.stage for task in tasks if not (PROJECT / "jobs" / "muster_jobs" / f"{task.stage}.py").is_file()] == []
 
 
 def test_only_stages_that_use_mlflow_are_told_where_it_is(dags: list[DAG]) -> None:
-    tasks: list[Any] = [task for dag in dags for task in dag.tasks]
-    assert {task.stage for task in tasks if not task.mlflow} == {"ingest", "features"}
+    tasks = jobs_of(dags)
+    assert {task.stage for task in tasks if not task.mlflow} == {"ingest", "features", "monitor"}
 
 
 def test_every_dag_can_be_stored_and_is_the_same_when_parsed_again(bag: DagBag) -> None:

@@ -42,7 +42,8 @@ def states(airflow: Airflow, run: Json) -> dict[str, str]:
 
 def event(airflow: Airflow, asset: str, partition: date) -> Json:
     """Return what the newest event of an asset says of a partition."""
-    named = airflow.get("/assets/events", name_pattern=f"{SELDOM}.{asset}", order_by="-timestamp", limit=50)["asset_events"]
+    asked = {"name_pattern": f"{SELDOM}.{asset}", "order_by": "-timestamp", "limit": 50}
+    named = airflow.get("/assets/events", **asked)["asset_events"]
     extra: Json = next(item["extra"] for item in named if item["partition_key"] == str(partition))
     return extra
 

@@ -11,6 +11,7 @@ import pytest
 from muster.errors import WorkloadError
 from muster.workload.load import load_workload
 from muster.workload.retrain import Retrain
+from muster.workload.spec import Workload
 from muster.workload.stages import STAGES, leads_to, started_by
 from tests.plugins.airflow_task import WORKLOAD, declare
 
@@ -50,19 +51,32 @@ def test_what_fits_no_schedule_is_refused_with_what_to_write(
         read(f"retrain: {section}")
 
 
-BESIDE = Retrain(every=28)
-WAITS = Retrain(every=28, on=("by_hand", "drifted"), score_waits=True)
+BESIDE = "retrain: {every: 28}"
+WAITS = "retrain: {every: 28, on: [by_hand, drifted], score_waits: true}"
 
 
-def test_a_stage_is_started_by_what_the_one_before_writes_unless_training_has_a_cadence() -> None:
+@pytest.fixture
+def of(tmp_path: Path) -> Callable[[str], Workload]:
+    def workload(sections: str) -> Workload:
+        file = declare(tmp_path)
+        file.write_text(f"{WORKLOAD}{sections}\n", encoding="utf-8")
+        return load_workload(file)
+
+    return workload
+
+
+def test_a_stage_is_started_by_what_the_one_before_writes_unless_training_has_a_cadence(
+    of: Callable[[str], Workload],
+) -> None:
     line = [(), ("observations",), ("features",), ("models",), ("decisions",), ("champion",)]
-    assert [started_by(None, stage) for stage in STAGES] == line
+    assert [started_by(of(""), stage) for stage in STAGES] == line
     events = ("features", "degraded", "drifted", "corrected")
-    assert [started_by(BESIDE, stage) for stage in STAGES] == [*line[:2], events, *line[3:5], ("features",)]
+    assert [started_by(of(BESIDE), stage) for stage in STAGES] == [*line[:2], events, *line[3:5], ("features",)]
     waits = ("champion", "champion_kept")
-    assert [started_by(WAITS, stage) for stage in STAGES] == [*line[:2], ("features", "drifted"), *line[3:5], waits]
+    assert [started_by(of(WAITS), stage) for stage in STAGES] == [*line[:2], ("features", "drifted"), *line[3:5], waits]
 
 
-def test_stages_lead_to_those_that_their_assets_start() -> None:
-    assert leads_to(BESIDE)[-1] == ("features", "score")
-    assert leads_to(None) == leads_to(WAITS) == [*leads_to(BESIDE)[:-1], ("promote", "score")]
+def test_stages_lead_to_those_that_their_assets_start(of: Callable[[str], Workload]) -> None:
+    assert leads_to(of(BESIDE))[-1] == ("features", "score")
+    assert leads_to(of("")) == leads_to(of(WAITS)) == [*leads_to(of(BESIDE))[:-1], ("promote", "score")]
+    assert leads_to(of(f"{BESIDE}\nmonitor: {{}}"))[-2:] == [("features", "score"), ("score", "monitor")]

@@ -84,7 +84,7 @@ def rows_by_group(workload: Workload, rows: pa.Table) -> dict[str, EvaluationRow
     kind = kind_of(workload.outcome)
     usable = rows.filter(pa.array(kind.usable(rows["label"].to_numpy())))
     features = np.column_stack([usable[name].to_numpy() for name in workload.features.columns])
-    labels, drawn = usable["label"].to_numpy(), _drawn_as_one(workload, usable)
+    labels, drawn = usable["label"].to_numpy(), drawn_as_one(workload, usable)
 
     weights = usable[SAMPLE_WEIGHT].to_numpy() if workload.weight else None
 
@@ -109,7 +109,7 @@ def asked(workload: Workload, group: str, rows: EvaluationRows) -> EvaluationRow
     return replace(rows, features=with_points(rows.features, groups.seed(f"points:{group}", workload.seed)))
 
 
-def _drawn_as_one(workload: Workload, rows: pa.Table) -> NDArray[np.generic]:
+def drawn_as_one(workload: Workload, rows: pa.Table) -> NDArray[np.generic]:
     """Return what the rows of one cluster have in common, (rows,): a group's are in the same order whatever others."""
     if workload.resample_by is None:
         days: NDArray[np.generic] = rows["date"].to_numpy()

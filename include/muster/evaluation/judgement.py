@@ -33,6 +33,8 @@ class Judgement:
     algorithm: str | None = None
     """The candidate that was chosen among several and judged."""
     candidate_score: float | None = None
+    candidate_spread: float | None = None
+    """Its standard error, by the resamples."""
     opponent_score: float | None = None
     chance_score: float | None = None
     """The value of what knows nothing on the same rows."""

@@ -79,6 +79,7 @@ def judge(
         rule=rival.rule,
         algorithm=(chosen := list(usable)[best]),
         candidate_score=float(whole[best]),
+        candidate_spread=float(np.std(values[best])),
         opponent_score=float(whole[-2]),
         chance_score=float(whole[-1]),
         win_rate=win_rate,

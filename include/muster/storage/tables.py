@@ -113,6 +113,7 @@ DECISIONS = pa.schema(
         ("agreement", FLOAT),  # without labels: the rank correlation with the champion's scores
         ("report", STRING),  # without labels: JSON of alerts on rows that have some; decided nothing
         ("classes", STRING),  # JSON of how many rows are of each class; null of other kinds
+        ("candidate_spread", FLOAT),  # the standard error of candidate_score; null before it was written down
     ]
 )
 
@@ -129,6 +130,44 @@ ALIAS_JOURNAL = pa.schema(
         ("partition", STRING),
         ("manifest_sha256", STRING),
         ("evidence", STRING),  # JSON: of a pack the counts, of a model its rows and score; of a rollback why
+    ]
+)
+
+
+MONITORING = pa.schema(
+    [
+        ("partition", STRING),
+        ("group", STRING),  # `*`: all together
+        ("bucket", INT),  # null of all together
+        ("state", STRING),  # judged | no_labels | no_own_answers | no_reference | too_few_rows | unusable | unlabelled
+        ("reason", STRING),  # why the outcome is not judged
+        ("alarm", STRING),  # degraded | drifted | both; null: none
+        ("why", STRING),  # of an alarm
+        ("rows", LONG),  # scored
+        ("own", LONG),  # of these, answered by the group's own model
+        ("labelled", LONG),  # of those, with an outcome by now
+        ("gone", LONG),  # scored, and in features no more
+        ("fallback", FLOAT),  # share of the rows that another than the group's own model answered
+        ("metric", STRING),
+        ("score", FLOAT),  # the metric of the own answers
+        ("score_of_all", FLOAT),  # of all answers, whoever gave them
+        ("reference_score", FLOAT),  # what was to be expected when the model was judged
+        ("worse_by", FLOAT),  # in the metric's unit: negative where it is better
+        ("p_value", FLOAT),  # of being worse by more than what matters: one-sided
+        ("q_value", FLOAT),
+        ("bias", FLOAT),  # mean of answer - outcome; of classes of the likeliest's probability - its hits
+        ("slope", FLOAT),  # of probabilities: less than 1 where they are too sure
+        ("coverage", FLOAT),  # of quantiles: share of the outcomes that are no higher
+        ("drift_column", STRING),  # the column that drifts most surely; `score`: the answers
+        ("psi", FLOAT),  # its population stability index, without what chance alone brings
+        ("distance", FLOAT),  # its Kolmogorov-Smirnov distance
+        ("drift_p_value", FLOAT),
+        ("drift_q_value", FLOAT),
+        ("origin_run", STRING),  # the run whose model answered most of the rows
+        ("model_version", STRING),
+        ("variance_by_row", FLOAT),  # of score, if rows were independent
+        ("at", TIMESTAMP),
+        ("made_from", STRING),  # a digest of the predictions, features and limits that it was made from
     ]
 )
 
@@ -234,6 +273,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             Table("decisions", _fixed(DECISIONS), "evaluate"),
             Table("alias_journal", _fixed(ALIAS_JOURNAL), "promote", (), "at"),
             Table("predictions", predictions_schema, "score"),
+            Table("monitoring", _fixed(MONITORING), "monitor"),
             Table("provenance", _fixed(PROVENANCE), "ingest", (), "at"),
         )
     }

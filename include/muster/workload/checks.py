@@ -10,6 +10,7 @@ from datetime import date
 from muster.printable import cell
 from muster.workload.deadline_checks import alerts, deadlines
 from muster.workload.freshness_checks import freshness
+from muster.workload.monitor_checks import monitor
 from muster.workload.outcome import BASELINES, METRICS
 from muster.workload.outcome_checks import only_baseline, outcome_path, outcome_type, predictions, without_labels
 from muster.workload.retrain_checks import retrain
@@ -232,5 +233,5 @@ def _weekday(text: str) -> str:
 
 SECTION_CHECKS = (
     *(names, types, source, rules, weight, features, gate, fallback, predictions),
-    *(schedule, due, freshness, retrain, deadlines, alerts),
+    *(schedule, due, freshness, retrain, monitor, deadlines, alerts),
 )

@@ -13,6 +13,7 @@ from muster.workload.column import Column, parse_column, parse_time, parse_uniqu
 from muster.workload.deadlines import Alert, Deadlines
 from muster.workload.freshness import Freshness
 from muster.workload.large_groups import LargeGroups
+from muster.workload.monitor import Monitor
 from muster.workload.outcome import Outcome, completed
 from muster.workload.retrain import Retrain
 from muster.workload.rule import Rule, parse_rule
@@ -248,6 +249,7 @@ class Workload(Section):
     schedule: Schedule
     retrain: Retrain | None = Field(None, description="Without it each partition is trained.")
     freshness: Freshness | None = Field(None, description="Without it a day that is missing fails `ingest`.")
+    monitor: Monitor | None = Field(None, description="Without it there is no stage `monitor`.")
     deadlines: Deadlines | None = Field(None, description="By when data and predictions are there; how old a champion.")
     alerts: tuple[Alert, ...] = Field((), max_length=20, description="Who is told of a missed deadline, and its end.")
     housekeeping: Housekeeping = Housekeeping()

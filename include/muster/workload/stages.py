@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from muster.settings import command
-from muster.workload.retrain import EVENTS, Retrain
+from muster.workload.retrain import EVENTS
+from muster.workload.spec import Workload
 
-StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score"]
+StageName = Literal["ingest", "features", "train", "evaluate", "promote", "score", "monitor"]
 
 
 @dataclass(frozen=True)
@@ -77,32 +78,56 @@ STAGES: tuple[Stage, ...] = (
     ),
 )
 
+STAGE_NAMES: tuple[StageName, ...] = tuple(stage.name for stage in STAGES)
+
+MONITOR = Stage(
+    name="monitor",
+    writes="monitoring",
+    does="Compares what the champion answered with the outcomes that are there by now, and the slice's features with "
+    "those that it learnt from: degraded, drifted, or neither.",
+    reads="`predictions`, `features`, `decisions`; the features of the training window",
+    on_failure="`monitoring` of the partition is as before, and nothing was moved or announced. Clear the task.",
+    mlflow=False,
+)
+
+
+ALL_STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
+"""Those that some workloads have, too."""
+
+
+def stages_of(workload: Workload) -> tuple[Stage, ...]:
+    """Return the stages that a workload has: `monitor` only where it is declared."""
+    return STAGES if workload.monitor is None else (*STAGES, MONITOR)
+
+
+def stage_names(workload: Workload) -> tuple[StageName, ...]:
+    """Return the names of the stages that a workload has."""
+    return tuple(stage.name for stage in stages_of(workload))
+
+
 KEPT = "champion_kept"
 """The asset of a partition that is not trained: it is scored by the champion of its time."""
 
 
-def started_by(retrain: Retrain | None, stage: Stage) -> tuple[str, ...]:
+def started_by(workload: Workload, stage: Stage) -> tuple[str, ...]:
     """Return the assets by any of which a stage is started; none for the first, which its schedule starts.
 
     Without `retrain` each stage is started by what the one before writes. With it, training is also by events, and a
     partition is scored beside it, or once it is known that it is not trained.
     """
-    number = STAGES.index(stage)
-    before = (STAGES[number - 1].writes,) if number else ()
-    if retrain is None:
-        return before
-    if stage.name == "train":
+    stages, retrain = stages_of(workload), workload.retrain
+    number = stages.index(stage)
+    before = (stages[number - 1].writes,) if number else ()
+    if retrain is not None and stage.name == "train":
         return (*before, *(cause for cause in retrain.on if cause in EVENTS))
-    if stage.name == "score":
+    if retrain is not None and stage.name == "score":
         return (*before, KEPT) if retrain.score_waits else ("features",)
     return before
 
 
-def leads_to(retrain: Retrain | None) -> list[tuple[StageName, StageName]]:
+def leads_to(workload: Workload) -> list[tuple[StageName, StageName]]:
     """Return each stage with one that its asset starts, in their order."""
-    writes = {stage.writes: stage.name for stage in STAGES}
-    pairs = [(asset, stage) for stage in STAGES for asset in started_by(retrain, stage)]
+    stages = stages_of(workload)
+    writes = {stage.writes: stage.name for stage in stages}
+    pairs = [(asset, stage) for stage in stages for asset in started_by(workload, stage)]
     return [(writes[asset], stage.name) for asset, stage in pairs if asset in writes]
-
-
-STAGE_NAMES: tuple[StageName, ...] = tuple(stage.name for stage in STAGES)

@@ -71,7 +71,7 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
     from muster_local.summary import summary
 
     workload, store = context.workload, context.store
-    waiting = unfinished(store, partitions, workload.retrain)
+    waiting = unfinished(store, partitions, workload)
     if waiting:
         if workload.landing:
             with console.status(f"Landing the files of {workload.name}"):
@@ -110,7 +110,7 @@ def _run_stages(workload: Workload, partitions: list[str], settings: Settings, c
             alive=lambda: local.lives(settings, "airflow-api"),
             on_wait=lambda: on_stage("Airflow", "does not answer yet, though its process lives", None),
         )
-        line = Line(airflow, workload.name, on_stage, workload.retrain)
+        line = Line(airflow, workload.name, on_stage, workload)
         try:
             line.open()
             for partition in partitions:

@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 
 from muster.settings import Settings, settings
+from muster.workload.load import load_workload
 from muster_local import local
 from muster_local.cli import main, up
 from muster_local.line import Line
+from tests.plugins.airflow_task import declare
 
 
 def test_services_are_started_without_any_workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +47,7 @@ def test_a_stage_that_waits_for_a_human_is_told_with_its_page_where_no_spinner_i
     monkeypatch.setattr(Line, "run", run)
     out = io.StringIO()
     own = Settings(_env_file=None, home=tmp_path, airflow_port=1234)
-    up._run_stages("flights", ["2013-06-03"], own, Console(file=out))
+    up._run_stages(load_workload(declare(tmp_path, "flights")), ["2013-06-03"], own, Console(file=out))
     page = "http://127.0.0.1:1234/dags/flights.promote"
     assert [line.split() for line in out.getvalue().splitlines()] == [
         ["flights", "2013-06-03"],
