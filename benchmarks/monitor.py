@@ -72,9 +72,27 @@ class Planted(NamedTuple):
     shift: float = 0.0
     """By how many standard deviations one of their columns is higher."""
 
+    def __str__(self) -> str:
+        """Say in how many groups."""
+        return "all" if self.groups < 0 else str(self.groups)
+
     def hits(self, group: int) -> bool:
         """Tell whether a group is one of them."""
         return self.groups < 0 or group < self.groups
+
+
+REVERSED = 1.0
+"""So much lower that the answers are reversed."""
+PLANTED = (
+    (DAYS[0], Planted(1, REVERSED)),
+    (DAYS[0], Planted(20, REVERSED)),
+    (DAYS[1], Planted(20, REVERSED)),
+    (DAYS[0], Planted(-1, 0.03)),
+    (DAYS[1], Planted(-1, 0.1)),
+)
+"""Degradations of the last week: a group's answers that are reversed, all groups' that are a little worse."""
+LARGE = 150
+"""Rows of a week from which a group counts as one that a week says much of."""
 
 
 class Week(NamedTuple):
@@ -127,7 +145,7 @@ def simulated_outcomes(number: int, like: Days, weeks: int, planted: Planted, se
     promoted, measured_weeks = sure < 0.05, []
     for week in range(weeks):
         worse = planted.auc if week == weeks - 1 and planted.hits(number) else 0.0
-        labels, scores, day = rows(JUDGED_ON + 7 * week, 7, per_week, max(auc - worse, 0.5))
+        labels, scores, day = rows(JUDGED_ON + 7 * week, 7, per_week, max(auc - worse, 1 - auc))
         enough = promoted and per_week >= 30 and min(labels.sum(), per_week - labels.sum()) >= 10
         of = measured(HeldOut(labels, Clusters.equal(day)), scores, day, 7, AUC_OF, number) if enough else None
         measured_weeks.append(Week(of, per_week) if of is not None and of.known else None)
@@ -203,11 +221,10 @@ def run(settings: Settings, quick: bool = False) -> list[Figure]:
             sys.stderr.write(f"{like.name}\n")
             figures += _quiet_outcomes(pool, like, groups, weeks)
             figures += _quiet_drift(pool, like, groups, 2 if quick else WEEKS // 4)
-        like = DAYS[1]
-        for planted, name in ((Planted(1, 0.12), "one"), (Planted(20, 0.12), "20"), (Planted(-1, 0.03), "all")):
-            figures.append(_degraded(pool, like, groups, planted, name, 1 if quick else REPEATED))
-        for planted, name in ((Planted(1, shift=1.0), "one"), (Planted(20, shift=1.0), "20")):
-            figures.append(_drift(pool, like, groups, planted, name, 1 if quick else REPEATED))
+        for like, planted in PLANTED[:1] if quick else PLANTED:
+            figures.append(_degraded(pool, like, groups, planted, 1 if quick else REPEATED))
+        for planted in (Planted(1, shift=1.0), Planted(20, shift=1.0)):
+            figures.append(_drift(pool, DAYS[1], groups, planted, 1 if quick else REPEATED))
     return [*figures, _seconds(20 if quick else 300)]
 
 
@@ -233,21 +250,28 @@ def _quiet_drift(pool: ProcessPoolExecutor, like: Days, groups: int, weeks: int)
     return [Figure(f"quiet weeks a year with a drift, {like.name}", weeks_with, "weeks", at_most=1.0, detail=detail)]
 
 
-def _degraded(pool: ProcessPoolExecutor, like: Days, groups: int, planted: Planted, name: str, times: int) -> Figure:
+def _degraded(pool: ProcessPoolExecutor, like: Days, groups: int, planted: Planted, times: int) -> Figure:
     """Plant a degradation in the fifth week, some times; groups that are too small to test count not."""
-    found = []
-    for time_ in range(times):
-        work = partial(simulated_outcomes, like=like, weeks=5, planted=planted, seed=SEED + 100 + time_)
-        judged = list(judged_weeks(list(pool.map(work, range(groups), chunksize=20)), 5))[-1]
-        of = judged.groups[: planted.groups]
-        of = of[np.isfinite(of)]
-        found += [float(judged.together)] if planted.groups < 0 else list(of)
-    detail = f"AUC lower by {planted.auc}, {like.name}, {len(found)} planted and tested"
+    found, large = [], []
+    for time_ in range(times if planted.groups != 1 else 10 * times):
+        of_seed = SEED + 100 + time_
+        work = partial(simulated_outcomes, like=like, weeks=5, planted=planted, seed=of_seed)
+        simulated = list(pool.map(work, range(groups if planted.groups != 1 else groups // 4), chunksize=20))
+        judged = list(judged_weeks(simulated, 5))[-1]
+        if planted.groups < 0:
+            found.append(float(judged.together))
+            continue
+        for number in np.flatnonzero(np.isfinite(judged.groups[: planted.groups])):
+            found.append(judged.groups[number])
+            large += [judged.groups[number]] if simulated[number].weeks[-1].rows >= LARGE else []
+    what = "answers reversed" if planted.auc == REVERSED else f"AUC lower by {planted.auc}"
+    detail = f"{what}, {len(found)} planted and tested"
+    detail += f"; of the {len(large)} with {LARGE} rows or more {np.mean(large):.2f}" if large else ""
     share = float(np.mean(found)) if found else 0.0
-    return Figure(f"degraded within one partition: {name} of {groups:,}", share, "share", detail=detail)
+    return Figure(f"degraded within one partition: {planted} of {groups:,}, {like.name}", share, "share", detail=detail)
 
 
-def _drift(pool: ProcessPoolExecutor, like: Days, groups: int, planted: Planted, name: str, times: int) -> Figure:
+def _drift(pool: ProcessPoolExecutor, like: Days, groups: int, planted: Planted, times: int) -> Figure:
     found: list[bool] = []
     for time_ in range(times):
         work = partial(simulated_drift, like=like, planted=planted, seed=SEED + 100 + time_)
@@ -256,7 +280,7 @@ def _drift(pool: ProcessPoolExecutor, like: Days, groups: int, planted: Planted,
         found += drifted(drifts)[able, 0].tolist()
     detail = f"by {planted.shift} standard deviation, {like.name}, {len(found)} planted and tested"
     share = float(np.mean(found)) if found else 0.0
-    return Figure(f"drifted within one partition: {name} of {groups:,}", share, "share", detail=detail)
+    return Figure(f"drifted within one partition: {planted} of {groups:,}", share, "share", detail=detail)
 
 
 def _seconds(groups: int) -> Figure:

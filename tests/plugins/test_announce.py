@@ -55,7 +55,6 @@ def test_an_alarm_is_an_event_of_the_next_partition(workload: Path) -> None:
         "why": "'a': worse",
         "partition": PARTITION,
         "announced": {PARTITION: "d1"},
-        "backfill": False,
     }
 
 
@@ -86,6 +85,11 @@ def test_after_the_last_partition_nothing_is_to_be_trained(workload: Path) -> No
     workload.write_text(WORKLOAD.replace("start: 2024-01-01", "start: 2024-01-01, end: 2024-02-05"), encoding="utf-8")
     with pytest.raises(NoAlarm, match=r"no partition after 2024-02-05 to train: schedule\.end is 2024-02-05"):
         announce(workload, ALARMS)
+
+
+def test_a_backfill_announces_nothing(workload: Path) -> None:
+    with pytest.raises(NoAlarm, match="2024-02-05 comes from a backfill"):
+        announce(workload, ALARMS, dag_run=SimpleNamespace(run_id="backfill__1"))
 
 
 def test_a_run_without_a_partition_is_refused(workload: Path) -> None:

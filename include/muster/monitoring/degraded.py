@@ -142,7 +142,7 @@ def together(losses: Losses, each: Each, days_of_reference: int, earlier: Sequen
     if len(earlier) >= FEWEST_SLICES:
         between = float(np.var(earlier, ddof=1))
         now = now / UNTIL_THEN
-        now, freedom = (between, len(earlier) - 1.0) if between > now else (now, freedom)
+        now, freedom = max(between, now), freedom + len(earlier) - 1
     then = max(float(share**2 @ losses.reference_variance), now * days / days_of_reference)
     p_value = float("nan")
     if now > 0:

@@ -27,7 +27,7 @@ class AnnounceOperator(BaseOperator):
 
     The event's key is the next partition: its training window ends later, and reads no row of its own slice. Each alarm
     has a digest, which stands on the event: so a run that is cleared, or monitored again with the same result,
-    announces nothing, and what an attempt that was killed had not announced, the next one does.
+    announces nothing, nor does a backfill, and what an attempt that was killed had not announced, the next one does.
 
     :param kind: `degraded` or `drifted`.
     :param workload: path of the workload's YAML file. (templated)
@@ -58,7 +58,9 @@ class AnnounceOperator(BaseOperator):
         key = date.fromisoformat(str(partition)) + timedelta(days=schedule.every)
         if schedule.end is not None and key > schedule.end:
             raise NoAlarm(f"there is no partition after {partition} to train: schedule.end is {schedule.end}")
-        event = {**_together(new), "backfill": comes_from_backfill(context)}
+        if comes_from_backfill(context):
+            raise NoAlarm(f"{partition} comes from a backfill: what was {self.kind} then starts no training now")
+        event = _together(new)
         self.log.warning("%s: %s", self.kind, event["why"])
         for asset in self.outlets:
             context["outlet_events"][asset].add_partitions(key.isoformat())
