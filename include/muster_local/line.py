@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from muster.errors import MusterError
 from muster.workload.retrain import Retrain
 from muster.workload.spec import Workload
-from muster.workload.stages import STAGE_NAMES, StageName, stage_names
+from muster.workload.stages import STAGE_NAMES, TRAINING, StageName, stage_names
 from muster_local.airflow_api import Airflow, DagRun
 
 POLL_SECONDS = 1.0
@@ -162,7 +162,7 @@ class Line:
         if any(run.active for run in runs.values()):
             return
         kept = "train" in runs and self._kept(runs["train"])
-        path = [stage for stage in self.stages if not kept or stage not in ("train", "evaluate", "promote")]
+        path = [stage for stage in self.stages if not kept or stage not in TRAINING]
         reached = [stage for stage in path if stage in runs]
         last = runs[reached[-1]] if reached and reached[-1] != self.stages[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):

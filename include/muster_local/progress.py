@@ -19,7 +19,7 @@ from muster.printable import number
 from muster.settings import Settings
 from muster.storage.results import SKIPPED, ended, stage_results
 from muster.storage.store import Store
-from muster.training.cadence import DECISIONS
+from muster.training.cadence import DECISIONS, kept_at
 from muster.workload.load import declared_files, load_workload
 from muster.workload.retrain import Retrain
 from muster.workload.spec import Workload
@@ -246,9 +246,8 @@ def _kept_and_not_scored(store: Store) -> list[Waiting]:
 
 
 def _kept_at(store: Store, partition: str) -> float | None:
-    """Return when it was decided that a partition is not trained; None where it was not, or is trained."""
-    decided = ended(store, DECISIONS, partition)
-    return None if decided is None or decided.report["train"] else decided.at.timestamp()
+    kept = kept_at(store, partition)
+    return None if kept is None else kept.timestamp()
 
 
 def _begun(store: Store, stage: str) -> list[str]:

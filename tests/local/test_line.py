@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from muster.workload.load import load_workload
 from muster.workload.stages import STAGE_NAMES
 from muster_local import line
 from muster_local.airflow_api import DagRun, TaskInstance
 from muster_local.line import DagsMissing, DagsPaused, Line, LineStopped
+from tests.plugins.airflow_task import WORKLOAD, declare
 
 DAY = "2013-06-03"
 
@@ -140,3 +143,44 @@ def test_a_stage_that_never_starts_is_named(follow: Callable[[Airflow], Line], u
 def test_missing_dags_are_told_with_the_reason(follow: Callable[[Airflow], Line]) -> None:
     with pytest.raises(DagsMissing, match=r"no DAG flights\.ingest.*SyntaxError"):
         follow(Airflow(dags=False)).open()
+
+
+@dataclass
+class SeldomTrained(Airflow):
+    """An Airflow in which a partition is scored beside a run of training that decides not to train."""
+
+    kept: bool = True
+
+    def runs(self, partition: str) -> Iterator[DagRun]:
+        begun = self.triggered[:1] and ["ingest", "features", "train", "score", *([] if self.kept else ["promote"])]
+        self.looks += 1
+        for stage in begun:
+            state = "running" if stage == "promote" and self.looks < 5 else "success"
+            yield DagRun(f"flights.{stage}", f"new-{stage}", state, 1.5)
+
+    def tasks(self, run: DagRun) -> list[TaskInstance]:
+        states = {"decide": "success", "train": "skipped" if self.kept else "success"}
+        if run.dag == "flights.train":
+            return [TaskInstance(task, state, 1, -1) for task, state in states.items()]
+        return super().tasks(run)
+
+
+@pytest.mark.parametrize("waits", ["false", "true"])
+def test_a_partition_that_is_not_trained_ends_with_its_scores(updates: list[str], tmp_path: Path, waits: str) -> None:
+    seconds = seldom(SeldomTrained(), updates, tmp_path, waits).run(DAY)
+    assert set(seconds) == {"ingest", "features", "train", "score"}
+    assert "train skipped" in updates
+
+
+def test_a_partition_that_is_trained_beside_its_scoring_ends_with_its_promotion(
+    updates: list[str], tmp_path: Path
+) -> None:
+    assert "promote" in seldom(SeldomTrained(kept=False), updates, tmp_path, "false").run(DAY)
+    assert updates[-1] == "promote success"
+
+
+def seldom(airflow: Airflow, updates: list[str], folder: Path, waits: str) -> Line:
+    file = declare(folder)
+    file.write_text(f"{WORKLOAD}retrain: {{every: 14, score_waits: {waits}}}\n", encoding="utf-8")
+    on_stage = lambda stage, state, _: updates.append(f"{stage} {state}")  # noqa: E731
+    return Line(airflow, "flights", on_stage, load_workload(file))  # type: ignore[arg-type]

@@ -21,10 +21,12 @@ from muster.features.slices import contents
 from muster.settings import Settings
 from muster.storage.provenance import Fact, file_digests, write_facts
 from muster.storage.store import Store
+from muster.workload.load import load_workload
 from muster.workload.stages import STAGE_NAMES
 from muster_local.progress import champion, finished, last_finished, progress, result, unfinished, waiting
 from muster_local.summary import quality, summary
 from tests.features.test_slices import OWN, PARTITION, Line, replace_rows
+from tests.plugins import airflow_task
 from tests.promotion.conftest import Line as PromotedLine
 from tests.promotion.history import declare
 
@@ -369,3 +371,29 @@ def test_a_champion_that_is_moved_while_score_runs_was_moved_since(tmp_path: Pat
     settings = scored(line, rows=1, model_version=None, champions_at=begun)
     os.utime(Path(line.store.uri(line.store.results("score")), f"{PARTITION}-aa.json"))
     assert list(progress(settings)[0].predictions_old) == [PARTITION]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_partition_that_is_not_to_be_trained_waits_for_nothing_but_its_scores(tmp_path: Path, waits: bool) -> None:
+    file, store = airflow_task.declare(tmp_path / "workloads"), Store(str(tmp_path), "made")
+    file.write_text(
+        f"{airflow_task.WORKLOAD}retrain: {{every: 14, score_waits: {str(waits).lower()}}}\n", encoding="utf-8"
+    )
+    workload = load_workload(file)
+
+    def end(stage: str, seconds: int, **report: Any) -> None:
+        path = Path(store.uri(store.results(stage)), "2024-02-05-1.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report))
+        os.utime(path, (seconds, seconds))
+
+    end("ingest", 1)
+    end("features", 2)
+    both = [("features", "train")] if waits else [("features", "train"), ("features", "score")]
+    assert [(item.stage, item.following) for item in waiting(store, workload)] == both
+    end("cadence", 3, train=False, why="not due")
+    assert [(item.stage, item.following) for item in waiting(store, workload)] == [("features", "score")]
+    end("score", 4)
+    assert waiting(store, workload) == []
+    end("cadence", 5, train=True, why="by hand")
+    assert [(item.stage, item.following) for item in waiting(store, workload)] == [("features", "train")]

@@ -12,7 +12,7 @@ from muster.errors import WorkloadError
 from muster.workload.load import load_workload
 from muster.workload.retrain import Retrain
 from muster.workload.spec import Workload
-from muster.workload.stages import STAGES, leads_to, started_by
+from muster.workload.stages import STAGE_NAMES, STAGES, leads_to, path_to, started_by
 from tests.plugins.airflow_task import WORKLOAD, declare
 
 
@@ -80,3 +80,14 @@ def test_stages_lead_to_those_that_their_assets_start(of: Callable[[str], Worklo
     assert leads_to(of(BESIDE))[-1] == ("features", "score")
     assert leads_to(of("")) == leads_to(of(WAITS)) == [*leads_to(of(BESIDE))[:-1], ("promote", "score")]
     assert leads_to(of(f"{BESIDE}\nmonitor: {{}}"))[-2:] == [("features", "score"), ("score", "monitor")]
+
+
+def test_a_partition_goes_through_what_leads_to_a_stage_and_not_through_training_where_it_is_not_trained(
+    of: Callable[[str], Workload],
+) -> None:
+    short = ("ingest", "features", "score")
+    assert path_to(of(""), "score") == STAGE_NAMES
+    assert path_to(of(BESIDE), "score") == path_to(of(WAITS), "score", trained=False) == short
+    assert path_to(of(WAITS), "score") == STAGE_NAMES
+    assert path_to(of(f"{BESIDE}\nmonitor: {{}}"), "monitor") == (*short, "monitor")
+    assert path_to(of(BESIDE), "ingest") == ("ingest",)

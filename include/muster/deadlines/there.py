@@ -17,7 +17,8 @@ from muster.printable import number
 from muster.storage.provenance import newest_facts
 from muster.storage.results import AWAIT_DATA, LATE, PUT_OFF, SKIPPED, ended, stage_results
 from muster.storage.store import Store
-from muster.workload.stages import STAGE_NAMES, StageName
+from muster.training.cadence import kept_at
+from muster.workload.stages import StageName, path_to
 
 MISSING = "missing"
 """What the result of an ingest names that went on without days that were late."""
@@ -63,8 +64,8 @@ class Reached:
 def reached(context: PartitionContext, until: StageName) -> Reached:
     """Return how far a partition has come on its way to the end of a stage."""
     last = _nothing(context.store, until)
-    stages = STAGE_NAMES[: STAGE_NAMES.index(until) + 1]
-    for stage in stages:
+    trained = kept_at(context.store, context.partition) is None
+    for stage in path_to(context.workload, until, trained=trained):
         one = ended(context.store, stage, context.partition)
         if one is None:
             return Reached(last, stage, _why_not(context.store, stage, context.partition))

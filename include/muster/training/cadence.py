@@ -101,3 +101,9 @@ def trained_before(store: Store, partition: date) -> Trained:
 
 def _ended(store: Store, partition: str) -> bool:
     return ended(store, "train", partition) is not None
+
+
+def kept_at(store: Store, partition: str) -> datetime | None:
+    """Return when it was decided last that a partition is not trained; None where it was not, or is trained."""
+    decided = ended(store, DECISIONS, partition)
+    return None if decided is None or decided.report["train"] else decided.at

@@ -27,9 +27,10 @@ def deadlines(workload: Workload) -> Iterator[Problem]:
     if declared.data_by and declared.predictions_by and declared.data_by > declared.predictions_by:
         why = f"is after predictions_by, '{declared.predictions_by}': predictions come of data"
         yield "deadlines.data_by", f"'{declared.data_by}' {why}; write an earlier time"
-    days, every = declared.champion_no_older_than, workload.schedule.every
+    days = declared.champion_no_older_than
+    every = workload.retrain.every if workload.retrain else workload.schedule.every
     if days is not None and days < every:
-        why = f"a champion is {every} days old whenever the next partition is due"
+        why = f"a champion is {every} days old whenever the next partition is due to be trained"
         yield "deadlines.champion_no_older_than", f"{days} is too small: {why}; write {every}d at least"
 
 

@@ -105,6 +105,9 @@ def stage_names(workload: Workload) -> tuple[StageName, ...]:
     return tuple(stage.name for stage in stages_of(workload))
 
 
+TRAINING: tuple[StageName, ...] = ("train", "evaluate", "promote")
+"""What a partition does not go through that is not trained."""
+
 KEPT = "champion_kept"
 """The asset of a partition that is not trained: it is scored by the champion of its time."""
 
@@ -131,3 +134,11 @@ def leads_to(workload: Workload) -> list[tuple[StageName, StageName]]:
     writes = {stage.writes: stage.name for stage in stages}
     pairs = [(asset, stage) for stage in stages for asset in started_by(workload, stage)]
     return [(writes[asset], stage.name) for asset, stage in pairs if asset in writes]
+
+
+def path_to(workload: Workload, until: StageName, *, trained: bool = True) -> tuple[StageName, ...]:
+    """Return the stages that a partition goes through to the end of one; of one that is not trained, without those."""
+    path = [until]
+    while before := [stage for stage, following in leads_to(workload) if following == path[0]]:
+        path.insert(0, before[0])
+    return tuple(stage for stage in path if trained or stage not in TRAINING)
