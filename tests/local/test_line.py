@@ -176,7 +176,7 @@ def test_a_partition_that_is_trained_beside_its_scoring_ends_with_its_promotion(
     updates: list[str], tmp_path: Path
 ) -> None:
     assert "promote" in seldom(SeldomTrained(kept=False), updates, tmp_path, "false").run(DAY)
-    assert updates[-1] == "promote success"
+    assert "promote success" in updates
 
 
 def seldom(airflow: Airflow, updates: list[str], folder: Path, waits: str) -> Line:
