@@ -15,6 +15,7 @@ from muster.storage.delta import dataset
 from muster.storage.query import NotWritten, read_rows
 from muster.storage.row_filter import RowFilter
 from muster.storage.store import Store
+from muster.training.cadence import DECISIONS
 from muster.workload.stages import stage_names
 from muster_local.progress import result
 
@@ -38,9 +39,12 @@ def summary(context: Context, partition: str) -> Table:
     reports = {stage: report for stage, report in results if report}
     if rebuilt := reports.get("features", {}).get("rebuilt"):
         shown.add_row("slices built again", "; ".join(f"{count}: {why}" for why, count in rebuilt.items()))
-    shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
-    shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
-    if still_held := held_in_a_row(context, partition):
+    if decision := result(store, DECISIONS, partition):
+        shown.add_row("trained" if decision["train"] else "not trained", decision["why"])
+    if ledger or decisions or not decision:
+        shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
+        shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
+    if decisions and (still_held := held_in_a_row(context, partition)):
         hint = command(f"show {store.workload} decisions --state trained --verdict hold --in-a-row {IN_A_ROW}")
         shown.add_row("held again", f"{still_held:,} trained, and held {IN_A_ROW} times in a row: {hint}")
     judged = reports.get("evaluate", {})

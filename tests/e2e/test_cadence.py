@@ -73,10 +73,14 @@ def test_the_second_partition_is_scored_by_the_first_ones_champion_and_trained_b
     assert f"{SELDOM}: trained again from partition 2024-01-29 on" in status
 
     degraded = next(item for item in airflow.get("/assets", name_pattern=f"{SELDOM}.degraded")["assets"])
-    body = {"asset_id": degraded["id"], "partition_key": str(SECOND), "extra": {"why": "2 groups are worse"}}
+    body = {
+        "asset_id": degraded["id"],
+        "partition_key": str(SECOND),
+        "extra": {"why": "worse", "groups": ["a", "b"], "count": 2},
+    }
     airflow.ask("POST", "/assets/events", json=body)
     judged = wait_for(lambda: next(iter(runs(airflow, "promote", SECOND)), None), "promote", 300)
     wait_for(lambda: True if runs(airflow, "promote", SECOND)[0]["state"] == "success" else None, "promoted", 300)
     assert judged["partition_key"] == str(SECOND)
-    assert json.dumps(event(airflow, "models", SECOND)["why"]) == '"degraded: 2 groups are worse"'
+    assert json.dumps(event(airflow, "models", SECOND)["why"]) == '"degraded: worse (2 groups: a, b)"'
     assert [len(runs(airflow, stage, SECOND)) for stage in ("train", "evaluate", "promote", "score")] == [2, 1, 1, 1]

@@ -167,3 +167,17 @@ def test_a_slice_that_is_scored_again_gets_the_champion_of_its_own_time(served: 
         served.second: "2",
         served.third: "2",
     }
+
+
+def test_without_waiting_a_slice_is_scored_by_an_earlier_partitions_champion_now_and_again(served: Line) -> None:
+    served.declared |= {"retrain": {"every": 7}}
+    served.features(served.first, _rows(["A,X"]))
+    served.features(served.second, _rows(["A,X"]))
+    _promoted(served, KNOWN)
+    with pytest.raises(NoChampionThen, match="no champion of an earlier partition yet, and scoring waits for none"):
+        prepare(served.at(served.first))
+    assert prepare(served.at(served.second)).champions.version == "1"
+    _promoted(served, {"A,X": 2.0}, served.second, against="1")
+    assert prepare(served.at(served.second)).champions.version == "1"
+    served.declared |= {"retrain": {"every": 7, "score_waits": True}}
+    assert prepare(served.at(served.second)).champions.version == "2"

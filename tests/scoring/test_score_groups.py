@@ -188,3 +188,14 @@ def test_a_file_that_mlflow_has_and_does_not_give_is_not_gone(grouped: Line, mon
     monkeypatch.setattr("mlflow.artifacts.download_artifacts", fails)
     with pytest.raises(MlflowException, match="503"):
         scored(grouped, grouped.second)
+
+
+def test_without_waiting_each_group_is_scored_by_its_champion_of_an_earlier_partition(grouped: Line) -> None:
+    grouped.declared |= {**PARENT, "retrain": {"every": 7}}
+    two_weeks(grouped)
+    rows = scored(grouped, grouped.second).select(["group", "model_version"]).to_pylist()
+    assert {row["group"]: row["model_version"] for row in rows} == dict.fromkeys(("A,X", "B,X", "C,Y", "N,X"), "1") | {
+        "M,Y": None
+    }
+    with pytest.raises(CannotScore, match="no champion of an earlier partition yet"):
+        scored(grouped, grouped.first)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from muster.storage.store import Store
-from muster.training.cadence import Asked, Decision, Trained, decide, trained_before
+from muster.training.cadence import Asked, Decision, Trained, decide, trained_around
 from muster.workload.retrain import Retrain
 
 DAY = date(2024, 2, 5)
@@ -19,7 +19,7 @@ NOON = datetime(2024, 2, 5, 12, tzinfo=UTC)
 
 
 def decided(last: date | None, *asked: Asked, itself: datetime | None = None, **changed: Any) -> Decision:
-    return decide(MONTHLY.model_copy(update=changed), 7, DAY, Trained(last, itself), asked)
+    return decide(MONTHLY.model_copy(update=changed), 7, DAY, Trained(last, itself_at=itself), asked)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,26 @@ def test_an_event_of_before_the_partitions_own_training_trains_it_no_second_time
     assert decided(last, event, itself=before).train
 
 
+def test_an_event_trains_no_partition_before_one_that_was_trained_since_unless_its_rows_were_corrected() -> None:
+    trained = Trained(date(2024, 1, 15), after=date(2024, 2, 12))
+    refused = decide(MONTHLY, 7, DAY, trained, [Asked("drifted", at=NOON)])
+    assert refused.why.endswith("'drifted' trains nothing: partition 2024-02-12 was trained since, of later rows")
+    assert decide(MONTHLY, 7, DAY, trained, [Asked("corrected", at=NOON)]).train
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ({"why": "worse", "groups": ["a", "b"], "count": 7}, "worse (7 groups: a, b)"),
+        ({"groups": "abc"}, "its event tells no reason"),
+        ({"why": "two\nlines"}, r"two\nlines"),
+        ({"why": "x" * 600}, "x" * 499 + "…"),
+    ],
+)
+def test_what_an_event_says_is_one_bounded_line_with_its_groups(extra: dict[str, Any], why: str) -> None:
+    assert Asked.by_event("degraded", extra, NOON) == Asked("degraded", why, at=NOON)
+
+
 def test_a_humans_word_counts_at_once_and_has_a_name() -> None:
     decision = decided(date(2024, 1, 29), Asked("drifted"), Asked("by_hand", who="ann"), itself=NOON)
     assert decision == Decision(True, "asked for by hand by 'ann'", "by_hand")
@@ -87,15 +107,15 @@ def end(store: Store, partition: str, attempt: str = "1", **report: Any) -> None
 
 
 def test_what_was_trained_is_what_came_to_its_end_before_the_partition(store: Store) -> None:
-    assert trained_before(store, DAY) == Trained()
+    assert trained_around(store, DAY) == Trained()
     end(store, "2024-01-15", run="x")
     end(store, "2024-01-22", until="2024-01-23T00:00:00+00:00", why="MLflow is full")
     end(store, "2024-02-12", run="later")
-    assert trained_before(store, DAY) == Trained(date(2024, 1, 15))
+    assert trained_around(store, DAY) == Trained(date(2024, 1, 15), date(2024, 2, 12))
 
 
 def test_its_own_training_is_told_apart(store: Store) -> None:
     end(store, str(DAY), run="x")
-    own = trained_before(store, DAY)
+    own = trained_around(store, DAY)
     assert own.before is None
     assert own.itself_at is not None

@@ -133,17 +133,17 @@ def loads_of(journal: Journal, groups: Collection[str]) -> list[str]:
     return sorted({name for move in moves for name in evidence_of(move).get("loads", ())})
 
 
-def prior(workload: Workload, journal: Journal, partition: str) -> float | list[float]:
+def prior(workload: Workload, journal: Journal, as_of: AsOf) -> float | list[float]:
     """Return what is known of any row by the training rows of all champions, as their pack would have it.
 
-    Of the champions at `partition`; where none is so old, of today's. Those that take or predict something else count
+    Of the champions of that time; where none is so old, of today's. Those that take or predict something else count
     as little as they answer.
     """
     then, today = [], []
     for group in journal.groups:
         rows = journal.of_group(group)
         today.append(evidence_of(rows[-1]))
-        then += [evidence_of(row) for row in [row for row in rows if row["partition"] <= partition][-1:]]
+        then += [evidence_of(row) for row in [row for row in rows if as_of.old_enough(row["partition"])][-1:]]
     fitting = [[item for item in evidence if fits_today(workload, item)] for evidence in (then, today)]
     evidence = fitting[0] or fitting[1]
     return kind_of(workload.outcome).pooled([item for item in evidence if not item.get("parent")] or evidence)

@@ -238,7 +238,7 @@ def replaced_since(context: PartitionContext) -> bool:
 
 
 def _champions(context: PartitionContext, as_of: AsOf, scoring: bool = False) -> Champions | None:
-    journal, key = Journal(context.store), context.partition
+    journal = Journal(context.store)
     check_begun(context.store, journal)
     if is_pack(context.workload):
         return _pack(context, journal, as_of)
@@ -255,7 +255,7 @@ def _champions(context: PartitionContext, as_of: AsOf, scoring: bool = False) ->
     scale = Scale(probabilities=True)  # of the opponents only the models are asked
     if scoring:
         probabilities = all_give_probabilities(context, fitting.values())
-        known = prior(context.workload, journal, key)
+        known = prior(context.workload, journal, as_of)
         scale = Scale(probabilities, known, answering_baseline(context.workload, context.store))
     return GroupChampions(context, groups, frozenset(fitting), journal.version, as_of, access, scale)
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster import groups
+from muster.champions.as_of import to_score
 from muster.champions.errors import CannotLoad
 from muster.champions.opened import Champions, OpenPack, replaced_since, scorers
 from muster.context import PartitionContext
@@ -35,6 +36,9 @@ ROWS_OF_A_FETCH = 20_000
 
 NO_FEATURES = "no features"
 """Why a row has no score: the workload's feature function failed for its group."""
+
+
+NONE_EARLIER = "there is no champion of an earlier partition yet, and scoring waits for none of its own ('score_waits')"
 
 
 class CannotScore(MusterError):
@@ -88,7 +92,8 @@ def prepare(context: PartitionContext) -> Scoring:
     at = datetime.now(UTC)  # before the champions are looked up: whoever moves one from now on, has done so since
     champions = scorers(context)
     if champions is None:
-        raise NoChampionThen(workload.name, windows.key)
+        by_own = to_score(workload, windows.key).including
+        raise NoChampionThen(workload.name, windows.key, "" if by_own else NONE_EARLIER)
     if not champions.fits:
         who = f"champion version {champions.version}" if champions.version else "each group's champion"
         if replaced_since(context):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from muster.printable import number
+from muster.errors import bounded
+from muster.printable import cell, number
 from muster.storage.results import ended, stage_results
 from muster.storage.store import Store
 from muster.workload.retrain import Cause, Retrain
+
+MAX_WHY = 500
+"""Characters of a reason that an event gives."""
 
 DECISIONS = "cadence"
 """The stage whose results have what was decided."""
@@ -26,6 +30,14 @@ class Asked:
     at: datetime | None = None
     """When the event came; None of a human, who is asked nothing."""
 
+    @classmethod
+    def by_event(cls, cause: Cause, extra: Mapping[str, Any], at: datetime | None) -> Asked:
+        """Return what an event asks for: `why`, `groups` and their `count` are what it may say."""
+        listed = extra.get("groups")
+        groups = [str(group) for group in listed] if isinstance(listed, list | tuple) else []
+        of_groups = f" ({extra.get('count') or len(groups)} groups: {bounded(groups)})" if groups else ""
+        return cls(cause, cell(f"{extra.get('why') or 'its event tells no reason'}{of_groups}", MAX_WHY), at=at)
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -33,6 +45,8 @@ class Trained:
 
     before: date | None = None
     """The last earlier partition; None where there is none."""
+    after: date | None = None
+    """The last later partition; None where there is none."""
     itself_at: datetime | None = None
     """When the partition itself was trained last; None where it never was."""
 
@@ -84,19 +98,26 @@ def _refused(retrain: Retrain, slice_days: int, trained: Trained, ago: int, one:
         return None
     if one.at is not None and trained.itself_at is not None and trained.itself_at > one.at:
         return f"'{one.cause}' is of before it was trained, at {trained.itself_at:%Y-%m-%d %H:%M} UTC"
+    if trained.after is not None and one.cause != "corrected":
+        return f"'{one.cause}' trains nothing: partition {trained.after} was trained since, of later rows"
     apart = retrain.at_least_apart or slice_days
     if ago < apart:
         return f"'{one.cause}' trains nothing within {number(apart, 'day')} of the last, 'retrain.at_least_apart'"
     return None
 
 
-def trained_before(store: Store, partition: date) -> Trained:
-    """Return what was trained before a partition, as the results of training have it."""
+def trained_around(store: Store, partition: date) -> Trained:
+    """Return what was trained before a partition and after it, as the results of training have it."""
     own = ended(store, "train", partition.isoformat())
-    earlier = {item.partition for item in stage_results(store, "train")} - {partition.isoformat()}
-    before = (name for name in sorted(earlier, reverse=True) if name < partition.isoformat() and _ended(store, name))
+    others = {item.partition for item in stage_results(store, "train")} - {partition.isoformat()}
+    before = (name for name in sorted(others, reverse=True) if name < partition.isoformat() and _ended(store, name))
     last = next(before, None)
-    return Trained(date.fromisoformat(last) if last else None, own.at if own else None)
+    later = max((name for name in others if name > partition.isoformat() and _ended(store, name)), default=None)
+    return Trained(_day(last), _day(later), own.at if own else None)
+
+
+def _day(partition: str | None) -> date | None:
+    return date.fromisoformat(partition) if partition else None
 
 
 def _ended(store: Store, partition: str) -> bool:

@@ -44,7 +44,7 @@ class DecideOperator(BaseBranchOperator):
 
     def choose_branch(self, context: Context) -> str | Iterable[str]:
         """Return the task to go on with."""
-        from muster.training.cadence import DECISIONS, decide, trained_before  # not while DAGs are parsed
+        from muster.training.cadence import DECISIONS, decide, trained_around  # not while DAGs are parsed
 
         workload, store = load_workload(Path(self.workload)), store_of(self.workload)
         partition = context.get("partition_key")
@@ -53,7 +53,7 @@ class DecideOperator(BaseBranchOperator):
         retrain, day = workload.retrain, date.fromisoformat(str(partition))
         assert retrain is not None  # noqa: S101 - the DAG has this task only where it is declared
         asked, due = asked_by(context, workload.name)
-        decision = decide(retrain, workload.schedule.every, day, trained_before(store, day), asked)
+        decision = decide(retrain, workload.schedule.every, day, trained_around(store, day), asked)
         self.log.info("%s: %s", "trained" if decision.train else "not trained", decision.why)
         context["ti"].xcom_push(WHY, decision.why)
         told = {"train": decision.train, "why": decision.why, "cause": decision.cause}
@@ -96,5 +96,5 @@ def asked_by(context: Context, workload: str) -> tuple[list[Asked], bool]:
     for name, event in events:
         cause = next((cause for cause in EVENTS if name == f"{workload}.{cause}"), None)
         if cause is not None:
-            asked.append(Asked(cause, str((event.extra or {}).get(WHY, "")), at=event.timestamp))
+            asked.append(Asked.by_event(cause, event.extra or {}, event.timestamp))
     return asked, len(asked) < len(events)
