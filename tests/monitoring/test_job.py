@@ -187,6 +187,20 @@ def test_a_group_with_few_rows_says_so_and_raises_no_alarm(tmp_path: Path) -> No
     assert (row["state"], row["reason"], row["alarm"]) == ("too_few_rows", "too few rows to judge on", None)
 
 
+def test_new_groups_have_drifted_from_nothing(tmp_path: Path) -> None:
+    """So many that all together would, if their rows were counted."""
+
+    def new(group: str, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[in_slice(rows)] if int(group.split()[1]) % 2 else rows
+
+    made = Made(tmp_path, NAMES, rows=new).write()
+    made.monitor()
+    table = made.table()
+    assert table.loc[[name for name in NAMES if int(name.split()[1]) % 2], "psi"].isna().all()
+    assert table.loc["*", "psi"] < 0.01
+    assert table["alarm"].isna().all()
+
+
 def test_a_model_that_nobody_judged_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     made = Made(tmp_path).write()
     made.decide({"a": 0.75, "b": 0.75})

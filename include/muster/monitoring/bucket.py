@@ -112,6 +112,8 @@ class _Learnt:
         if window is None:
             return _nothing(watched.blocks, len(watched.columns))
         within = (days >= np.datetime64(window.start)) & (days < np.datetime64(window.stop))
+        if not within.any():  # a group that is new has drifted from nothing, and tells nothing of all together
+            return _nothing(watched.blocks, len(watched.columns))
         blocks = (np.datetime64(watched.days.start) - days[within]).astype(np.intp) - 1
         now = known[watched.columns].to_numpy(np.float64)
         return binned(self.matrix[start:stop][within], blocks // watched.length, watched.blocks, now)
