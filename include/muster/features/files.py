@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -43,6 +43,11 @@ class FeatureFiles:
     """Absolute paths or URIs, by bucket, in order of their slice."""
     rows: dict[int, int]
     """Rows of a bucket's files: its cost."""
+
+    def of_buckets(self, buckets: Collection[int]) -> FeatureFiles:
+        """Return the files of some buckets alone."""
+        files = {bucket: paths for bucket, paths in self.files.items() if bucket in buckets}
+        return FeatureFiles(self.version, self.table, files, {bucket: self.rows[bucket] for bucket in files})
 
 
 def list_features(
@@ -122,16 +127,20 @@ def read_bucket(
     days: DateRange,
     columns: Iterable[str] | None = None,
     parents: bool = True,
+    only: Collection[str] | None = None,
 ) -> pa.Table:
     """Read the rows of `days` from a bucket's `files`, sorted by group, time and row_id.
 
-    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored).
+    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored). `only` names the
+    groups that are read.
     """
     schema = features_schema(workload)
     schema = pa.schema([field for field in schema if field.name not in ("partition", "bucket")])
     keep = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
     if not parents:
         keep &= ~pc.field("parent")
+    if only is not None:
+        keep &= pc.field("group").isin(sorted(only))
     names = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
     table = parquet_files(files, schema).to_table(columns=names, filter=keep)
     return table.sort_by([("group", "ascending"), ("time", "ascending"), ("row_id", "ascending")])

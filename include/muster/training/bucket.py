@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,15 +21,18 @@ from muster.training.fit import FitPlan, Rows, fit_group
 from muster.training.outcome_tables import outcomes_table
 
 
-def read_run_rows(context: PartitionContext, files: Sequence[str]) -> pa.Table:
-    """Read the rows of the run's days, sorted by group and time, without the columns that no file has."""
+def read_run_rows(context: PartitionContext, files: Sequence[str], only: Collection[str] | None = None) -> pa.Table:
+    """Read the rows of the run's days, sorted by group and time, without the columns that no file has.
+
+    `only` names the groups that are read.
+    """
     present: set[str] = set()
     for fragment in parquet_files(files).get_fragments():
         present.update(fragment.physical_schema.names)
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
     own = ["group", "parent", "date", "label", FEATURE_ERROR, *([SAMPLE_WEIGHT] if workload.weight else [])]
-    return read_bucket(workload, files, context.windows.run, [*own, *columns])
+    return read_bucket(workload, files, context.windows.run, [*own, *columns], only=only)
 
 
 def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, files: Files, folder: str) -> pa.Table:
