@@ -86,7 +86,9 @@ def read_verdicts(context: PartitionContext, retry: str | None = None) -> Verdic
         NotJudged: when it has no decisions, or those of several trainings.
     """
     rows, known = partition_rows(context, "decisions"), partition_runs(context.store, context.partition)
-    rows = rows.filter(pc.field("run") == retry if retry else ~pc.field("run").isin(pa.array(known.retries, pa.string())))
+    rows = rows.filter(
+        pc.field("run") == retry if retry else ~pc.field("run").isin(pa.array(known.retries, pa.string()))
+    )
     runs = set(rows["run"].to_pylist())
     if not runs and retry is None and quiet(context, context.windows.run):
         return Verdicts("", {}, (), frozenset())
