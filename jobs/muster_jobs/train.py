@@ -31,7 +31,7 @@ from muster.training.bucket import read_run_rows, train_bucket
 from muster.training.expected_groups import expected_groups
 from muster.training.fit import FitPlan, fit_plan
 from muster.training.outcome_tables import OUTCOMES, fits, ledger_rows, models_rows
-from muster.training.retry import RETRY, Attempts, asked_groups, check_same_training, chosen_groups, read_attempts
+from muster.training.retry import RETRY, WHY, Attempts, asked_groups, check_same_training, chosen_groups, read_attempts
 from muster.training.run_name import run_name
 from muster.training.shards_there import check_shards
 from muster_jobs.command_line import main
@@ -52,6 +52,12 @@ class Run:
     """A retry's; None: every group."""
     before: Attempts | None = None
     """What a retry was made of."""
+
+    def tags(self, why: str | None) -> dict[str, str]:
+        """Return what is told of a retry in MLflow: of which training it is one, and what was mended."""
+        if self.before is None:
+            return {}
+        return {"muster.retry_of": str(self.before.runs.whole)} | ({"muster.why": why} if why else {})
 
     @property
     def expected(self) -> frozenset[str] | None:
@@ -123,7 +129,7 @@ def _trained(job: Job, this: Run) -> dict[str, Any]:
     for algorithm, run_id in mlflow_runs.items():
         own_fits = fitted.filter(pc.equal(fitted["algorithm"], algorithm))
         digest = models_digest(models.filter(pc.equal(models["algorithm"], algorithm)))
-        _close_run(job, run_id, algorithm, name, features.version, ledger_table, own_fits, digest)
+        _close_run(job, run_id, algorithm, this, ledger_table, own_fits, digest)
     partition_rows = ledger_table
     if this.before is not None:  # by its rows of the ledger a retry is done: until then the groups are due as before
         job.replace(ledger_table, "ledger", this.where)
@@ -167,8 +173,7 @@ def _close_run(
     job: Job,
     run_id: str,
     algorithm: str,
-    name: str,
-    version: int,
+    this: Run,
     ledger_table: pa.Table,
     fitted: pa.Table,
     digest: str,
@@ -188,10 +193,11 @@ def _close_run(
         "bytes": size,
     }
     tags = {
-        runs.RUN_TAG: name,
+        runs.RUN_TAG: this.name,
         runs.ALGORITHM_TAG: algorithm,
         "muster.partition": job.windows.key,
-        "muster.features_version": str(version),
+        "muster.features_version": str(this.features.version),
+        **this.tags(job.options.get(WHY)),
         MODELS_TAG: digest,
         CANDIDATE_TAG: job.windows.key,
     }
@@ -223,4 +229,4 @@ def _remove_unreferenced(files: Files, folder: str, models: pa.Table) -> None:
 
 
 if __name__ == "__main__":
-    main("train", run, options=(RETRY,))
+    main("train", run, options=(RETRY, WHY))

@@ -1,4 +1,4 @@
-"""A workload's six DAGs, joined by assets with a partition key."""
+"""A workload's six DAGs, joined by assets with a partition key; and the one that retries groups."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
 from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
 from muster.workload.stages import STAGES, Stage
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import approve_doc, dag_doc, freshness_doc, task_doc
-from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
+from muster_airflow.explain import dag_doc, freshness_doc, task_doc
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
+from muster_airflow.operators.train import TrainOperator
+from muster_airflow.retry_dag import retry_dag
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
+from muster_airflow.tasks import approval, asset, task_defaults
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
 if TYPE_CHECKING:
@@ -29,13 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAY = timedelta(seconds=30)
 KEY_FORMAT = "%Y-%m-%d"
-
-
-def asset(workload: Workload, table: str) -> Asset:
-    """Return the asset of a table (or the champion): its events carry the partition as their key."""
-    return Asset(name=f"{workload.name}.{table}", uri=f"muster://{workload.name}/{table}", group="muster")
 
 
 def valid_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
@@ -71,7 +67,8 @@ class WorkloadsRefused(Exception):
 def workload_dags(workload: Workload, path: Path) -> list[DAG]:
     """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates.
 
-    None where they cannot be built, whatever the reason: it must not hide the DAGs of another workload.
+    And `<workload>.retry`, which a human starts. None where they cannot be built, whatever the reason: it must not hide
+    the DAGs of another workload.
     """
     try:
         return _build_dags(workload, path)
@@ -83,6 +80,7 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
     upstream = [None, *STAGES[:-1]]
     dags = [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+    dags.append(retry_dag(workload, path))
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
@@ -102,13 +100,7 @@ def _stage_dag(workload: Workload, path: Path, stage: Stage, before: Stage | Non
         max_active_runs=1,
         tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
         params=_guard_params() if stage.name == "promote" else None,
-        default_args={
-            "owner": workload.owner,
-            "retries": workload.retries,
-            "retry_delay": RETRY_DELAY,
-            "retry_exponential_backoff": 2,
-            "max_retry_delay": timedelta(minutes=10),
-        },
+        default_args=task_defaults(workload),
     )
     _task(dag, workload, path, stage)
     return dag
@@ -124,10 +116,12 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
     }
     if stage.name == "ingest":
         _ingest(dag, workload, path, shared)
+    elif stage.name == "train":
+        TrainOperator(**shared)
     elif stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
-        PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
+        PromoteOperator(spark=workload.registry == "per_group", **shared, **approval(dag, workload, path))
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
 
@@ -140,20 +134,6 @@ def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) ->
     doc = freshness_doc(workload, workload.freshness)
     sensor = DataFreshnessSensor(dag=dag, task_id="await_data", workload=str(path), doc_md=doc)
     sensor >> IngestOperator(**shared, job_options={"without": WITHOUT})
-
-
-def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
-    """Return what `promote` is told of a human's approval; nothing, and no task, where a run may change everything."""
-    if workload.gate.max_changed >= 1:
-        return {}
-    approve = ApproveOperator(
-        dag=dag,
-        task_id="approve",
-        workload=str(path),
-        response_timeout=timedelta(hours=workload.gate.approval_hours),
-        doc_md=approve_doc(workload),
-    )
-    return {name: approve.output[name] for name in (APPROVED_BY, APPROVED_VERDICTS)}
 
 
 def _first_timetable(workload: Workload) -> BaseTimetable:

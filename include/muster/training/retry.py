@@ -24,6 +24,9 @@ from muster.training.fit import STALE
 RETRY, RETRY_FAILED = "retry", "failed"
 """The option of `train`, and its value where no group is named: all that are due. Else JSON of an array of names."""
 
+WHY = "why"
+"""The option that says what was mended."""
+
 LATE = "it has rows now, and had none when the partition was trained"
 NOT_JUDGED = "the retry that trained it was not judged: it is finished first"
 
@@ -131,6 +134,28 @@ class Attempts:
 
 def _was_stale(row: Mapping[str, Any]) -> bool:
     return row["state"] == "skipped" and str(row["reason"]).startswith(f"{STALE}: ")
+
+
+def find_attempts(context: PartitionContext) -> Attempts:
+    """Read what is known of a partition's groups now.
+
+    Raises:
+        NothingToRetry: when the partition was not trained as a whole.
+    """
+    features = context.store.open("features")
+    return read_attempts(context, None if features is None else features.version())
+
+
+def check_asked(context: PartitionContext, attempts: Attempts, asked: Iterable[str]) -> None:
+    """Check that named groups are due, or may be those of an earlier retry once more: training knows that run's name.
+
+    Raises:
+        NotToRetry: when one is neither.
+    """
+    retried = {group for group, row in attempts.last.items() if row["run"] in attempts.runs.retries}
+    problems = {group: attempts.why_not(group) for group in set(asked) - attempts.due.keys() - retried}
+    if problems:
+        raise NotToRetry(context.workload.name, context.partition, problems)
 
 
 def read_attempts(context: PartitionContext, features: int | None) -> Attempts:
