@@ -24,6 +24,8 @@ from muster.storage.store import Store
 from muster.storage.tables import TABLES, features_schema
 from muster.workload.spec import Workload
 from muster_jobs import evaluate, promote, score, train
+from muster_jobs.command_line import write_result
+from muster_jobs.job import Job
 from tests.features_facts import write_down
 from tests.jobs.conftest import LocalJob
 
@@ -52,6 +54,10 @@ class OneByOneJob(LocalJob):
         return [call() for call in calls]
 
 
+class SparkJob(Job):
+    """The job as it is, on a session of the test's."""
+
+
 @dataclass
 class Line:
     """A workload of its own."""
@@ -71,12 +77,21 @@ class Line:
     def at(self, partition: str) -> PartitionContext:
         return Context(self.workload, self.root, self.store).at(partition)
 
-    def job(self, stage: str, partition: str = FIRST, kind: type[LocalJob] = OneByOneJob, **options: str) -> LocalJob:
+    def job(self, stage: str, partition: str = FIRST, kind: type[Job] = OneByOneJob, **options: str) -> Job:
         here = settings().model_copy(update={"store": str(self.root)})
         return kind(stage, self.at(partition), here, "1", options)
 
     def run(self, stage: str, partition: str = FIRST, **options: str) -> dict[str, Any]:
         result: dict[str, Any] = STAGES[stage].run(self.job(stage, partition, **options))  # type: ignore[attr-defined]
+        return result
+
+    def score(self, spark: Any, partition: str = FIRST, **options: str) -> dict[str, Any]:
+        """Score on a Spark session and leave the result where a job does."""
+        job = self.job("score", partition, SparkJob, **options)
+        job.__dict__["spark"] = spark
+        result = score.run(job)
+        attempt = f"{self.store.results('score')}/{partition}-{uuid.uuid4().hex}.json"
+        write_result(result, self.store.uri(attempt))
         return result
 
     def whole(self, partition: str = FIRST) -> str:

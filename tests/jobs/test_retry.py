@@ -12,6 +12,7 @@ from muster.evaluation.candidates import NotTrained
 from muster.freshness import stale
 from muster.mlflow.candidates import tagged_candidates
 from muster.promotion.verdicts import NotJudged
+from muster.scoring.rescored import NoSuchRetry
 from muster.storage.attempts import partition_runs
 from muster.storage.files import Files
 from muster.training.ledger import LedgerNotReconciled, TooManyFailed
@@ -349,3 +350,53 @@ def test_judging_the_training_leaves_a_retrys_candidates_tagged(line: Line) -> N
     assert {item.run for item in tagged_candidates(line.workload)} == {retry}
     line.run("evaluate", run=retry)
     assert tagged_candidates(line.workload) == []
+
+
+def test_a_training_judged_against_a_champion_keeps_what_its_retry_promoted_before_it(registered: Line) -> None:
+    registered.declared |= {"gate": {**DECLARED["gate"], "rule": "not_worse", "margin": 0.3}}
+    registered.features(ALL)
+    registered.whole()
+    registered.features(ALL, broken=["c"])
+    whole = registered.run("train", SECOND)["run"]
+    registered.features(ALL)
+    retry = registered.retry(SECOND)
+    assert registered.answering(SECOND)["c"] == retry
+    registered.run("evaluate", SECOND)
+    registered.run("promote", SECOND)
+    assert registered.answering(SECOND) == {**dict.fromkeys(SOUND, whole), "c": retry}
+
+
+SCORED = ("group", "row_id", "score", "fallback", "model_version", "origin_run", "scored_at", "time")
+
+
+def predictions(line: Line) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {group: [] for group in ALL}
+    for row in sorted(line.rows("predictions"), key=lambda row: row["row_id"]):
+        rows[row["group"]].append({name: row[name] for name in SCORED})
+    return rows
+
+
+@pytest.mark.spark
+def test_just_the_retried_groups_rows_are_scored_and_the_others_stay(registered: Line, spark: Any) -> None:
+    registered.features([*SOUND, "c"], broken=["c"])
+    registered.whole()
+    registered.score(spark)
+    before = predictions(registered)
+    assert {row["fallback"] for row in before["c"]} == {"no features"}
+    mended(registered)
+    retry = registered.retry()
+    result = registered.score(spark, run=retry)  # the slice is built of other rows: all are scored
+    assert "groups_scored" not in result
+    assert {row["origin_run"] for row in predictions(registered)["c"]} == {retry}
+    whole = predictions(registered)
+    again = registered.score(spark, run=retry)
+    assert (again["groups_scored"], again["rows"]) == (1, sum(map(len, whole.values())))
+    after = predictions(registered)
+    assert {group: after[group] for group in SOUND} == {group: whole[group] for group in SOUND}
+    assert [row["score"] for row in after["c"]] == [row["score"] for row in whole["c"]]
+    assert after["c"][0]["scored_at"] > whole["c"][0]["scored_at"]
+    assert {group: [row["score"] for row in rows] for group, rows in after.items() if group != "c"} == {
+        group: [row["score"] for row in rows] for group, rows in before.items() if group != "c"
+    }
+    with pytest.raises(NoSuchRetry, match="no retry '2024-02-05-0000'"):
+        registered.score(spark, run="2024-02-05-0000")
