@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from muster.champions.journal import Journal
 from muster.evaluation.candidates import NotTrained
 from muster.freshness import stale
+from muster.housekeeping.inventory import inventory
+from muster.housekeeping.kept_runs import kept_runs
 from muster.mlflow.candidates import tagged_candidates
 from muster.promotion.verdicts import NotJudged
 from muster.scoring.rescored import NoSuchRetry
@@ -400,3 +403,18 @@ def test_just_the_retried_groups_rows_are_scored_and_the_others_stay(registered:
     }
     with pytest.raises(NoSuchRetry, match="no retry '2024-02-05-0000'"):
         registered.score(spark, run="2024-02-05-0000")
+
+
+def test_what_a_retry_has_won_stays_until_it_may_be_promoted_no_more(line: Line) -> None:
+    """The training is promoted, the retry judged alone; the partition is none of the last ones."""
+    whole = line.whole()
+    mended(line)
+    retry = line.run("train", retry="failed")["run"]
+    line.run("evaluate", run=retry)
+    line.run("train", SECOND)
+    kept = kept_runs(line.at(FIRST), inventory(line.store), Journal(line.store), keep=1)
+    assert kept.partitions == {FIRST, SECOND}
+    assert {shard.split("/")[-2] for shard in kept.shards} >= {whole, retry}
+    line.run("promote", run=retry)
+    kept = kept_runs(line.at(FIRST), inventory(line.store), Journal(line.store), keep=1)
+    assert kept.partitions == {SECOND}
