@@ -136,18 +136,21 @@ class Airflow:
         """Let a DAG run."""
         self._request("PATCH", f"/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 
-    def trigger(self, dag: str, partition: str) -> None:
-        """Start a run of a DAG for a partition: one, however often the request must be sent.
+    def trigger(self, dag: str, partition: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run of a DAG for a partition: one, however often the request must be sent; return its id.
 
-        The run's id is ours, so that a repeated request is refused where the first had arrived.
+        `conf` has values of its form. The run's id is ours, so that a repeated request is refused where the first had
+        arrived.
         """
         run = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
-        body: dict[str, Any] = {"dag_run_id": run, "logical_date": None, "conf": {}, "partition_key": partition}
+        body: dict[str, Any] = {"dag_run_id": run, "logical_date": None, "conf": dict(conf or {})}
+        body["partition_key"] = partition
         try:
             self._request("POST", f"/dags/{dag}/dagRuns", json=body)
         except AirflowRefused as refused:
             if refused.status != 409:
                 raise
+        return run
 
     def runs(self, partition: str) -> Iterator[DagRun]:
         """Yield the runs of all DAGs for a partition, the newest first."""

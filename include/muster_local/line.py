@@ -158,7 +158,7 @@ class Line:
     def _check(self, runs: dict[str, DagRun], reporter: _Reporter) -> None:
         for run in runs.values():
             if run.state == "failed":
-                raise LineStopped(f"{run.dag} failed, see {self._page(run)}", self._log(run, "failed"))
+                raise LineStopped(f"{run.dag} failed, see {self._page(run)}", last_lines(self.airflow, run, "failed"))
         if any(run.active for run in runs.values()):
             return
         kept = "train" in runs and self._kept(runs["train"])
@@ -166,7 +166,9 @@ class Line:
         reached = [stage for stage in path if stage in runs]
         last = runs[reached[-1]] if reached and reached[-1] != self.stages[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
-            raise LineStopped(f"{last.dag} was skipped, see {self._page(last)}", self._log(last, "success", "skipped"))
+            raise LineStopped(
+                f"{last.dag} was skipped, see {self._page(last)}", last_lines(self.airflow, last, "success", "skipped")
+            )
         waiting = next((stage for stage in path if stage not in reached), None)
         if waiting is None:
             return
@@ -178,13 +180,14 @@ class Line:
     def _page(self, run: DagRun) -> str:
         return f"{self.airflow.url}/dags/{run.dag}/runs/{run.id}"
 
-    def _log(self, run: DagRun, *states: str) -> list[str]:
-        """Return the last log lines of a task in the first of these states that any task is in."""
-        tasks = self.airflow.tasks(run)
-        for task in (task for state in states for task in tasks if task.state == state and task.tries):
-            lines = self.airflow.log(run, task)
-            return [line for line in lines if line.strip() and not line.startswith("::")][-LOG_LINES:]
-        return []
+
+def last_lines(airflow: Airflow, run: DagRun, *states: str) -> list[str]:
+    """Return the last log lines of a task in the first of these states that any task is in."""
+    tasks = airflow.tasks(run)
+    for task in (task for state in states for task in tasks if task.state == state and task.tries):
+        lines = airflow.log(run, task)
+        return [line for line in lines if line.strip() and not line.startswith("::")][-LOG_LINES:]
+    return []
 
 
 @dataclass

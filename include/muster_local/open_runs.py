@@ -27,6 +27,9 @@ STATES = {
 }
 """A state of a run or of its task -> the words for it; what matters most at night comes first."""
 
+RETRY = "retry"
+"""The DAG of a workload that is no stage: it takes some groups through them, to the last one."""
+
 OF_TASKS = ("awaiting_input", "up_for_retry", "up_for_reschedule", "deferred")
 """A task's states that say more than its run's, which is `running`."""
 
@@ -96,11 +99,12 @@ def ask(airflow: Airflow, settings: Settings, files: list[Path]) -> AirflowState
     opened: dict[str, dict[tuple[str, str | None], OpenRun]] = {file.stem: {} for file in files}
     for run in runs:
         name, _, stage = run.dag.rpartition(".")
-        if name not in opened or stage not in ALL_STAGE_NAMES:
+        if name not in opened or stage not in (*ALL_STAGE_NAMES, RETRY):
             continue
         row = _open_run(airflow, run, tasks.get((run.dag, run.id)), paused)
         if row.state == "failed" and run.partition is not None:
-            mended, overtaken = _finished_since(Store(settings.store_root, name), stage, run)
+            ends = "score" if stage == RETRY else stage
+            mended, overtaken = _finished_since(Store(settings.store_root, name), ends, run)
             if mended:
                 continue
             row = replace(row, overtaken=overtaken)

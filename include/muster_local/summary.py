@@ -6,11 +6,14 @@ import statistics
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich.table import Table
 
 from muster.context import Context
+from muster.printable import number
 from muster.settings import command
+from muster.storage.attempts import WHOLE, latest, partition_ledger, runs_of
 from muster.storage.delta import dataset
 from muster.storage.query import NotWritten, read_rows
 from muster.storage.row_filter import RowFilter
@@ -33,8 +36,9 @@ def summary(context: Context, partition: str) -> Table:
     store = context.store
     title = f"{store.workload} {partition}"
     shown = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
-    ledger = _rows(store, "ledger", partition, ["state", "parent"])
-    decisions = _rows(store, "decisions", partition, VERDICTS)
+    every = partition_ledger(store, partition)
+    ledger = latest(every, every).to_pylist()
+    decisions = _decisions(store, partition, every)
     results = ((stage, result(store, stage, partition)) for stage in stage_names(context.workload))
     reports = {stage: report for stage, report in results if report}
     if rebuilt := reports.get("features", {}).get("rebuilt"):
@@ -43,6 +47,10 @@ def summary(context: Context, partition: str) -> Table:
         shown.add_row("trained" if decision["train"] else "not trained", decision["why"])
     if ledger or decisions or not decision:
         shown.add_row("groups", _counts(ledger, "state", ("trained", "skipped", "failed")))
+    if retries := runs_of(every).retries:
+        retried = len(set(every.filter(pc.field("attempt") > WHOLE)["group"].to_pylist()))
+        shown.add_row("retries", f"{len(retries)}, of {number(retried, 'group')} in all")
+    if ledger or decisions or not decision:
         shown.add_row("verdicts", _counts(decisions, "verdict", ("promote", "hold", "reject")))
     if decisions and (still_held := held_in_a_row(context, partition)):
         hint = command(f"show {store.workload} decisions --state trained --verdict hold --in-a-row {IN_A_ROW}")
@@ -108,12 +116,14 @@ def _counts(rows: list[Row], column: str, order: tuple[str, ...]) -> str:
     return ", ".join(f"{counts[value]:,} {value}" for value in order)
 
 
-def _rows(store: Store, table: str, partition: str, columns: list[str]) -> list[Row]:
-    delta = store.open(table)
+def _decisions(store: Store, partition: str, ledger: pa.Table) -> list[Row]:
+    """Return each group's decision of its latest attempt that was judged."""
+    delta = store.open("decisions")
     if delta is None:
         return []
-    rows = dataset(delta).to_table(columns=columns, filter=pc.field("partition") == partition)
-    return list(rows.to_pylist())
+    wanted = pc.field("partition") == partition
+    rows = dataset(delta).to_table(columns=["group", "run", *VERDICTS], filter=wanted)
+    return list(latest(rows, ledger).to_pylist())
 
 
 def _count(store: Store, table: str, partition: str) -> int:

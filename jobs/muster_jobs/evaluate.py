@@ -21,6 +21,7 @@ from muster.features.slices import check_carried
 from muster.ingest.quiet_days import quiet
 from muster.mlflow import runs
 from muster.mlflow.candidates import clear_tags, tagged_candidates
+from muster.storage.attempts import RUN
 from muster.storage.tables import DECISIONS, carried
 from muster.training.bins import balance
 from muster_jobs.command_line import main
@@ -31,11 +32,11 @@ ROWS_PER_GROUP = 1_000
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Judge every group of the partition's ledger and write `decisions`; return the counts."""
-    tagged = tagged_candidates(job.workload)
-    candidates = read_candidates(job.context, tagged)
+    """Judge every group of the partition's ledger, or of a retry, and write `decisions`; return the counts."""
+    retry, tagged = job.options.get(RUN) or None, tagged_candidates(job.workload)
+    candidates = read_candidates(job.context, tagged, retry)
     check_carried(job.context, candidates.features)
-    champions = opponents(job.context)
+    champions = opponents(job.context, retry)
     days = job.windows.evaluate
     files = list_features(job.context, days, candidates.features, lambda: quiet(job.context, days))
     ledger = candidates.ledger.read()
@@ -46,14 +47,23 @@ def run(job: Job) -> dict[str, Any]:
     decisions = decisions.sort_by([("bucket", "ascending"), ("group", "ascending")])
     reconcile(job.workload, decisions, ledger)
     decisions = control(decisions, job.workload.gate.false_promotions)
-    job.replace(decisions, "decisions", f"partition = '{job.windows.key}'")
+    job.replace(decisions, "decisions", _replaced(job, candidates, retry))
     counts = summary(decisions, job.workload.gate)
     for note in notes(counts, decisions, job.workload.gate):
         print(note, file=sys.stderr)  # noqa: T201 - the job's log
     for algorithm, run_id in candidates.mlflow_runs.items():
         runs.add_metrics(run_id, _gate_metrics(counts) | _algorithm_metrics(decisions, algorithm))
-    clear_tags(judged_candidates(job.store, job.windows.key, tagged))
+    clear_tags(judged_candidates(job.store, job.windows.key, tagged, candidates.others))
     return {"run": candidates.run or None, **counts, "champion_version": champions.version if champions else None}
+
+
+def _replaced(job: Job, candidates: Candidates, retry: str | None) -> str:
+    """Return which rows the decisions take the place of: those of the partition's other runs stay."""
+    where = f"partition = '{job.windows.key}'"
+    if retry is not None:
+        return f"{where} AND run = '{retry}'"
+    others = ", ".join(f"'{run}'" for run in sorted(candidates.others))
+    return f"{where} AND run NOT IN ({others})" if others else where
 
 
 def _judge(
@@ -92,4 +102,4 @@ def _algorithm_metrics(decisions: pa.Table, algorithm: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main("evaluate", run)
+    main("evaluate", run, options=(RUN,))

@@ -9,19 +9,20 @@ import pyarrow as pa
 
 from muster.promotion.approval import BY, VERDICTS, Approval
 from muster.promotion.promote import promote
+from muster.storage.attempts import RUN
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Carry out the partition's decisions."""
+    """Carry out the partition's decisions, or those on a retry."""
 
     def over(tasks: int, work: Callable[[int], pa.Table], schema: pa.Schema) -> pa.Table:
         return job.over_bins([[number] for number in range(tasks)], work, schema)
 
     approval = Approval.of(job.options)
-    return promote(job.context, job.attempt, approval, over)
+    return promote(job.context, job.attempt, approval, over, job.options.get(RUN) or None)
 
 
 if __name__ == "__main__":
-    main("promote", run, options=(BY, VERDICTS))
+    main("promote", run, options=(BY, VERDICTS, RUN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from muster.features.made_from import counted
 from muster.features.slices import contents, out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
+from muster.storage.attempts import RUN
 from muster.storage.evolution import check_observations
-from muster.storage.tables import answers_schema
+from muster.storage.tables import answers_schema, predictions_schema
 from muster.training.bins import balance
 from muster.workload.windows import DateRange
 from muster_jobs.command_line import main
@@ -27,8 +29,9 @@ def run(job: Job) -> dict[str, Any]:
     The features are taken as they were built: those of a slice's time suit the champion of its time. Where they are out
     of date the result says why: a correction of their rows reaches the predictions only by way of `features`.
     """
+    retry = job.options.get(RUN) or None
     try:
-        scoring = prepare(job.context)
+        scoring = prepare(job.context, retry)
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
     at_most = sum(scoring.features.rows.values())
@@ -37,14 +40,28 @@ def run(job: Job) -> dict[str, Any]:
     columns = answers_schema(job.workload)
     answers = job.frame_over_bins(bins, partial(score_bucket, scoring), columns, scoring.champions.loads)
     rows = _with_declared(job, answers, scoring.days)
+    if scoring.only is not None:
+        rows, at_most = _beside_others(job, rows, scoring.only), None
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'", at_most)
     return {
         **count_predictions(job.context),
+        **({} if scoring.only is None else {"groups_scored": len(scoring.only)}),
         "model_version": scoring.champions.version,
         "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),
         "features_out_of_date": counted(out_of_date(job.context, scoring.days).values()),
     }
+
+
+def _beside_others(job: Job, rows: DataFrame, only: Collection[str]) -> DataFrame:
+    """Return the rows with the partition's predictions of all groups but some, which stay as they are."""
+    from pyspark.sql import functions as F
+
+    names = job.spark.createDataFrame([(group,) for group in sorted(only)], "`group` string")
+    there = job.spark.read.format("delta").load(job.store.table("predictions"))
+    columns = [name for name in predictions_schema(job.workload).names if name in there.columns]
+    kept = there.where(F.col("partition") == job.windows.key).join(names, "group", "left_anti").select(*columns)
+    return rows.unionByName(kept, allowMissingColumns=True)
 
 
 def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
@@ -69,4 +86,4 @@ def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
 
 
 if __name__ == "__main__":
-    main("score", run)
+    main("score", run, options=(RUN,))

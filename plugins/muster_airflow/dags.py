@@ -1,4 +1,4 @@
-"""A workload's DAGs, one a stage, joined by assets with a partition key."""
+"""A workload's DAGs: one a stage, joined by assets with a partition key; and the one that retries groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, AssetAny, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
 from muster.monitoring.announced import KINDS
@@ -16,23 +16,17 @@ from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
 from muster.workload.stages import KEPT, Stage, stages_of, started_by
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import (
-    DECIDE_DOC,
-    KEEP_DOC,
-    announce_doc,
-    approve_doc,
-    dag_doc,
-    freshness_doc,
-    task_doc,
-)
+from muster_airflow.explain import DECIDE_DOC, KEEP_DOC, announce_doc, dag_doc, freshness_doc, task_doc
 from muster_airflow.operators.announce import AnnounceOperator
-from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.operators.retrain import DecideOperator, KeepChampionOperator
+from muster_airflow.operators.train import TrainOperator
+from muster_airflow.retry_dag import retry_dag
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
+from muster_airflow.tasks import approval, asset, task_defaults
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
 if TYPE_CHECKING:
@@ -40,13 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAY = timedelta(seconds=30)
 KEY_FORMAT = "%Y-%m-%d"
-
-
-def asset(workload: Workload, table: str) -> Asset:
-    """Return the asset of a table (or the champion): its events carry the partition as their key."""
-    return Asset(name=f"{workload.name}.{table}", uri=f"muster://{workload.name}/{table}", group="muster")
 
 
 def valid_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
@@ -82,7 +70,8 @@ class WorkloadsRefused(Exception):
 def workload_dags(workload: Workload, path: Path) -> list[DAG]:
     """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates.
 
-    None where they cannot be built, whatever the reason: it must not hide the DAGs of another workload.
+    And `<workload>.retry`, which a human starts. None where they cannot be built, whatever the reason: it must not hide
+    the DAGs of another workload.
     """
     try:
         return _build_dags(workload, path)
@@ -92,7 +81,7 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 
 
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
-    dags = [_stage_dag(workload, path, stage) for stage in stages_of(workload)]
+    dags = [*(_stage_dag(workload, path, stage) for stage in stages_of(workload)), retry_dag(workload, path)]
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
@@ -113,13 +102,7 @@ def _stage_dag(workload: Workload, path: Path, stage: Stage) -> DAG:
         max_active_runs=1,
         tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
         params=_guard_params() if stage.name == "promote" else None,
-        default_args={
-            "owner": workload.owner,
-            "retries": workload.retries,
-            "retry_delay": RETRY_DELAY,
-            "retry_exponential_backoff": 2,
-            "max_retry_delay": timedelta(minutes=10),
-        },
+        default_args=task_defaults(workload),
     )
     _task(dag, workload, path, stage)
     return dag
@@ -135,12 +118,12 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
     }
     if stage.name == "ingest":
         _ingest(dag, workload, path, shared)
-    elif stage.name == "train" and workload.retrain is not None:
+    elif stage.name == "train":
         _train(dag, workload, path, shared)
     elif stage.name == "evaluate":
         EvaluateOperator(**shared)
     elif stage.name == "promote":
-        PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
+        PromoteOperator(spark=workload.registry == "per_group", **shared, **approval(dag, workload, path))
     elif stage.name == "monitor":
         _monitor(dag, workload, path, JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared))
     else:
@@ -158,12 +141,15 @@ def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) ->
 
 
 def _train(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) -> None:
-    """Add `train`, and before it the task that decides whether the partition is trained."""
+    """Add `train`, and before it, where `retrain` is declared, the task that decides whether the partition is."""
+    if workload.retrain is None:
+        TrainOperator(**shared)
+        return
     why = "{{ ti.xcom_pull(task_ids='decide', key='why') or '' }}"
     decide = DecideOperator(dag=dag, task_id="decide", workload=str(path), doc_md=DECIDE_DOC)
     kept = asset(workload, KEPT)
     keep = KeepChampionOperator(dag=dag, task_id="keep_champion", why=why, outlets=[kept], doc_md=KEEP_DOC)
-    decide >> [JobOperator(stage="train", job_options={"why": why}, **shared), keep]
+    decide >> [TrainOperator(job_options={"why": why}, **shared), keep]
 
 
 def _monitor(dag: DAG, workload: Workload, path: Path, monitor: JobOperator) -> None:
@@ -180,20 +166,6 @@ def _monitor(dag: DAG, workload: Workload, path: Path, monitor: JobOperator) -> 
             outlets=[announced],
             doc_md=announce_doc(workload, kind),
         )
-
-
-def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
-    """Return what `promote` is told of a human's approval; nothing, and no task, where a run may change everything."""
-    if workload.gate.max_changed >= 1:
-        return {}
-    approve = ApproveOperator(
-        dag=dag,
-        task_id="approve",
-        workload=str(path),
-        response_timeout=timedelta(hours=workload.gate.approval_hours),
-        doc_md=approve_doc(workload),
-    )
-    return {name: approve.output[name] for name in (APPROVED_BY, APPROVED_VERDICTS)}
 
 
 def _first_timetable(workload: Workload) -> BaseTimetable:

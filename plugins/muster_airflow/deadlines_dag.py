@@ -13,8 +13,8 @@ from muster.errors import WorkloadError
 from muster.workload.deadlines import Deadlines
 from muster.workload.load import declared_files, load_sound_part
 from muster.workload.spec import Workload
-from muster_airflow.dags import RETRY_DELAY
 from muster_airflow.operators.deadlines import DeadlinesOperator
+from muster_airflow.tasks import RETRY_DELAY
 
 OFTEN = "*/5 * * * *"
 RUNBOOK = """### Tell people when data, predictions or a champion are late

@@ -9,8 +9,9 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from muster.settings import command
-from muster_airflow.dags import RETRY_DELAY, valid_workloads
+from muster_airflow.dags import valid_workloads
 from muster_airflow.operators.housekeeping import HousekeepingOperator
+from muster_airflow.tasks import RETRY_DELAY
 
 WEEKLY = "30 3 * * 0"
 """Sunday night, UTC."""

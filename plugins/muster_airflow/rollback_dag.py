@@ -9,8 +9,9 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from muster.settings import command
-from muster_airflow.dags import RETRY_DELAY, valid_workloads
+from muster_airflow.dags import valid_workloads
 from muster_airflow.operators.rollback import CompareOperator, RollbackOperator
+from muster_airflow.tasks import RETRY_DELAY
 
 RUNBOOK = f"""### Roll a champion back
 

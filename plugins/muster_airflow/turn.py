@@ -1,4 +1,7 @@
-"""A partition is judged in its turn: once the promotion before it has ended, and so against what that has left."""
+"""A partition is judged in its turn: once the promotion before it has ended, and so against what that has left.
+
+A retry of some groups takes its turn too: it begins when the stages are idle, and they wait while it is at work.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,26 @@ SHOWN_AS = "waiting_for_turn"
 """The key under which the task's page, under *Storage*, tells of the wait."""
 
 
-def await_turn(task: BaseOperator, context: Context, workload: str, since: float | None) -> None:
-    """Defer the task, which then goes on in its method `take_turn`, while another partition is being promoted.
+RETRY = "retry"
+"""The DAG of a workload that retries groups, `<workload>.retry`."""
+
+AT_WORK = ("features", "train", "evaluate", "approve", "promote")
+"""Its tasks beside which the workload's own training and judging would be in the way. While it only waits to begin, in
+its first task, they go on: else each would wait for the other."""
+
+ACTIVE = ("scheduled", "queued", "running", "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
+"""The states of a task that has begun, or is about to, and has not ended."""
+
+WAITED_FOR = ("features", "train", "evaluate", "promote")
+"""The stages that a retry lets end first."""
+
+
+def await_turn(task: BaseOperator, context: Context, why: str | None, since: float | None) -> None:
+    """Defer the task, which then goes on in its method `take_turn`, while there is a reason why it has to wait.
 
     Raises:
         TaskDeferred: which is how Airflow takes the slot back.
     """
-    why = _promotion_before(context, workload)
     if why is None:
         context["task_state_store"].delete(SHOWN_AS)
         return
@@ -48,7 +64,24 @@ def await_turn(task: BaseOperator, context: Context, workload: str, since: float
     raise TaskDeferred(trigger=TimeDeltaTrigger(pause), method_name="take_turn", kwargs={"since": since})
 
 
-def _promotion_before(context: Context, workload: str) -> str | None:
+def retry_before(context: Context, workload: str) -> str | None:
+    """Return the retry of some groups that is at work; None where none is, and for a task of the retry itself."""
+    dag, ti = f"{Path(workload).stem}.{RETRY}", context["ti"]
+    if ti.dag_id == dag or not ti.get_ti_count(dag, task_ids=list(AT_WORK), states=list(ACTIVE)):
+        return None
+    return f"'{dag}' is at work, or waits for an answer"
+
+
+def stage_before(context: Context, workload: str) -> str | None:
+    """Return the stage of a workload that is at work, or is about to be; None where none is. A paused one is not."""
+    for stage in WAITED_FOR:
+        dag = f"{Path(workload).stem}.{stage}"
+        if not _is_paused(context, dag) and context["ti"].get_dr_count(dag, states=["queued", "running"]):
+            return f"'{dag}' is at work, or waits for an answer"
+    return None
+
+
+def promotion_before(context: Context, workload: str) -> str | None:
     """Return which promotion comes first; None where none does, or none would: it is paused, or not for a backfill.
 
     None also while a human is asked about this very partition: its run of `promote` is the only one at work, and others

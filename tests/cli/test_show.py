@@ -416,3 +416,22 @@ def test_a_text_to_end_with_is_printed_and_is_a_failure() -> None:
     program = "from muster.__main__ import run; run(lambda: exit('why it ended'))"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "why it ended\n")
+
+
+def test_by_state_a_group_is_shown_as_its_latest_attempt_ended(store: Store, show: Show) -> None:
+    group = {"partition": WEEKS[0], "group": "UA,EWR,ORD", "bucket": 0}
+    ends = [("r1", "failed", 1), ("r2", "trained", 2)]
+    rows = [{**group, "run": run, "state": state, "attempt": attempt} for run, state, attempt in ends]
+    write(store, "ledger", TABLES["ledger"].schema(None), rows)  # type: ignore[arg-type]
+    counts = [len(json.loads(show("flights", "ledger", *options, "--format", "json")[1])) for options in BY_STATE]
+    assert counts == [0, 1, 2]
+
+
+BY_STATE: list[list[str]] = [["--state", "failed"], ["--state", "trained"], []]
+
+
+def test_a_ledger_of_before_is_shown_by_state(store: Store, show: Show) -> None:
+    schema = TABLES["ledger"].schema(None)  # type: ignore[arg-type]
+    row = {"partition": WEEKS[0], "group": "UA,EWR,ORD", "bucket": 0, "run": "r1", "state": "failed"}
+    write(store, "ledger", schema.remove(schema.get_field_index("attempt")), [row])
+    assert len(json.loads(show("flights", "ledger", "--state", "failed", "--format", "json")[1])) == 1

@@ -104,7 +104,7 @@ def stored(workloads: Iterable[tuple[Workload, Path]]) -> set[str]:
 
 
 def ids(name: str) -> set[str]:
-    return {f"{name}.{stage}" for stage in STAGE_NAMES}
+    return {f"{name}.{stage}" for stage in (*STAGE_NAMES, "retry")}
 
 
 def refusal(folder: Path) -> str:

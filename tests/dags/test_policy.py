@@ -90,7 +90,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagBag]:
 @pytest.fixture(scope="module")
 def dags(bag: DagBag) -> list[DAG]:
     """The DAGs of the workloads' stages."""
-    return [dag for name, dag in bag.dags.items() if name not in OF_ALL]
+    return [dag for name, dag in bag.dags.items() if name not in OF_ALL and not name.endswith(".retry")]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def jobs_of(dags: list[DAG]) -> list[Any]:
 
 def test_every_workload_has_its_dags(bag: DagBag) -> None:
     declared = [file.stem for file in settings().workloads.glob("*.yaml") if file.stem not in {"wrong", *WRONG}]
-    stages = {f"{name}.{stage}" for name in declared for stage in STAGE_NAMES}
+    stages = {f"{name}.{stage}" for name in declared for stage in (*STAGE_NAMES, "retry")}
     assert set(bag.dags) == stages | {"monitored.monitor"} | OF_ALL
 
 
@@ -286,11 +286,47 @@ def test_promote_has_spark_only_where_each_group_has_a_registered_model(bag: Dag
 
 def test_a_human_is_asked_only_where_the_workload_says_so(bag: DagBag) -> None:
     asking = {name for name, dag in bag.dags.items() if any(task.task_id == "approve" for task in dag.tasks)}
-    assert asking == {"asks.promote"}
+    assert asking == {"asks.promote", "asks.retry"}
     approve: Any = bag.dags["asks.promote"].get_task("approve")
     assert approve.response_timeout == timedelta(hours=2)
     assert approve.downstream_task_ids == {"promote"}
     assert approve.defaults == ["Reject"]
+
+
+def test_a_retry_takes_just_its_run_through_the_stages_and_updates_no_asset_that_starts_one(bag: DagBag) -> None:
+    dag: Any = bag.dags["by_hand.retry"]
+    tasks = dag.topological_sort()
+    assert [task.task_id for task in tasks] == ["find_due", "features", "train", "evaluate", "promote", "score"]
+    assert [task.downstream_task_ids for task in tasks[:-1]] == [{task.task_id} for task in tasks[1:]]
+    assert {task.task_id for task in tasks if "run" in (task.job_options or {})} == {"evaluate", "promote", "score"}
+    consumed = {name for other in bag.dags.values() for name in consumed_by(other)}
+    assert {asset.name for task in tasks for asset in task.outlets} == {"by_hand.predictions"}
+    assert "by_hand.predictions" not in consumed
+
+
+def consumed_by(dag: Any) -> list[str]:
+    condition = getattr(dag.timetable, "asset_condition", None)
+    return [condition.name] if hasattr(condition, "name") else []
+
+
+def test_a_retry_asks_a_human_where_promote_does_and_about_its_own_verdicts(bag: DagBag) -> None:
+    dag: Any = bag.dags["asks.retry"]
+    approve = dag.get_task("approve")
+    assert (approve.upstream_task_ids, approve.downstream_task_ids) == ({"evaluate"}, {"promote"})
+    assert approve.job_options == dag.get_task("promote").job_options
+    assert dag.get_task("promote").approved_by is not None
+
+
+def test_a_retrys_form_has_the_partitions_key_and_takes_no_group_for_all(bag: DagBag) -> None:
+    dag: Any = bag.dags["by_hand.retry"]
+    stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert stored.timetable.partitioned is True
+    assert stored.timetable.can_be_scheduled is False
+    assert dag.is_paused_upon_creation is False
+    assert "Partition key" in dag.doc_md
+    option = dag.get_task("train").job_options["retry"]
+    render = dag.get_template_env().from_string(option).render
+    assert (render(params={"groups": []}), render(params={"groups": ['a "b"']})) == ("failed", json.dumps(['a "b"']))
 
 
 def test_every_job_that_a_dag_names_is_there(every_dag: list[DAG]) -> None:

@@ -56,6 +56,9 @@ class Task:
     """Active runs of DAGs by name; of a DAG that is not paused."""
     paused: tuple[str, ...] = ()
 
+    retries: int = 0
+    """Tasks of the workload's retries that are at work."""
+
     running: str = "another run"
     """The id of the one that runs, of those."""
 
@@ -65,6 +68,12 @@ class Task:
             return self.runs[dag_id]
         assert (states, bool(run_ids)) == (["running"], True)  # Airflow takes no ids for all
         return int(self.running in run_ids and self.runs[dag_id] > 0)
+
+    def get_ti_count(self, dag_id: str, task_ids: list[str], states: list[str]) -> int:
+        assert dag_id.endswith(".retry")
+        assert "find_due" not in task_ids  # which only waits to begin
+        assert {"running", "deferred", "awaiting_input", "up_for_retry"} <= set(states)
+        return self.retries
 
     def get_dag(self, dag_id: str) -> Any:
         return SimpleNamespace(is_paused=dag_id not in self.runs or dag_id in self.paused)

@@ -14,6 +14,8 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from muster_airflow.backends.local import store_of
 from muster_airflow.operators.evaluate import EvaluateOperator
+from muster_airflow.operators.retry import FindDueOperator
+from muster_airflow.operators.train import TrainOperator
 from muster_airflow.turn import SHOWN_AS
 from tests.plugins.airflow_task import PARTITION, Task, context_of
 
@@ -107,3 +109,36 @@ def test_what_was_judged_just_now_is_promoted_first_though_airflow_has_not_begun
 def test_no_promotion_that_will_not_come_is_waited_for(evaluate: Any, task: Task, run_id: str, judged: float) -> None:
     ended(evaluate, "evaluate", seconds_ago=judged)
     assert evaluate.execute(context_of(ti=task, run_id=run_id))["run"] == "judged"
+
+
+def of(kind: Any, task: EvaluateOperator) -> Any:
+    """Return an operator of another kind that runs the same job."""
+    made = kind(task_id="other", workload=task.workload, job=task.job)
+    made.spark = False
+    return made
+
+
+@pytest.mark.parametrize("kind", [EvaluateOperator, TrainOperator])
+def test_training_and_judging_wait_while_a_retry_is_at_work(evaluate: Any, kind: Any) -> None:
+    task, context = of(kind, evaluate), context_of(ti=Task(runs={PROMOTE: 0}, retries=1))
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    assert context["task_state_store"][SHOWN_AS] == {"why": "'made.retry' is at work, or waits for an answer"}
+    context["ti"].retries = 0
+    assert getattr(task, deferred.value.method_name)(context, None, **(deferred.value.kwargs or {}))["run"] == "judged"
+
+
+def test_a_retrys_own_judging_does_not_wait_for_itself(evaluate: Any) -> None:
+    context = context_of(ti=Task(runs={PROMOTE: 0}, retries=1, dag_id="made.retry"))
+    assert evaluate.execute(context)["run"] == "judged"
+
+
+@pytest.mark.parametrize("stage", ["features", "train", "evaluate", "promote"])
+def test_a_retry_begins_when_the_stages_are_idle(evaluate: Any, stage: str) -> None:
+    runs = {f"made.{name}": 0 for name in ("features", "train", "evaluate", "promote")}
+    task, context = of(FindDueOperator, evaluate), context_of(ti=Task(runs=runs | {f"made.{stage}": 1}))
+    with pytest.raises(TaskDeferred):
+        task.execute(context)
+    assert context["task_state_store"][SHOWN_AS] == {"why": f"'made.{stage}' is at work, or waits for an answer"}
+    context["ti"].paused = (f"made.{stage}",)  # what is queued there does not begin
+    assert task.execute(context)["run"] == "judged"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muster.champions.journal import Journal
-from muster.champions.lineage import newest_ancestor
+from muster.champions.journal import Journal, Moves, Row
+from muster.champions.lineage import newest_ancestor, promoted_by
 from muster.champions.units import Unit
 from muster.champions.versions import RegisteredVersion, current, of_move
 from muster.storage.store import Store
@@ -19,6 +19,8 @@ class AsOf:
     partition: str
     including: bool
     """Whether what was promoted for the partition itself counts."""
+    before: str | None = None
+    """A run whose own promotion does not count, nor what came of it: a retry's, judged once more."""
 
     def old_enough(self, partition: str) -> bool:
         """Tell whether a champion of `partition` counts."""
@@ -30,12 +32,24 @@ class AsOf:
         Raises:
             AliasGone, ForeignVersion, MovesMissing, NotVouched, VersionGone: as `current` and `of_move` do.
         """
-        present = current(unit, journal, store)
-        if present is None or self.old_enough(present.partition):
+        present, moves = current(unit, journal, store), journal.of(unit)
+        if present is None or (self.old_enough(present.partition) and not self._came_of(moves, present.version)):
             return present
-        moves = journal.of(unit)
-        before = newest_ancestor(moves, present.version, self.old_enough)
+        before = self.move(moves, present.version)
         return None if before is None else of_move(unit, before, moves, store)
+
+    def move(self, moves: Moves, version: str | None) -> Row | None:
+        """Return the move to `version`, where it is old enough, or to the youngest that it came of.
+
+        Raises:
+            MovesMissing: as `newest_ancestor` does.
+        """
+        own = self._came_of(moves, version)
+        return newest_ancestor(moves, own["from_version"] if own else version, self.old_enough)
+
+    def _came_of(self, moves: Moves, version: str | None) -> Row | None:
+        """Return the promotion of the run that does not count, where `version` is it or came of it."""
+        return None if self.before is None else promoted_by(moves, version, self.before)
 
 
 def to_score(workload: Workload, partition: str) -> AsOf:

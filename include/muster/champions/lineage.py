@@ -89,6 +89,12 @@ def newest_ancestor(moves: Moves, version: str | None, wanted: Callable[[str], b
     return None
 
 
+def promoted_by(moves: Moves, version: str | None, run: str) -> Row | None:
+    """Return the first promotion of a run's winners that `version` came of; None where it came of none."""
+    own = [row for row in line_of(moves, version) if (row["run"], row["cause"]) == (run, "gate")]
+    return own[-1] if own else None
+
+
 def promotion_of(moves: Moves, version: str | None) -> Row | None:
     """Return the promotion that `version` came of, whose `from_version` was champion before; None where none is."""
     number = _promotion_of(moves, version)
@@ -131,11 +137,12 @@ def choices_since(moves: Moves, row: Row) -> Moves:
     return _choices(moves[moves.index(row) :])[1:]
 
 
-def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) -> bool:
+def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None, retry: str | None = None) -> bool:
     """Tell whether verdicts about `judged` hold for the champion `at`.
 
     They do when it is the same; or when it came of this very partition, which was trained again on mended data since,
-    and of `judged`; never where a human moved the alias since, whose choice of models a promotion would undo.
+    and of `judged`; never where a human moved the alias since, whose choice of models a promotion would undo. Those on
+    the run of a `retry` hold for what it has itself promoted before, where that came of `judged`.
     """
     if at == judged:
         return True
@@ -144,6 +151,9 @@ def as_judged(moves: Moves, partition: str, judged: str | None, at: str | None) 
     last = _choices(moves)[-1]
     if (last["partition"], last["cause"]) != (partition, "gate"):
         return False
+    if retry is not None:
+        own = promoted_by(moves, at, retry)
+        return last["run"] == retry and own is not None and own["from_version"] == judged
     before = newest_ancestor(moves, at, lambda key: key < partition)
     return (before and before["to_version"]) == judged
 

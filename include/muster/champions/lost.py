@@ -90,7 +90,8 @@ def _places(store: Store, model: RegisteredVersion, evidence: Mapping[str, Any])
 @muster_errors()
 def _trained(store: Store, model: RegisteredVersion, evidence: Mapping[str, Any]) -> bool:
     """Tell whether the MLflow run of the training says that the model is of it: by a digest of its rows of `models`."""
-    rows = _models(store, model).filter(pc.field("algorithm") == evidence["algorithm"])
+    own = (pc.field("algorithm") == evidence["algorithm"]) & (pc.field("mlflow_run_id") == evidence["mlflow_run_id"])
+    rows = _models(store, model).filter(own)  # a retry's are beside those of the training
     run = connect().get_run(evidence["mlflow_run_id"])
     return run.data.tags.get(MODELS_TAG) == models_digest(rows) and rows.filter(_is(model)).num_rows > 0
 

@@ -24,7 +24,7 @@ from muster.champions.fetched import (
     write_pack_of,
 )
 from muster.champions.journal import Journal, Moves, Row, evidence_of
-from muster.champions.lineage import left_without, newest_ancestor
+from muster.champions.lineage import left_without
 from muster.champions.units import is_pack, units
 from muster.champions.unrecorded import check_all_recorded, check_begun
 from muster.champions.versions import RegisteredVersion, fits_today
@@ -205,18 +205,19 @@ def _versions(fetched: Iterable[Fetched]) -> dict[str, str]:
     return {str(model.champion.unit.group): model.champion.version for model in fetched}
 
 
-def opponents(context: PartitionContext) -> Champions | None:
+def opponents(context: PartitionContext, retry: str | None = None) -> Champions | None:
     """Return whom a partition's candidates are judged against, or None when there was no champion.
 
     That is the champion, unless it came of this partition or of a later one: then a stage run again would judge
     candidates against themselves, or against models that have seen the very rows. The journal tells what it came of.
+    The groups of a `retry` have had no candidate of the partition: what it promoted counts, but by the retry's own run.
 
     Raises:
         BadChampion: when the pack's manifest is not the one that was registered.
         AliasGone, ForeignVersion, NotVouched: when the alias was removed, or is at what Muster did not put there.
         JournalGone: when somebody was promoted and the journal has no move of it.
     """
-    return _champions(context, AsOf(context.partition, including=False))
+    return _champions(context, AsOf(context.partition, including=retry is not None, before=retry))
 
 
 def scorers(context: PartitionContext) -> Champions | None:
@@ -262,7 +263,7 @@ def _champions(context: PartitionContext, as_of: AsOf, scoring: bool = False) ->
 
 def _fitting_move(context: Context, moves: Moves, as_of: AsOf) -> Row | None:
     """Return the move that made a group's champion of the time, if that takes the keys and features of today."""
-    row = newest_ancestor(moves, moves[-1]["to_version"], as_of.old_enough)
+    row = as_of.move(moves, moves[-1]["to_version"])
     return row if row is not None and fits_today(context.workload, evidence_of(row)) else None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
+from operator import and_
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +17,7 @@ from muster.ingest.quiet_days import quiet
 from muster.mlflow.candidates import CANDIDATE_TAG, TaggedCandidate, models_digests
 from muster.models.manifest_reader import why_removed
 from muster.models.vouched import ModelsNotVouched, check_models, models_digest
+from muster.storage.attempts import WHOLE, runs_of, with_attempt
 from muster.storage.delta import dataset, parquet_files
 from muster.storage.store import NoSuchVersion, Store, TableVersion
 from muster.storage.tables import LEDGER, MODELS
@@ -34,12 +37,15 @@ class PartitionRows:
     schema: pa.Schema
     partition: str
     files: tuple[str, ...]
+    run: str | None = None
+    """The one run whose rows are read; None for all."""
 
     def read(self, bucket: int | None = None) -> pa.Table:
         """Return the partition's rows, or those of one bucket."""
         stored = self.schema.remove(self.schema.get_field_index("partition"))
-        only = None if bucket is None else pc.field("bucket") == bucket
-        rows = parquet_files(self.files, stored).to_table(filter=only)
+        only = {"bucket": bucket, "run": self.run}
+        wanted = [pc.field(name) == value for name, value in only.items() if value is not None]
+        rows = parquet_files(self.files, stored).to_table(filter=reduce(and_, wanted) if wanted else None)
         key = pa.repeat(pa.scalar(self.partition), rows.num_rows)
         return rows.append_column("partition", key).select(self.schema.names)
 
@@ -58,6 +64,8 @@ class Candidates:
     models: PartitionRows
     vouched: dict[int, str]
     """The digest of each bucket's rows of `models`, as they were when MLflow's digests were theirs."""
+    others: frozenset[str] = frozenset()
+    """The partition's other runs, which stay as they are: retries beside the training, or it and those before."""
 
     def models_of(self, bucket: int) -> pa.Table:
         """Read a bucket's rows of `models` again, on an executor.
@@ -71,10 +79,13 @@ class Candidates:
         return rows
 
 
-def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]) -> Candidates:
+def read_candidates(
+    context: PartitionContext, tagged: Iterable[TaggedCandidate], retry: str | None = None
+) -> Candidates:
     """Return the run that train left for a partition: the algorithms that are tagged as its candidates.
 
-    A run that was judged before lost its tags then, and is judged again all the same.
+    That is the training of the whole partition, or the run of that `retry`. A run that was judged before lost its tags
+    then, and is judged again all the same.
 
     Raises:
         NotTrained: when there is none, when an algorithm's candidate is missing, when ledger and models are not of the
@@ -84,26 +95,28 @@ def read_candidates(context: PartitionContext, tagged: Iterable[TaggedCandidate]
     """
     workload, store, windows, tagged = context.workload, context.store, context.windows, list(tagged)
     ledger, models = (_partition(store, table, windows.key) for table in ("ledger", "models"))
+    known = with_attempt(ledger.read())
+    run, others = _run(context, known, retry)
+    ledger, models = replace(ledger, run=run), replace(models, run=run)
     ledger_rows, trained = ledger.read(), models.read()
-    run = _run(context, ledger_rows)
     expected = {row["group"] for row in ledger_rows.to_pylist() if row["state"] == "trained"}
-    if set(trained["run"].to_pylist()) - {run} or set(trained["group"].to_pylist()) != expected:
+    if set(trained["group"].to_pylist()) != expected:
         raise NotTrained(workload.name, windows.key, f"the models are not those of run '{run}' in the ledger")
     mlflow_runs = dict(zip(*(trained[name].to_pylist() for name in ("algorithm", "mlflow_run_id")), strict=True))
     missing = mlflow_runs.keys() - {item.algorithm for item in tagged if item.run == run}
-    if missing and run not in _judged_runs(store, [windows.key]):
+    if missing and run not in judged_runs(store, [windows.key]):
         tag = f"{CANDIDATE_TAG} = {windows.key}"
         problem = f"MLflow has no run of '{run}' tagged '{tag}' for {bounded(sorted(missing))}"
         raise NotTrained(workload.name, windows.key, problem)
     if trained.num_rows == 0:
-        return Candidates(run, None, {}, ledger, models, {})
+        return Candidates(run, None, {}, ledger, models, {}, others)
     digests = {item.algorithm: item.models_sha256 for item in tagged if item.run == run}
     judged_before = {name: run_id for name, run_id in mlflow_runs.items() if name not in digests}
     check_models(workload.name, windows.key, trained, digests | models_digests(workload, judged_before))
     _check_not_removed(context, run, trained)
     _check_cutoff(context, trained["train_to"].to_pylist())
     features = _features(context, trained)
-    return Candidates(run, features, mlflow_runs, ledger, models, _digests_by_bucket(trained))
+    return Candidates(run, features, mlflow_runs, ledger, models, _digests_by_bucket(trained), others)
 
 
 def _digests_by_bucket(models: pa.Table) -> dict[int, str]:
@@ -111,18 +124,23 @@ def _digests_by_bucket(models: pa.Table) -> dict[int, str]:
     return {bucket: models_digest(models.filter(pc.field("bucket") == bucket)) for bucket in buckets}
 
 
-def judged_candidates(store: Store, partition: str, tagged: Iterable[TaggedCandidate]) -> list[str]:
+def judged_candidates(
+    store: Store, partition: str, tagged: Iterable[TaggedCandidate], others: Collection[str] = ()
+) -> list[str]:
     """Return the ids of the MLflow runs that are judged and so no candidates any more, once `partition` has decisions.
 
-    Those of the partition, an older training's too; and those of other partitions whose run has decisions, which an
-    evaluation that was broken off has left. A later training of theirs keeps its tag.
+    Those of the partition, an older training's too; and those of any partition whose run has decisions, which an
+    evaluation that was broken off has left. A later training keeps its tag, and so do the partition's `others`: a retry
+    is judged by itself.
     """
     tagged = list(tagged)
-    judged = _judged_runs(store, sorted({item.partition for item in tagged} - {partition}))
-    return [item.run_id for item in tagged if item.partition == partition or item.run in judged]
+    judged = judged_runs(store, sorted({item.partition for item in tagged}))
+    return [
+        item.run_id for item in tagged if (item.partition == partition and item.run not in others) or item.run in judged
+    ]
 
 
-def _judged_runs(store: Store, partitions: Sequence[str]) -> set[str]:
+def judged_runs(store: Store, partitions: Sequence[str]) -> set[str]:
     """Return the runs that have decisions in any of the partitions."""
     delta = store.open("decisions") if partitions else None
     if delta is None:
@@ -137,14 +155,21 @@ def _partition(store: Store, table: str, partition: str) -> PartitionRows:
     return PartitionRows({"ledger": LEDGER, "models": MODELS}[table], partition, tuple(sorted(files)))
 
 
-def _run(context: PartitionContext, ledger: pa.Table) -> str:
-    runs = sorted(set(ledger["run"].to_pylist()))
+def _run(context: PartitionContext, ledger: pa.Table, retry: str | None) -> tuple[str, frozenset[str]]:
+    """Return the run that is judged, and the partition's others."""
+    whole = ledger.filter(pc.field("attempt") == WHOLE)
+    runs = sorted(set(whole["run"].to_pylist()))
+    known = runs_of(ledger)
+    if retry is not None:
+        if retry not in known.retries:
+            raise NotTrained(context.workload.name, context.partition, f"the ledger holds no retry '{retry}' of it")
+        return retry, known.all - {retry}
     if not runs and quiet(context, context.windows.run):
-        return ""
+        return "", frozenset()
     if len(runs) != 1:
         problem = f"the ledger holds rows of {len(runs)} runs" if runs else "the ledger holds no row of it"
         raise NotTrained(context.workload.name, context.partition, problem)
-    return str(runs[0])
+    return str(runs[0]), frozenset(known.retries)
 
 
 def _check_not_removed(context: PartitionContext, run: str, trained: pa.Table) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -44,6 +44,11 @@ class FeatureFiles:
     """Absolute paths or URIs, by bucket, in order of their slice."""
     rows: dict[int, int]
     """Rows of a bucket's files: its cost."""
+
+    def of_buckets(self, buckets: Collection[int]) -> FeatureFiles:
+        """Return the files of some buckets alone."""
+        files = {bucket: paths for bucket, paths in self.files.items() if bucket in buckets}
+        return FeatureFiles(self.version, self.table, files, {bucket: self.rows[bucket] for bucket in files})
 
 
 def list_features(
@@ -123,18 +128,21 @@ def read_bucket(
     days: DateRange,
     columns: Iterable[str] | None = None,
     parents: bool = True,
+    only: Collection[str] | None = None,
     keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
 ) -> pa.Table:
     """Read the rows of `days` from a bucket's `files`, sorted by group, time and row_id.
 
-    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored). `keep` takes rows
-    out of each batch before the next is read.
+    Without `parents`, the rows that pool other groups' rows are left out (they must not be scored). `only` names the
+    groups that are read; `keep` takes rows out of each batch before the next is read.
     """
     schema = features_schema(workload)
     schema = pa.schema([field for field in schema if field.name not in ("partition", "bucket")])
     within = (pc.field("date") >= days.start) & (pc.field("date") < days.stop)
     if not parents:
         within &= ~pc.field("parent")
+    if only is not None:
+        within &= pc.field("group").isin(sorted(only))
     names = list(dict.fromkeys([*(columns or schema.names), "group", "time", "row_id"]))
     scanner = parquet_files(files, schema).scanner(columns=names, filter=within)
     table = scanner.to_table() if keep is None else _kept(scanner, keep)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from muster.champions.journal import Journal
 from muster.context import Context
 from muster.housekeeping.inventory import RUN, Inventory
+from muster.storage.attempts import latest, partition_ledger, runs_of
 from muster.storage.delta import dataset
 from muster.storage.store import Store, TableVersion
 
@@ -51,23 +52,25 @@ def _with_files(store: Store, inventory: Inventory) -> set[str]:
 def _waits(context: Context, journal: Journal, partition: str) -> bool:
     """Tell whether a partition's run was not judged, or has a winner that may still be promoted."""
     trained = set(_rows(context.store, "models", [partition], ["run"])["run"].to_pylist())
+    ledger = partition_ledger(context.store, partition)
+    trained -= runs_of(ledger).all - set(latest(ledger, ledger)["run"].to_pylist())  # all of it was retried since
     columns = ("run", "verdict", "group")
     decisions = _rows(context.store, "decisions", [partition], columns).select(columns)
     if trained - set(decisions["run"].to_pylist()):
         return True
     if context.workload.gate.mode != "enabled":
         return False
-    won = decisions.filter(pc.equal(decisions["verdict"], "promote"))
-    groups = [None] if context.workload.registry == "pack" else won["group"].to_pylist()
-    return won.num_rows > 0 and any(_may_move(journal, group, partition, trained) for group in groups)
+    won = decisions.filter(pc.equal(decisions["verdict"], "promote")).select(["group", "run"]).to_pylist()
+    units = {(None if context.workload.registry == "pack" else row["group"], row["run"]) for row in won}
+    return any(_may_move(journal, group, partition, run) for group, run in units)
 
 
-def _may_move(journal: Journal, group: str | None, partition: str, runs: Collection[str]) -> bool:
+def _may_move(journal: Journal, group: str | None, partition: str, run: str) -> bool:
     """Tell whether a run's winner is neither promoted nor behind a champion of a later partition."""
     moves = journal.of_group(group)
     if not moves or moves[-1]["partition"] > partition:
         return not moves
-    return not any(move["run"] in runs and move["partition"] == partition for move in moves)
+    return not any((move["run"], move["partition"]) == (run, partition) for move in moves)
 
 
 def _rows(store: Store, table: str, partitions: Iterable[str], columns: Iterable[str]) -> pa.Table:

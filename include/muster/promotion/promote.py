@@ -50,8 +50,10 @@ class PackSwept(MusterError):
 
 
 @muster_errors()
-def promote(context: PartitionContext, who: str, approval: Approval | None, over: Over) -> Result:
-    """Carry out a partition's verdicts; what a human or a later partition settled stays as it is.
+def promote(
+    context: PartitionContext, who: str, approval: Approval | None, over: Over, retry: str | None = None
+) -> Result:
+    """Carry out a partition's verdicts, or those on a retry; what a human or a later partition settled stays as it is.
 
     First the winners are registered, then all moves are journalled in one commit, then the aliases are moved. Running
     it again after it ended, or was broken off anywhere, ends in the same state: a version is found by its digest, a
@@ -67,7 +69,7 @@ def promote(context: PartitionContext, who: str, approval: Approval | None, over
         NotRegistered: when MLflow failed for some groups; the others are promoted.
         PackSwept: when somebody has removed files of the next pack.
     """
-    verdicts = read_verdicts(context)
+    verdicts = read_verdicts(context, retry)
     tasks = UnitTasks(over, Access.of_driver(settings(), len(verdicts.winners)))
     this = _Promotion(context, who, tasks)
     proposal = this.attempt(verdicts, approval)
@@ -98,6 +100,7 @@ class _Promotion:
         self.there: set[str | None] = set()
         """Whose champion has the winner's very bytes: there is nothing to move."""
         self.problems: dict[str | None, str] = {}
+        self.retry: str | None = None
         self.moved: Sequence[Row] = ()
         """The journal's rows of the moves that this call made."""
         self.finished = False
@@ -115,6 +118,7 @@ class _Promotion:
         for attempt in range(1, ATTEMPTS + 1):
             journal = Journal(self.context.store)
             proposal = self._proposed(verdicts, journal, stopped)
+            self.retry = verdicts.run if verdicts.retry else None
             self.finish_begun(proposal, journal)
             self._remove_twins(proposal, journal)
             if proposal.nothing is not None or not proposal.due:
@@ -216,7 +220,7 @@ class _Promotion:
             gone = AliasGone(one.unit.workload, one.unit.name, one.unit.group, champion)
             self.left[one.unit.group] = str(gone)
             return False
-        if as_judged(moves, self.context.partition, one.judged_against, row["at"]):
+        if as_judged(moves, self.context.partition, one.judged_against, row["at"], self.retry):
             if row["at"] is None or last_row_of(moves, row["at"]):
                 return True
             self.left[one.unit.group] = str(JournalGone.shown(one.unit.workload, one.unit.name, row["at"]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from muster.champions.errors import AliasMoved, BadChampion
 from muster.champions.journal import Journal, Moves, Row, evidence_of
@@ -137,30 +138,58 @@ def _of_pack(context: PartitionContext, verdicts: Verdicts, journal: Journal, id
         raise not_judged(context, "decisions are about several champions")
     [judged] = verdicts.champions
     before = [row for row in moves if evidence_of(row).get("verdicts") == verdicts.digest]
-    before = [] if _replaced(moves, before, context.partition) else before
+    before = [] if _replaced(verdicts, moves, before, context.partition) else before
     at = champion.version if champion else None
     one = _judged(context, verdicts, UnitProposal(unit, verdicts.winners, judged), moves, before, at, champion)
     if not one.due:
         return Proposal(verdicts, [one], champion=champion)
-    if not as_judged(moves, context.partition, judged, at):
+    if not as_judged(moves, context.partition, judged, at, verdicts.run if verdicts.retry else None):
         raise AliasMoved.since_judged(unit.name, judged, at)
-    return Proposal(verdicts, [one], _base(context, one, moves, champion), champion=champion)
+    return Proposal(verdicts, [one], _base(context, verdicts, one, moves, champion), champion=champion)
 
 
-def _base(context: PartitionContext, one: UnitProposal, moves: Moves, champion: RegisteredVersion | None) -> Base:
-    """Return the pack that was judged: the champion, or what was champion before this partition's own promotion."""
-    if one.judged_against is None:
-        return Base()
+def _base(
+    context: PartitionContext,
+    verdicts: Verdicts,
+    one: UnitProposal,
+    moves: Moves,
+    champion: RegisteredVersion | None,
+) -> Base:
+    """Return the pack that was judged: the champion, or what was champion before this partition's own promotion.
+
+    What the partition's other runs have promoted since, a training beside its retries, is kept with it.
+    """
+    judged, others = champion, None
     if champion is None or champion.version != one.judged_against:
-        champion = numbered(one.unit, one.judged_against, moves, context.store)
+        others = _manifest(context, champion) if champion and verdicts.others else None
+        judged = numbered(one.unit, one.judged_against, moves, context.store) if one.judged_against else None
+    manifest = _manifest(context, judged) if judged else None
+    if others is not None:
+        manifest = _with_others(manifest, others, verdicts.others)
+    if manifest is None:
+        return Base()
+    groups = frozenset(manifest["group"].to_pylist())
+    at = judged or champion
+    if at is not None and fits(about(manifest), context.workload):
+        return Base(groups, manifest, PackAt(at.place, at.digest))
+    return Base(groups, dropped=len(groups))
+
+
+def _manifest(context: PartitionContext, champion: RegisteredVersion) -> pa.Table:
     try:
-        manifest = incumbents(context.store, champion.place, champion.digest)
+        return incumbents(context.store, champion.place, champion.digest)
     except CorruptManifest as error:
         raise BadChampion(champion.version, error) from error
-    groups = frozenset(manifest["group"].to_pylist())
-    if fits(about(manifest), context.workload):
-        return Base(groups, manifest, PackAt(champion.place, champion.digest))
-    return Base(groups, dropped=len(groups))
+
+
+def _with_others(judged: pa.Table | None, champion: pa.Table, runs: Collection[str]) -> pa.Table:
+    """Return the rows of the champion's manifest that are of some runs, over those of what was judged."""
+    own = champion.filter(pc.is_in(champion["origin_run"], pa.array(sorted(runs), pa.string())))
+    if judged is None:
+        return own
+    kept = judged.filter(pc.invert(pc.is_in(judged["group"], own["group"].combine_chunks())))
+    rows = pa.concat_tables([table.replace_schema_metadata(None) for table in (kept, own.select(kept.column_names))])
+    return rows.replace_schema_metadata(judged.schema.metadata)
 
 
 def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, base: Base) -> Proposal:
@@ -171,7 +200,7 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, 
     for row in verdicts.winners:
         unit = answering[row["group"]]
         own = journal.of(unit)
-        before = _promoted_before(own, context.partition, models[row["group"]]["sha256"])
+        before = _promoted_before(verdicts, own, context.partition, models[row["group"]]["sha256"])
         at = own[-1]["to_version"] if own else None
         proposals.append(
             _judged(context, verdicts, UnitProposal(unit, [row], row["champion_version"]), own, before, at)
@@ -179,7 +208,7 @@ def _of_groups(context: PartitionContext, verdicts: Verdicts, journal: Journal, 
     return Proposal(verdicts, proposals, base)
 
 
-def _promoted_before(moves: Moves, partition: str, digest: str) -> Moves:
+def _promoted_before(verdicts: Verdicts, moves: Moves, partition: str, digest: str) -> Moves:
     """Return the moves by which the gate promoted a partition's very model of a group, whichever run has trained it.
 
     A run that comes to the same bytes has the same version: it is carried out where that is champion, and where a human
@@ -187,17 +216,17 @@ def _promoted_before(moves: Moves, partition: str, digest: str) -> Moves:
     """
     promoted = (partition, digest, "gate")
     before = [move for move in moves if (move["partition"], move["manifest_sha256"], move["cause"]) == promoted]
-    return [] if _replaced(moves, before, partition) else before
+    return [] if _replaced(verdicts, moves, before, partition) else before
 
 
-def _replaced(moves: Moves, before: Moves, partition: str) -> bool:
+def _replaced(verdicts: Verdicts, moves: Moves, before: Moves, partition: str) -> bool:
     """Tell whether what was carried out `before` may be carried out anew: the gate, and no human, has replaced it since
     by other models of the partition.
 
     It has judged them again then, later: a wrong correction of the data was put right, and training came to the first
-    models again.
+    models again. What was promoted beside them replaces nothing: a retry of the partition, or its training.
     """
-    since = choices_since(moves, before[-1]) if before else []
+    since = _without_others(verdicts, choices_since(moves, before[-1])) if before else []
     return bool(since) and since[-1]["partition"] == partition and moved_by_human(since) is None
 
 
@@ -216,22 +245,29 @@ def _judged(
     is, as far as known.
     """
     if before:
-        return _again(context, one, moves, before[-1], at)
+        return _again(context, verdicts, one, moves, before[-1], at)
     partition = champion.partition if champion else moves[-1]["partition"] if moves else ""
     if at is not None and partition > context.partition:
         return replace(one, stays=f"the champion is of a later partition, {partition}")
     return replace(one, stays=human_choice(moves, verdicts.run, context.partition, at))
 
 
-def _again(context: PartitionContext, one: UnitProposal, moves: Moves, row: Row, at: str | None) -> UnitProposal:
+def _without_others(verdicts: Verdicts, moves: Moves) -> Moves:
+    """Return the moves but the gate's of the partition's other runs, which are about other groups."""
+    return [move for move in moves if move["cause"] != "gate" or move["run"] not in verdicts.others]
+
+
+def _again(
+    context: PartitionContext, verdicts: Verdicts, one: UnitProposal, moves: Moves, row: Row, at: str | None
+) -> UnitProposal:
     """Return the proposal of a unit in which these verdicts were carried out before: what was chosen since stays.
 
     Who put their version back that somebody removed has chosen none; it may have got another number.
     """
     done = "these verdicts were carried out before, as version"
     if since := choices_since(moves, row):
-        who = moved_by_human(since) or "the alias was moved"
-        return replace(one, stays=f"{done} {row['to_version']}, and {who} since")
+        beside = "its other groups were promoted" if not _without_others(verdicts, since) else "the alias was moved"
+        return replace(one, stays=f"{done} {row['to_version']}, and {moved_by_human(since) or beside} since")
     version = moves[-1]["to_version"]
     if at != version and row["made"]:
         write_down = command(f"rollback {context.workload.name} --to {at or version}")

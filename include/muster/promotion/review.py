@@ -28,6 +28,8 @@ OUTLIERS = 5
 class Review:
     """A partition's verdicts, for a human to approve or not."""
 
+    run: str
+    """Whose models they are about."""
     verdicts: str
     """Their digest, which an approval has to name."""
     needs_approval: bool
@@ -46,18 +48,22 @@ class Review:
     """PNG files by title; none where nothing was judged."""
 
 
-def review(context: PartitionContext) -> Review:
-    """Return what a partition's promotion would change and whether a human has to approve it; nothing is written.
+def review(context: PartitionContext, retry: str | None = None) -> Review:
+    """Return what a partition's promotion, or that of a retry, would change and whether a human has to approve it.
+
+    Nothing is written.
 
     Raises:
         NotJudged: when the partition has no decisions, or those of several runs.
         AliasMoved: when another version than the champion was judged.
     """
-    proposal = propose(context, read_verdicts(context), Journal(context.store))
-    decisions = with_gain(partition_rows(context, "decisions"))
+    proposal = propose(context, read_verdicts(context, retry), Journal(context.store))
+    run = proposal.verdicts.run
+    decisions = with_gain(partition_rows(context, "decisions").filter(pc.field("run") == run))
     promoted = decisions.filter(pc.field("verdict") == "promote")
     needed = why_approval(context, proposal)
     content: dict[str, Any] = {
+        "run": run,
         "verdicts": proposal.verdicts.digest,
         "needs_approval": needed is not None,
         "why": needed or _why_none(context, proposal),

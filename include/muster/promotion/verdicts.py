@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.ingest.quiet_days import quiet
+from muster.storage.attempts import partition_runs
 from muster.storage.delta import dataset
 from muster.storage.tables import TABLES
 
@@ -42,6 +43,10 @@ class Verdicts:
     """The versions that were champion to the gate."""
     common: str = ""
     """The reason that most groups share which did not win."""
+    retry: bool = False
+    """Whether the run is a retry."""
+    others: frozenset[str] = frozenset()
+    """The partition's other runs by the ledger: the training and its retries stand side by side."""
 
     @property
     def digest(self) -> str:
@@ -74,15 +79,18 @@ def not_judged(context: PartitionContext, why: str) -> NotJudged:
     return NotJudged(context.workload.name, context.partition, why)
 
 
-def read_verdicts(context: PartitionContext) -> Verdicts:
-    """Return a partition's verdicts.
+def read_verdicts(context: PartitionContext, retry: str | None = None) -> Verdicts:
+    """Return a partition's verdicts: those on the training of all its groups, or on a retry's run.
 
     Raises:
-        NotJudged: when it has no decisions, or those of several runs.
+        NotJudged: when it has no decisions, or those of several trainings.
     """
-    rows = partition_rows(context, "decisions")
+    rows, known = partition_rows(context, "decisions"), partition_runs(context.store, context.partition)
+    rows = rows.filter(
+        pc.field("run") == retry if retry else ~pc.field("run").isin(pa.array(known.retries, pa.string()))
+    )
     runs = set(rows["run"].to_pylist())
-    if not runs and quiet(context, context.windows.run):
+    if not runs and retry is None and quiet(context, context.windows.run):
         return Verdicts("", {}, (), frozenset())
     if len(runs) != 1:
         raise not_judged(context, f"decisions hold {'several values of run' if runs else 'no row of it'}")
@@ -90,7 +98,8 @@ def read_verdicts(context: PartitionContext) -> Verdicts:
     counts = dict(Counter(rows["verdict"].to_pylist()))
     others = Counter(row["reason"] for row in rows.filter(pc.field("verdict") != "promote").to_pylist())
     [(common, _)] = others.most_common(1) or [("", 0)]
-    return Verdicts(runs.pop(), counts, winners, frozenset(rows["champion_version"].to_pylist()), common or "")
+    run, champions = runs.pop(), frozenset(rows["champion_version"].to_pylist())
+    return Verdicts(run, counts, winners, champions, common or "", retry is not None, known.all - {run})
 
 
 def run_models(context: PartitionContext, verdicts: Verdicts) -> pa.Table:

@@ -24,10 +24,11 @@ from muster.ingest.quiet_days import quiet
 from muster.models.loading import CorruptModel
 from muster.models.reader import Answers, Pack
 from muster.models.scores import answer_columns
+from muster.scoring.rescored import parent_of, rescored_groups
 from muster.storage.delta import dataset
 from muster.storage.evolution import check_predictions
 from muster.storage.tables import FEATURE_ERROR, answers_schema
-from muster.workload.spec import Parent, Workload
+from muster.workload.spec import Workload
 from muster.workload.windows import DateRange
 
 ROWS_OF_A_FETCH = 20_000
@@ -67,6 +68,8 @@ class Scoring:
     partition: str
     at: datetime
     champions: Champions
+    only: frozenset[str] | None = None
+    """The groups whose rows are scored; None: all."""
 
     @property
     def costs(self) -> dict[int, float]:
@@ -76,8 +79,8 @@ class Scoring:
         return {bucket: float(rows + ROWS_OF_A_FETCH * fetched[bucket]) for bucket, rows in self.features.rows.items()}
 
 
-def prepare(context: PartitionContext) -> Scoring:
-    """Find the champions and the rows to score.
+def prepare(context: PartitionContext, retry: str | None = None) -> Scoring:
+    """Find the champions and the rows to score: all of the slice, or those that a retry's models may answer.
 
     Raises:
         NoChampionThen: when none was promoted for the slice's partition or an earlier one.
@@ -102,7 +105,10 @@ def prepare(context: PartitionContext) -> Scoring:
         why = f"{who} takes other keys, features or classes; train, evaluate and promote first"
         raise CannotScore(workload.name, windows.key, why)
     features = list_features(context, windows.score, quiet=lambda: quiet(context, windows.score))
-    scoring = Scoring(workload, features, windows.score, windows.key, at, champions)
+    only = rescored_groups(context, features, retry) if retry else None
+    if only is not None:
+        features = features.of_buckets({groups.bucket(group, workload.features.buckets) for group in only})
+    scoring = Scoring(workload, features, windows.score, windows.key, at, champions, only)
     own = groups_of(workload, features, windows.score) if champions.fallback == "error" else set()
     if own and (missing := champions.without_model(own)):
         names = bounded(f"'{group}'" for group in missing)
@@ -115,9 +121,9 @@ def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
     """Return the answers to one bucket's rows, sorted by group and time; only models that answer are loaded."""
     workload, columns = scoring.workload, list(scoring.workload.features.columns)
     files = scoring.features.files.get(bucket, [])
-    rows = read_bucket(workload, files, scoring.days, [*columns, FEATURE_ERROR], parents=False)
+    rows = read_bucket(workload, files, scoring.days, [*columns, FEATURE_ERROR], parents=False, only=scoring.only)
     own = rows["group"].unique().to_pylist()
-    parents = {group: parent for group in own if (parent := _parent(workload, group))}
+    parents = {group: parent for group in own if (parent := parent_of(workload, group))}
     with scoring.champions.open(sorted({*own, *parents.values()})) as opened:
         try:
             answers = _answers(opened.reader(workload.pack.cache_bytes), rows, columns)
@@ -139,13 +145,6 @@ def _answers(pack: Pack, rows: pa.Table, columns: Sequence[str]) -> Answers:
     for values, of_known in zip(answers, given, strict=True):
         values[known] = of_known
     return answers
-
-
-def _parent(workload: Workload, group: str) -> str | None:
-    fallback = workload.pack.fallback
-    if not isinstance(fallback, Parent):
-        return None
-    return groups.parent_name(workload.keys, groups.values(group), fallback.keys)
 
 
 def parent_in(about: dict[str, Any], group: str) -> str:

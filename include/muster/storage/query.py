@@ -50,10 +50,12 @@ def read_rows(
     if table not in TABLES:
         raise UnknownName("table", table, TABLES)
     wanted = wanted or RowFilter()
-    chosen, order = wanted.query(workload, table), wanted.order(workload, table)
+    this = store.open(table)
+    attempts = this is not None and any(field.name == "attempt" for field in this.schema().fields)
+    chosen, order = wanted.query(workload, table, attempts), wanted.order(workload, table)
     query = QueryBuilder()
     for name, read in {"this": table, **{other: other for other in wanted.tables(table)}}.items():
-        delta = store.open(read)
+        delta = this if read == table else store.open(read)
         if delta is None and read == table and _others_of_its_stage(store, table):
             return Rows(_without_zone(TABLES[table].schema(workload).empty_table()), 0)
         if delta is None:

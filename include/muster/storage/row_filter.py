@@ -15,6 +15,11 @@ from muster.workload.windows import partition_windows
 OUTCOMES = {"state": ("trained", "skipped", "failed"), "verdict": ("promote", "hold", "reject")}
 """What a group's run may end with, by column: `state` is of the ledger, `verdict` of `decisions`."""
 OUTCOMES_OF = {"state": "ledger", "verdict": "decisions"}
+LATEST = (
+    'NOT EXISTS (SELECT 1 FROM this AS later WHERE later."partition" = this."partition" AND '
+    'later."group" = this."group" AND coalesce(later."attempt", 1) > coalesce(this."attempt", 1))'
+)
+"""Of a ledger's rows that of a group's latest attempt: it says how the group ended."""
 OF_A_RUN = {"partition", "run", "group", "bucket"}
 """The columns of a table whose rows are a group's in one run: they have its state and verdict, if not as columns."""
 
@@ -66,8 +71,8 @@ class RowFilter:
         """Return the tables that the query reads beside `table` itself, which it calls `this`."""
         return {OUTCOMES_OF[name] for name in OUTCOMES if getattr(self, name)} - {table}
 
-    def query(self, workload: Workload, table: str) -> str:
-        """Return the query of the rows, in no order.
+    def query(self, workload: Workload, table: str, attempts: bool = False) -> str:
+        """Return the query of the rows, in no order; `attempts`: the table has a row for each attempt of a group.
 
         Raises:
             UnknownName: for a state or verdict that there is not.
@@ -75,6 +80,8 @@ class RowFilter:
         """
         columns = TABLES[table].schema(workload).names
         where = [*self._of_group(workload, table, columns), *self._of_outcome(table, columns)]
+        if attempts and self.state is not None and "state" in columns:
+            where.append(LATEST)
         if self.in_a_row is None:
             return _select([*self._of_partition(workload, table), *where])
         if "partition" not in columns or "group" not in columns:

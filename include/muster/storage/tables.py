@@ -49,6 +49,7 @@ LEDGER = pa.schema(
         ("bytes", LONG),  # of the models as stored; 0 without one
         ("learnt", LONG),  # rows that its models learnt from: an outlier detector needs no label; 0 without one
         ("target", STRING),  # JSON of a number's labels, mean, std, median, last, or of each class's count; else null
+        ("attempt", INT),  # 1: the run trained the whole partition; 2, 3: it is its first, second retry; null is 1
     ]
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +22,13 @@ from muster.training.large_groups import NONE, LargeGroups
 from muster.training.outcome_tables import outcomes_table
 
 
-def read_run_rows(context: PartitionContext, files: Sequence[str], large: LargeGroups = NONE) -> pa.Table:
+def read_run_rows(
+    context: PartitionContext, files: Sequence[str], large: LargeGroups = NONE, only: Collection[str] | None = None
+) -> pa.Table:
     """Read the rows of the run's days, sorted by group and time, without the columns that no file has.
 
-    Of `large` groups only those that are sampled, which are picked out batch by batch: the others are never in memory.
+    `only` names the groups that are read. Of `large` ones only those rows are that are sampled, which are picked out
+    batch by batch: the others are never in memory.
     """
     present: set[str] = set()
     for fragment in parquet_files(files).get_fragments():
@@ -33,7 +36,7 @@ def read_run_rows(context: PartitionContext, files: Sequence[str], large: LargeG
     workload = context.workload
     columns = [name for name in workload.features.columns if name in present]
     own = ["group", "parent", "date", "label", FEATURE_ERROR, *([SAMPLE_WEIGHT] if workload.weight else [])]
-    return read_bucket(workload, files, context.windows.run, [*own, *columns], keep=large.keep())
+    return read_bucket(workload, files, context.windows.run, [*own, *columns], only=only, keep=large.keep())
 
 
 def train_bucket(plan: FitPlan, rows: pa.Table, bucket: int, files: Files, folder: str) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -23,6 +23,13 @@ class ExpectedGroups:
     """Group -> its rows of the run's days."""
     training_rows: Mapping[str, int] = field(default_factory=dict)
     """Group -> its rows of the days that it is trained on, labelled or not; only of groups with one."""
+
+    def of(self, groups: Collection[str] | None) -> ExpectedGroups:
+        """Return those of some groups; all of None."""
+        if groups is None:
+            return self
+        counts = (self.rows, self.training_rows)
+        return ExpectedGroups(*({name: rows for name, rows in one.items() if name in groups} for one in counts))
 
 
 def expected_groups(store: Store, version: int, windows: PartitionWindows) -> ExpectedGroups:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muster.models.shards import Stored
+from muster.storage.attempts import WHOLE
 from muster.storage.store import TableVersion
 from muster.storage.tables import FLOAT, INT, LEDGER, LONG, MODELS, STRING
 from muster.training.outcome import Outcome
@@ -76,10 +77,10 @@ def outcomes_table(
     return pa.table(columns, schema=OUTCOMES)
 
 
-def ledger_rows(outcomes: pa.Table, run: str, windows: PartitionWindows) -> pa.Table:
+def ledger_rows(outcomes: pa.Table, run: str, windows: PartitionWindows, attempt: int = WHOLE) -> pa.Table:
     """Return the rows of `ledger`: every group, sorted by name."""
     columns = {name: outcomes[name] for name in outcomes.column_names}
-    return _rows(columns, LEDGER, partition=windows.key, run=run).sort_by("group")
+    return _rows(columns, LEDGER, partition=windows.key, run=run, attempt=attempt).sort_by("group")
 
 
 COPIED = ("group", "bucket", "parent", "rows", "positives", "prior", "target")

@@ -18,13 +18,19 @@ LIBRARIES = ("numpy", "scikit-learn", "scipy")
 """Another version of these may give another model of the same data."""
 
 
-def run_name(context: PartitionContext, content: Mapping[str, str], stale: Collection[str] = ()) -> str:
+def run_name(
+    context: PartitionContext,
+    content: Mapping[str, str],
+    stale: Collection[str] = (),
+    groups: Collection[str] | None = None,
+) -> str:
     """Return `<partition>-<8 hex digits>` of all that decides the models.
 
     That is: the algorithms with their own code, functions and classes, the feature columns, the windows, the seed, the
     libraries' versions, `content`, each day's digest of the rows read, and the groups that get no model as they are
     `stale`. A description, an owner or a gate's threshold changes no model, so no run; nor does its metric, unless a
-    search chooses by it. A quantile does: what the labels say of it is written down with the models.
+    search chooses by it. A quantile does: what the labels say of it is written down with the models. A retry is about
+    some `groups` alone, and its run another for others.
     """
     workload, windows = context.workload, context.windows
     searched = any(algorithm.search for algorithm in workload.algorithms.values())
@@ -48,6 +54,7 @@ def run_name(context: PartitionContext, content: Mapping[str, str], stale: Colle
         "versions": [sys.version_info[:2], *((name, version(name)) for name in LIBRARIES), *_own_libraries(context)],
         "features": content,
         **({"stale": sorted(stale)} if stale else {}),
+        **({} if groups is None else {"groups": sorted(groups)}),
     }
     canonical = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
     return f"{windows.key}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"

@@ -192,7 +192,7 @@ def _waiting(workload: Progress, airflow: AirflowState) -> list[Waiting]:
     return [
         item
         for item in workload.waiting
-        if runs.isdisjoint((stage, item.partition) for stage in (item.stage, item.following))
+        if runs.isdisjoint((stage, item.partition) for stage in (item.stage, item.following, "retry"))
     ]
 
 

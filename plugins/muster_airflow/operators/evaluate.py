@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from muster_airflow.operators.job import JobOperator
+from muster_airflow.operators.in_turn import InTurnOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class EvaluateOperator(JobOperator):
+class EvaluateOperator(InTurnOperator):
     """Select the candidates of a partition's run and evaluate them against the champion: promote, hold or reject.
 
     Moves nothing: the verdicts are rows of `decisions`, which `PromoteOperator` carries out. While another partition of
-    the workload is being promoted the task is deferred, so that this one is judged against what that has left.
+    the workload is being promoted, or a retry is at work, the task is deferred, so that this one is judged against what
+    that has left.
 
     :param workload: path of the workload's YAML file. (templated)
     """
@@ -24,13 +25,8 @@ class EvaluateOperator(JobOperator):
     def __init__(self, *, workload: str, **kwargs: Any) -> None:
         super().__init__(stage="evaluate", workload=workload, **kwargs)
 
-    def carry_out(self, context: Context, turn_since: float | None = None, **resumed: Any) -> dict[str, Any]:
-        """Wait for the promotion before this partition, then judge."""
-        from muster_airflow.turn import await_turn  # not while DAGs are parsed
+    def comes_first(self, context: Context) -> str | None:
+        """Return the promotion, or the retry, before this partition."""
+        from muster_airflow.turn import promotion_before, retry_before  # not while DAGs are parsed
 
-        await_turn(self, context, self.workload, turn_since)
-        return super().carry_out(context, **resumed)
-
-    def take_turn(self, context: Context, event: Any, since: float) -> dict[str, Any]:
-        """Look again whether it is this partition's turn."""
-        return self.carry_out(context, turn_since=since)
+        return promotion_before(context, self.workload) or retry_before(context, self.workload)
