@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from muster.airflow_api import Airflow
+from muster.airflow_runs import DagRun
 from muster.errors import MusterError
 from muster.workload.stages import STAGE_NAMES
-from muster_local.airflow_api import Airflow, DagRun
 
 POLL_SECONDS = 1.0
 NEXT_STAGE_SECONDS = 600.0

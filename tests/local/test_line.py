@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from muster.airflow_runs import DagRun, TaskInstance
 from muster.workload.stages import STAGE_NAMES
 from muster_local import line
-from muster_local.airflow_api import DagRun, TaskInstance
 from muster_local.line import DagsMissing, DagsPaused, Line, LineStopped
 
 DAY = "2013-06-03"
