@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from muster.airflow_api import Airflow
@@ -63,15 +63,15 @@ class Line:
     on_stage: Callable[[str, str, float | None], None]
     """Called with a stage, its state and its seconds whenever the state changes."""
 
-    def open(self) -> None:
-        """Wait until Airflow has read the workload's DAGs and let them run; what somebody has paused stays so.
+    def open(self, stages: Sequence[str] = STAGE_NAMES) -> None:
+        """Wait until Airflow has read the DAGs of stages and let them run; what somebody has paused stays so.
 
         Raises:
             DagsMissing: when Airflow does not show them.
             DagsPaused: when somebody has paused any of them.
         """
         deadline = time.monotonic() + DAGS_READ_SECONDS
-        dags = [self._dag(stage) for stage in STAGE_NAMES]
+        dags = [self._dag(stage) for stage in stages]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from muster.champions.errors import AliasMoved
+from muster.champions.opened import replaced_since
 from muster.promotion.approval import BY, VERDICTS, Approval
 from muster.promotion.promote import promote
 from muster_jobs.command_line import main
 from muster_jobs.job import Job
+
+OF_BACKFILL = "of_backfill"
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -20,8 +24,13 @@ def run(job: Job) -> dict[str, Any]:
         return job.over_bins([[number] for number in range(tasks)], work, schema)
 
     approval = Approval.of(job.options)
-    return promote(job.context, job.attempt, approval, over)
+    try:
+        return promote(job.context, job.attempt, approval, over)
+    except AliasMoved as moved:
+        if job.options.get(OF_BACKFILL) == "true" and replaced_since(job.context):
+            return {"skipped_because": f"not promoted past a later champion: {moved}"}
+        raise
 
 
 if __name__ == "__main__":
-    main("promote", run, options=(BY, VERDICTS))
+    main("promote", run, options=(BY, VERDICTS, OF_BACKFILL))

@@ -21,6 +21,7 @@ from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
+from muster_airflow.operators.score import ScoreOperator
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
 
@@ -128,6 +129,8 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
         EvaluateOperator(**shared)
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
+    elif stage.name == "score":
+        ScoreOperator(**shared)
     else:
         JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from muster.storage.results import stage_results
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import comes_from_backfill
+from muster_airflow.backfill import backfill_of
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -55,7 +55,8 @@ def _promotion_before(context: Context, workload: str) -> str | None:
     are queued behind the answer. A partition that is judged again then is not judged against what that would leave.
     """
     dag, ti, partition = f"{Path(workload).stem}.promote", context["ti"], str(context.get("partition_key"))
-    if comes_from_backfill(context) or _is_paused(context, dag):
+    backfill = backfill_of(context)
+    if (backfill and not backfill.promote) or _is_paused(context, dag):
         return None
     asked = _runs_that_asked(workload, partition)
     if asked and ti.get_dr_count(dag, run_ids=asked, states=["running"]):

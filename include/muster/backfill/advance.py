@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from muster.backfill.request import DAG, Backfill, Request
-from muster.backfill.stage_runs import EVENT, Airflow, stage_runs
+from muster.airflow_runs import DagRun
+from muster.backfill.request import DAG, EVENT, Backfill, Request
+from muster.backfill.stage_runs import Airflow, stage_runs
 from muster.backfill.step import Again, End, Over, Start, Wait, ends_of, next_step
 from muster.errors import MusterError, bounded
 
@@ -72,7 +73,7 @@ class Advance:
         runs = self.airflow.runs_of(DAG, "queued", "running")
         own = next((run for run in runs if run.id == self.backfill.id), None)
         for run in sorted(runs, key=_order):
-            other = _request_of(run.conf)
+            other = Request.of_run(run.conf)
             earlier = own is None or _order(run) < _order(own)
             if other is not None and run.id != self.backfill.id and earlier and other.overlaps(self.request):
                 raise RunBefore(run.id, other, run.user, run.began_at or run.queued_at)
@@ -120,13 +121,5 @@ class Advance:
         return f"backfill-{partition}-of-{self.backfill.id}"
 
 
-def _order(run: Any) -> tuple[str, str]:
+def _order(run: DagRun) -> tuple[str, str]:
     return (run.queued_at.isoformat() if run.queued_at else "", run.id)
-
-
-def _request_of(form: Any) -> Request | None:
-    """Return what a run of the DAG was asked for; None where that is a look only, or nothing that can be done."""
-    try:
-        return None if form.get("dry_run") else Request.of_form(form)
-    except MusterError:
-        return None

@@ -68,8 +68,8 @@ def as_text(request: Request, partitions: Sequence[str], estimates: Sequence[Sta
         f"{'stage':<10}{'runs':>6}{'seconds':>10}{'rows':>14}{'groups':>9}{'MLflow calls':>14}   by",
     ]
     for one in estimates:
-        figures = [(one.seconds, 10), (one.rows, 14), (one.groups, 9), (one.mlflow_calls, 14)]
-        cells = "".join(_cell(value, count if width != 9 else 1, width) for value, width in figures)
+        figures = ((one.seconds, count, 10), (one.rows, count, 14), (one.groups, 1, 9), (one.mlflow_calls, count, 14))
+        cells = "".join(_cell(*figure) for figure in figures)
         by = f"{one.results} result{'s' * (one.results != 1)}" if one.results else "no result yet: not known"
         lines.append(f"{one.stage:<10}{count:>6}{cells}   {by}")
     return "\n".join([*lines, _total(estimates, count)])

@@ -15,6 +15,12 @@ from muster.workload.windows import partition_windows
 DAG = "backfill"
 """The DAG of which each backfill is a run."""
 
+EVENT = "backfill"
+"""The key of a run's conf, and of an event's extra, under which the backfill stands."""
+
+SKIPPED = "skipped_because"
+"""The XCom of a task that was skipped: why, and whether since its backfill had been stopped."""
+
 PROMOTE = "promote"
 AS_OF, TODAY = "as-of", "today"
 CHAMPIONS = (AS_OF, TODAY)
@@ -66,6 +72,14 @@ class Request:
         if champion not in CHAMPIONS:
             raise UnknownName("champion", str(champion), CHAMPIONS)
         return cls(str(form.get("workload")), str(form.get("from")), str(form.get("to")), stages, str(champion))
+
+    @classmethod
+    def of_run(cls, form: Mapping[str, Any]) -> Request | None:
+        """Return what a run of the DAG was asked for; None where that is a look only, or nothing that can be done."""
+        try:
+            return None if form.get("dry_run", True) else cls.of_form(form)
+        except WrongArgument:
+            return None
 
     def overlaps(self, other: Request) -> bool:
         """Tell whether two backfills would replace the same rows."""

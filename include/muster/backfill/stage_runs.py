@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from muster.airflow_runs import DagRun, TaskInstance
-from muster.backfill.request import Request
-
-EVENT = "backfill"
-"""The key of a run's conf, and of an event's extra, under which the backfill stands."""
-
-SKIPPED = "skipped_because"
-"""The XCom of a task that was skipped: why, and whether since its backfill was stopped."""
+from muster.backfill.request import EVENT, SKIPPED, Request
 
 
 class Airflow(Protocol):

@@ -104,7 +104,7 @@ def _missed_because(stage: str, ends: Mapping[str, End]) -> str | None:
     needed = NEEDS.get(stage)
     while needed is not None:
         if (end := ends.get(needed)) and end.state != "done":
-            return f"{needed} was {end.state}"
+            return end.why if end.state == "missed" else f"{needed} was {end.state}"
         needed = NEEDS.get(needed)
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from muster import cli
 
 COMMANDS = {
-    **{name: f"muster_local.cli.{name}:{name}" for name in ("up", "down", "status")},
+    **{name: f"muster_local.cli.{name}:{name}" for name in ("up", "down", "status", "backfill")},
     **cli.COMMANDS,
     **{name: f"muster_local.cli.{name}:{name}" for name in ("housekeeping", "bench", "test")},
 }

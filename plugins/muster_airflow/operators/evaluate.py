@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from muster_airflow.operators.job import JobOperator
+from muster_airflow.skips import saying_why
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,4 +34,5 @@ class EvaluateOperator(JobOperator):
 
     def take_turn(self, context: Context, event: Any, since: float) -> dict[str, Any]:
         """Look again whether it is this partition's turn."""
-        return self.carry_out(context, turn_since=since)
+        with saying_why(self, context):
+            return self.carry_out(context, turn_since=since)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from muster_airflow.backfill import refuse_backfill
+from muster_airflow.backfill import followed_backfill, refuse_backfill
 from muster_airflow.operators.job import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+OF_BACKFILL = "of_backfill"
+"""The job's option by which a later champion is no failure: a backfill goes up to it and not past it."""
+
+
 class PromoteOperator(JobOperator):
     """Promote the winners of a partition: register the next pack, or each winner's own model, and move the aliases.
 
-    Refuses what a backfill caused, unless the param `allow_backfill` is set. Where a run would change more than
-    `gate.max_changed` of the groups, an approval is needed: who gave it, and the digest of the verdicts it is for.
+    Refuses what a backfill caused, unless that was asked to promote or the param `allow_backfill` is set. Where a run
+    would change more than `gate.max_changed` of the groups, an approval is needed: who gave it, and the digest of the
+    verdicts it is for.
 
     :param workload: path of the workload's YAML file. (templated)
     :param approved_by: the human who approved; empty for none. (templated)
@@ -40,8 +45,10 @@ class PromoteOperator(JobOperator):
         self.approved_verdicts = approved_verdicts
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
-        """Promote, unless a backfill caused the run."""
+        """Promote, unless a backfill caused the run that was not asked to."""
         refuse_backfill(context)
         approval = {"approved_by": self.approved_by, "approved_verdicts": self.approved_verdicts}
-        self.job_options = {**(self.job_options or {}), **{name: value for name, value in approval.items() if value}}
+        of_backfill = {OF_BACKFILL: "true"} if followed_backfill(context) else {}
+        given = {name: value for name, value in approval.items() if value}
+        self.job_options = {**(self.job_options or {}), **given, **of_backfill}
         return super().carry_out(context, **resumed)
