@@ -281,6 +281,9 @@ ASKS_FIRST = "asks_first"
 LATE = "arrives_late"
 """Another, which waits for its data."""
 
+BACKFILLED = "backfilled"
+"""Another, which only backfills bring anywhere."""
+
 
 def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
@@ -293,7 +296,9 @@ def _workloads(folder: Path) -> None:
     declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5, "resample": "row"}}
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
-    MINUTES.declare(folder)
+    declared_minutes = MINUTES.declare(folder)
+    for file in (declared_minutes, declared_minutes.with_suffix(".py")):
+        shutil.copy(file, folder / f"{BACKFILLED}{file.suffix}")
     (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from muster.backfill.request import AS_OF, CHAMPIONS, TODAY
+from muster.errors import UnknownName
 from muster.features.made_from import counted
 from muster.features.slices import contents, out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
@@ -20,6 +22,9 @@ from muster_jobs.job import Job
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+CHAMPION = "champion"
+"""The option that says who scores: `as-of`, the champion of the slice's time, or `today`."""
+
 
 def run(job: Job) -> dict[str, Any]:
     """Score bucket by bucket; many rows go from the executors to the table, not through here.
@@ -27,8 +32,9 @@ def run(job: Job) -> dict[str, Any]:
     The features are taken as they were built: those of a slice's time suit the champion of its time. Where they are out
     of date the result says why: a correction of their rows reaches the predictions only by way of `features`.
     """
+    today = _of_today(job.options.get(CHAMPION, AS_OF))
     try:
-        scoring = prepare(job.context)
+        scoring = prepare(job.context, today)
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
     bins = balance(scoring.costs, job.bins)
@@ -39,11 +45,23 @@ def run(job: Job) -> dict[str, Any]:
     job.replace(rows, "predictions", f"partition = '{job.windows.key}'", at_most)
     return {
         **count_predictions(job.context),
+        **({"champion": TODAY} if today else {}),
         "model_version": scoring.champions.version,
         "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),
         "features_out_of_date": counted(out_of_date(job.context, scoring.days).values()),
     }
+
+
+def _of_today(champion: str) -> bool:
+    """Tell whether the present champion is to score.
+
+    Raises:
+        UnknownName: when the option names none.
+    """
+    if champion not in CHAMPIONS:
+        raise UnknownName("champion", champion, CHAMPIONS)
+    return champion == TODAY
 
 
 def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
@@ -68,4 +86,4 @@ def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
 
 
 if __name__ == "__main__":
-    main("score", run)
+    main("score", run, options=(CHAMPION,))

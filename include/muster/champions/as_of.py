@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from muster.champions.journal import Journal
 from muster.champions.lineage import newest_ancestor
@@ -18,6 +19,11 @@ class AsOf:
     partition: str
     including: bool
     """Whether what was promoted for the partition itself counts."""
+
+    @classmethod
+    def today(cls) -> AsOf:
+        """Return how far back one looks who wants the present champion, whatever it has learnt from."""
+        return cls(date.max.isoformat(), including=True)
 
     def old_enough(self, partition: str) -> bool:
         """Tell whether a champion of `partition` counts."""

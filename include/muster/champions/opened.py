@@ -216,11 +216,11 @@ def opponents(context: PartitionContext) -> Champions | None:
         AliasGone, ForeignVersion, NotVouched: when the alias was removed, or is at what Muster did not put there.
         JournalGone: when somebody was promoted and the journal has no move of it.
     """
-    return _champions(context, including=False)
+    return _champions(context, AsOf(context.partition, including=False))
 
 
-def scorers(context: PartitionContext) -> Champions | None:
-    """Return who scores a partition's slice, or None where there was no champion at its time.
+def scorers(context: PartitionContext, today: bool = False) -> Champions | None:
+    """Return who scores a partition's slice, or None where there was no champion at its time; `today`, at present.
 
     That is the champion of the slice's own time: a later partition's has learnt from the slice's own rows, or was
     judged on them. So a slice scored again gets the same predictions, until a rollback takes back what made them.
@@ -228,7 +228,7 @@ def scorers(context: PartitionContext) -> Champions | None:
     Raises:
         AliasGone, BadChampion, ForeignVersion, JournalGone, NotVouched: as `opponents` does.
     """
-    return _champions(context, including=True)
+    return _champions(context, AsOf.today() if today else AsOf(context.partition, including=True))
 
 
 def replaced_since(context: PartitionContext) -> bool:
@@ -236,17 +236,16 @@ def replaced_since(context: PartitionContext) -> bool:
     return any(row["partition"] > context.partition for row in Journal(context.store).rows)
 
 
-def _champions(context: PartitionContext, including: bool) -> Champions | None:
-    journal, key = Journal(context.store), context.partition
+def _champions(context: PartitionContext, as_of: AsOf) -> Champions | None:
+    journal, including = Journal(context.store), as_of.including
     check_begun(context.store, journal)
     if is_pack(context.workload):
-        return _pack(context, journal, AsOf(key, including))
+        return _pack(context, journal, as_of)
     check_all_recorded(context.store, journal)
     groups = frozenset(group for group in journal.groups if not left_without(journal.of_group(group)))
     if not groups:
         return None
     units(context.workload, groups)  # two groups' models may not have one name
-    as_of = AsOf(key, including)
     if including and not any(as_of.old_enough(journal.of_group(group)[0]["partition"]) for group in groups):
         return None
     access = Access.of_driver(settings(), len(groups))
@@ -255,7 +254,7 @@ def _champions(context: PartitionContext, including: bool) -> Champions | None:
     scale = Scale(probabilities=True)  # of the opponents only the models are asked
     if including:
         probabilities = all_give_probabilities(context, fitting.values())
-        known = prior(context.workload, journal, key)
+        known = prior(context.workload, journal, as_of.partition)
         scale = Scale(probabilities, known, answering_baseline(context.workload, context.store))
     return GroupChampions(context, groups, frozenset(fitting), journal.version, as_of, access, scale)
 
