@@ -52,7 +52,7 @@ class Airflow:
     """A client of one Airflow, with a token of its own."""
 
     url: str
-    login: Login | None = None
+    login: Login | None = field(default=None, repr=False)
     session: requests.Session = field(default_factory=requests.Session)
     alive: Callable[[], bool] = lambda: False
     """Whether its process is known to live: on a busy machine it may not answer for minutes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +63,10 @@ class Backfills:
 
 
 @pytest.fixture
-def backfills(started_stack: RunningStack) -> Iterator[Backfills]:
+def backfills(started_stack: RunningStack) -> Backfills:
     made = Backfills(started_stack)
     MINUTES.land(made.store)
-    yield made
+    return made
 
 
 def stop_in_the_middle(backfills: Backfills, log: Path) -> None:
