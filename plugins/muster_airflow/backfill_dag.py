@@ -10,7 +10,6 @@ from airflow.sdk import DAG, Param
 
 from muster.backfill.request import AS_OF, CHAMPIONS, MANY
 from muster.backfill.request import DAG as BACKFILL
-from muster.settings import command
 from muster.workload.stages import STAGE_NAMES
 from muster_airflow.dags import RETRY_DELAY, valid_workloads
 from muster_airflow.operators.backfill import BackfillOperator
@@ -18,7 +17,7 @@ from muster_airflow.operators.backfill import BackfillOperator
 AT_ONCE = 16
 """Backfills at the same time, of other workloads or other dates; each takes no slot while its runs are at work."""
 
-RUNBOOK = f"""### Bring past partitions through the stages again
+RUNBOOK = """### Bring past partitions through the stages again
 
 **When** data were corrected, partitions were left out, or a new workload is to have its past. Rows of a partition are
 replaced, never doubled.
@@ -36,7 +35,7 @@ judged on.
 **To stop it** mark its run as failed: the stage at work ends in order, and nothing more begins. **To go on** clear its
 run, or give the same command again: what is done stays, what failed or was stopped runs again.
 
-The same from a shell: `{command("backfill WORKLOAD --from 2013-05-06 --to 2013-06-03 --dry-run")}`.
+The same from a shell, in a checkout: `./muster backfill WORKLOAD --from 2013-05-06 --to 2013-06-03 --dry-run`.
 """
 TASK = (
     "- Starts the runs of a backfill, one partition at a time, and reconciles them by key at its end.\n"

@@ -43,9 +43,8 @@ def context(**params: Any) -> dict[str, Any]:
 
 def deferred(context: dict[str, Any], before: TaskDeferred | None = None) -> TaskDeferred:
     task: Any = BackfillOperator(task_id="backfill")
-    method, event = (
-        ("execute", {}) if before is None else (before.method_name, {"event": None, **(before.kwargs or {})})
-    )
+    method = before.method_name if before else "execute"
+    event = {"event": None, **(before.kwargs or {})} if before else {}
     with pytest.raises(TaskDeferred) as raised:
         getattr(task, method)(context, **event)
     return raised.value
