@@ -47,9 +47,6 @@ class Airflow:
     def xcom(self, task: TaskInstance, key: str) -> Any:
         return self.skipped.get((task.dag, task.run)) if key == SKIPPED else None
 
-    def log(self, run: DagRun, task: TaskInstance) -> list[str]:
-        return ["::group::", "refused by another", ""]
-
     def paused(self) -> set[str]:
         return self.paused_dags
 

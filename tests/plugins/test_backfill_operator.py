@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from muster.backfill.request import PROBLEM, REPORT
 from muster.settings import settings
 from muster_airflow.exceptions import ConnectionRefused
 from muster_airflow.hooks.airflow_api import AirflowApiHook
-from muster_airflow.operators.backfill import REPORT, SHOWN_AS, BackfillIncomplete, BackfillOperator
+from muster_airflow.operators.backfill import SHOWN_AS, BackfillIncomplete, BackfillOperator
 from muster_airflow.operators.score import ScoreOperator
 from tests.backfill.airflow import Airflow, umbrella
 from tests.plugins.airflow_task import Task, context_of, declare, run_of
@@ -113,8 +114,10 @@ def test_the_second_of_two_fails_with_who_runs_the_first(airflow: Airflow) -> No
     airflow.all_runs.clear()
     umbrella(airflow, "the-first", PARAMS)
     task: Any = BackfillOperator(task_id="backfill")
+    asked = context()
     with pytest.raises(AirflowFailException, match="is being backfilled by the run 'the-first'"):
-        task.execute(context())
+        task.execute(asked)
+    assert "the-first" in asked["ti"].pushed[PROBLEM]
 
 
 def test_a_look_starts_nothing(airflow: Airflow) -> None:

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from muster.airflow_runs import DagRun, TaskInstance
+from muster.airflow_runs import DagRun
 from muster.backfill.advance import RunBefore
-from muster.backfill.request import DAG, Request
+from muster.backfill.request import DAG, PROBLEM, REPORT, Request
 from muster.backfill.stage_runs import Airflow, stage_runs
 
 POLL_SECONDS = 2.0
-REPORT = "report"
-"""The XCom with what came of each partition and stage."""
 
 
 class Following(Airflow, Protocol):
@@ -24,9 +22,6 @@ class Following(Airflow, Protocol):
 
     def run(self, dag: str, run: str) -> DagRun:
         """Return a run by its id."""
-
-    def log(self, run: DagRun, task: TaskInstance) -> list[str]:
-        """Return the lines of a task's last try."""
 
 
 def begin(airflow: Following, request: Request, many: bool = False) -> tuple[str, str]:
@@ -72,16 +67,15 @@ class Follower:
             self._look()
             time.sleep(POLL_SECONDS)
         self._look()
-        return run, self._report(run)
+        report: dict[str, Any] | None = self._told(run, REPORT)
+        return run, report
 
     def problem(self, run: DagRun) -> str:
-        """Return why a run has ended without a report: the last line of its log that says so."""
-        [task] = self.airflow.tasks(run)
-        lines = [line for line in self.airflow.log(run, task) if line.strip() and not line.startswith("::")]
-        return lines[-1] if lines else "its log says why"
+        """Return why a run has ended without a report: what it says itself; nothing where somebody has stopped it."""
+        return str(self._told(run, PROBLEM) or "somebody has stopped it, or its log says why")
 
-    def _report(self, run: DagRun) -> dict[str, Any] | None:
-        return next((found for task in self.airflow.tasks(run) if (found := self.airflow.xcom(task, REPORT))), None)
+    def _told(self, run: DagRun, key: str) -> Any:
+        return next((found for task in self.airflow.tasks(run) if (found := self.airflow.xcom(task, key))), None)
 
     def _look(self) -> None:
         """Pass on what has changed of the partition at work, and go on to the next once nothing of it is."""

@@ -21,6 +21,9 @@ EVENT = "backfill"
 SKIPPED = "skipped_because"
 """The XCom of a task that was skipped: why, and whether since its backfill had been stopped."""
 
+REPORT, PROBLEM = "report", "problem"
+"""XComs of a backfill's task: what came of each partition and stage; or why it could not be begun."""
+
 PROMOTE = "promote"
 AS_OF, TODAY = "as-of", "today"
 CHAMPIONS = (AS_OF, TODAY)

@@ -11,7 +11,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from muster.backfill.request import Backfill, Request, partitions_of
+from muster.backfill.request import PROBLEM, REPORT, Backfill, Request, partitions_of
 from muster.errors import WorkloadError, WrongArgument
 from muster.settings import settings
 from muster.workload.load import find_workload
@@ -27,9 +27,6 @@ PAUSE_BETWEEN = (timedelta(seconds=5), timedelta(minutes=1))
 
 SHOWN_AS = "backfill"
 """The key under which the task's page, under *Storage*, tells how far it is."""
-
-REPORT = "report"
-"""The XCom with what came of each partition and stage."""
 
 
 class BackfillIncomplete(AirflowFailException):
@@ -68,6 +65,7 @@ class BackfillOperator(BaseOperator):
             advance = self._advance(context, request, partitions)
             advance.check_free()
         except (WorkloadError, WrongArgument, StagesPaused, RunBefore) as error:  # no retry would help
+            context["ti"].xcom_push(PROBLEM, str(error))
             raise AirflowFailException(str(error)) from None
         return self._go_on(context, advance, 0, time.time(), [])
 
