@@ -9,7 +9,7 @@ import pytest
 
 from muster.backfill.advance import Advance, At, RunBefore, StagesPaused
 from muster.backfill.request import Backfill, Request
-from muster.backfill.step import BY_ITSELF
+from muster.backfill.step import BY_ITSELF, End
 from tests.backfill.airflow import BEGAN, Airflow, umbrella
 
 FIRST, SECOND = "2024-01-08", "2024-01-15"
@@ -52,6 +52,16 @@ def test_with_promotion_the_whole_line_goes_by_itself() -> None:
     backfill = advance(airflow, promote=True)
     through(backfill, airflow, FIRST, "ingest", "features", "train", "evaluate", "promote", "score")
     assert airflow.calls == [f"trigger made.ingest {FIRST}"]
+
+
+def test_a_promotion_that_moved_nothing_says_why() -> None:
+    airflow, why = Airflow(), "the champion is of a later partition, 2024-02-19"
+    backfill = advance(airflow, promote=True)
+    through(backfill, airflow, FIRST, "ingest", "features", "train", "evaluate", "promote", "score")
+    [run] = airflow.runs_of("made.promote")
+    for result, told in (({"moved": True, "reason": why}, ""), ({"moved": False, "reason": why}, why)):
+        airflow.results[run.dag, run.id] = result
+        assert backfill.ends()[FIRST]["promote"] == End("done", told)
 
 
 def test_stages_that_were_not_asked_for_are_passed_over() -> None:

@@ -28,7 +28,7 @@ def is_complete(report: Mapping[str, Any]) -> bool:
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """Return a report as a person reads it: a line a partition, then why whatever is not done is not."""
+    """Return a report as a person reads it: a line a partition, then why what is not done is not."""
     partitions = report["partitions"]
     stages = list(next(iter(partitions.values()), {}))
     lines = [f"{report['backfill']}: {counted(report)}", _row("partition", stages)]
@@ -51,6 +51,6 @@ def _reasons(partitions: Mapping[str, Mapping[str, tuple[str, str]]]) -> list[st
     alike: dict[tuple[str, End], list[str]] = {}
     for partition, of in partitions.items():
         for stage, (state, why) in of.items():
-            if state != "done":
+            if why:
                 alike.setdefault((stage, End(state, why.replace(partition, "..."))), []).append(partition)
     return [f"{stage} {end.state}: {end.why} ({bounded(of, 5)})" for (stage, end), of in alike.items()]

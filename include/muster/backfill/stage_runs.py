@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from muster.airflow_runs import DagRun, TaskInstance
-from muster.backfill.request import EVENT, SKIPPED, Request
+from muster.backfill.request import EVENT, PROMOTE, SKIPPED, Request
 
 
 class Airflow(Protocol):
@@ -86,8 +86,15 @@ def _standing(airflow: Airflow, run: DagRun, stage: str) -> StageRun:
         return StageRun(run, run.state)
     tasks = airflow.tasks(run)
     if not any(task.task == stage and task.state == "skipped" for task in tasks):
-        return StageRun(run, "done")
+        return StageRun(run, "done", _nothing_moved(airflow, tasks) if stage == PROMOTE else "")
     for task in tasks:
         if task.state == "skipped" and (told := airflow.xcom(task, SKIPPED)):
             return StageRun(run, "skipped", told["why"], bool(told["stopped"]))
     return StageRun(run, "skipped", "its log says why")
+
+
+def _nothing_moved(airflow: Airflow, tasks: Sequence[TaskInstance]) -> str:
+    """Return why a promotion that came to its end has moved nothing, as where the champion is of a later partition."""
+    results = (airflow.xcom(task, "return_value") for task in tasks if task.task == PROMOTE)
+    result = next((found for found in results if isinstance(found, Mapping)), {"moved": True})
+    return "" if result.get("moved") else str(result.get("reason") or "nothing was moved")

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from muster_airflow.backfill import followed_backfill, refuse_backfill
+from muster_airflow.backfill import refuse_backfill
 from muster_airflow.operators.job import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-OF_BACKFILL = "of_backfill"
-"""The job's option by which a later champion is no failure: a backfill goes up to it and not past it."""
 
 
 class PromoteOperator(JobOperator):
@@ -48,7 +44,5 @@ class PromoteOperator(JobOperator):
         """Promote, unless a backfill caused the run that was not asked to."""
         refuse_backfill(context)
         approval = {"approved_by": self.approved_by, "approved_verdicts": self.approved_verdicts}
-        of_backfill = {OF_BACKFILL: "true"} if followed_backfill(context) else {}
-        given = {name: value for name, value in approval.items() if value}
-        self.job_options = {**(self.job_options or {}), **given, **of_backfill}
+        self.job_options = {**(self.job_options or {}), **{name: value for name, value in approval.items() if value}}
         return super().carry_out(context, **resumed)
