@@ -62,7 +62,7 @@ class Airflow:
         return run
 
     def clear(self, run: DagRun, *, only_failed: bool) -> None:
-        self.calls.append(f"clear {run.dag} {run.partition}")
+        self.calls.append(f"clear {run.dag} {run.partition}{' failed' * only_failed}")
         self.skipped.pop((run.dag, run.id), None)
         self._put(replace(run, state="queued", ended_at=None))
 

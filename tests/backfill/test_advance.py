@@ -80,7 +80,7 @@ def test_a_run_of_somebody_elses_is_neither_waited_for_nor_counted() -> None:
     assert go(backfill, airflow) == At(0, FIRST, "ingest", "started")
     assert go(backfill, airflow) == At(0, FIRST, "ingest", "queued")
     airflow.end("ingest", FIRST)
-    airflow.add("made.features", "asset_triggered__live", FIRST, {})
+    airflow.add("made.features", "asset_triggered__live", FIRST, {}, "running")
     assert go(backfill, airflow) == At(0, FIRST, "features", "queued")
 
 
@@ -105,6 +105,15 @@ def test_a_training_that_was_skipped_leaves_its_judging_out_and_scoring_in() -> 
     ends = backfill.ends()[FIRST]
     assert [end.state for end in ends.values()] == ["done", "done", "skipped", "missed", "missed", "done"]
     assert (ends["train"].why, ends["evaluate"].why) == ("trained last week", "train was skipped")
+
+
+def test_what_had_no_data_is_not_scored_though_no_stage_between_was_asked_for() -> None:
+    airflow = Airflow()
+    backfill = advance(airflow, stages=["ingest", "score"])
+    go(backfill, airflow)
+    airflow.end("ingest", FIRST, "skipped", "its data are late")
+    assert go(backfill, airflow) == At(1, SECOND, "ingest", "started")
+    assert backfill.ends()[FIRST]["score"] == End("missed", "ingest was skipped")
 
 
 def test_what_fails_leaves_out_the_rest_of_its_partition_alone() -> None:
@@ -136,7 +145,7 @@ def test_going_on_runs_again_what_failed_before_and_leaves_what_failed_since() -
     assert go(again, airflow) == At(0, FIRST, "features", "cleared")
     airflow.end("features", FIRST, "failed")
     assert go(again, airflow) == At(1, SECOND, "ingest", "started")
-    assert airflow.calls.count(f"clear made.features {FIRST}") == 1
+    assert airflow.calls.count(f"clear made.features {FIRST} failed") == 1
 
 
 def test_going_on_runs_what_was_skipped_as_it_was_stopped() -> None:
@@ -146,6 +155,7 @@ def test_going_on_runs_what_was_skipped_as_it_was_stopped() -> None:
     airflow.end("features", FIRST, "skipped", "it was stopped", stopped=True)
     assert states(backfill)[FIRST][1] == "missed"
     assert go(backfill, airflow) == At(0, FIRST, "features", "cleared")
+    assert airflow.calls[-1] == f"clear made.features {FIRST}"
     through(backfill, airflow, FIRST, "features", "train", "evaluate", "score")
     assert states(backfill)[FIRST] == ["done"] * 5
 
@@ -183,6 +193,8 @@ def test_the_first_of_two_goes_on_and_so_do_two_that_share_nothing() -> None:
     umbrella(airflow, ID, backfill.request.form())
     airflow.now += timedelta(seconds=1)
     umbrella(airflow, "a-later-one", backfill.request.form())
+    airflow.now = BEGAN - timedelta(hours=1)
+    umbrella(airflow, "of-other-dates", {**backfill.request.form(), "from": "2024-01-22", "to": "2024-01-22"})
     umbrella(airflow, "looks", {**backfill.request.form(), "dry_run": True})
     backfill.check_free()
     assert backfill.backfill.id == ID

@@ -75,7 +75,7 @@ class Advance:
         for run in sorted(runs, key=_order):
             other = Request.of_run(run.conf)
             earlier = own is None or _order(run) < _order(own)
-            if other is not None and run.id != self.backfill.id and earlier and other.overlaps(self.request):
+            if other is not None and earlier and other.overlaps(self.request):
                 raise RunBefore(run.id, other, run.user, run.began_at or run.queued_at)
 
     def go_on(self, number: int, now: datetime) -> At | None:
