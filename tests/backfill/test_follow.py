@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from muster.backfill import follow
-from muster.backfill.advance import RunBefore
+from muster.backfill.advance import RunBefore, StagesPaused
 from muster.backfill.follow import Follower, begin
 from muster.backfill.request import DAG, Request
 from tests.backfill.airflow import Airflow, umbrella
@@ -60,6 +60,13 @@ def test_beside_another_that_shares_a_partition_nothing_is_begun() -> None:
     airflow = Airflow()
     umbrella(airflow, "the-first", {**REQUEST.form(), "stages": ["score"]})
     with pytest.raises(RunBefore, match="by the run 'the-first' of 'backfill', started by 'ann', since 2024-03-01"):
+        begin(airflow, REQUEST)
+    assert airflow.calls == []
+
+
+def test_while_its_dag_is_paused_nothing_is_begun() -> None:
+    airflow = Airflow(paused_dags={DAG})
+    with pytest.raises(StagesPaused, match="^paused: backfill; unpause"):
         begin(airflow, REQUEST)
     assert airflow.calls == []
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from muster.airflow_runs import DagRun
-from muster.backfill.advance import RunBefore
+from muster.backfill.advance import RunBefore, StagesPaused
 from muster.backfill.request import DAG, PROBLEM, REPORT, Request
 from muster.backfill.stage_runs import Airflow, stage_runs
 
@@ -31,8 +31,11 @@ def begin(airflow: Following, request: Request, many: bool = False) -> tuple[str
     new one.
 
     Raises:
+        StagesPaused: when runs of its DAG would only be queued.
         RunBefore: when another one that is at work is about the same partitions.
     """
+    if DAG in airflow.paused():
+        raise StagesPaused([DAG])
     runs = airflow.runs_of(DAG)
     for run in runs:
         other = Request.of_run(run.conf)

@@ -57,7 +57,7 @@ def _carry_out(context: Context, request: Request, partitions: list[str], many: 
     from muster.backfill.request import DAG
     from muster.settings import settings
     from muster_local import local
-    from muster_local.line import Line
+    from muster_local.line import DagsMissing, Line
     from muster_local.passwords import airflow_login
 
     console = Console(highlight=False)
@@ -65,6 +65,8 @@ def _carry_out(context: Context, request: Request, partitions: list[str], many: 
         settings().airflow_url, airflow_login(settings()), alive=lambda: local.lives(settings(), "airflow-api")
     )
     Line(airflow, context.workload.name, lambda *_: None).open(request.stages)
+    if not airflow.has_dag(DAG):
+        raise DagsMissing([DAG], airflow.import_errors())
     id, how = begin(airflow, request, many)
     page = f"{settings().airflow_url}/dags/{DAG}/runs/{id}"
     console.print(f"{request}: backfill {id} {how}: {page}", soft_wrap=True)
