@@ -66,7 +66,7 @@ def test_beside_another_that_shares_a_partition_nothing_is_begun() -> None:
 
 def test_while_its_dag_is_paused_nothing_is_begun() -> None:
     airflow = Airflow(paused_dags={DAG})
-    with pytest.raises(StagesPaused, match="^paused: backfill; unpause"):
+    with pytest.raises(StagesPaused, match=r"^paused: backfill; unpause"):
         begin(airflow, REQUEST)
     assert airflow.calls == []
 
