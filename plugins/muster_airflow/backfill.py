@@ -20,6 +20,10 @@ ALLOW = "allow_backfill"
 """The param by which a named human lets a backfilled partition be promoted."""
 
 
+UNPROMOTED = "of-backfill"
+"""How the attempts are named of what a backfill has judged that promotes nothing: nobody need wait for its promotion."""
+
+
 class BackfillRefused(AirflowSkipException):
     """Raised when a run that a backfill caused would move the champion."""
 

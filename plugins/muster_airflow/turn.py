@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from muster.storage.results import stage_results
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import backfill_of
+from muster_airflow.backfill import UNPROMOTED, backfill_of
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -84,7 +84,8 @@ def _runs_that_asked(workload: str, partition: str) -> list[str]:
 def _judged_just_now(workload: str, own: str) -> str | None:
     """Return the partition that was judged so recently that Airflow may not have begun to promote it."""
     store = store_of(workload)
-    others = [result for result in stage_results(store, "evaluate") if result.partition != own]
+    judged = (result for result in stage_results(store, "evaluate") if result.partition != own)
+    others = [result for result in judged if f"/{result.partition}-{UNPROMOTED}." not in result.path]
     last = max(others, key=lambda result: result.at, default=None)
     if last is None or datetime.now(UTC) - last.at > STARTED_WITHIN:
         return None

@@ -14,7 +14,7 @@ from muster.backfill.request import EVENT
 from muster.settings import settings
 from muster.workload.load import load_workload
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
-from muster_airflow.backfill import carried_on, check_asked
+from muster_airflow.backfill import UNPROMOTED, backfill_of, carried_on, check_asked
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
 from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
@@ -196,7 +196,13 @@ class JobOperator(BaseOperator):
 
 
 def _attempt_name(context: Context) -> str:
-    """Name this attempt: who started the run if anyone did, the run, the try; fit for a file's name."""
-    run = context["dag_run"]
-    parts = [run.triggering_user_name, run.run_id, str(context["ti"].try_number)]
+    """Name this attempt: whether of a backfill that promotes nothing, who started the run if anyone did, the run, the
+    try; fit for a file's name."""
+    run, backfill = context["dag_run"], backfill_of(context)
+    parts = [
+        UNPROMOTED if backfill and not backfill.promote else "",
+        run.triggering_user_name,
+        run.run_id,
+        str(context["ti"].try_number),
+    ]
     return re.sub(r"[^\w.-]", "-", ".".join(filter(None, parts)))[-180:]
