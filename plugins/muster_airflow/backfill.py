@@ -21,7 +21,7 @@ ALLOW = "allow_backfill"
 
 
 UNPROMOTED = "of-backfill"
-"""How the attempts are named of what a backfill has judged that promotes nothing: nobody need wait for its promotion."""
+"""How attempts of a backfill that promotes nothing are named: nobody waits for what it has judged to be promoted."""
 
 
 class BackfillRefused(AirflowSkipException):

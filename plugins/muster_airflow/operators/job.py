@@ -199,10 +199,6 @@ def _attempt_name(context: Context) -> str:
     """Name this attempt: whether of a backfill that promotes nothing, who started the run if anyone did, the run, the
     try; fit for a file's name."""
     run, backfill = context["dag_run"], backfill_of(context)
-    parts = [
-        UNPROMOTED if backfill and not backfill.promote else "",
-        run.triggering_user_name,
-        run.run_id,
-        str(context["ti"].try_number),
-    ]
-    return re.sub(r"[^\w.-]", "-", ".".join(filter(None, parts)))[-180:]
+    parts = [run.triggering_user_name, run.run_id, str(context["ti"].try_number)]
+    name = re.sub(r"[^\w.-]", "-", ".".join(filter(None, parts)))[-180:]
+    return f"{UNPROMOTED}.{name}" if backfill and not backfill.promote else name
