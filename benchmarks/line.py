@@ -7,10 +7,11 @@ from datetime import datetime
 from itertools import pairwise
 
 from benchmarks.figures import Figure, NeedsStack
+from muster.airflow_api import Airflow, AirflowUnreachable
+from muster.airflow_runs import DagRun
 from muster.settings import Settings
 from muster.workload.load import load_workload, workload_files
 from muster.workload.stages import STAGE_NAMES
-from muster_local.airflow_api import Airflow, AirflowUnreachable, DagRun
 from muster_local.passwords import airflow_login
 from muster_local.service import get
 

@@ -285,6 +285,8 @@ SELDOM = "trained_seldom"
 """Another, which is not trained with each of its partitions."""
 WATCHED = "watched"
 """Another, which nothing of has ever run: its predictions are late, and somebody is to be told."""
+BACKFILLED = "backfilled"
+"""Another, which only backfills bring anywhere."""
 
 
 def _workloads(folder: Path) -> None:
@@ -298,7 +300,9 @@ def _workloads(folder: Path) -> None:
     declared = {**DECLARED, "gate": {"baseline": "record", "max_changed": 0.5, "resample": "row"}}
     (folder / f"{ASKS_FIRST}.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     (folder / f"{ASKS_FIRST}.py").write_text("def features(rows):\n    return rows[['delay']]\n", encoding="utf-8")
-    MINUTES.declare(folder)
+    declared_minutes = MINUTES.declare(folder)
+    for file in (declared_minutes, declared_minutes.with_suffix(".py")):
+        shutil.copy(file, folder / f"{BACKFILLED}{file.suffix}")
     (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{look_every_minutes: 0.1}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
     windows = "windows: {train: 7, evaluate: 7, min_rows: 4}\ngate: {min_positives: 1, min_rows: 2}"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from muster.mlflow.sign_in import mlflow_login
 from muster.settings import Settings
+from muster_local.passwords import airflow_login
 
 
 def connections(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -24,6 +25,7 @@ def connections(settings: Settings) -> dict[str, dict[str, Any]]:
             **credentials,
             **({"extra": figures} if (figures := settings.mlflow_budget.model_dump(exclude_defaults=True)) else {}),
         },
+        "airflow_api": {"conn_type": "airflow_api", **_with_port(settings.airflow_url), **_airflow_login(settings)},
         "spark_connect": {
             "conn_type": "spark_connect",
             "host": f"sc://{settings.spark_address}",
@@ -32,6 +34,11 @@ def connections(settings: Settings) -> dict[str, dict[str, Any]]:
         },
         "spark_default": {"conn_type": "spark", "host": f"local[{settings.spark_cores}]"},
     }
+
+
+def _airflow_login(settings: Settings) -> dict[str, str]:
+    login = airflow_login(settings)
+    return {"login": login.user, "password": login.password} if login else {}
 
 
 def _with_port(uri: str) -> dict[str, Any]:

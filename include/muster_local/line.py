@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from muster.airflow_api import Airflow
+from muster.airflow_runs import DagRun
 from muster.errors import MusterError
 from muster.workload.retrain import Retrain
 from muster.workload.spec import Workload
 from muster.workload.stages import STAGE_NAMES, TRAINING, StageName, stage_names
-from muster_local.airflow_api import Airflow, DagRun
 
 POLL_SECONDS = 1.0
 NEXT_STAGE_SECONDS = 600.0
@@ -75,15 +76,15 @@ class Line:
     def _retrain(self) -> Retrain | None:
         return None if self.declared is None else self.declared.retrain
 
-    def open(self) -> None:
-        """Wait until Airflow has read the workload's DAGs and let them run; what somebody has paused stays so.
+    def open(self, stages: Sequence[str] = ()) -> None:
+        """Wait until Airflow has read the DAGs of stages, or of all, and let them run; what is paused by hand stays so.
 
         Raises:
             DagsMissing: when Airflow does not show them.
             DagsPaused: when somebody has paused any of them.
         """
         deadline = time.monotonic() + DAGS_READ_SECONDS
-        dags = [self._dag(stage) for stage in self.stages]
+        dags = [self._dag(stage) for stage in stages or self.stages]
         while missing := [dag for dag in dags if not self.airflow.has_dag(dag)]:
             errors = self.airflow.import_errors()
             if errors or time.monotonic() > deadline:

@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from muster.airflow_api import Airflow, AirflowRefused
+from muster.airflow_runs import DagRun, TaskInstance
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster.workload.stages import ALL_STAGE_NAMES
 from muster_local import local
-from muster_local.airflow_api import Airflow, AirflowRefused, DagRun, TaskInstance
 from muster_local.passwords import airflow_login
 from muster_local.progress import ended_at, last_finished
 

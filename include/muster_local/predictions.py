@@ -35,6 +35,11 @@ class Scored:
     """When, in seconds since the epoch."""
 
     @property
+    def of_today(self) -> bool:
+        """Whether somebody had it scored by the champion of that day: no later one makes that old."""
+        return bool(self.report.get("champion") == "today")
+
+    @property
     def champions_at(self) -> datetime:
         """When its champions were looked up: whoever moved one while it was scored, moved it since."""
         return datetime.fromtimestamp(self.report.get("champions_at", self.ended), UTC)
@@ -58,12 +63,13 @@ class Predictions:
     def _other_champions(self) -> dict[str, tuple[str]]:
         """Return in words whose champions of a slice's own time are others than those that have answered."""
         journal, pack = Journal(self.context.store), is_pack(self.context.workload)
-        moved = {one.partition: journal.moved_since(one.champions_at, one.partition) for one in self.scored}
+        of_their_time = [one for one in self.scored if not one.of_today]
+        moved = {one.partition: journal.moved_since(one.champions_at, one.partition) for one in of_their_time}
         changed = Counter[str]()
         for group in set[str | None]().union(*moved.values()):
             if (group is None) == pack:  # else of the registry that the workload had before
                 moves = journal.of_group(group)
-                of = [one for one in self.scored if group in moved[one.partition]]
+                of = [one for one in of_their_time if group in moved[one.partition]]
                 changed.update(one.partition for one in of if _other_champion(one, moves, self._as_of(one)))
         return {partition: (_words(None if pack else count),) for partition, count in changed.items()}
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from muster_local.airflow_api import Airflow, DagRun
+from muster.airflow_api import Airflow
+from muster.airflow_runs import DagRun
 from muster_local.line import POLL_SECONDS, WAITING_STATES, DagsMissing, DagsPaused, LineStopped, last_lines
 from muster_local.open_runs import RETRY
 
@@ -39,7 +40,7 @@ class RetryRun:
             raise DagsMissing([self.dag], self.airflow.import_errors())
         if self.dag in self.airflow.paused():
             raise DagsPaused([self.dag], self.airflow.url)
-        started = self.airflow.trigger(self.dag, partition, {"groups": list(groups), "why": why})
+        started = self.airflow.trigger(self.dag, partition, conf={"groups": list(groups), "why": why})
         states: dict[str, str] = {}
         while True:
             run = next((one for one in self.airflow.runs(partition) if one.id == started), None)

@@ -7,6 +7,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from muster.backfill.request import AS_OF, CHAMPIONS, TODAY
+from muster.errors import UnknownName
 from muster.features.made_from import counted
 from muster.features.slices import contents, out_of_date
 from muster.scoring.score import NoChampionThen, count_predictions, prepare, score_bucket
@@ -22,6 +24,9 @@ from muster_jobs.job import Job
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+CHAMPION = "champion"
+"""The option that says who scores: `as-of`, the champion of the slice's time, or `today`."""
+
 
 def run(job: Job) -> dict[str, Any]:
     """Score bucket by bucket; many rows go from the executors to the table, not through here.
@@ -29,9 +34,9 @@ def run(job: Job) -> dict[str, Any]:
     The features are taken as they were built: those of a slice's time suit the champion of its time. Where they are out
     of date the result says why: a correction of their rows reaches the predictions only by way of `features`.
     """
-    retry = job.options.get(RUN) or None
+    retry, today = job.options.get(RUN) or None, _of_today(job.options.get(CHAMPION, AS_OF))
     try:
-        scoring = prepare(job.context, retry)
+        scoring = prepare(job.context, retry, today)
     except NoChampionThen as none:
         return {"skipped_because": str(none), "rows": 0}
     at_most = sum(scoring.features.rows.values())
@@ -46,6 +51,7 @@ def run(job: Job) -> dict[str, Any]:
     return {
         **count_predictions(job.context),
         **({} if scoring.only is None else {"groups_scored": len(scoring.only)}),
+        **({"champion": TODAY} if today else {}),
         "model_version": scoring.champions.version,
         "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),
@@ -62,6 +68,17 @@ def _beside_others(job: Job, rows: DataFrame, only: Collection[str]) -> DataFram
     columns = [name for name in predictions_schema(job.workload).names if name in there.columns]
     kept = there.where(F.col("partition") == job.windows.key).join(names, "group", "left_anti").select(*columns)
     return rows.unionByName(kept, allowMissingColumns=True)
+
+
+def _of_today(champion: str) -> bool:
+    """Tell whether the present champion is to score.
+
+    Raises:
+        UnknownName: when the option names none.
+    """
+    if champion not in CHAMPIONS:
+        raise UnknownName("champion", champion, CHAMPIONS)
+    return champion == TODAY
 
 
 def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
@@ -86,4 +103,4 @@ def _with_declared(job: Job, answers: DataFrame, days: DateRange) -> DataFrame:
 
 
 if __name__ == "__main__":
-    main("score", run, options=(RUN,))
+    main("score", run, options=(RUN, CHAMPION))

@@ -23,6 +23,7 @@ from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.operators.retrain import DecideOperator, KeepChampionOperator
+from muster_airflow.operators.score import ScoreOperator
 from muster_airflow.operators.train import TrainOperator
 from muster_airflow.retry_dag import retry_dag
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
@@ -124,6 +125,8 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
         EvaluateOperator(**shared)
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **approval(dag, workload, path))
+    elif stage.name == "score":
+        ScoreOperator(**shared)
     elif stage.name == "monitor":
         _monitor(dag, workload, path, JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared))
     else:

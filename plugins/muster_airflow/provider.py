@@ -1,4 +1,4 @@
-"""What Airflow reads of Muster as a provider: the connection type `mlflow` and its form."""
+"""What Airflow reads of Muster as a provider: the connection types `mlflow` and `airflow_api`, and their forms."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ def provider_info() -> dict[str, Any]:
                     }
                     for name, title in TITLES.items()
                 },
-            }
+            },
+            {
+                "connection-type": "airflow_api",
+                "hook-class-name": "muster_airflow.hooks.airflow_api.AirflowApiHook",
+                "hook-name": "Airflow's REST API",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["extra"],
+                    "relabeling": {"host": "Server", "schema": "Scheme", "password": "Password, or token"},
+                    "placeholders": {
+                        "host": "https://airflow.example",
+                        "schema": "https or http, where Server is only a name",
+                        "login": "leave empty for a token",
+                    },
+                },
+            },
         ],
     }

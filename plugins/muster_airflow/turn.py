@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from muster.storage.results import stage_results
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import comes_from_backfill
+from muster_airflow.backfill import UNPROMOTED, backfill_of
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -88,7 +88,8 @@ def promotion_before(context: Context, workload: str) -> str | None:
     are queued behind the answer. A partition that is judged again then is not judged against what that would leave.
     """
     dag, ti, partition = f"{Path(workload).stem}.promote", context["ti"], str(context.get("partition_key"))
-    if comes_from_backfill(context) or _is_paused(context, dag):
+    backfill = backfill_of(context)
+    if (backfill and not backfill.promote) or _is_paused(context, dag):
         return None
     asked = _runs_that_asked(workload, partition)
     if asked and ti.get_dr_count(dag, run_ids=asked, states=["running"]):
@@ -116,7 +117,8 @@ def _runs_that_asked(workload: str, partition: str) -> list[str]:
 def _judged_just_now(workload: str, own: str) -> str | None:
     """Return the partition that was judged so recently that Airflow may not have begun to promote it."""
     store = store_of(workload)
-    others = [result for result in stage_results(store, "evaluate") if result.partition != own]
+    judged = (result for result in stage_results(store, "evaluate") if result.partition != own)
+    others = [result for result in judged if f"/{result.partition}-{UNPROMOTED}." not in result.path]
     last = max(others, key=lambda result: result.at, default=None)
     if last is None or datetime.now(UTC) - last.at > STARTED_WITHIN:
         return None

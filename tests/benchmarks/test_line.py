@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import line
 from benchmarks.figures import NeedsStack
+from muster.airflow_runs import DagRun
 from muster.settings import Settings
 from muster.workload.stages import STAGE_NAMES
-from muster_local.airflow_api import DagRun
 
 NOON = datetime(2013, 6, 10, 12, tzinfo=UTC)
 

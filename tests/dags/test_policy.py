@@ -46,7 +46,7 @@ WRONG = {
 }
 """Name -> a YAML that does not hold, by what once hid the DAGs of all workloads; and the path that the error names."""
 
-MANUAL, OF_ALL = {"rollback"}, {"rollback", "housekeeping", "deadlines"}
+MANUAL, OF_ALL = {"rollback", "backfill"}, {"rollback", "housekeeping", "deadlines", "backfill"}
 """DAGs that are started by hand, and those that are about no partition."""
 WATCHED = """
 deadlines: {predictions_by: "06:00", champion_no_older_than: 60d}
@@ -109,7 +109,7 @@ def jobs_of(dags: list[DAG]) -> list[Any]:
         task
         for dag in dags
         for task in dag.tasks
-        if dag.dag_id != "deadlines" and not isinstance(task, AnnounceOperator)
+        if dag.dag_id not in ("deadlines", "backfill") and not isinstance(task, AnnounceOperator)
     ]
 
 
@@ -187,6 +187,21 @@ def test_the_rollbacks_form_offers_the_sound_workloads_and_looks_only_unless_tol
         form.get_param("why").resolve("")
 
 
+def test_the_backfills_form_refuses_what_is_none_and_looks_only_unless_told(bag: DagBag) -> None:
+    form: Any = bag.dags["backfill"].params
+    assert {"flight_delays", "by_hand"} <= set(form.get_param("workload").schema["enum"])
+    assert (form["dry_run"], form["promote"], form["champion"], form["stages"]) == (True, False, "as-of", [])
+    wrong: dict[str, Any] = {"from": "6.5.2013", "stages": ["publish"], "champion": "yesterday", "workload": "wrong"}
+    for name, value in wrong.items():
+        with pytest.raises(ParamValidationError):
+            form.get_param(name).resolve(value)
+
+
+def test_backfills_of_several_workloads_go_on_at_once(bag: DagBag) -> None:
+    dag: Any = bag.dags["backfill"]
+    assert (dag.max_active_runs > 1, dag.is_paused_upon_creation, len(dag.tasks)) == (True, False, 1)
+
+
 def test_housekeeping_sweeps_each_sound_workload_weekly_once_somebody_unpauses_it(bag: DagBag) -> None:
     dag: Any = bag.dags["housekeeping"]
     assert (dag.is_paused_upon_creation, dag.max_active_tasks, dag.timetable.can_be_scheduled) == (True, 1, True)
@@ -229,7 +244,7 @@ def test_a_workload_whose_yaml_is_refused_is_watched_where_its_dates_can_be_read
 
 
 def test_no_two_runs_of_a_dag_at_once_and_only_what_has_a_cron_catches_up(every_dag: list[DAG]) -> None:
-    assert {dag.max_active_runs for dag in every_dag} == {1}
+    assert {dag.max_active_runs for dag in every_dag if dag.dag_id != "backfill"} == {1}
     assert {dag.dag_id for dag in every_dag if dag.catchup} == {
         f"{name}.ingest" for name in ("flight_delays", "flight_minutes", "fx_spread")
     }

@@ -51,7 +51,7 @@ def test_all_are_written_once(home: Path) -> None:
     airflow = Airflow()
     for _ in range(2):
         update_connections(Settings(home=home), home, airflow)
-    assert airflow.imported == [{"mlflow_default", "spark_connect", "spark_default"}]
+    assert airflow.imported == [{"airflow_api", "mlflow_default", "spark_connect", "spark_default"}]
 
 
 def test_only_what_the_settings_changed_is_written_again(home: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from muster.airflow_runs import DagRun, TaskInstance
 from muster.workload.load import load_workload
 from muster.workload.stages import STAGE_NAMES
 from muster_local import line
-from muster_local.airflow_api import DagRun, TaskInstance
 from muster_local.line import DagsMissing, DagsPaused, Line, LineStopped
 from tests.plugins.airflow_task import WORKLOAD, declare
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
+from muster.airflow_api import Airflow
 from muster.settings import Settings
 from muster.storage.store import Store
 from muster_local import local, open_runs
-from muster_local.airflow_api import Airflow
 from muster_local.open_runs import AirflowState, airflow_state, ask
 from muster_local.progress import progress, waiting
 from muster_local.waiting import Waiting

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from muster.airflow_runs import DagRun, TaskInstance
 from muster_local import retry_run
-from muster_local.airflow_api import DagRun, TaskInstance
 from muster_local.line import DagsMissing, DagsPaused, LineStopped
 from muster_local.retry_run import RetryRun
 

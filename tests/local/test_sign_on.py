@@ -25,12 +25,12 @@ import psutil
 import pytest
 import requests
 
+from muster.airflow_api import Airflow, SignInRefused
 from muster.mlflow import sign_in
 from muster.mlflow.client import connect
 from muster.settings import Settings
 from muster.settings import settings as settings_of_process
 from muster_local import airflow_services, local, passwords, process
-from muster_local.airflow_api import Airflow, SignInRefused
 from muster_local.airflow_database import update_database
 from muster_local.environment import environment
 from muster_local.ports import free_ports

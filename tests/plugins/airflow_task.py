@@ -92,11 +92,16 @@ class State(dict[str, Any]):
         self.pop(key, None)
 
 
+def run_of(run_id: str = "manual__1", user: str | None = None, **more: Any) -> SimpleNamespace:
+    """Return a run as a task sees it."""
+    return SimpleNamespace(run_id=run_id, triggering_user_name=user, **{"conf": {}, "clear_number": 0, **more})
+
+
 def context_of(partition: str | None = PARTITION, run_id: str = "manual__1", **more: Any) -> dict[str, Any]:
     """Return the context of a task of a keyed run."""
     return {
         "partition_key": partition,
-        "dag_run": SimpleNamespace(run_id=run_id, triggering_user_name=None),
+        "dag_run": run_of(run_id),
         "ti": Task(),
         "task_state_store": State(),
         "outlet_events": defaultdict(SimpleNamespace),

@@ -5,22 +5,19 @@ from __future__ import annotations
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from muster_airflow.operators.housekeeping import HousekeepingOperator, LongDue, OtherWorkload
-from tests.plugins.airflow_task import context_of
+from tests.plugins.airflow_task import context_of, run_of
 from tests.plugins.test_rollback import JOB
 
 
 def _run(
     task: HousekeepingOperator, kind: str = "manual", due: datetime | None = None, cleared: int = 0
 ) -> dict[str, Any]:
-    run = SimpleNamespace(
-        run_id="manual__1", triggering_user_name="ann", run_type=kind, run_after=due, clear_number=cleared
-    )
+    run = run_of(run_id="manual__1", user="ann", run_type=kind, run_after=due, clear_number=cleared)
     context = context_of(partition=None, dag_run=run)
     return task.execute(context)  # type: ignore[arg-type]
 

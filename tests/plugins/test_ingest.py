@@ -46,8 +46,8 @@ def test_partitions_that_no_run_has_brought_are_named_with_the_command_that_brin
     result = ingest(WEEKLY, "2024-01-08", "2024-01-22")
     assert result == {"rows": 3, "left_out": ["2024-01-15", "2024-01-29"]}
     printed = capsys.readouterr().out
-    assert "2024-01-15, 2024-01-29; to bring them: airflow backfill create" in printed
-    assert "--from-date 2024-01-15 --to-date 2024-01-29T23:59" in printed
+    assert "2024-01-15, 2024-01-29; to bring them: ./muster backfill made --from 2024-01-15" in printed
+    assert "--to 2024-01-29, or the DAG backfill" in printed
 
 
 def test_an_old_partition_run_by_hand_asks_for_no_more_than_the_windows_hold(ingest: Any) -> None:

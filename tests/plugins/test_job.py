@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.operators.job import JobOperator
-from tests.plugins.airflow_task import PARTITION, context_of
+from tests.plugins.airflow_task import PARTITION, context_of, run_of
 
 JOB = """
 import json, os, pathlib, sys
@@ -48,7 +47,7 @@ def test_the_job_gets_the_workload_the_partition_and_an_attempt_of_its_own(opera
 
 
 def test_the_attempt_names_the_person_who_started_the_run(operator: Any) -> None:
-    context = context_of(dag_run=SimpleNamespace(run_id="manual__1", triggering_user_name="ann"))
+    context = context_of(dag_run=run_of(user="ann"))
     assert operator(JOB).execute(context)["arguments"]["--attempt"] == "ann.manual__1.1"
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset
 
+from muster.backfill.request import Backfill
 from muster.settings import settings
-from muster.storage import results
+from muster.storage.results import ended
 from muster.storage.store import Store
+from muster_airflow.backfill import NotAsked
 from muster_airflow.exceptions import NoPartition
 from muster_airflow.operators.retrain import DecideOperator, KeepChampionOperator
-from tests.plugins.airflow_task import PARTITION, WORKLOAD, context_of
+from tests.plugins.airflow_task import PARTITION, WORKLOAD, context_of, run_of
 
 
 def events(*names: str, **extra: Any) -> dict[Any, list[Any]]:
@@ -63,16 +65,37 @@ def test_an_event_that_trains_nothing_scores_nothing_again(decide: Callable[...,
 
 
 def test_whoever_triggers_the_dag_is_named(decide: Callable[..., Any]) -> None:
-    by_ann = SimpleNamespace(run_id="manual__1", triggering_user_name="ann")
+    by_ann = run_of(user="ann")
     assert decide(dag_run=by_ann) == ("train", "asked for by hand by 'ann'")
+
+
+def of_backfill(*stages: str) -> SimpleNamespace:
+    return run_of(conf={"backfill": Backfill("manual__0", stages, who="ann").as_conf()})
+
+
+def test_a_backfill_of_the_whole_line_is_trained_by_its_cadence_and_hands_the_reason_on(
+    decide: Callable[..., Any],
+) -> None:
+    chosen, why = decide(dag_run=of_backfill("features", "train", "score"))
+    assert (chosen, why[:8]) == ("keep_champion", "not due ")
+
+
+def test_a_backfill_of_training_alone_is_somebodys_word(decide: Callable[..., Any]) -> None:
+    assert decide(dag_run=of_backfill("train", "evaluate")) == ("train", "asked for by hand by 'ann'")
+
+
+def test_a_backfill_without_training_decides_nothing(decide: Callable[..., Any]) -> None:
+    with pytest.raises(NotAsked, match="does not ask for 'train'"):
+        decide(dag_run=of_backfill("features", "score"))
+    assert ended(Store(settings().store_root, "made"), "cadence", PARTITION) is None
 
 
 def test_the_decision_stands_among_the_results(decide: Callable[..., Any]) -> None:
     _, why = decide(triggering_asset_events=events("features"))
-    ended = results.ended(Store(settings().store_root, "made"), "cadence", PARTITION)
-    assert ended is not None
-    assert ended.report == {"train": False, "why": why, "cause": None}
-    json.dumps(ended.report)
+    decided = ended(Store(settings().store_root, "made"), "cadence", PARTITION)
+    assert decided is not None
+    assert decided.report == {"train": False, "why": why, "cause": None}
+    json.dumps(decided.report)
 
 
 def test_a_run_without_a_key_is_told_what_to_do(decide: Callable[..., Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from muster.champions.journal import Journal
 from muster.settings import settings
 from muster_airflow.operators.rollback import CompareOperator, DryRun, RollbackOperator
-from tests.plugins.airflow_task import context_of
+from tests.plugins.airflow_task import context_of, run_of
 from tests.promotion.conftest import Line
 from tests.promotion.history import declare, slopes, three_weeks
 
@@ -40,7 +39,7 @@ def line_and_file(mlflow_settings: str, home: Path, monkeypatch: pytest.MonkeyPa
 
 def _run(task: CompareOperator) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a task's result and what it pushed besides."""
-    context = context_of(partition=None, dag_run=SimpleNamespace(run_id="manual__1", triggering_user_name="ann"))
+    context = context_of(partition=None, dag_run=run_of(user="ann"))
     return task.execute(context), context["ti"].pushed  # type: ignore[arg-type]
 
 

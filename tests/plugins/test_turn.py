@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from muster.backfill.request import Backfill
+from muster_airflow.attempt import attempt_name
 from muster_airflow.backends.local import store_of
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.retry import FindDueOperator
 from muster_airflow.operators.train import TrainOperator
 from muster_airflow.turn import SHOWN_AS
-from tests.plugins.airflow_task import PARTITION, Task, context_of
+from tests.plugins.airflow_task import PARTITION, Task, context_of, run_of
 
 JOB = """
 import pathlib, sys
@@ -43,9 +45,9 @@ def result_file(task: EvaluateOperator, stage: str, name: str) -> Path:
     return Path(store.uri(store.results(stage)), f"{name}.json")
 
 
-def ended(task: EvaluateOperator, stage: str, seconds_ago: float) -> None:
+def ended(task: EvaluateOperator, stage: str, seconds_ago: float, attempt: str = "scheduled__1") -> None:
     """Leave the result of a stage of the partition before."""
-    file = result_file(task, stage, f"{BEFORE}-scheduled__1")
+    file = result_file(task, stage, f"{BEFORE}-{attempt}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({}))
     at = time.time() - seconds_ago
@@ -142,3 +144,13 @@ def test_a_retry_begins_when_the_stages_are_idle(evaluate: Any, stage: str) -> N
     assert context["task_state_store"][SHOWN_AS] == {"why": f"'made.{stage}' is at work, or waits for an answer"}
     context["ti"].paused = (f"made.{stage}",)  # what is queued there does not begin
     assert task.execute(context)["run"] == "judged"
+
+
+@pytest.mark.parametrize("promote", [False, True])
+def test_what_a_backfill_has_judged_is_waited_for_only_where_that_promotes(evaluate: Any, promote: bool) -> None:
+    """A live partition is not held up by one that nobody promotes."""
+    backfill = Backfill("manual__0", ("evaluate", *(["promote"] if promote else [])), promote=promote)
+    of_backfill = context_of(dag_run=run_of(conf={"backfill": backfill.as_conf()}))
+    ended(evaluate, "evaluate", seconds_ago=2, attempt=attempt_name(of_backfill))
+    with pytest.raises(TaskDeferred) if promote else nullcontext():
+        assert evaluate.execute(context_of(ti=Task(runs={PROMOTE: 0})))["run"] == "judged"

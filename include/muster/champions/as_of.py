@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from muster.champions.journal import Journal, Moves, Row
 from muster.champions.lineage import newest_ancestor, promoted_by
@@ -21,6 +22,11 @@ class AsOf:
     """Whether what was promoted for the partition itself counts."""
     before: str | None = None
     """A run whose own promotion does not count, nor what came of it: a retry's, judged once more."""
+
+    @classmethod
+    def today(cls) -> AsOf:
+        """Return how far back one looks who wants the present champion, whatever it has learnt from."""
+        return cls(date.max.isoformat(), including=True)
 
     def old_enough(self, partition: str) -> bool:
         """Tell whether a champion of `partition` counts."""

@@ -220,8 +220,8 @@ def opponents(context: PartitionContext, retry: str | None = None) -> Champions 
     return _champions(context, AsOf(context.partition, including=retry is not None, before=retry))
 
 
-def scorers(context: PartitionContext) -> Champions | None:
-    """Return who scores a partition's slice, or None where there was no champion at its time.
+def scorers(context: PartitionContext, today: bool = False) -> Champions | None:
+    """Return who scores a partition's slice, or None where there was no champion at its time; `today`, at present.
 
     That is the champion of the slice's own time: a later partition's has learnt from the slice's own rows, or was
     judged on them. So a slice scored again gets the same predictions, until a rollback takes back what made them; where
@@ -230,7 +230,8 @@ def scorers(context: PartitionContext) -> Champions | None:
     Raises:
         AliasGone, BadChampion, ForeignVersion, JournalGone, NotVouched: as `opponents` does.
     """
-    return _champions(context, to_score(context.workload, context.partition), scoring=True)
+    as_of = AsOf.today() if today else to_score(context.workload, context.partition)
+    return _champions(context, as_of, scoring=True)
 
 
 def replaced_since(context: PartitionContext) -> bool:

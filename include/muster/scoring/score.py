@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -79,8 +79,9 @@ class Scoring:
         return {bucket: float(rows + ROWS_OF_A_FETCH * fetched[bucket]) for bucket, rows in self.features.rows.items()}
 
 
-def prepare(context: PartitionContext, retry: str | None = None) -> Scoring:
-    """Find the champions and the rows to score: all of the slice, or those that a retry's models may answer.
+def prepare(context: PartitionContext, retry: str | None = None, today: bool = False) -> Scoring:
+    """Find the champions, those of the slice's time or of `today`, and the rows to score: all, or those that a retry's
+    models may answer.
 
     Raises:
         NoChampionThen: when none was promoted for the slice's partition or an earlier one.
@@ -93,13 +94,15 @@ def prepare(context: PartitionContext, retry: str | None = None) -> Scoring:
     workload, windows = context.workload, context.windows
     check_predictions(workload, context.store)
     at = datetime.now(UTC)  # before the champions are looked up: whoever moves one from now on, has done so since
-    champions = scorers(context)
+    champions = scorers(context, today)
+    if champions is None and today:
+        raise NoChampionThen(workload.name, windows.key, "there is no champion")
     if champions is None:
         by_own = to_score(workload, windows.key).including
         raise NoChampionThen(workload.name, windows.key, "" if by_own else NONE_EARLIER)
     if not champions.fits:
         who = f"champion version {champions.version}" if champions.version else "each group's champion"
-        if replaced_since(context):
+        if not today and replaced_since(context):
             then = f"{who} of the slice's time took other keys, features or classes; what was predicted then stays"
             raise NoChampionThen(workload.name, windows.key, then)
         why = f"{who} takes other keys, features or classes; train, evaluate and promote first"
@@ -121,7 +124,8 @@ def score_bucket(scoring: Scoring, bucket: int) -> pa.Table:
     """Return the answers to one bucket's rows, sorted by group and time; only models that answer are loaded."""
     workload, columns = scoring.workload, list(scoring.workload.features.columns)
     files = scoring.features.files.get(bucket, [])
-    rows = read_bucket(workload, files, scoring.days, [*columns, FEATURE_ERROR], parents=False, only=scoring.only)
+    wanted = [*columns, FEATURE_ERROR, "date"]
+    rows = read_bucket(workload, files, scoring.days, wanted, parents=False, only=scoring.only)
     own = rows["group"].unique().to_pylist()
     parents = {group: parent for group in own if (parent := parent_of(workload, group))}
     with scoring.champions.open(sorted({*own, *parents.values()})) as opened:
@@ -175,10 +179,21 @@ def _predictions(scoring: Scoring, bucket: int, rows: pa.Table, answers: Answers
     given = {**answers._asdict(), **answer_columns(answers.score, scoring.workload.outcome.answers)}
     columns |= {name: pa.array(values, schema.field(name).type) for name, values in given.items()}
     columns["model_version"] = versions
+    columns["seen_in_training"] = seen_in_training(scoring.workload, rows["date"], answers.origin_run)
     columns |= {
         name: pa.repeat(pa.scalar(value, schema.field(name).type), rows.num_rows) for name, value in same.items()
     }
     return pa.table(columns).select(schema.names).cast(schema)
+
+
+def seen_in_training(workload: Workload, days: pa.ChunkedArray, runs: Iterable[str | None]) -> pa.Array:
+    """Return whether each row's model was trained or judged on its day; null where no run's model answered.
+
+    By the windows that are declared now. Of a slice's own time no model has seen it; today's may have.
+    """
+    names = pc.utf8_slice_codeunits(pa.array(list(runs), pa.string()), 0, len("2013-05-06"))  # a run's partition
+    age = pc.subtract(names.cast(pa.date32()).cast(pa.int32()), days.combine_chunks().cast(pa.int32()))
+    return pc.and_(pc.greater(age, 0), pc.less_equal(age, workload.windows.train + workload.windows.evaluate))
 
 
 def count_predictions(context: PartitionContext) -> dict[str, Any]:

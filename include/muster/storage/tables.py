@@ -224,6 +224,7 @@ PREDICTIONS = pa.schema(
         ("origin_run", STRING),  # the run that trained the model that answered
         ("features_version", LONG),
         ("scored_at", TIMESTAMP),
+        ("seen_in_training", pa.bool_()),  # whether its model was trained or judged on its day; null: no run's model
     ]
 )
 """What predictions of every workload have."""

@@ -51,6 +51,7 @@ PREDICTED = frozenset(
         "origin_run",
         "features_version",
         "scored_at",
+        "seen_in_training",
         "predicted",
     }
 )

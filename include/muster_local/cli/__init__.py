@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from muster import cli
 
 COMMANDS = {
-    **{name: f"muster_local.cli.{name}:{name}" for name in ("up", "down", "status", "retry")},
+    **{name: f"muster_local.cli.{name}:{name}" for name in ("up", "down", "status", "backfill", "retry")},
     **cli.COMMANDS,
     **{name: f"muster_local.cli.{name}:{name}" for name in ("housekeeping", "bench", "test")},
 }

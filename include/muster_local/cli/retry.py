@@ -72,8 +72,8 @@ def _show(due: Sequence[Due], format: str) -> None:
 def _run(settings: Settings, workload: str, partition: str, groups: Sequence[str], why: str) -> None:
     from rich.console import Console
 
+    from muster.airflow_api import Airflow
     from muster_local import local
-    from muster_local.airflow_api import Airflow
     from muster_local.line import WAITING_STATES, LineStopped
     from muster_local.passwords import airflow_login
     from muster_local.retry_run import RetryRun

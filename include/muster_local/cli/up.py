@@ -84,8 +84,8 @@ def _run(context: Context, partitions: list[str], settings: Settings, console: C
 
 
 def _run_stages(workload: Workload, partitions: list[str], settings: Settings, console: Console) -> None:
+    from muster.airflow_api import Airflow
     from muster_local import local
-    from muster_local.airflow_api import Airflow
     from muster_local.line import WAITING_STATES, Line, LineStopped
     from muster_local.passwords import airflow_login
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from functools import cached_property
-from urllib.parse import urlsplit
-
-from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import mask_secret
 from pydantic import ValidationError
 
 from muster.settings.limits import CLASSES, CallRates
 from muster_airflow.exceptions import ConnectionRefused
+from muster_airflow.hooks.server import ServerHook
 
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """The variables by which MLflow's client signs in; nothing but the connection sets them for a job."""
@@ -20,7 +14,7 @@ CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_T
 RULE = 'give it a server: {"conn_type": "mlflow", "host": "https://mlflow.example"}'
 
 
-class MlflowHook(BaseHook):
+class MlflowHook(ServerHook):
     """Read a connection of the type `mlflow`.
 
     Host is a full address (`https://mlflow.example/prefix`) or a name, then with a port and a schema (`http` where none
@@ -39,44 +33,10 @@ class MlflowHook(BaseHook):
     conn_type = "mlflow"
     hook_name = "MLflow"
 
+    rule = RULE
+
     def __init__(self, mlflow_conn_id: str = default_conn_name) -> None:
-        super().__init__()
-        self.mlflow_conn_id = mlflow_conn_id
-
-    @cached_property
-    def connection(self) -> Connection:
-        """The connection, once it is found to be one of MLflow.
-
-        Raises:
-            ConnectionRefused: when there is none, or it is of another type.
-        """
-        try:
-            connection = self.get_connection(self.mlflow_conn_id)
-        except AirflowNotFoundException:
-            raise self._refused("does not exist or cannot be read", RULE) from None
-        if connection.conn_type != self.conn_type:
-            raise self._refused(f"has the type '{connection.conn_type}'", RULE)
-        if connection.login and connection.password:  # the password itself Airflow masks when it reads the connection
-            mask_secret(base64.b64encode(f"{connection.login}:{connection.password}".encode()).decode())
-        return connection
-
-    @property
-    def uri(self) -> str:
-        """The server's address without a trailing slash.
-
-        Raises:
-            ConnectionRefused: when the connection names none, or hides credentials in it.
-        """
-        host, port = (self.connection.host or "").strip().rstrip("/"), self.connection.port
-        address = host if "://" in host else f"{self.connection.schema or 'http'}://{host}"
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise self._refused(f"has the host '{host}', which is no address of a server", RULE)
-        if parts.username or parts.password:
-            raise self._refused("has credentials in its host", "they belong in Login and Password")
-        if port and not parts.port:
-            address = parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
-        return address
+        super().__init__(mlflow_conn_id)
 
     @property
     def ui(self) -> str:
@@ -118,6 +78,3 @@ class MlflowHook(BaseHook):
             return True, ask(self.uri, self.connection.login, self.connection.password)
         except (ConnectionRefused, Unfit) as problem:
             return False, str(problem)
-
-    def _refused(self, problem: str, rule: str) -> ConnectionRefused:
-        return ConnectionRefused(self.mlflow_conn_id, problem, rule)

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from muster.errors import bounded
 from muster.monitoring.announced import NAMED
 from muster.workload.load import load_workload
-from muster_airflow.backfill import comes_from_backfill
+from muster_airflow.backfill import backfill_of
 from muster_airflow.exceptions import NoAlarm, NoPartition
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class AnnounceOperator(BaseOperator):
         key = date.fromisoformat(str(partition)) + timedelta(days=schedule.every)
         if schedule.end is not None and key > schedule.end:
             raise NoAlarm(f"there is no partition after {partition} to train: schedule.end is {schedule.end}")
-        if comes_from_backfill(context):
+        if backfill_of(context) is not None:
             raise NoAlarm(f"{partition} comes from a backfill: what was {self.kind} then starts no training now")
         event = _together(new)
         self.log.warning("%s: %s", self.kind, event["why"])

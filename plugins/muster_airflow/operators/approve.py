@@ -37,6 +37,7 @@ class ApproveOperator(JobOperator, ApprovalOperator):
     left_out_of_summary = frozenset({"markdown", "plots", DAG_RUN})
     template_fields = (*JobOperator.template_fields, "subject")
     ui_color = "#f6e3c5"
+    asked_as = "promote"
 
     def __init__(self, *, workload: str, response_timeout: timedelta = timedelta(hours=24), **kwargs: Any) -> None:
         super().__init__(

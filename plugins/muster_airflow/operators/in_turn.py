@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from muster_airflow.operators.job import JobOperator
+from muster_airflow.skips import saying_why
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,4 +28,5 @@ class InTurnOperator(JobOperator):
 
     def take_turn(self, context: Context, event: Any, since: float) -> dict[str, Any]:
         """Look again whether it is this task's turn."""
-        return self.carry_out(context, turn_since=since)
+        with saying_why(self, context):
+            return self.carry_out(context, turn_since=since)

@@ -28,9 +28,9 @@ class IngestOperator(JobOperator):
             return result
         self.log.warning(
             "never ingested, since nothing ran when they were due, or since it failed: %s; to bring them: "
-            "airflow backfill create --dag-id %s --from-date %s --to-date %sT23:59",
+            "./muster backfill %s --from %s --to %s, or the DAG backfill",
             bounded(left_out),
-            self.dag_id,
+            Path(self.workload).stem,
             left_out[0],
             left_out[-1],
         )

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from muster.backfill.request import EVENT
 from muster.settings import settings
 from muster.workload.load import load_workload
 from muster_airflow.attempt import attempt_name
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
-from muster_airflow.backfill import comes_from_backfill
+from muster_airflow.backfill import carried_on, check_asked
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
 from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.hooks.store import mask_store_password
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.progress import progress_shown
+from muster_airflow.skips import saying_why
 from muster_airflow.summary import summary
 from muster_airflow.waiting import MAX_WAIT, check_closed, clear_wait, defer
 
@@ -53,6 +55,8 @@ class JobOperator(BaseOperator):
     ui_color = "#e8eef7"
     left_out_of_summary: ClassVar[frozenset[str]] = frozenset()
     """What of its result the log does not sum up."""
+    asked_as: ClassVar[str] = ""
+    """The stage that a backfill asks for, where it is another than the job's."""
     partitioned = True
     """Whether the job is about one partition; an operator of one that is not says so."""
 
@@ -86,13 +90,16 @@ class JobOperator(BaseOperator):
         self._handle: Handle | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the job and return its result."""
-        return self.carry_out(context)
+        """Run the job and return its result, unless a backfill caused this run that does not ask for it."""
+        with saying_why(self, context):
+            check_asked(context, self.asked_as or self.stage)
+            return self.carry_out(context)
 
     def resume(self, context: Context, event: Any, since: str) -> dict[str, Any]:
         """Run the job again, now that MLflow takes calls; `since` tells when the task first had to wait."""
         clear_wait(context)
-        return self.carry_out(context, since=datetime.fromisoformat(since))
+        with saying_why(self, context):
+            return self.carry_out(context, since=datetime.fromisoformat(since))
 
     def carry_out(self, context: Context, *, since: datetime | None = None) -> dict[str, Any]:
         """Stop what an earlier attempt left, run the job, pass its log on, return its result."""
@@ -101,9 +108,8 @@ class JobOperator(BaseOperator):
         except MlflowClosed as closed:
             defer(self, context, closed, since, self.max_wait)
         if why := self.result.get("skipped_because"):
-            self.log.warning("%s", why)  # Airflow's own line says only that the task was skipped
             raise NothingToDo(why)
-        extra = {**self.result, "backfill": comes_from_backfill(context)}
+        extra = {**self.result, EVENT: carried_on(context)}
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
         return self.result

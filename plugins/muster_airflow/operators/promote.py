@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class PromoteOperator(JobOperator):
     """Promote the winners of a partition: register the next pack, or each winner's own model, and move the aliases.
 
-    Refuses what a backfill caused, unless the param `allow_backfill` is set. Where a run would change more than
-    `gate.max_changed` of the groups, an approval is needed: who gave it, and the digest of the verdicts it is for.
+    Refuses what a backfill caused, unless that was asked to promote or the param `allow_backfill` is set. Where a run
+    would change more than `gate.max_changed` of the groups, an approval is needed: who gave it, and the digest of the
+    verdicts it is for.
 
     :param workload: path of the workload's YAML file. (templated)
     :param approved_by: the human who approved; empty for none. (templated)
@@ -40,7 +41,7 @@ class PromoteOperator(JobOperator):
         self.approved_verdicts = approved_verdicts
 
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
-        """Promote, unless a backfill caused the run."""
+        """Promote, unless a backfill caused the run that was not asked to."""
         refuse_backfill(context)
         approval = {"approved_by": self.approved_by, "approved_verdicts": self.approved_verdicts}
         self.job_options = {**(self.job_options or {}), **{name: value for name, value in approval.items() if value}}

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.branch import BaseBranchOperator
 
+from muster.backfill.request import EVENT, SKIPPED
 from muster.workload.load import load_workload
 from muster.workload.retrain import EVENTS
 from muster_airflow.attempt import attempt_name
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import comes_from_backfill
+from muster_airflow.backfill import carried_on, check_asked, followed_backfill
 from muster_airflow.exceptions import NoPartition
+from muster_airflow.skips import saying_why
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,7 +45,13 @@ class DecideOperator(BaseBranchOperator):
         self.workload = workload
 
     def choose_branch(self, context: Context) -> str | Iterable[str]:
-        """Return the task to go on with."""
+        """Return the task to go on with.
+
+        Raises:
+            NotAsked, BackfillStopped: when a backfill caused this run that does not ask for training.
+        """
+        with saying_why(self, context):
+            check_asked(context, "train")
         from muster.training.cadence import DECISIONS, decide, trained_around  # not while DAGs are parsed
 
         workload, store = load_workload(Path(self.workload)), store_of(self.workload)
@@ -61,6 +69,7 @@ class DecideOperator(BaseBranchOperator):
         store.files.put(path, json.dumps(told).encode())
         if decision.train:
             return "train"
+        context["ti"].xcom_push(SKIPPED, {"why": decision.why, "stopped": False})
         return "keep_champion" if due else []
 
 
@@ -79,7 +88,7 @@ class KeepChampionOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what the event says."""
-        said = {WHY: self.why, "backfill": comes_from_backfill(context)}
+        said = {WHY: self.why, EVENT: carried_on(context)}
         for asset in self.outlets:
             context["outlet_events"][asset].extra = said
         return said
@@ -90,6 +99,9 @@ def asked_by(context: Context, workload: str) -> tuple[list[Asked], bool]:
     from muster.training.cadence import Asked
 
     events = [(key.name, event) for key, own in context["triggering_asset_events"].items() for event in own]
+    backfill = followed_backfill(context)
+    if not events and backfill is not None:  # of a whole line its cadence decides; training alone is somebody's word
+        return [] if "features" in backfill.stages else [Asked("by_hand", who=backfill.who)], True
     if not events:
         return [Asked("by_hand", who=context["dag_run"].triggering_user_name or "")], True
     asked = []

@@ -77,7 +77,6 @@ class RollbackOperator(CompareOperator):
     def carry_out(self, context: Context, **resumed: Any) -> dict[str, Any]:
         """Move the champion, unless this is a dry run."""
         if self.dry_run == "true":
-            self.log.info("%s", DryRun())  # Airflow's own line says only that the task was skipped
             raise DryRun
         return super().carry_out(context, **resumed)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from muster_local import airflow_api
-from muster_local.airflow_api import Airflow, AirflowRefused, AirflowUnreachable
+from muster import airflow_api
+from muster.airflow_api import Airflow, AirflowRefused, AirflowUnreachable
 
 
 class Session(requests.Session):

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
+from muster.airflow_runs import DagRun, TaskInstance, dag_run
 from muster.errors import MusterError
 from muster.mlflow.sign_in import Login
 
@@ -46,44 +47,12 @@ class SignInRefused(MusterError):
         )
 
 
-@dataclass(frozen=True)
-class DagRun:
-    """A run of a DAG for one partition."""
-
-    dag: str
-    id: str
-    state: str
-    seconds: float | None
-    """How long it ran, once it has finished."""
-    queued_at: datetime | None = None
-    began_at: datetime | None = None
-    ended_at: datetime | None = None
-    partition: str | None = None
-
-    @property
-    def active(self) -> bool:
-        """Whether it has not finished yet."""
-        return self.state in ("queued", "running")
-
-
-@dataclass(frozen=True)
-class TaskInstance:
-    """A task of a run."""
-
-    task: str
-    state: str | None
-    tries: int
-    map_index: int
-    dag: str = ""
-    run: str = ""
-
-
 @dataclass
 class Airflow:
     """A client of one Airflow, with a token of its own."""
 
     url: str
-    login: Login | None = None
+    login: Login | None = field(default=None, repr=False)
     session: requests.Session = field(default_factory=requests.Session)
     alive: Callable[[], bool] = lambda: False
     """Whether its process is known to live: on a busy machine it may not answer for minutes."""
@@ -93,6 +62,8 @@ class Airflow:
     """Seconds within which it must answer a request."""
     patience: float | None = None
     """Seconds for which a request is sent again; None: `RETRY_SECONDS`."""
+    token: str | None = field(default=None, repr=False)
+    """One that somebody has made, where there is no login to get one with."""
 
     def __post_init__(self) -> None:
         self.session.trust_env = False
@@ -136,25 +107,55 @@ class Airflow:
         """Let a DAG run."""
         self._request("PATCH", f"/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 
-    def trigger(self, dag: str, partition: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run of a DAG for a partition: one, however often the request must be sent; return its id.
+    def trigger(
+        self, dag: str, partition: str | None, run: str | None = None, conf: Mapping[str, Any] | None = None
+    ) -> str:
+        """Start a run of a DAG, for a partition if it has any: one, however often the request must be sent.
 
-        `conf` has values of its form. The run's id is ours, so that a repeated request is refused where the first had
-        arrived.
+        The run's id, which is returned, is ours, so that a repeated request is refused where the first had arrived.
         """
-        run = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        run = run or f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
         body: dict[str, Any] = {"dag_run_id": run, "logical_date": None, "conf": dict(conf or {})}
-        body["partition_key"] = partition
         try:
-            self._request("POST", f"/dags/{dag}/dagRuns", json=body)
+            self._request("POST", f"/dags/{dag}/dagRuns", json={**body, "partition_key": partition})
         except AirflowRefused as refused:
             if refused.status != 409:
                 raise
         return run
 
-    def runs(self, partition: str) -> Iterator[DagRun]:
-        """Yield the runs of all DAGs for a partition, the newest first."""
+    def clear(self, run: DagRun, *, only_failed: bool) -> None:
+        """Let a run's tasks run again, those that failed or all: it keeps its id and what it was triggered with."""
+        body = {"dry_run": False, "only_failed": only_failed}
+        self._request("POST", f"/dags/{run.dag}/dagRuns/{run.id}/clear", json=body)
+
+    def run(self, dag: str, run: str) -> DagRun:
+        """Return a run by its id."""
+        return dag_run(self._request("GET", f"/dags/{dag}/dagRuns/{run}"))
+
+    def runs_of(self, dag: str, *states: str) -> list[DagRun]:
+        """Return the newest runs of a DAG, of all states or of these."""
+        params = {"order_by": "-id", "limit": 100, **({"state": states} if states else {})}
+        return [dag_run(run) for run in self._request("GET", f"/dags/{dag}/dagRuns", params=params)["dag_runs"]]
+
+    def causes(self, run: DagRun) -> list[dict[str, Any]]:
+        """Return what the asset events say that started a run: none where no event did."""
+        path = f"/dags/{run.dag}/dagRuns/{run.id}/upstreamAssetEvents"
+        return [event["extra"] or {} for event in self._request("GET", path)["asset_events"]]
+
+    def xcom(self, task: TaskInstance, key: str) -> Any:
+        """Return what a task has pushed by a key; None where it has not."""
+        path = f"/dags/{task.dag}/dagRuns/{task.run}/taskInstances/{task.task}/xcomEntries/{key}"
+        try:
+            return self._request("GET", path, params={"map_index": task.map_index})["value"]
+        except AirflowRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
+    def runs(self, partition: str, workload: str | None = None) -> Iterator[DagRun]:
+        """Yield the runs of all DAGs, or of a workload's, for a partition, the newest first."""
         params = {"partition_key_prefix_pattern": partition, "order_by": "-id", "limit": 100}
+        params |= {"dag_id_prefix_pattern": f"{workload}."} if workload else {}
         for run in self._runs(params):
             if run.partition == partition:
                 yield run
@@ -164,20 +165,7 @@ class Airflow:
         return self._runs({"state": states, "order_by": ["-state", "-id"], "limit": 100})
 
     def _runs(self, params: Mapping[str, Any]) -> list[DagRun]:
-        runs = self._request("GET", "/dags/~/dagRuns", params=params)["dag_runs"]
-        return [
-            DagRun(
-                run["dag_id"],
-                run["dag_run_id"],
-                run["state"],
-                run["duration"],
-                _timestamp(run["queued_at"]),
-                _timestamp(run["start_date"]),
-                _timestamp(run["end_date"]),
-                run["partition_key"],
-            )
-            for run in runs
-        ]
+        return [dag_run(run) for run in self._request("GET", "/dags/~/dagRuns", params=params)["dag_runs"]]
 
     def tasks_in(self, *states: str) -> list[TaskInstance]:
         """Return the task instances of all runs that are in these states."""
@@ -230,7 +218,7 @@ class Airflow:
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         if "Authorization" not in self.session.headers:
-            self.session.headers["Authorization"] = f"Bearer {self._token()}"
+            self.session.headers["Authorization"] = f"Bearer {self.token or self._token()}"
         response = self.session.request(method, f"{self.url}/api/v2{path}", timeout=self.timeout, **arguments)
         if response.status_code == 401:
             del self.session.headers["Authorization"]
@@ -250,10 +238,6 @@ class Airflow:
         if not response.ok:
             raise AirflowRefused("POST" if self.login else "GET", "/auth/token", response)
         return str(response.json()["access_token"])
-
-
-def _timestamp(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _busy(error: BaseException) -> bool:
