@@ -253,10 +253,11 @@ def _quiet_drift(pool: ProcessPoolExecutor, like: Days, groups: int, weeks: int)
 def _degraded(pool: ProcessPoolExecutor, like: Days, groups: int, planted: Planted, times: int) -> Figure:
     """Plant a degradation in the fifth week, some times; groups that are too small to test count not."""
     found, large = [], []
+    groups = groups if planted.groups != 1 else groups // 4  # of one a time more times tell
     for time_ in range(times if planted.groups != 1 else 10 * times):
         of_seed = SEED + 100 + time_
         work = partial(simulated_outcomes, like=like, weeks=5, planted=planted, seed=of_seed)
-        simulated = list(pool.map(work, range(groups if planted.groups != 1 else groups // 4), chunksize=20))
+        simulated = list(pool.map(work, range(groups), chunksize=20))
         judged = list(judged_weeks(simulated, 5))[-1]
         if planted.groups < 0:
             found.append(float(judged.together))

@@ -10,7 +10,7 @@ import pytest
 
 from muster.airflow_runs import DagRun, TaskInstance
 from muster.workload.load import load_workload
-from muster.workload.stages import STAGE_NAMES
+from muster.workload.stages import ALL_STAGE_NAMES, STAGE_NAMES
 from muster_local import line
 from muster_local.line import DagsMissing, DagsPaused, Line, LineStopped
 from tests.plugins.airflow_task import WORKLOAD, declare
@@ -51,7 +51,7 @@ class Airflow:
     def runs(self, partition: str) -> Iterator[DagRun]:
         if self.triggered or any(run.active for run in self.earlier):
             self.looks += 1
-            for number, stage in reversed(list(enumerate(STAGE_NAMES[: self.reaches]))):
+            for number, stage in reversed(list(enumerate(ALL_STAGE_NAMES[: self.reaches]))):
                 if self.looks > 2 * number:
                     end_state = "failed" if stage == self.failing else "success"
                     state = end_state if self.looks > 2 * number + 1 else "running"
@@ -93,6 +93,13 @@ def test_a_partition_is_started_once_and_followed_through_all_stages(
     assert follow(airflow).run(DAY) == dict.fromkeys(STAGE_NAMES, 1.5)
     assert airflow.triggered == [f"flights.ingest {DAY}"]
     assert [text for text in updates if text.endswith("success")] == [f"{stage} success" for stage in STAGE_NAMES]
+
+
+def test_a_workload_that_is_watched_is_followed_to_the_end_of_monitor(tmp_path: Path) -> None:
+    airflow, file = Airflow(reaches=len(ALL_STAGE_NAMES)), declare(tmp_path)
+    file.write_text(f"{WORKLOAD}monitor: {{}}\n", encoding="utf-8")
+    watched = Line(airflow, "flights", lambda *_: None, load_workload(file))  # type: ignore[arg-type]
+    assert watched.run(DAY) == dict.fromkeys(ALL_STAGE_NAMES, 1.5)
 
 
 def test_earlier_runs_of_the_partition_are_not_taken_for_this_one(follow: Callable[[Airflow], Line]) -> None:

@@ -66,6 +66,8 @@ class Task:
         if run_ids is None:
             assert states == ["queued", "running"]
             return self.runs[dag_id]
+        if states == ["failed"]:  # of a backfill: none is
+            return 0
         assert (states, bool(run_ids)) == (["running"], True)  # Airflow takes no ids for all
         return int(self.running in run_ids and self.runs[dag_id] > 0)
 
