@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
+from muster.workload.arrivals import Arrivals
 from muster.workload.column import Column, parse_column, parse_time, parse_unique
 from muster.workload.freshness import Freshness
 from muster.workload.outcome import Outcome, completed
@@ -250,6 +251,9 @@ class Workload(Section):
         "pack", description="One registered model that holds all groups' models, or one for each promoted group."
     )
     schedule: Schedule
+    arrivals: Arrivals | None = Field(
+        None, description="With it a partition runs once its days have come, and again once one of them is corrected."
+    )
     freshness: Freshness | None = Field(None, description="Without it a day that is missing fails `ingest`.")
     housekeeping: Housekeeping = Housekeeping()
     max_refused: float = Field(0.5, ge=0, le=1, description="A larger share of refused rows of a day fails ingest.")
