@@ -1,4 +1,4 @@
-"""A workload's six DAGs, joined by assets with a partition key."""
+"""A workload's DAGs: one a stage, joined by assets with a partition key, and one that watches what arrives."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Param, PartitionedAssetTimetable
 
 from muster.errors import WorkloadError
 from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
 from muster.workload.stages import STAGES, Stage
+from muster_airflow.assets import ARRIVED, CORRECTED, asset
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import approve_doc, dag_doc, freshness_doc, task_doc
+from muster_airflow.explain import approve_doc, corrected_doc, dag_doc, freshness_doc, task_doc
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
+from muster_airflow.operators.corrected import CorrectedOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
+from muster_airflow.watch_dag import watch_dag
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
@@ -31,11 +34,6 @@ log = logging.getLogger(__name__)
 
 RETRY_DELAY = timedelta(seconds=30)
 KEY_FORMAT = "%Y-%m-%d"
-
-
-def asset(workload: Workload, table: str) -> Asset:
-    """Return the asset of a table (or the champion): its events carry the partition as their key."""
-    return Asset(name=f"{workload.name}.{table}", uri=f"muster://{workload.name}/{table}", group="muster")
 
 
 def valid_workloads(folder: Path) -> Iterator[tuple[Workload, Path]]:
@@ -71,7 +69,8 @@ class WorkloadsRefused(Exception):
 def workload_dags(workload: Workload, path: Path) -> list[DAG]:
     """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates.
 
-    None where they cannot be built, whatever the reason: it must not hide the DAGs of another workload.
+    Behind them `<workload>.watch`, where `arrivals` is declared. None where they cannot be built, whatever the reason:
+    it must not hide the DAGs of another workload.
     """
     try:
         return _build_dags(workload, path)
@@ -83,6 +82,8 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
     upstream = [None, *STAGES[:-1]]
     dags = [_stage_dag(workload, path, stage, before) for before, stage in zip(upstream, STAGES, strict=True)]
+    if workload.arrivals is not None:
+        dags.append(watch_dag(workload, path, workload.arrivals, _default_args(workload)))
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
@@ -90,28 +91,32 @@ def _build_dags(workload: Workload, path: Path) -> list[DAG]:
 
 
 def _stage_dag(workload: Workload, path: Path, stage: Stage, before: Stage | None) -> DAG:
-    schedule = workload.schedule
+    schedule, by_clock = workload.schedule, before is None and workload.arrivals is None
     dag = DAG(
         dag_id=f"{workload.name}.{stage.name}",
         description=stage.does,
         doc_md=dag_doc(workload, stage, before),
-        schedule=_first_timetable(workload) if before is None else _timetable_after(workload, before),
-        start_date=_start_of(_first_due(workload) if before is None else schedule.start),
-        end_date=_last_tick(workload) if before is None else None,
-        catchup=schedule.catchup and schedule.cron is not None and before is None,
+        schedule=_first_timetable(workload) if before is None else _timetable_after(workload, before.writes),
+        start_date=_start_of(_first_due(workload) if by_clock else schedule.start),
+        end_date=_last_tick(workload) if by_clock else None,
+        catchup=schedule.catchup and schedule.cron is not None and by_clock,
         max_active_runs=1,
         tags=sorted({"muster", workload.name, stage.name, *workload.tags}),
         params=_guard_params() if stage.name == "promote" else None,
-        default_args={
-            "owner": workload.owner,
-            "retries": workload.retries,
-            "retry_delay": RETRY_DELAY,
-            "retry_exponential_backoff": 2,
-            "max_retry_delay": timedelta(minutes=10),
-        },
+        default_args=_default_args(workload),
     )
     _task(dag, workload, path, stage)
     return dag
+
+
+def _default_args(workload: Workload) -> dict[str, Any]:
+    return {
+        "owner": workload.owner,
+        "retries": workload.retries,
+        "retry_delay": RETRY_DELAY,
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=10),
+    }
 
 
 def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
@@ -129,7 +134,11 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
     elif stage.name == "promote":
         PromoteOperator(spark=workload.registry == "per_group", **shared, **_approval(dag, workload, path))
     else:
-        JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
+        job = JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
+        if stage.name == "features" and workload.arrivals is not None:
+            corrected = asset(workload, CORRECTED)
+            doc = corrected_doc(workload)
+            job >> CorrectedOperator(dag=dag, task_id="corrected", workload=str(path), corrected=corrected, doc_md=doc)
 
 
 def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) -> None:
@@ -158,13 +167,15 @@ def _approval(dag: DAG, workload: Workload, path: Path) -> dict[str, Any]:
 
 def _first_timetable(workload: Workload) -> BaseTimetable:
     """Return when partitions are due: one tick late, since a slice has landed only when the next begins."""
+    if workload.arrivals is not None:
+        return _timetable_after(workload, ARRIVED)
     if workload.schedule.cron is None:
         return KeyedTimetable()
     return SliceTimetable(workload.schedule.cron, timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
 
 
-def _timetable_after(workload: Workload, before: Stage) -> BaseTimetable:
-    return PartitionedAssetTimetable(assets=asset(workload, before.writes))
+def _timetable_after(workload: Workload, asset_name: str) -> BaseTimetable:
+    return PartitionedAssetTimetable(assets=asset(workload, asset_name))
 
 
 def _first_due(workload: Workload) -> date:

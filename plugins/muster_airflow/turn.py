@@ -55,7 +55,7 @@ def _promotion_before(context: Context, workload: str) -> str | None:
     are queued behind the answer. A partition that is judged again then is not judged against what that would leave.
     """
     dag, ti, partition = f"{Path(workload).stem}.promote", context["ti"], str(context.get("partition_key"))
-    if comes_from_backfill(context) or _is_paused(context, dag):
+    if comes_from_backfill(context) or is_paused(context, dag):
         return None
     asked = _runs_that_asked(workload, partition)
     if asked and ti.get_dr_count(dag, run_ids=asked, states=["running"]):
@@ -66,8 +66,8 @@ def _promotion_before(context: Context, workload: str) -> str | None:
     return f"'{dag}' is about to promote partition {judged}" if judged else None
 
 
-def _is_paused(context: Context, dag: str) -> bool:
-    """Tell whether nothing is promoted by a DAG: it is paused, or there is none of that name."""
+def is_paused(context: Context, dag: str) -> bool:
+    """Tell whether nothing is started by a DAG: it is paused, or there is none of that name."""
     try:
         return bool(context["ti"].get_dag(dag).is_paused)
     except AirflowRuntimeError:

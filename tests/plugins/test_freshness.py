@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from muster.freshness import answer as answers
 from muster.settings import settings
-from muster_airflow.exceptions import DataLate, DataSkipped, SourceRefused
+from muster_airflow.exceptions import DataLate, DataSkipped, SourceRefused, WrongPartition
 from muster_airflow.sensors.freshness import MISSING, DataFreshnessSensor
 from muster_airflow.sensors.waiting_for_data import DEADLINE, SHOWN_AS
 from tests.plugins.airflow_task import WORKLOAD, State, Task, context_of
@@ -247,7 +247,7 @@ def test_a_slice_that_has_not_ended_is_not_due_and_a_backfill_of_long_ago_is_lat
 
 
 def test_a_wrong_partition_and_a_source_of_other_columns_are_no_reason_to_wait(sensor: Declare, workload: Path) -> None:
-    with pytest.raises(SourceRefused, match="'2024-02-06' is no partition of made"):
+    with pytest.raises(WrongPartition, match="'2024-02-06' is no partition of made"):
         sensor(partition="2024-02-06").execute(due())
     task = sensor()
     table = "source: {table: raw/none}\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from muster.errors import bounded
 from muster.settings import settings
+from muster.workload.load import load_workload
 from muster_airflow.operators.job import JobOperator
 
 if TYPE_CHECKING:
@@ -26,15 +27,15 @@ class IngestOperator(JobOperator):
         result, left_out = super()._attempt(context), self._left_out(context)
         if not left_out:
             return result
-        self.log.warning(
-            "never ingested, since nothing ran when they were due, or since it failed: %s; to bring them: "
-            "airflow backfill create --dag-id %s --from-date %s --to-date %sT23:59",
-            bounded(left_out),
-            self.dag_id,
-            left_out[0],
-            left_out[-1],
-        )
+        why = "never ingested, since nothing ran when they were due, or since it failed"
+        self.log.warning("%s: %s; to bring them: %s", why, bounded(left_out), self._cure(left_out))
         return {**result, "left_out": left_out}
+
+    def _cure(self, left_out: list[str]) -> str:
+        if load_workload(Path(self.workload)).arrivals is not None:  # Airflow backfills what has a cron alone
+            return f"see that their data have come, then trigger {self.dag_id} with each of them as partition key"
+        dates = f"--from-date {left_out[0]} --to-date {left_out[-1]}T23:59"
+        return f"airflow backfill create --dag-id {self.dag_id} {dates}"
 
     def _left_out(self, context: Context) -> list[str]:
         from muster.context import Context as WorkloadContext  # not while DAGs are parsed

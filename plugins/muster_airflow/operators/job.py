@@ -14,10 +14,12 @@ from muster.settings import settings
 from muster.workload.load import load_workload
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import comes_from_backfill
+from muster_airflow.correction import CORRECTION, corrected_days
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
 from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
+from muster_airflow.partition import check_partition
 from muster_airflow.summary import summary
 from muster_airflow.waiting import MAX_WAIT, check_closed, clear_wait, defer
 
@@ -84,6 +86,8 @@ class JobOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the job and return its result."""
+        if partition := self.partition_of(context):
+            check_partition(self.workload, partition, self.dag_id)
         return self.carry_out(context)
 
     def resume(self, context: Context, event: Any, since: str) -> dict[str, Any]:
@@ -101,6 +105,8 @@ class JobOperator(BaseOperator):
             self.log.warning("%s", why)  # Airflow's own line says only that the task was skipped
             raise NothingToDo(why)
         extra = {**self.result, "backfill": comes_from_backfill(context)}
+        if days := corrected_days(context):
+            extra[CORRECTION] = days
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
         return self.result

@@ -17,6 +17,7 @@ from muster.workload.windows import partition_windows
 from muster.workload.zone import EPOCH, day_range
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
+from muster_airflow.partition import check_partition
 from muster_airflow.sensors.waiting_for_data import Shown, deadline_of
 from muster_airflow.triggers.arrival import ArrivalTrigger, unasked
 
@@ -63,6 +64,7 @@ class DataFreshnessSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what is there, once it is fresh."""
+        check_partition(self.workload, self._partition(context), self.dag_id)
         return self.carry_out(context)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
