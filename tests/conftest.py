@@ -281,10 +281,13 @@ ASKS_FIRST = "asks_first"
 LATE = "arrives_late"
 """Another, which waits for its data."""
 
+ARRIVING = "runs_what_arrives"
+"""Another, which runs what arrives."""
+
 
 def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
-    waits for its data."""
+    waits for its data, one that runs what arrives."""
     from tests.parcels import MINUTES  # imports what most tests do without
     from tests.plugins.airflow_task import FEATURES, WORKLOAD
     from tests.promotion.conftest import DECLARED
@@ -296,6 +299,8 @@ def _workloads(folder: Path) -> None:
     MINUTES.declare(folder)
     (folder / f"{LATE}.yaml").write_text(f"{WORKLOAD}freshness: {{}}\n", encoding="utf-8")
     (folder / f"{LATE}.py").write_text(FEATURES, encoding="utf-8")
+    (folder / f"{ARRIVING}.yaml").write_text(f"{WORKLOAD}arrivals: {{look_seconds: 5}}\n", encoding="utf-8")
+    (folder / f"{ARRIVING}.py").write_text(FEATURES, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
