@@ -141,6 +141,8 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     lines += _first([str(error) for error in aliases.wrong.get(workload.workload, [])], "groups")
     lines += _first([run.text() for run in airflow.runs.get(workload.workload, [])], "runs")
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
+    if (watch := f"{workload.workload}.watch") in airflow.paused:
+        lines.append(f"{watch} is paused: nothing that arrives is ingested; unpause it, and it finds what has come")
     if workload.left_out:
         lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
     lines += _first(_predictions_old(workload), "reasons")
