@@ -62,9 +62,12 @@ def news(context: Context, now: datetime | None = None) -> list[News]:
 
 
 def changed_before(context: Context) -> list[date]:
-    """Return the days of the year before those windows that are another delivery now: nobody acts on them."""
+    """Return the days of the year before those windows that are another delivery now: nobody acts on them.
+
+    A database is not asked: it would be a query a day.
+    """
     asked = _Asked(context, datetime.now(UTC))
-    if not asked.ingested:
+    if not asked.ingested or context.workload.source.sql is not None:
         return []
     first = asked.observed.start
     return sorted(asked.changed(asked.days_there(DateRange(first - OLDEST, first).days())))
