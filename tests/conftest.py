@@ -287,11 +287,13 @@ WATCHED = "watched"
 """Another, which nothing of has ever run: its predictions are late, and somebody is to be told."""
 BACKFILLED = "backfilled"
 """Another, which only backfills bring anywhere."""
+ARRIVING = "runs_what_arrives"
+"""Another, which runs what arrives."""
 
 
 def _workloads(folder: Path) -> None:
     """Copy the declared workloads to a folder, and add the one that asks first, one that predicts a number, one that
-    waits for its data, one with a deadline."""
+    waits for its data, one with a deadline, one that runs what arrives."""
     from tests.parcels import MINUTES  # imports what most tests do without
     from tests.plugins.airflow_task import FEATURES, WORKLOAD
     from tests.promotion.conftest import DECLARED
@@ -313,6 +315,8 @@ def _workloads(folder: Path) -> None:
     told = 'deadlines: {predictions_by: "06:00"}\nalerts: [{webhook: pager}]\n'
     (folder / f"{WATCHED}.yaml").write_text(ended + told, encoding="utf-8")
     (folder / f"{WATCHED}.py").write_text(FEATURES, encoding="utf-8")
+    (folder / f"{ARRIVING}.yaml").write_text(f"{WORKLOAD}arrivals: {{look_seconds: 5}}\n", encoding="utf-8")
+    (folder / f"{ARRIVING}.py").write_text(FEATURES, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -141,12 +141,9 @@ def test_dags_are_parsed(wheel: Wheel, in_airflow: dict[str, Any]) -> None:
     ids, errors = in_airflow["declared"]
     workloads = [path.stem for path in (wheel.folder / "workloads").glob("*.yaml")]
     assert errors == []
-    assert set(ids) == {
-        "rollback",
-        "housekeeping",
-        "backfill",
-        *(f"{name}.{stage}" for name in workloads for stage in STAGE_NAMES),
-    }
+    of_all = {"rollback", "replay", "housekeeping", "backfill"}
+    stages = (*STAGE_NAMES, "retry")
+    assert set(ids) == {*of_all, *(f"{name}.{stage}" for name in workloads for stage in stages)}
     assert {"winds", "flight_delays"} <= set(workloads)
 
 

@@ -1,4 +1,4 @@
-"""A workload's DAGs: one a stage, joined by assets with a partition key; and the one that retries groups."""
+"""A workload's DAGs: one a stage, joined by assets with a partition key; one that retries groups; one that watches."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ from muster.monitoring.announced import KINDS
 from muster.workload.load import declared_files, load_workload
 from muster.workload.spec import Workload
 from muster.workload.stages import KEPT, Stage, stages_of, started_by
+from muster_airflow.assets import CORRECTED, asset
 from muster_airflow.backfill import ALLOW
-from muster_airflow.explain import DECIDE_DOC, KEEP_DOC, announce_doc, dag_doc, freshness_doc, task_doc
+from muster_airflow.explain import (
+    DECIDE_DOC,
+    KEEP_DOC,
+    announce_doc,
+    corrected_doc,
+    dag_doc,
+    freshness_doc,
+    task_doc,
+)
 from muster_airflow.operators.announce import AnnounceOperator
+from muster_airflow.operators.corrected import CorrectedOperator
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.ingest import IngestOperator
 from muster_airflow.operators.job import JobOperator
@@ -27,8 +37,9 @@ from muster_airflow.operators.score import ScoreOperator
 from muster_airflow.operators.train import TrainOperator
 from muster_airflow.retry_dag import retry_dag
 from muster_airflow.sensors.freshness import WITHOUT, DataFreshnessSensor
-from muster_airflow.tasks import approval, asset, task_defaults
+from muster_airflow.tasks import approval, task_defaults
 from muster_airflow.timetable import KeyedTimetable, SliceTimetable
+from muster_airflow.watch_dag import watch_dag
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
@@ -71,8 +82,8 @@ class WorkloadsRefused(Exception):
 def workload_dags(workload: Workload, path: Path) -> list[DAG]:
     """Return the DAGs `<workload>.<stage>`, in order: each consumes the asset that the one before updates.
 
-    And `<workload>.retry`, which a human starts. None where they cannot be built, whatever the reason: it must not hide
-    the DAGs of another workload.
+    And `<workload>.retry`, which a human starts, and `<workload>.watch` where `arrivals` is declared. None where they
+    cannot be built, whatever the reason: it must not hide the DAGs of another workload.
     """
     try:
         return _build_dags(workload, path)
@@ -83,6 +94,8 @@ def workload_dags(workload: Workload, path: Path) -> list[DAG]:
 
 def _build_dags(workload: Workload, path: Path) -> list[DAG]:
     dags = [*(_stage_dag(workload, path, stage) for stage in stages_of(workload)), retry_dag(workload, path)]
+    if workload.arrivals is not None:
+        dags.append(watch_dag(workload, path, workload.arrivals, task_defaults(workload)))
     for dag in dags:
         dag.validate()  # as Airflow will: what it finds in one DAG of a file, it holds against all of that file
         dag.check_cycle()
@@ -130,7 +143,11 @@ def _task(dag: DAG, workload: Workload, path: Path, stage: Stage) -> None:
     elif stage.name == "monitor":
         _monitor(dag, workload, path, JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared))
     else:
-        JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
+        job = JobOperator(stage=stage.name, mlflow=stage.mlflow, **shared)
+        if stage.name == "features" and workload.arrivals is not None:
+            corrected = asset(workload, CORRECTED)
+            doc = corrected_doc(workload)
+            job >> CorrectedOperator(dag=dag, task_id="corrected", workload=str(path), corrected=corrected, doc_md=doc)
 
 
 def _ingest(dag: DAG, workload: Workload, path: Path, shared: dict[str, Any]) -> None:

@@ -19,6 +19,16 @@ class NoPartition(AirflowFailException):
         )
 
 
+class WrongPartition(AirflowFailException):
+    """Raised when a run's partition key is none of the workload's partitions."""
+
+    def __init__(self, problem: str, dag_id: str) -> None:
+        super().__init__(
+            f"{problem}; nothing was done for that key. Trigger '{dag_id}' with the first day of a slice, then delete "
+            "this run"
+        )
+
+
 class ConnectionRefused(AirflowFailException):
     """Raised when an Airflow connection cannot tell where Spark is."""
 

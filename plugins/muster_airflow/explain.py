@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muster.workload.arrivals import Arrivals
 from muster.workload.freshness import Freshness
 from muster.workload.spec import Workload
 from muster.workload.stages import Stage, started_by
@@ -12,7 +13,10 @@ def dag_doc(workload: Workload, stage: Stage) -> str:
     schedule, windows = workload.schedule, workload.windows
     until = f" up to {schedule.end}" if schedule.end else ""
     slices = f"{schedule.start} and every {schedule.every} days on{until}"
-    if assets := started_by(workload, stage):
+    assets = started_by(workload, stage)
+    if stage.name == "ingest" and workload.arrivals:
+        due = f"when `{workload.name}.watch` finds that its data have arrived or were corrected"
+    elif assets:
         named = " or ".join(f"`{asset}`" for asset in assets)
         due = f"when {named} of `{workload.name}` is updated, with the same partition key"
     elif schedule.cron:
@@ -96,4 +100,39 @@ def approve_doc(workload: Workload) -> str:
 - **Writes** nothing. *Required Actions* has the question; no answer within {gate.approval_hours:g} hours is *Reject*.
 - **Rejected**: `promote` is skipped, the champion stays, nothing is scored. Clear this task to be asked again.
 - **When it fails**: The message says why the verdicts cannot be read. Nothing was promoted. Clear the task.
+"""
+
+
+def watch_doc(workload: Workload, arrivals: Arrivals) -> str:
+    """Return the page of the DAG that looks what has arrived."""
+    return f"""### {workload.name}: what has arrived
+
+Every {arrivals.look_seconds} s Airflow's triggerer asks the source what is new, and wakes this DAG when there is
+anything; it wakes every hour too. It posts an event on `{workload.name}.arrived` for each partition that is to be
+ingested, with the partition as its key: once all its days have come, again when one of them is another delivery now
+(its cause is `correction` then), and where `schedule.cron` is declared when it is due without them. By hand: *Trigger*;
+it does no harm.
+
+**While it is paused** nothing that arrives is ingested; what has come meanwhile it finds when you unpause it.
+"""
+
+
+def watch_task_doc(workload: Workload) -> str:
+    """Return the page of the task that announces what has arrived."""
+    return f"""Announces what has arrived or was corrected; skipped, with the reason, where there is nothing.
+
+- **Reads** which days the source has, no row of them; `provenance` and `observations` of `{workload.name}`.
+- **Writes** nothing but its events. The log names each partition, and what has to wait.
+- **When it fails**: The source cannot be asked; the message says why. Nothing is lost: the next look finds it.
+"""
+
+
+def corrected_doc(workload: Workload) -> str:
+    """Return the page of the task that tells what a correction has changed."""
+    return f"""Tells that models have learnt from days that were corrected; skipped where nothing was, or none has.
+
+- **Reads** `observations` of the corrected days.
+- **Writes** nothing but an event on `{workload.name}.corrected`, whose key is the newest partition that learns from
+  those days, or is judged on them.
+- **When it fails**: The features are built all the same. Clear the task.
 """

@@ -11,11 +11,12 @@ from airflow.sdk import DAG, Param
 from muster.settings import command
 from muster.workload.spec import Workload
 from muster.workload.stages import STAGES
+from muster_airflow.assets import asset
 from muster_airflow.operators.evaluate import EvaluateOperator
 from muster_airflow.operators.job import JobOperator
 from muster_airflow.operators.promote import PromoteOperator
 from muster_airflow.operators.retry import FindDueOperator
-from muster_airflow.tasks import approval, asset, task_defaults
+from muster_airflow.tasks import approval, task_defaults
 from muster_airflow.timetable import KeyedTimetable
 from muster_airflow.turn import RETRY
 

@@ -1,4 +1,4 @@
-"""What tasks of several DAGs share: their owner and retries, the assets that they update, a human's approval."""
+"""What tasks of several DAGs share: their owner and retries, a human's approval."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG
 
 from muster.workload.spec import Workload
 from muster_airflow.explain import approve_doc
 from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, ApproveOperator
 
 RETRY_DELAY = timedelta(seconds=30)
-
-
-def asset(workload: Workload, table: str) -> Asset:
-    """Return the asset of a table (or the champion): its events carry the partition as their key."""
-    return Asset(name=f"{workload.name}.{table}", uri=f"muster://{workload.name}/{table}", group="muster")
 
 
 def task_defaults(workload: Workload) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def stage_before(context: Context, workload: str) -> str | None:
     """Return the stage of a workload that is at work, or is about to be; None where none is. A paused one is not."""
     for stage in WAITED_FOR:
         dag = f"{Path(workload).stem}.{stage}"
-        if not _is_paused(context, dag) and context["ti"].get_dr_count(dag, states=["queued", "running"]):
+        if not is_paused(context, dag) and context["ti"].get_dr_count(dag, states=["queued", "running"]):
             return f"'{dag}' is at work, or waits for an answer"
     return None
 
@@ -89,7 +89,7 @@ def promotion_before(context: Context, workload: str) -> str | None:
     """
     dag, ti, partition = f"{Path(workload).stem}.promote", context["ti"], str(context.get("partition_key"))
     backfill = backfill_of(context)
-    if (backfill and not backfill.promote) or _is_paused(context, dag):
+    if (backfill and not backfill.promote) or is_paused(context, dag):
         return None
     asked = _runs_that_asked(workload, partition)
     if asked and ti.get_dr_count(dag, run_ids=asked, states=["running"]):
@@ -100,8 +100,8 @@ def promotion_before(context: Context, workload: str) -> str | None:
     return f"'{dag}' is about to promote partition {judged}" if judged else None
 
 
-def _is_paused(context: Context, dag: str) -> bool:
-    """Tell whether nothing is promoted by a DAG: it is paused, or there is none of that name."""
+def is_paused(context: Context, dag: str) -> bool:
+    """Tell whether nothing is started by a DAG: it is paused, or there is none of that name."""
     try:
         return bool(context["ti"].get_dag(dag).is_paused)
     except AirflowRuntimeError:

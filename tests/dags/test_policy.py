@@ -46,7 +46,8 @@ WRONG = {
 }
 """Name -> a YAML that does not hold, by what once hid the DAGs of all workloads; and the path that the error names."""
 
-MANUAL, OF_ALL = {"rollback", "backfill"}, {"rollback", "housekeeping", "deadlines", "backfill"}
+MANUAL = {"rollback", "backfill", "replay"}
+OF_ALL = {*MANUAL, "housekeeping", "deadlines"}
 """DAGs that are started by hand, and those that are about no partition."""
 WATCHED = """
 deadlines: {predictions_by: "06:00", champion_no_older_than: 60d}
@@ -109,7 +110,7 @@ def jobs_of(dags: list[DAG]) -> list[Any]:
         task
         for dag in dags
         for task in dag.tasks
-        if dag.dag_id not in ("deadlines", "backfill") and not isinstance(task, AnnounceOperator)
+        if dag.dag_id not in ("deadlines", "backfill", "replay") and not isinstance(task, AnnounceOperator)
     ]
 
 
@@ -200,6 +201,15 @@ def test_the_backfills_form_refuses_what_is_none_and_looks_only_unless_told(bag:
 def test_backfills_of_several_workloads_go_on_at_once(bag: DagBag) -> None:
     dag: Any = bag.dags["backfill"]
     assert (dag.max_active_runs > 1, dag.is_paused_upon_creation, len(dag.tasks)) == (True, False, 1)
+
+
+def test_the_form_of_replay_offers_the_sound_workloads_and_looks_only_unless_told(bag: DagBag) -> None:
+    form: Any = bag.dags["replay"].params
+    assert {"flight_delays", "by_hand"} <= set(form.get_param("workload").schema["enum"])
+    assert (form["dry_run"], form.get_param("stage").schema["enum"]) == (True, list(STAGE_NAMES))
+    with pytest.raises(ParamValidationError):
+        form.get_param("first").resolve("5 May")
+    assert [asset for task in bag.dags["replay"].tasks for asset in task.outlets] == []  # each would get an event
 
 
 def test_housekeeping_sweeps_each_sound_workload_weekly_once_somebody_unpauses_it(bag: DagBag) -> None:

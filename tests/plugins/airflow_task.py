@@ -71,6 +71,13 @@ class Task:
         assert (states, bool(run_ids)) == (["running"], True)  # Airflow takes no ids for all
         return int(self.running in run_ids and self.runs[dag_id] > 0)
 
+    states: dict[str, str] = field(default_factory=dict)
+    """Runs of the task's own DAG, and the state of the task in each."""
+
+    def get_task_states(self, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, str]]:
+        assert (dag_id, task_ids) == (self.dag_id, [self.task_id])
+        return {run: {self.task_id: state} for run, state in self.states.items() if run in run_ids}
+
     def get_ti_count(self, dag_id: str, task_ids: list[str], states: list[str]) -> int:
         assert dag_id.endswith(".retry")
         assert "find_due" not in task_ids  # which only waits to begin

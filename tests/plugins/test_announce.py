@@ -10,7 +10,7 @@ import pytest
 
 from muster_airflow.exceptions import NoAlarm, NoPartition
 from muster_airflow.operators.announce import AnnounceOperator
-from tests.plugins.airflow_task import WORKLOAD, context_of
+from tests.plugins.airflow_task import WORKLOAD, context_of, run_of
 
 PARTITION = "2024-02-05"
 ALARMS = {
@@ -89,7 +89,7 @@ def test_after_the_last_partition_nothing_is_to_be_trained(workload: Path) -> No
 
 def test_a_backfill_announces_nothing(workload: Path) -> None:
     with pytest.raises(NoAlarm, match="2024-02-05 comes from a backfill"):
-        announce(workload, ALARMS, dag_run=SimpleNamespace(run_id="backfill__1"))
+        announce(workload, ALARMS, dag_run=run_of("backfill__1"))
 
 
 def test_a_run_without_a_partition_is_refused(workload: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from muster.settings import settings
-from muster_airflow.exceptions import SourceRefused
+from muster_airflow.exceptions import SourceRefused, WrongPartition
 from muster_airflow.sensors.freshness import MISSING
 from muster_airflow.sensors.waiting_for_data import SHOWN_AS
 from tests.plugins.airflow_task import WORKLOAD
@@ -77,7 +77,7 @@ def test_each_state_is_told_once(sensor: Declare, capsys: pytest.CaptureFixture[
 
 
 def test_a_wrong_partition_and_a_source_of_other_columns_are_no_reason_to_wait(sensor: Declare, workload: Path) -> None:
-    with pytest.raises(SourceRefused, match="'2024-02-06' is no partition of made"):
+    with pytest.raises(WrongPartition, match="'2024-02-06' is no partition of made"):
         sensor(partition="2024-02-06").execute(due())
     task = sensor()
     table = "source: {table: raw/none}\n"

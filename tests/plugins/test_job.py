@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition
+from muster_airflow.exceptions import InputRefused, JobFailed, NoPartition, WrongPartition
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
 from muster_airflow.operators.job import JobOperator
 from tests.plugins.airflow_task import PARTITION, context_of, run_of
@@ -67,6 +68,30 @@ def test_the_result_goes_to_the_asset_event(operator: Any) -> None:
     operator(JOB).execute(context)
     assert context["outlet_events"][OUT].extra["to_version"] == "7"
     assert context["outlet_events"][OUT].extra["backfill"] is False
+
+
+def test_the_days_of_a_correction_are_on_the_event_that_follows_from_it(operator: Any) -> None:
+    without = context_of()
+    operator(JOB).execute(without)
+    assert "correction" not in without["outlet_events"][OUT].extra
+    event = SimpleNamespace(extra={"correction": ["2024-02-05"]}, source_run_id="asset_triggered__1")
+    context = context_of(triggering_asset_events={"before": [event]})
+    operator(JOB).execute(context)
+    assert context["outlet_events"][OUT].extra["correction"] == ["2024-02-05"]
+
+
+@pytest.mark.parametrize("key", ["2024-2-5", "20240205", "2024-02-06", "2023-12-25", "any day"])
+def test_a_key_that_is_no_partition_is_refused_before_anything_is_done(operator: Any, key: str) -> None:
+    with pytest.raises(WrongPartition, match=f"'{key}' is no partition of made.*every 7 days from 2024-01-01"):
+        operator("raise SystemExit('it ran')").execute(context_of(key))
+    assert issubclass(WrongPartition, AirflowFailException)
+
+
+def test_a_key_is_the_jobs_to_judge_while_the_yaml_does_not_hold(operator: Any, workload: Path) -> None:
+    task = operator("raise SystemExit('it ran')")
+    workload.write_text("keys: [", encoding="utf-8")
+    with pytest.raises(JobFailed):
+        task.execute(context_of("any day"))
 
 
 def test_airflows_connections_and_another_spark_do_not_reach_the_job(

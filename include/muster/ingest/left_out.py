@@ -12,10 +12,10 @@ def left_out(context: PartitionContext) -> list[str]:
     """Return the partitions of this one's windows that were never ingested, since the first ever that was, in order.
 
     What is older no stage needs any more: an old partition that somebody ran by hand asks for no years between.
-    None for a workload without a cron: which partitions it runs is up to whoever triggers them.
+    None for a workload with neither a cron nor `arrivals`: which partitions it runs is up to whoever triggers them.
     """
     schedule, store = context.workload.schedule, context.store
-    if schedule.cron is None:
+    if schedule.cron is None and context.workload.arrivals is None:
         return []
     ended = {result.partition for result in stage_results(store, "ingest")}
     ingested = {partition for partition in ended if partition < context.partition}

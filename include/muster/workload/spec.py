@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from muster.workload.algorithm import Algorithm, Step, parse_algorithm
+from muster.workload.arrivals import Arrivals
 from muster.workload.column import Column, parse_column, parse_time, parse_unique
 from muster.workload.deadlines import Alert, Deadlines
 from muster.workload.freshness import Freshness
@@ -249,6 +250,9 @@ class Workload(Section):
     )
     schedule: Schedule
     retrain: Retrain | None = Field(None, description="Without it each partition is trained.")
+    arrivals: Arrivals | None = Field(
+        None, description="With it a partition runs once its days have come, and again once one of them is corrected."
+    )
     freshness: Freshness | None = Field(None, description="Without it a day that is missing fails `ingest`.")
     monitor: Monitor | None = Field(None, description="Without it there is no stage `monitor`.")
     deadlines: Deadlines | None = Field(None, description="By when data and predictions are there; how old a champion.")

@@ -108,19 +108,22 @@ def stage_names(workload: Workload) -> tuple[StageName, ...]:
 TRAINING: tuple[StageName, ...] = ("train", "evaluate", "promote")
 """What a partition does not go through that is not trained."""
 
+ARRIVED = "arrived"
+"""The asset of partitions whose data have come, or were corrected, where `arrivals` is declared."""
+
 KEPT = "champion_kept"
 """The asset of a partition that is not trained: it is scored by the champion of its time."""
 
 
 def started_by(workload: Workload, stage: Stage) -> tuple[str, ...]:
-    """Return the assets by any of which a stage is started; none for the first, which its schedule starts.
+    """Return the assets by any of which a stage is started; none for the first where its schedule starts it.
 
     Without `retrain` each stage is started by what the one before writes. With it, training is also by events, and a
     partition is scored beside it, or once it is known that it is not trained.
     """
     stages, retrain = stages_of(workload), workload.retrain
     number = stages.index(stage)
-    before = (stages[number - 1].writes,) if number else ()
+    before = (stages[number - 1].writes,) if number else ((ARRIVED,) if workload.arrivals else ())
     if retrain is not None and stage.name == "train":
         return (*before, *(cause for cause in retrain.on if cause in EVENTS))
     if retrain is not None and stage.name == "score":

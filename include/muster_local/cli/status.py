@@ -150,6 +150,8 @@ def remarks(workload: Progress, airflow: AirflowState, aliases: AliasState) -> l
     lines += _first([item.text(airflow.paused) for item in _waiting(workload, airflow)], "partitions")
     if workload.next_training:
         lines.append(f"trained again from partition {workload.next_training} on, or for a cause of 'retrain.on'")
+    if (watch := f"{workload.workload}.watch") in airflow.paused:
+        lines.append(f"{watch} is paused: nothing that arrives is ingested; unpause it, and it finds what has come")
     if workload.left_out:
         lines.append(f"never ingested: {bounded(workload.left_out, 5)}")
     lines += _first(_predictions_old(workload), "reasons")

@@ -26,15 +26,13 @@ class IngestOperator(JobOperator):
         result, left_out = super()._attempt(context), self._left_out(context)
         if not left_out:
             return result
-        self.log.warning(
-            "never ingested, since nothing ran when they were due, or since it failed: %s; to bring them: "
-            "./muster backfill %s --from %s --to %s, or the DAG backfill",
-            bounded(left_out),
-            Path(self.workload).stem,
-            left_out[0],
-            left_out[-1],
-        )
+        why = "never ingested, since nothing ran when they were due, or since it failed"
+        self.log.warning("%s: %s; to bring them: %s", why, bounded(left_out), self._cure(left_out))
         return {**result, "left_out": left_out}
+
+    def _cure(self, left_out: list[str]) -> str:
+        dates = f"--from {left_out[0]} --to {left_out[-1]}"
+        return f"./muster backfill {Path(self.workload).stem} {dates}, or the DAG backfill"
 
     def _left_out(self, context: Context) -> list[str]:
         from muster.context import Context as WorkloadContext  # not while DAGs are parsed

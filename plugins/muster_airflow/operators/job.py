@@ -15,11 +15,13 @@ from muster.workload.load import load_workload
 from muster_airflow.attempt import attempt_name
 from muster_airflow.backends.protocol import Done, Failed, Handle, JobCall, Later
 from muster_airflow.backfill import carried_on, check_asked
+from muster_airflow.correction import CORRECTION, corrected_days
 from muster_airflow.exceptions import InputRefused, JobFailed, MlflowClosed, NoPartition, NothingToDo
 from muster_airflow.hooks.database import database_environment
 from muster_airflow.hooks.mlflow import MlflowHook
 from muster_airflow.hooks.store import mask_store_password
 from muster_airflow.links import MlflowRunLink, ModelVersionLink, SparkLink
+from muster_airflow.partition import check_partition
 from muster_airflow.progress import progress_shown
 from muster_airflow.skips import saying_why
 from muster_airflow.summary import summary
@@ -91,6 +93,8 @@ class JobOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the job and return its result, unless a backfill caused this run that does not ask for it."""
+        if partition := self.partition_of(context):
+            check_partition(self.workload, partition, self.dag_id)
         with saying_why(self, context):
             check_asked(context, self.asked_as or self.stage)
             return self.carry_out(context)
@@ -110,6 +114,8 @@ class JobOperator(BaseOperator):
         if why := self.result.get("skipped_because"):
             raise NothingToDo(why)
         extra = {**self.result, EVENT: carried_on(context)}
+        if days := corrected_days(context):
+            extra[CORRECTION] = days
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
         return self.result

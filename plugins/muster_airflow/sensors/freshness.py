@@ -21,6 +21,7 @@ from muster.workload.zone import EPOCH, day_range
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
 from muster_airflow.hooks.store import mask_store_password
+from muster_airflow.partition import check_partition
 from muster_airflow.sensors.waiting_for_data import Shown, Wait, deadline_of
 from muster_airflow.triggers.looks import unasked_state
 
@@ -73,6 +74,7 @@ class DataFreshnessSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what is there, once it is fresh."""
+        check_partition(self.workload, self._partition(context), self.dag_id)
         return self.carry_out(context, {})
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

@@ -205,6 +205,11 @@ def test_a_run_without_a_partition_is_named_once_and_hides_nothing() -> None:
     )
 
 
+def test_what_arrives_is_said_to_wait_while_its_dag_is_paused() -> None:
+    (line,) = remarks(workload("w"), AirflowState(paused={"w.watch", "other.watch"}), AGREED)
+    assert line.startswith("w.watch is paused: nothing that arrives is ingested")
+
+
 def test_a_stage_that_is_paused_is_said_to_be_and_one_that_begins_by_itself_is_not_to_be_triggered() -> None:
     item = workload("w", waiting=[Waiting("w", DAY, "ingest", "features", again=False, ended_at=time.time())])
     assert now(item, AirflowState(), AGREED) == "features is about to begin"
