@@ -27,7 +27,9 @@ class Line:
         self.landing = Path(stack.settings.store_root, "landing", ARRIVING)
         for stage in ("ingest", "features", "watch"):
             path, what = f"/dags/{ARRIVING}.{stage}", {"is_paused": False}
-            self.airflow.ask("PATCH", path, params={"update_mask": "is_paused"}, json=what)
+            dag = self.airflow.ask("PATCH", path, params={"update_mask": "is_paused"}, json=what)
+        # Airflow starts a watcher when it next reads the DAG, unpaused: here, five minutes later.
+        self.airflow.ask("PUT", f"/parseDagFile/{dag['file_token']}")
 
     def land(self, *days: date, delay: int = 1) -> None:
         self.landing.mkdir(parents=True, exist_ok=True)
