@@ -14,10 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from muster.errors import bounded
 from muster.storage.results import PUT_OFF, stage_results
 from muster.workload.load import load_workload
-from muster.workload.stages import STAGE_NAMES, STAGES
+from muster.workload.stages import STAGES, leads_to
 from muster_airflow.assets import ARRIVED, asset
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import PREFIX
+from muster_airflow.backfill import PREFIX, UNPROMOTED
 from muster_airflow.partition import check_partition
 from muster_airflow.turn import is_paused
 
@@ -120,10 +120,9 @@ class ReplayOperator(BaseOperator):
 
     def _known(self, store: Store) -> list[Waits]:
         """Return how every partition stands that the stage before, or this one, has come to the end of, in order."""
-        place = STAGE_NAMES.index(self.stage)  # type: ignore[arg-type]
-        before = _ended(store, STAGE_NAMES[place - 1]) if place else {}
-        after = _ended(store, self.stage)
-        if not place:  # what has arrived and was not ingested the task `watch` finds by itself
+        stage, after = self._before(), _ended(store, self.stage)
+        before = _ended(store, stage) if stage else {}
+        if not stage:  # what has arrived and was not ingested the task `watch` finds by itself
             before = dict.fromkeys(after, 0.0) | {name: 0.0 for name in self._named()}
         return [Waits(name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())]
 
@@ -156,8 +155,9 @@ class ReplayOperator(BaseOperator):
                 f"no event starts '{consumer}': trigger it with the partition key, or declare 'arrivals'"
             )
         if missing := [name for name in chosen if name not in there]:
-            before = STAGE_NAMES[STAGE_NAMES.index(self.stage) - 1]  # type: ignore[arg-type]
-            raise CannotReplay(f"{before} has not ended {bounded(missing)}; run that first, {self.stage} follows it")
+            raise CannotReplay(
+                f"{self._before()} has not ended {bounded(missing)}; run that first, {self.stage} follows it"
+            )
 
     def _post(self, context: Context, chosen: Sequence[str], store: Store) -> None:
         of_backfill = [name for name in chosen if _by_backfill(store, name)]
@@ -170,9 +170,14 @@ class ReplayOperator(BaseOperator):
         events.extra = {"replayed_by": self.who, "why": self.why, "backfill": bool(of_backfill)}
         events.partition_keys = dict.fromkeys(chosen)  # type: ignore[assignment]  # a set would lose their order
 
+    def _before(self) -> str | None:
+        """Return the stage whose asset starts this one; None of the first."""
+        pairs = leads_to(load_workload(Path(self.workload)))
+        return next((stage for stage, following in pairs if following == self.stage), None)
+
     def _asset(self) -> Asset:
-        place = STAGE_NAMES.index(self.stage)  # type: ignore[arg-type]
-        return asset(load_workload(Path(self.workload)), STAGES[place - 1].writes if place else ARRIVED)
+        before = next((stage.writes for stage in STAGES if stage.name == self._before()), ARRIVED)
+        return asset(load_workload(Path(self.workload)), before)
 
 
 def _ended(store: Store, stage: str) -> dict[str, float]:
@@ -187,4 +192,4 @@ def _ended(store: Store, stage: str) -> dict[str, float]:
 def _by_backfill(store: Store, partition: str) -> bool:
     """Tell whether the newest ingest of a partition was a backfill's, by the name of its attempt."""
     newest = max(stage_results(store, "ingest", partition), key=lambda result: result.at, default=None)
-    return newest is not None and PREFIX in newest.path
+    return newest is not None and any(mark in newest.path for mark in (PREFIX, UNPROMOTED))

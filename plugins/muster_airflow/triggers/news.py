@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +74,25 @@ class NewsTrigger(BaseEventTrigger):
             fired, before = fired if found is None else fired & found, before if found is None else found
             await asyncio.sleep(max(self.every, SHARE * (time.monotonic() - began)))
 
+    def _under_way(self) -> Future[News]:
+        """Return what a look will have seen, in a thread of its own: a source that hangs holds up no other's looks."""
+        found: Future[News] = Future()
+        found.set_running_or_notify_cancel()  # who waits for it may go, the look goes on
+
+        def see() -> None:
+            try:
+                found.set_result(look(self.workload))
+            except BaseException as error:
+                found.set_exception(error)
+
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(see,), name=f"look of {self.workload}", daemon=True).start()
+        return found
+
     async def _look(self) -> News | None:
         """Return what is new; None where the source cannot be asked, which is told once for each reason."""
         try:
-            found = await asyncio.to_thread(look, self.workload)
+            found = await asyncio.wrap_future(self._under_way())
         except Exception as error:
             problem = f"{type(error).__name__}: {reason_of(error)}"
             if problem != self._problem:
