@@ -132,6 +132,15 @@ class Airflow:
         """Return a run by its id."""
         return dag_run(self._request("GET", f"/dags/{dag}/dagRuns/{run}"))
 
+    def note(self, dag: str, run: str) -> str:
+        """Return the note on a run; empty without one."""
+        return self._request("GET", f"/dags/{dag}/dagRuns/{run}").get("note") or ""
+
+    def set_note(self, dag: str, run: str, note: str) -> None:
+        """Write the note on a run, in the place of what it has."""
+        path, named = f"/dags/{dag}/dagRuns/{run}", {"update_mask": "note"}
+        self._request("PATCH", path, params=named, json={"note": note})
+
     def runs_of(self, dag: str, *states: str) -> list[DagRun]:
         """Return the newest runs of a DAG, of all states or of these."""
         params = {"order_by": "-id", "limit": 100, **({"state": states} if states else {})}

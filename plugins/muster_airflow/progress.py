@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from muster.progress import shown_in
+from muster_airflow.run_note import RunNote
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SHOWN_AS = "progress"
-"""The key under which the task's page, under *Storage*, tells how far its job is."""
+"""The key under which the task's page, under *Storage*, tells how far its job is; the note on its run does, too."""
+
+log = logging.getLogger(__name__)
 
 
 class Show(Protocol):
@@ -25,12 +29,13 @@ class Show(Protocol):
 @contextmanager
 def progress_shown(context: Context) -> Iterator[Show]:
     """Give what is called with each line of a job; once it has ended, its progress is shown no longer."""
-    store, shown = context["task_state_store"], False
+    store, note, shown = context["task_state_store"], RunNote(context, log), False
 
     def show(line: str) -> None:
         nonlocal shown
         if (how_far := shown_in(line)) is not None:
             shown = True
+            note.write(how_far)
             store.set(SHOWN_AS, {"done": how_far, "at": datetime.now(UTC).isoformat(timespec="seconds")})
 
     try:
@@ -38,3 +43,4 @@ def progress_shown(context: Context) -> Iterator[Show]:
     finally:
         if shown:
             store.delete(SHOWN_AS)
+            note.clear()

@@ -190,7 +190,7 @@ class DataFreshnessSensor(BaseSensorOperator):
 
     def _wait(self, context: Context) -> Wait:
         every = self._limits().look_every_minutes * 60 if self.as_declared else self.poke_interval
-        shown, partition = Shown(context["task_state_store"], self.log), self._partition(context)
+        shown, partition = Shown(context, self.log), self._partition(context)
         return Wait(context, self.workload, partition, self._deadline(context), every, shown)
 
     def _of_partition(self, context: Context) -> PartitionContext:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from muster_airflow.run_note import RunNote
 from muster_airflow.triggers.arrival import SOON, ArrivalTrigger
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ def deadline_of(context: Context, slice_end: datetime, wait: timedelta, retries:
 
 
 class Shown:
-    """What stands on the task's page. A state is told once, in the log and there, however often it is asked about."""
+    """What stands on the task's page, and in the note on its run: a state once, however often it is asked about."""
 
-    def __init__(self, store: Any, log: Logger) -> None:
-        self._store = store
+    def __init__(self, context: Context, log: Logger) -> None:
+        self._store = context["task_state_store"]
+        self._note = RunNote(context, log)
         self._log = log
 
     def counted(self, state: str, until: datetime) -> dict[str, Any] | None:
@@ -71,11 +73,14 @@ class Shown:
     def _show(self, state: str, why: str, until: datetime, answer: Mapping[str, Any]) -> None:
         shown = {"until": _text(until), "why": why, "since": _text(datetime.now(UTC))}
         self._store.set(SHOWN_AS, {**shown, **answer, "state": state})
+        self._note.write(f"waits for data until {shown['until']} at most: {why}")
         there = f"{answer['days']} days are there; " if "days" in answer else ""
         self._log.info("%s%s; waits until %s at most, no slot is held", there, why, shown["until"])
 
     def ends(self, answer: Mapping[str, Any]) -> None:
         """Show no longer that the task waits, and tell what is there."""
+        if self._store.get(SHOWN_AS):
+            self._note.clear()
         self._store.delete(SHOWN_AS)
         what = ""
         if "row_count" in answer:
