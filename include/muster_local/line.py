@@ -11,7 +11,7 @@ from muster.airflow_runs import DagRun
 from muster.errors import MusterError
 from muster.workload.retrain import Retrain
 from muster.workload.spec import Workload
-from muster.workload.stages import STAGE_NAMES, TRAINING, StageName, stage_names
+from muster.workload.stages import MONITOR, STAGE_NAMES, TRAINING, StageName, stage_names
 
 POLL_SECONDS = 1.0
 NEXT_STAGE_SECONDS = 600.0
@@ -118,14 +118,20 @@ class Line:
 
     def _ended(self, runs: dict[str, DagRun]) -> bool:
         """Tell whether all stages have ended that this partition goes through, or were skipped, with their reasons."""
-        last = [self.stages[-1]] if self._nothing_beside(runs) else [self.stages[-1], "promote"]
+        path = self._path(runs)
+        beside = self._retrain is not None and not self._retrain.score_waits and "promote" in path
+        last = [path[-1], *(["promote"] if beside else [])]
         return all(stage in runs and runs[stage].state == "success" for stage in last)
 
-    def _nothing_beside(self, runs: dict[str, DagRun]) -> bool:
-        """Tell whether nothing is beside scoring: no training that has begun, or is still to."""
-        if self._retrain is None or self._retrain.score_waits:
-            return True
-        return "train" in runs and self._kept(runs["train"])
+    def _path(self, runs: dict[str, DagRun]) -> list[str]:
+        """Return the stages that the partition goes through: not training where that has decided so, nor what would
+        follow a score that was skipped, whose event does not come."""
+        left_out: set[str] = set()
+        if "train" in runs and self._kept(runs["train"]):
+            left_out.update(TRAINING)
+        if MONITOR.name in self.stages and "score" in runs and self._state(runs["score"]) == "skipped":
+            left_out.add(MONITOR.name)
+        return [stage for stage in self.stages if stage not in left_out]
 
     def _kept(self, run: DagRun) -> bool:
         """Tell whether a run is one of training that has decided that the partition is not trained."""
@@ -162,10 +168,9 @@ class Line:
                 raise LineStopped(f"{run.dag} failed, see {self._page(run)}", last_lines(self.airflow, run, "failed"))
         if any(run.active for run in runs.values()):
             return
-        kept = "train" in runs and self._kept(runs["train"])
-        path = [stage for stage in self.stages if not kept or stage not in TRAINING]
+        path = self._path(runs)
         reached = [stage for stage in path if stage in runs]
-        last = runs[reached[-1]] if reached and reached[-1] != self.stages[-1] else None
+        last = runs[reached[-1]] if reached and reached[-1] != path[-1] else None
         if last and any(task.state == "skipped" for task in self.airflow.tasks(last)):
             raise LineStopped(
                 f"{last.dag} was skipped, see {self._page(last)}", last_lines(self.airflow, last, "success", "skipped")

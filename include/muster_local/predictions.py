@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
-from muster.champions.as_of import AsOf, to_score
+from muster.champions.as_of import AsOf
 from muster.champions.journal import Journal, Moves, Row
 from muster.champions.lineage import champion_of, last_row_of, newest_ancestor, same_bytes
 from muster.champions.units import is_pack
@@ -74,7 +74,7 @@ class Predictions:
         return {partition: (_words(None if pack else count),) for partition, count in changed.items()}
 
     def _as_of(self, one: Scored) -> AsOf:
-        return to_score(self.context.workload, one.partition)
+        return AsOf(one.partition, including=not one.report.get("by_earlier"))
 
     def _other_features(self, one: Scored) -> bool:
         """Tell whether a slice's features hold other rows than were scored.

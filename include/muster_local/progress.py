@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from muster.printable import number
 from muster.settings import Settings
 from muster.storage.results import SKIPPED, ended, stage_results
 from muster.storage.store import Store
-from muster.training.cadence import DECISIONS, kept_at
+from muster.training.cadence import DECISIONS, kept_at, last_trained
 from muster.workload.load import declared_files, load_workload
 from muster.workload.retrain import Retrain
 from muster.workload.spec import Workload
@@ -165,8 +165,8 @@ def _of_last(
 
 def next_training(store: Store, retrain: Retrain) -> str | None:
     """Return from when on a partition is due to be trained; None where none was trained yet."""
-    last = last_finished(store, "train")
-    return str(date.fromisoformat(last) + timedelta(days=retrain.every)) if last else None
+    last = last_trained(store)
+    return str(last + timedelta(days=retrain.every)) if last else None
 
 
 def _out_of_date(context: PartitionContext) -> str | None:
@@ -225,13 +225,19 @@ def waiting(store: Store, declared: Workload | None = None) -> list[Waiting]:
     for stage, following in pairwise(STAGE_NAMES) if declared is None else leads_to(declared):
         last = last_finished(store, following) or ""
         for partition in (item for item in _begun(store, stage) if item >= last):
-            ended, next_ended = (ended_at(store, name, partition) for name in (stage, following))
+            ended, next_ended = (_event_at(store, stage, partition), ended_at(store, following, partition))
             if ended is not None and (next_ended is None or next_ended < ended):
                 if following == "train" and (_kept_at(store, partition) or 0.0) >= ended:
                     continue
                 again = next_ended is not None
                 due.append(Waiting(store.workload, partition, stage, following, again, ended))
     return due if retrain is None or not retrain.score_waits else [*due, *_kept_and_not_scored(store)]
+
+
+def _event_at(store: Store, stage: str, partition: str) -> float | None:
+    """Return when the event of a stage's last end came; None where it has not ended, or was skipped: then none came."""
+    last = _ended(store, stage, partition)
+    return None if last is None or SKIPPED in last[0] else last[1]
 
 
 def _kept_and_not_scored(store: Store) -> list[Waiting]:

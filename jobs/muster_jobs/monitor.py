@@ -14,7 +14,7 @@ from muster.context import PartitionContext
 from muster.groups import WILDCARD
 from muster.monitoring.announced import announced
 from muster.monitoring.bucket import MEASURED, measure_bucket
-from muster.monitoring.due import also_due, made_from, monitored, past_of, prepare
+from muster.monitoring.due import also_due, made_from, monitored, past_of, prepare, scored_today
 from muster.monitoring.judge import judge
 from muster.training.bins import balance
 from muster_jobs.command_line import main
@@ -26,6 +26,9 @@ TOLD_AGAIN = timedelta(days=7)
 
 def run(job: Job) -> dict[str, Any]:
     """Write `monitoring` of the partition, and of the earlier ones whose answers or outcomes are others now."""
+    if scored_today(job.context):
+        why = f"{job.windows.key} was scored by today's champion, which has learnt from its rows or was judged on them"
+        return {"skipped_because": why, "rows": 0}
     began = datetime.now(UTC)
     counts, again = None, {}
     for context in [*also_due(job.context), job.context]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from muster.backfill.request import AS_OF, CHAMPIONS, TODAY
+from muster.champions.as_of import to_score
 from muster.errors import UnknownName
 from muster.features.made_from import counted
 from muster.features.slices import contents, out_of_date
@@ -52,6 +53,7 @@ def run(job: Job) -> dict[str, Any]:
         **count_predictions(job.context),
         **({} if scoring.only is None else {"groups_scored": len(scoring.only)}),
         **({"champion": TODAY} if today else {}),
+        **({} if to_score(job.workload, job.windows.key).including else {"by_earlier": True}),
         "model_version": scoring.champions.version,
         "champions_at": scoring.at.timestamp(),
         "features": contents(job.context, scoring.days, scoring.features.version),

@@ -25,6 +25,7 @@ from muster.models.vouched import models_digest
 from muster.storage.attempts import WHOLE, latest
 from muster.storage.evolution import check_predictions
 from muster.storage.files import Files
+from muster.storage.results import ATTEMPT
 from muster.storage.store import TableVersion
 from muster.training import ledger
 from muster.training.bins import balance
@@ -97,7 +98,9 @@ def _retry(job: Job) -> Run | dict[str, Any]:
     if not chosen:
         nothing = "no group of the partition failed, was stale or came late: nothing to retry"
         last = attempts.runs.retries[-1:]
-        return {"run": last[0], "groups": 0, "nothing": nothing} if last else {"skipped_because": nothing}
+        return (
+            {"run": last[0], ATTEMPT: None, "groups": 0, "nothing": nothing} if last else {"skipped_because": nothing}
+        )
     name = run_name(job.context, content, (), chosen)
     own = features.of_buckets({groups.bucket(group, job.workload.features.buckets) for group in chosen})
     where = f"partition = '{job.windows.key}' AND run = '{name}'"
@@ -143,7 +146,7 @@ def _trained(job: Job, this: Run) -> dict[str, Any]:
     return {
         "run": name,
         **({"why": job.options[WHY]} if WHY in job.options else {}),
-        **({} if this.before is None else {"attempt": this.attempt}),
+        **({} if this.before is None else {ATTEMPT: this.attempt}),
         "groups": ledger_table.num_rows,
         **ledger.counts(ledger_table),
         **_row_counts(ledger_table),

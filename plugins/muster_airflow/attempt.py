@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from muster_airflow.backfill import UNPROMOTED, backfill_of
+from muster.storage.results import UNPROMOTED
+from muster_airflow.backfill import backfill_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

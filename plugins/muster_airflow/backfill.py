@@ -20,10 +20,6 @@ ALLOW = "allow_backfill"
 """The param by which a named human lets a backfilled partition be promoted."""
 
 
-UNPROMOTED = "of-backfill"
-"""How attempts of a backfill that promotes nothing are named: nobody waits for what it has judged to be promoted."""
-
-
 class BackfillRefused(AirflowSkipException):
     """Raised when a run that a backfill caused would move the champion."""
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
-from muster.storage.results import stage_results
+from muster.storage.results import UNPROMOTED, stage_results
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import UNPROMOTED, backfill_of
+from muster_airflow.backfill import backfill_of
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context

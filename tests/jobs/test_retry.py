@@ -85,8 +85,8 @@ def test_no_file_of_a_bucket_that_holds_no_retried_group_is_read(line: Line, mon
     read: list[tuple[set[str], Any]] = []
     rows_of = train.read_run_rows
 
-    def watched(context: Any, files: Any, only: Any = None) -> Any:
-        rows = rows_of(context, files, only)
+    def watched(context: Any, files: Any, large: Any, only: Any = None) -> Any:
+        rows = rows_of(context, files, large, only)
         read.append((set(rows["group"].to_pylist()), only))
         return rows
 

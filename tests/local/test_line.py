@@ -191,3 +191,10 @@ def seldom(airflow: Airflow, updates: list[str], folder: Path, waits: str) -> Li
     file.write_text(f"{WORKLOAD}retrain: {{every: 14, score_waits: {waits}}}\n", encoding="utf-8")
     on_stage = lambda stage, state, _: updates.append(f"{stage} {state}")  # noqa: E731
     return Line(airflow, "flights", on_stage, load_workload(file))  # type: ignore[arg-type]
+
+
+def test_where_nothing_was_scored_nobody_waits_for_monitor(updates: list[str], tmp_path: Path) -> None:
+    file = declare(tmp_path)
+    file.write_text(f"{WORKLOAD}monitor: {{}}\n", encoding="utf-8")
+    airflow = Airflow(skipping="score")
+    assert set(Line(airflow, "flights", lambda *_: None, load_workload(file)).run(DAY)) == set(STAGE_NAMES)  # type: ignore[arg-type]

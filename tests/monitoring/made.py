@@ -100,7 +100,13 @@ class Made:
     def write_predictions(self, frames: dict[str, pd.DataFrame] | None = None) -> None:
         frames = frames or {name: self.frame(name) for name in self.names}
         scored = {day.isoformat() for day in self.partitions}
-        given = {"fallback": None, "model_version": "1", "origin_run": RUN, "features_version": 0}
+        given = {
+            "fallback": None,
+            "model_version": "1",
+            "origin_run": RUN,
+            "features_version": 0,
+            "seen_in_training": None,
+        }
         rows = pd.concat(
             self.answers(name, rows[rows["partition"].isin(scored)].assign(**given, scored_at=datetime.now(UTC)))
             for name, rows in frames.items()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from muster.settings import settings
 from muster_airflow.sensors.freshness import DataFreshnessSensor
-from tests.plugins.airflow_task import context_of
+from tests.plugins.airflow_task import context_of, run_of
 
 DAYS = [date(2024, 2, 5) + timedelta(days=number) for number in range(7)]
 LAST = DAYS[-1]
@@ -34,8 +33,8 @@ def put(*days: date, cut: int = 0) -> None:
 
 def due(run_after: datetime | None = None, run_type: str = "manual", **more: Any) -> dict[str, Any]:
     """Return the context of a run that is due now, unless it is of another time."""
-    run = {"run_id": "manual__1", "run_after": run_after or datetime.now(UTC), "run_type": run_type}
-    return context_of(dag_run=SimpleNamespace(**run), **more)
+    run = run_of(run_after=run_after or datetime.now(UTC), run_type=run_type)
+    return context_of(dag_run=run, **more)
 
 
 def deferred(task: DataFreshnessSensor, context: dict[str, Any], event: dict[str, Any] | None = None) -> TaskDeferred:

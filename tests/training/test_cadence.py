@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from muster.storage.store import Store
-from muster.training.cadence import Asked, Decision, Trained, decide, trained_around
+from muster.training.cadence import Asked, Decision, Trained, decide, last_trained, trained_around
 from muster.workload.retrain import Retrain
 
 DAY = date(2024, 2, 5)
@@ -119,3 +119,29 @@ def test_its_own_training_is_told_apart(store: Store) -> None:
     own = trained_around(store, DAY)
     assert own.before is None
     assert own.itself_at is not None
+
+
+def test_what_a_backfill_trained_and_nobody_promotes_is_none_but_to_a_backfill(store: Store) -> None:
+    end(store, "2024-01-08", run="x")
+    end(store, "2024-01-29", attempt="of-backfill.manual__1", run="y")
+    assert trained_around(store, DAY) == Trained(date(2024, 1, 8))
+    assert trained_around(store, DAY, of_backfill=True) == Trained(date(2024, 1, 29))
+
+
+@pytest.mark.parametrize("report", [{"attempt": 2}, {"attempt": None}, {"skipped_because": "nothing to retry"}])
+def test_a_retry_of_some_groups_is_no_training(store: Store, report: dict[str, Any]) -> None:
+    end(store, "2024-01-08", run="x")
+    for partition in ("2024-01-29", str(DAY)):
+        store.files.put(f"{store.results('train')}/{partition}-1.json", json.dumps(report).encode())
+    assert trained_around(store, DAY) == Trained(date(2024, 1, 8))
+    assert last_trained(store) == date(2024, 1, 8)
+
+
+def test_a_partition_that_was_trained_is_not_due_once_more_for_an_events_sake_or_behind_a_later_one() -> None:
+    trained = Trained(date(2023, 12, 4), itself_at=NOON.replace(hour=13))
+    event = Asked("degraded", at=NOON)
+    assert not decide(MONTHLY, 7, DAY, trained, [event], of_events=True).train
+    assert decide(MONTHLY, 7, DAY, trained, [event]).train  # of its own features: run again, it is trained again
+    behind = Trained(date(2023, 12, 4), date(2024, 3, 4), NOON)
+    assert decide(MONTHLY, 7, DAY, behind).why == "2024-02-05 was trained already, and 2024-03-04 since"
+    assert decide(MONTHLY, 7, DAY, behind, [Asked("by_hand", who="ann")]).train

@@ -53,7 +53,7 @@ def test_the_last_run_says_how_long_it_takes_by_the_rows(context: PartitionConte
     leave(context, "2", until="2024-01-30T00:00:00+00:00", why="MLflow is full")
     assert last_run(context.store) == LastRun(120.0, 1_000_018, 3_000_000, 46)
     ahead = preflight(context, ExpectedGroups(ROWS, ROWS), NONE, None)
-    assert str(ahead).endswith("by the last run about 10.0 min, 46 MLflow calls, 3.0 MB of models")
+    assert str(ahead).endswith("by the last run about 10.0 min, 46 MLflow calls, 15.0 MB of models")
 
 
 def test_results_of_before_it_was_measured_are_passed_over(context: PartitionContext) -> None:
@@ -84,7 +84,7 @@ def test_models_that_would_not_fit_on_the_disk_are_refused(
 ) -> None:
     leave(context, "1", **LAST)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=2_000_000))
-    with pytest.raises(NotEnoughDisk, match=r"need about 3\.0 MB, .* has 2\.0 MB free; make room"):
+    with pytest.raises(NotEnoughDisk, match=r"need about 15\.0 MB, .* has 2\.0 MB free; make room"):
         preflight(context, ExpectedGroups(ROWS, ROWS), NONE, None)
 
 

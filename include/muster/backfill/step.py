@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from muster.airflow_runs import DagRun
 from muster.backfill.stage_runs import StageRun
-from muster.workload.stages import STAGE_NAMES
+from muster.workload.stages import STAGE_NAMES, TRAINING
 
 NEEDS = {"features": "ingest", "train": "features", "evaluate": "train", "promote": "evaluate", "score": "features"}
 """Stage -> the one without whose work it has nothing to do. A champion that scores is there without `promote`."""
@@ -67,7 +67,9 @@ def next_step(stages: Sequence[str], runs: Mapping[str, StageRun], since: dateti
     ends: dict[str, End] = {}
     for stage in stages:
         one = runs.get(stage)
-        if one is None:
+        if one is None and (kept := _not_trained(stage, ends)):
+            ends[stage] = kept
+        elif one is None:
             if why := _missed_because(stage, ends):
                 ends[stage] = End("missed", why)
             elif (due := _due_by_itself(stage, stages, runs, ends)) and now < due:
@@ -89,12 +91,19 @@ def ends_of(stages: Sequence[str], runs: Mapping[str, StageRun], otherwise: str)
     for stage in stages:
         one = runs.get(stage)
         if one is None:
-            ends[stage] = End("missed", _missed_because(stage, ends) or otherwise)
+            ends[stage] = _not_trained(stage, ends) or End("missed", _missed_because(stage, ends) or otherwise)
         elif one.active or one.stopped:
             ends[stage] = End("missed", f"its run {one.run.id} is {one.state}")
         else:
             ends[stage] = End(one.state, one.why)
     return ends
+
+
+def _not_trained(stage: str, ends: Mapping[str, End]) -> End | None:
+    """Return how a stage has ended that has nothing to do, since the partition was not to be trained."""
+    train = ends.get("train")
+    follows = stage in TRAINING[1:] and train is not None and train.state == "skipped"
+    return End("skipped", train.why) if follows and train else None
 
 
 def _missed_because(stage: str, ends: Mapping[str, End]) -> str | None:

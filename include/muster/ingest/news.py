@@ -87,6 +87,13 @@ class _Asked:
         return sorted(partition for name in named if (partition := self._partition(name)) is not None)
 
     @cached_property
+    def _first_live(self) -> date | None:
+        """The first partition that was ingested, but by a backfill: whoever brings old ones asks for none between."""
+        results = stage_results(self.context.store, "ingest")
+        named = (self._partition(result.partition) for result in results if not result.of_backfill)
+        return min((partition for partition in named if partition is not None), default=None)
+
+    @cached_property
     def observed(self) -> DateRange:
         """The days of the newest ingested partition's windows."""
         return partition_windows(self.context.workload, self.ingested[-1]).observed
@@ -161,7 +168,7 @@ class _Asked:
             ended = (first for first in begun if self._partition(str(first)) is not None and self._has_ended(first))
             return [first for first in ended if self._is_whole(first)][:1]
         last, step = self.ingested[-1], timedelta(days=schedule.every)
-        first = last + step if not schedule.catchup else self.ingested[0]
+        first = (self._first_live if schedule.catchup else None) or last + step
         wanted, known = [], set(self.ingested)
         needed = partition_windows(workload, last).history.start
         while self._partition(str(first)) is not None and self._has_ended(first):

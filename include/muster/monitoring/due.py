@@ -23,6 +23,7 @@ from muster.monitoring.reference import references
 from muster.monitoring.rows import Watched, answering_runs, prediction_files, trained_on
 from muster.storage.delta import dataset
 from muster.storage.provenance import file_digests
+from muster.storage.results import ended
 from muster.workload.windows import DateRange
 
 SLICES = 12
@@ -82,6 +83,13 @@ def _learnt(context: PartitionContext, windows: dict[str, DateRange]) -> Feature
         return None
 
 
+def scored_today(context: PartitionContext) -> bool:
+    """Tell whether a backfill has scored a partition by the present champion, which has learnt from its rows or was
+    judged on them: there is nothing to be told by them."""
+    last = ended(context.store, "score", context.partition)
+    return last is not None and last.report.get("champion") == "today"
+
+
 def made_from(context: PartitionContext) -> str:
     """Return a digest of all that a partition's rows of `monitoring` are made from, the past left out."""
     days = scored_days(context)
@@ -113,7 +121,7 @@ def also_due(context: PartitionContext) -> list[PartitionContext]:
         file.partition for file in prediction_files(context, set(_between(context, first, context.windows.partition)))
     }
     earlier = [context.at(partition) for partition in sorted(scored)]
-    return [one for one in earlier if made_from(one) != known.get(one.partition)]
+    return [one for one in earlier if made_from(one) != known.get(one.partition) and not scored_today(one)]
 
 
 def past_of(context: PartitionContext) -> Past:
@@ -138,11 +146,16 @@ def past_of(context: PartitionContext) -> Past:
 
 
 def monitored(context: PartitionContext, since: Any, partitions: Collection[str]) -> list[dict[str, Any]]:
-    """Return the alarms that stand in `monitoring`, of some partitions or written since a moment."""
+    """Return the alarms that stand in `monitoring`, of some partitions or written since a moment.
+
+    Of those that were written, only of late partitions: what a backfill has come upon long ago starts no training now.
+    """
     table = context.store.open("monitoring")
     if table is None:
         return []
+    late = context.windows.partition - timedelta(days=days_of(context.workload) + context.workload.windows.evaluate)
     wanted = pc.is_valid(pc.field("alarm")) & (pc.field("partition") <= context.partition)
+    wanted &= pc.field("partition") >= late.isoformat()
     wanted &= (pc.field("at") >= pa.scalar(since)) | pc.field("partition").isin(sorted(partitions))
     columns = ["partition", "group", "alarm", "why", "q_value", "drift_q_value"]
     return list(dataset(table).to_table(columns=columns, filter=wanted).to_pylist())

@@ -132,7 +132,8 @@ class _Promotion:
 
     def _proposed(self, verdicts: Verdicts, journal: Journal, stopped: AliasMoved | None) -> Proposal:
         """Return the proposal; after an attempt that was stopped only one of the same verdicts, as they were judged."""
-        if stopped is not None and read_verdicts(self.context).digest != verdicts.digest:
+        retry = verdicts.run if verdicts.retry else None
+        if stopped is not None and read_verdicts(self.context, retry).digest != verdicts.digest:
             raise stopped
         try:
             proposal = propose(self.context, verdicts, journal)

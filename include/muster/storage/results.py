@@ -20,6 +20,12 @@ AWAIT_DATA = "await_data"
 LATE = "late"
 """What it names then, where the partition was not skipped: why they are late."""
 
+ATTEMPT = "attempt"
+"""What the result of training names where it was a retry of some groups: which attempt it was."""
+
+UNPROMOTED = "of-backfill"
+"""How attempts of a backfill that promotes nothing are named: nobody waits for what it has judged to be promoted."""
+
 _NAME = re.compile(r"(?P<partition>\d{4}-\d{2}-\d{2})-[^/]*\.json")
 
 
@@ -33,6 +39,11 @@ class StageResult:
     partition: str
     at: datetime
     """When it was written."""
+
+    @property
+    def of_backfill(self) -> bool:
+        """Whether a backfill has left it, as the name of its attempt, or of its run, says."""
+        return "backfill" in self.path.rpartition("/")[2]
 
     def read(self) -> dict[str, Any]:
         """Return what it reports.

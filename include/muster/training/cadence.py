@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from muster.errors import bounded
 from muster.printable import cell, number
-from muster.storage.results import ended, stage_results
+from muster.storage.results import ATTEMPT, PUT_OFF, SKIPPED, UNPROMOTED, StageResult, ended, stage_results
 from muster.storage.store import Store
 from muster.workload.retrain import Cause, Retrain
 
@@ -62,23 +62,28 @@ class Decision:
 
 
 def decide(
-    retrain: Retrain, slice_days: int, partition: date, trained: Trained, asked: Sequence[Asked] = ()
+    retrain: Retrain,
+    slice_days: int,
+    partition: date,
+    trained: Trained,
+    asked: Sequence[Asked] = (),
+    *,
+    of_events: bool = False,
 ) -> Decision:
     """Return whether a partition is trained.
 
     It is due where no partition of the `every` days before it was trained: so one that failed, or that an outage left
     out, is made up for by the next. Off the cadence a human's word counts at once, an event only where none was trained
-    in `at_least_apart` days before, and where the partition itself was not trained since it came.
+    in `at_least_apart` days before, and where the partition itself was not trained since it came. A partition that was
+    trained is not due once more for an event's sake (`of_events`), nor behind a later one that was trained.
     """
     last = trained.before
-    if last is None:
-        return Decision(True, "no partition before it was trained", "cadence")
-    ago = (partition - last).days
-    if ago >= retrain.every:
-        why = f"due: the last one that was trained is {last}, {number(ago, 'day')} before"
-        return Decision(True, why, "cadence")
-    again = last + timedelta(days=retrain.every)
-    refused = [f"not due before {again}: the last one that was trained is {last}, {number(ago, 'day')} before"]
+    ago = retrain.every if last is None else (partition - last).days
+    again = trained.itself_at is not None and (of_events or trained.after is not None)
+    if ago >= retrain.every and not again:
+        before = f"due: the last one that was trained is {last}, {number(ago, 'day')} before"
+        return Decision(True, before if last else "no partition before it was trained", "cadence")
+    refused = [_not_due(retrain, partition, trained, ago)]
     for one in sorted(asked, key=lambda one: one.cause != "by_hand"):
         problem = _refused(retrain, slice_days, trained, ago, one)
         if problem is None:
@@ -88,6 +93,14 @@ def decide(
             return Decision(True, f"{words}{by}{about}", one.cause)
         refused.append(problem)
     return Decision(False, "; ".join(refused), None)
+
+
+def _not_due(retrain: Retrain, partition: date, trained: Trained, ago: int) -> str:
+    if ago >= retrain.every or trained.before is None:
+        since = f", and {trained.after} since" if trained.after else ""
+        return f"{partition} was trained already{since}"
+    again = trained.before + timedelta(days=retrain.every)
+    return f"not due before {again}: the last one that was trained is {trained.before}, {number(ago, 'day')} before"
 
 
 def _refused(retrain: Retrain, slice_days: int, trained: Trained, ago: int, one: Asked) -> str | None:
@@ -106,22 +119,38 @@ def _refused(retrain: Retrain, slice_days: int, trained: Trained, ago: int, one:
     return None
 
 
-def trained_around(store: Store, partition: date) -> Trained:
-    """Return what was trained before a partition and after it, as the results of training have it."""
-    own = ended(store, "train", partition.isoformat())
-    others = {item.partition for item in stage_results(store, "train")} - {partition.isoformat()}
-    before = (name for name in sorted(others, reverse=True) if name < partition.isoformat() and _ended(store, name))
-    last = next(before, None)
-    later = max((name for name in others if name > partition.isoformat() and _ended(store, name)), default=None)
-    return Trained(_day(last), _day(later), own.at if own else None)
+def trained_around(store: Store, partition: date, *, of_backfill: bool = False) -> Trained:
+    """Return what was trained before a partition and after it, as the results of training have it.
+
+    A retry of some groups is no training; nor, but to a backfill's own runs, is what a backfill has trained and nobody
+    promotes: the champion is as old as before.
+    """
+    results: dict[str, list[StageResult]] = {}
+    for result in stage_results(store, "train"):
+        if of_backfill or UNPROMOTED not in result.path:
+            results.setdefault(result.partition, []).append(result)
+    own = partition.isoformat()
+    trained = (name for name in sorted(results, reverse=True) if name != own and _trained_at(results[name]))
+    after = before = None
+    for name in trained:
+        if name < own:
+            before = date.fromisoformat(name)
+            break
+        after = after or date.fromisoformat(name)
+    return Trained(before, after, _trained_at(results.get(own, [])))
 
 
-def _day(partition: str | None) -> date | None:
-    return date.fromisoformat(partition) if partition else None
+def last_trained(store: Store) -> date | None:
+    """Return the last partition that was trained; None where there is none."""
+    return trained_around(store, date.max).before
 
 
-def _ended(store: Store, partition: str) -> bool:
-    return ended(store, "train", partition) is not None
+def _trained_at(results: Sequence[StageResult]) -> datetime | None:
+    """Return when all groups of a partition were trained last; None where they were not."""
+    for result in sorted(results, key=lambda result: (result.at, result.path), reverse=True):
+        if not {PUT_OFF, SKIPPED, ATTEMPT} & result.read().keys():
+            return result.at
+    return None
 
 
 def kept_at(store: Store, partition: str) -> datetime | None:

@@ -14,7 +14,7 @@ from muster import groups
 from muster.context import PartitionContext
 from muster.errors import MusterError, bounded
 from muster.printable import number
-from muster.storage.results import PUT_OFF, stage_results
+from muster.storage.results import ATTEMPT, PUT_OFF, stage_results
 from muster.storage.store import Store
 from muster.training.expected_groups import ExpectedGroups
 from muster.training.large_groups import LargeGroups
@@ -100,7 +100,8 @@ def preflight(
         assert memory is not None  # noqa: S101 - for the type: else nothing is too much
         raise NotEnoughMemory(bucket, needed[bucket], memory.shared, _largest(by_bucket[bucket])) from None
     last, rows = last_run(context.store), sum(read.values())
-    _check_disk(context.store, last.bytes if last else 0)
+    models = round(last.bytes * rows / last.rows) if last else None
+    _check_disk(context.store, models or 0)
     return Preflight(
         groups=len(expected.rows),
         rows=sum(expected.rows.values()),
@@ -109,9 +110,9 @@ def preflight(
         needed=max(needed.values(), default=0),
         memory=memory,
         passes=divided,
-        models=last.bytes if last else None,
+        models=models,
         mlflow_calls=last.mlflow_calls if last else None,
-        minutes=round(last.seconds / 60 * rows / max(last.rows, 1), 2) if last else None,
+        minutes=round(last.seconds / 60 * rows / last.rows, 2) if last else None,
     )
 
 
@@ -141,10 +142,11 @@ MEASURED = ("seconds", "rows_read", "bytes", "mlflow_calls")
 
 
 def last_run(store: Store) -> LastRun | None:
-    """Return what the newest training took that came to its end, of any partition; None where there is none."""
+    """Return what the newest training of all groups took that came to its end, of any partition; None without one."""
     for result in sorted(stage_results(store, "train"), key=lambda result: result.at, reverse=True):
         report = result.read()
-        if PUT_OFF not in report and report.keys() >= set(MEASURED):
+        whole = PUT_OFF not in report and ATTEMPT not in report and report.keys() >= set(MEASURED)
+        if whole and report["rows_read"]:
             return LastRun(*(report[name] for name in MEASURED))
     return None
 

@@ -17,7 +17,6 @@ from muster.workload.load import load_workload
 from muster.workload.stages import STAGES, leads_to
 from muster_airflow.assets import ARRIVED, asset
 from muster_airflow.backends.local import store_of
-from muster_airflow.backfill import PREFIX, UNPROMOTED
 from muster_airflow.partition import check_partition
 from muster_airflow.turn import is_paused
 
@@ -192,4 +191,4 @@ def _ended(store: Store, stage: str) -> dict[str, float]:
 def _by_backfill(store: Store, partition: str) -> bool:
     """Tell whether the newest ingest of a partition was a backfill's, by the name of its attempt."""
     newest = max(stage_results(store, "ingest", partition), key=lambda result: result.at, default=None)
-    return newest is not None and any(mark in newest.path for mark in (PREFIX, UNPROMOTED))
+    return newest is not None and newest.of_backfill

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,11 @@ class DecideOperator(BaseBranchOperator):
         retrain, day = workload.retrain, date.fromisoformat(str(partition))
         assert retrain is not None  # noqa: S101 - the DAG has this task only where it is declared
         asked, due = asked_by(context, workload.name)
-        decision = decide(retrain, workload.schedule.every, day, trained_around(store, day), asked)
+        of_backfill = followed_backfill(context) is not None
+        trained = trained_around(store, day, of_backfill=of_backfill)
+        if of_backfill:  # which goes on in order of time, whatever came later
+            trained = replace(trained, after=None)
+        decision = decide(retrain, workload.schedule.every, day, trained, asked, of_events=not due)
         self.log.info("%s: %s", "trained" if decision.train else "not trained", decision.why)
         context["ti"].xcom_push(WHY, decision.why)
         told = {"train": decision.train, "why": decision.why, "cause": decision.cause}

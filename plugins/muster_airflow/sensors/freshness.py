@@ -18,11 +18,13 @@ from muster.workload.freshness import Freshness
 from muster.workload.load import load_workload
 from muster.workload.windows import partition_windows
 from muster.workload.zone import EPOCH, day_range
+from muster_airflow.backfill import check_asked
 from muster_airflow.exceptions import DataLate, DataSkipped, NoPartition, SourceRefused
 from muster_airflow.hooks.database import database_known
 from muster_airflow.hooks.store import mask_store_password
 from muster_airflow.partition import check_partition
 from muster_airflow.sensors.waiting_for_data import Shown, Wait, deadline_of
+from muster_airflow.skips import saying_why
 from muster_airflow.triggers.looks import unasked_state
 
 if TYPE_CHECKING:
@@ -75,11 +77,17 @@ class DataFreshnessSensor(BaseSensorOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what is there, once it is fresh."""
         check_partition(self.workload, self._partition(context), self.dag_id)
-        return self.carry_out(context, {})
+        return self._unless_stopped(context, {})
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Ask again, since something has changed or it is late."""
-        return self.carry_out(context, event)
+        return self._unless_stopped(context, event)
+
+    def _unless_stopped(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait on, unless a backfill caused this run that does not ask for it, or was stopped."""
+        with saying_why(self, context):
+            check_asked(context, "ingest")
+            return self.carry_out(context, event)
 
     def carry_out(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Ask, tell, and wait on; or decide, where it is past the deadline.
@@ -162,7 +170,6 @@ class DataFreshnessSensor(BaseSensorOperator):
             return self._go_on(wait, answer)
         if late == "skip" or (late == "go_on" and answer is not None):
             skipped = DataSkipped(wait.partition, wait.deadline, why)
-            self.log.warning("%s", skipped)  # Airflow's own line says only that the task was skipped
             self._leave(wait, {SKIPPED: str(skipped)})
             raise skipped
         late_data = DataLate(wait.partition, wait.deadline, why)

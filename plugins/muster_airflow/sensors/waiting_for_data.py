@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from muster_airflow.backfill import followed_backfill
 from muster_airflow.run_note import RunNote
 from muster_airflow.triggers.arrival import SOON, ArrivalTrigger
 
@@ -32,12 +33,14 @@ def deadline_of(context: Context, slice_end: datetime, wait: timedelta, retries:
     a backfill has taken up the run once more.
     """
     store, run, tries = context["task_state_store"], context["dag_run"], context["ti"].max_tries
-    of_backfill = run.run_type == "backfill"
+    followed = followed_backfill(context) is not None
+    of_backfill = followed or run.run_type == "backfill"
     known = store.get(DEADLINE) or {"max_tries": retries}
     # Airflow raises the most tries of a task that is cleared, by those that it has had, and of no other.
     cleared = tries > known.get("max_tries", tries)
     by_backfill = of_backfill and not known.get("of_backfill")
-    begun = known.get("due") or (run.run_after or datetime.now(UTC)).isoformat()
+    asked_for = slice_end if followed else (run.run_after or datetime.now(UTC))
+    begun = known.get("due") or asked_for.isoformat()
     due = datetime.now(UTC) if cleared and not by_backfill else datetime.fromisoformat(begun)
     deadline = max(due, slice_end) + wait
     now = {"due": due.isoformat(), "until": deadline.isoformat(), "max_tries": tries, "of_backfill": of_backfill}
