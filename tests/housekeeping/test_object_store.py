@@ -13,7 +13,7 @@ from muster.housekeeping.sweep import sweep
 from muster.storage.files import Files
 from muster.storage.store import Store
 from tests.promotion.conftest import Line
-from tests.storage.test_files import s3_files, s3_server
+from tests.storage.conftest import s3_files, s3_server
 
 __all__ = ["s3_files", "s3_server"]
 
