@@ -73,3 +73,21 @@ def test_a_folder_that_was_never_locked_is_removed_once_it_is_old(
     time.sleep(0.01)
     with scratch(tmp_path):
         assert len(folders(tmp_path)) == 1
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, taken = module.fcntl.flock, []
+
+    def swept_first(file: object, how: int) -> None:
+        if not taken:
+            taken.append(Path(file.name).parent)  # type: ignore[attr-defined]
+            module.shutil.rmtree(taken[0])
+        lock(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.fcntl, "flock", swept_first)
+    with scratch(tmp_path) as folder:
+        assert folder.parent not in taken
+        assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == []

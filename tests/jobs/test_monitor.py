@@ -13,14 +13,16 @@ from tests.jobs.conftest import MakeJob
 from tests.parcels import MINUTES, PARTITION, frame
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
+NAME = "parcels_watched"
 STAGES = (ingest, features, train, evaluate, promote, score, monitor)
 
 
 def test_the_champions_answers_are_judged_beside_what_the_gate_saw(
     make_job: MakeJob, registry_settings: str, tmp_path: Path
 ) -> None:
-    yaml, store = MINUTES.declare(tmp_path), Store(str(tmp_path), MINUTES.name)
-    yaml.write_text(yaml.read_text(encoding="utf-8") + "monitor: {}\n", encoding="utf-8")
+    declared, yaml, store = MINUTES.declare(tmp_path), tmp_path / f"{NAME}.yaml", Store(str(tmp_path), NAME)
+    declared.with_suffix(".py").rename(yaml.with_suffix(".py"))
+    declared.rename(yaml).write_text(yaml.read_text(encoding="utf-8") + "monitor: {}\n", encoding="utf-8")
     MINUTES.land(store)
     for stage in STAGES:
         name = stage.__name__.rpartition(".")[2]

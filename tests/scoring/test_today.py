@@ -18,7 +18,7 @@ ROWS = ["A,X", "B,X", "N,X"]
 def scored(line: Line, partition: str, today: bool) -> dict[str, dict[str, Any]]:
     """Return each group's prediction of a slice."""
     line.features(partition, rows(ROWS))
-    scoring = prepare(line.at(partition), today)
+    scoring = prepare(line.at(partition), today=today)
     tables = [score_bucket(scoring, bucket) for bucket in sorted(scoring.features.files)]
     return {row["group"]: row for row in pa.concat_tables(tables).to_pylist() if row["group"] in ROWS}
 

@@ -77,6 +77,6 @@ def test_every_table_is_the_same_row_by_row(
     for table in TABLES:
         disk, bucket = (rows_of(store, table) for store in stores.values())
         assert disk == bucket, table
-        assert disk, table
+        assert disk or table == "monitoring", table  # which the workload does not declare
     for local in (tmp_path, Path.cwd()):
         assert not list(local.glob("**/s3:")), "a URI taken for a folder's name"

@@ -26,15 +26,23 @@ def scratch(below: Path | None = None) -> Iterator[Path]:
     """
     root = below or Path(tempfile.gettempdir())
     sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-    try:
-        with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            models = folder / "models"
-            models.mkdir()
-            yield models
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as owned:
+        yield _owned_folder(root, owned)
+
+
+def _owned_folder(root: Path, owned: contextlib.ExitStack) -> Path:
+    """Return a new folder, locked until `owned` ends; another, where a sweep came between making it and locking it."""
+    while True:
+        with contextlib.ExitStack() as this:
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+            this.callback(shutil.rmtree, folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                lock = this.enter_context((folder / _LOCK).open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                models = folder / "models"
+                models.mkdir()
+                owned.push(this.pop_all())
+                return models
 
 
 def sweep(root: Path) -> None:

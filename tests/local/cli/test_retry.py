@@ -13,6 +13,7 @@ from deltalake import write_deltalake
 from muster.settings import settings
 from muster.storage.store import Store
 from muster.storage.tables import LEDGER
+from muster.training.expected_groups import ExpectedGroups
 from muster_local.cli import main
 from tests.plugins.airflow_task import PARTITION, declare
 from tests.training import test_retry as attempts
@@ -23,7 +24,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
     monkeypatch.setenv("MUSTER_WORKLOADS", str(declare(tmp_path / "workloads").parent))
     settings.cache_clear()
-    monkeypatch.setattr("muster.training.retry.expected_groups", lambda *_: {"a", "b", "c"})
+    monkeypatch.setattr("muster.training.retry.expected_groups", lambda *_: ExpectedGroups(dict.fromkeys("abc", 1)))
     store = Store(str(tmp_path / "store"), "made")
     write_deltalake(store.table("features"), pa.table({"partition": [PARTITION]}))
     return store
