@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow.compute as pc
 
 from muster import groups
@@ -25,8 +28,8 @@ class NoSuchRetry(MusterError):
 def rescored_groups(context: PartitionContext, features: FeatureFiles, retry: str) -> frozenset[str] | None:
     """Return the groups that a retry's models may answer: its own, and those whose parent it has trained.
 
-    None, all of the slice, where nothing was predicted of it yet, or it was built of other rows since it was scored:
-    then every answer may be another now.
+    None, all of the slice, where nothing was predicted of it yet, where it was built of other rows since it was scored,
+    or where a backfill has scored it by today's champion: then every answer may be another now.
 
     Raises:
         NoSuchRetry: when the ledger has no row of the retry.
@@ -35,7 +38,9 @@ def rescored_groups(context: PartitionContext, features: FeatureFiles, retry: st
     if not own.num_rows:
         raise NoSuchRetry(context.workload.name, context.partition, retry)
     retried = frozenset(own["group"].to_pylist())
-    if not _scored(context) or _features_scored(context) != contents(context, context.windows.score, features.version):
+    last = _last_score(context)
+    same = last.get("features") == contents(context, context.windows.score, features.version)
+    if not _scored(context) or not same or last.get("champion") == "today":
         return None
     if not any(own["parent"].to_pylist()):
         return retried
@@ -56,9 +61,9 @@ def _scored(context: PartitionContext) -> bool:
     return table is not None and dataset(table).head(1, filter=pc.field("partition") == context.partition).num_rows > 0
 
 
-def _features_scored(context: PartitionContext) -> object:
-    """Return what the slice held when it was last scored; None where no result says so."""
+def _last_score(context: PartitionContext) -> Mapping[str, Any]:
+    """Return what was reported when the slice was last scored; nothing where no result says of which rows."""
     for result in sorted(stage_results(context.store, "score", context.partition), key=lambda item: item.at)[::-1]:
         if "features" in (report := result.read()):
-            return report["features"]
-    return None
+            return report
+    return {}
