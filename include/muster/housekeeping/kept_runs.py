@@ -53,7 +53,6 @@ def _waits(context: Context, journal: Journal, partition: str) -> bool:
     """Tell whether a partition's run was not judged, or has a winner that may still be promoted."""
     trained = set(_rows(context.store, "models", [partition], ["run"])["run"].to_pylist())
     ledger = partition_ledger(context.store, partition)
-    trained &= set(runs_of(ledger).all)  # what a retry left that was killed before the ledger was written is nobody's
     trained -= runs_of(ledger).all - set(latest(ledger, ledger)["run"].to_pylist())  # all of it was retried since
     columns = ("run", "verdict", "group")
     decisions = _rows(context.store, "decisions", [partition], columns).select(columns)
