@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from muster.backfill.request import DAG as BACKFILL
 from muster.workload.stages import STAGE_NAMES
 from muster_airflow.dags import valid_workloads
 from muster_airflow.operators.backfill import BackfillOperator
-from muster_airflow.tasks import RETRY_DELAY
+from muster_airflow.tasks import OF_ALL
 
 AT_ONCE = 16
 """Backfills at the same time, of other workloads or other dates; each takes no slot while its runs are at work."""
@@ -56,12 +55,7 @@ def backfill_dag(folder: Path) -> DAG:
         max_active_runs=AT_ONCE,
         is_paused_upon_creation=False,
         tags=["muster", BACKFILL],
-        default_args={
-            "owner": "muster",
-            "retries": 10,
-            "retry_delay": RETRY_DELAY,
-            "max_retry_delay": timedelta(minutes=5),
-        },
+        default_args={**OF_ALL, "retries": 10},
         params=_form([workload.name for workload, _ in valid_workloads(folder)]),
     )
     BackfillOperator(dag=dag, task_id=BACKFILL, doc_md=TASK)

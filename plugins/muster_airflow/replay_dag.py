@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from airflow.sdk import DAG, Param
 from muster.workload.stages import STAGE_NAMES
 from muster_airflow.dags import valid_workloads
 from muster_airflow.operators.replay import ReplayOperator
-from muster_airflow.tasks import RETRY_DELAY
+from muster_airflow.tasks import OF_ALL
 
 DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 RUNBOOK = """### Post events again
@@ -41,12 +40,7 @@ def replay_dag(folder: Path) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=False,
         tags=["muster", "replay"],
-        default_args={
-            "owner": "muster",
-            "retries": 2,
-            "retry_delay": RETRY_DELAY,
-            "max_retry_delay": timedelta(minutes=5),
-        },
+        default_args=OF_ALL,
         params=_form([workload.name for workload, _ in valid_workloads(folder)]),
     )
     ReplayOperator(

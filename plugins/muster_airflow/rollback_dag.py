@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from airflow.sdk import DAG, Param
 from muster.settings import command
 from muster_airflow.dags import valid_workloads
 from muster_airflow.operators.rollback import CompareOperator, RollbackOperator
-from muster_airflow.tasks import RETRY_DELAY
+from muster_airflow.tasks import OF_ALL
 
 RUNBOOK = f"""### Roll a champion back
 
@@ -51,12 +50,7 @@ def rollback_dag(folder: Path) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=False,
         tags=["muster", "rollback"],
-        default_args={
-            "owner": "muster",
-            "retries": 2,
-            "retry_delay": RETRY_DELAY,
-            "max_retry_delay": timedelta(minutes=5),
-        },
+        default_args=OF_ALL,
         params=_form([workload.name for workload, _ in valid_workloads(folder)]),
     )
     asked: dict[str, Any] = {

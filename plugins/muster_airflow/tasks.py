@@ -16,6 +16,15 @@ from muster_airflow.operators.approve import APPROVED_BY, APPROVED_VERDICTS, App
 RETRY_DELAY = timedelta(seconds=30)
 
 
+OF_ALL: dict[str, Any] = {
+    "owner": "muster",
+    "retries": 2,
+    "retry_delay": RETRY_DELAY,
+    "max_retry_delay": timedelta(minutes=5),
+}
+"""What tasks of DAGs have in common that are started by hand, for any workload."""
+
+
 def task_defaults(workload: Workload) -> dict[str, Any]:
     """Return what all tasks of a workload have in common."""
     return {
